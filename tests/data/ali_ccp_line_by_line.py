@@ -1,9 +1,5 @@
 """Ali-CCP read line by line with dictionaries: the slow twin of `bench.data.readers.ali_ccp`, kept plain."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 
@@ -17,7 +13,7 @@ class Row(NamedTuple):
     """Field -> sum of all its values."""
 
 
-def features(text: str, slots: dict[str, int]) -> tuple[dict[str, list[int]], dict[str, float]]:
+def features(text, slots):
     """The wanted ids of a feature list, at most `slots` a field, and the sums of the values of those fields."""
     found: dict[str, dict[int, tuple[float, int]]] = {}
     sums: dict[str, float] = {}
@@ -34,7 +30,7 @@ def features(text: str, slots: dict[str, int]) -> tuple[dict[str, list[int]], di
     return ids, sums
 
 
-def rows(skeleton: Path, common: Path, slots: dict[str, int]) -> Iterator[Row]:
+def rows(skeleton, common, slots):
     """All impressions, dirty ones among them, joined to their common features."""
     shared = {}
     with common.open(encoding="utf-8", newline="\n") as file:

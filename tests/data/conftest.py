@@ -1,22 +1,15 @@
 """Small cards and files, and a file server on loopback that can be told to misbehave."""
 
-from __future__ import annotations
-
 import copy
 import http.server
 import re
-import sys
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
-
-sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 settings.load_profile("no deadline")
@@ -37,13 +30,13 @@ SHOP: dict[str, Any] = {
 
 
 @pytest.fixture
-def shop() -> dict[str, Any]:
+def shop():
     """A valid card's values, free to change."""
     return copy.deepcopy(SHOP)
 
 
 @pytest.fixture
-def shop_raw(tmp_path: Path) -> Path:
+def shop_raw(tmp_path):
     """A folder with the shop's `log.csv`: 200 rows, users 0..9, a price missing in every 7th row."""
     folder = tmp_path / "raw"
     folder.mkdir()
@@ -60,27 +53,25 @@ def shop_raw(tmp_path: Path) -> Path:
 class Recorder:
     """A progress that remembers."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.notes: list[str] = []
         self.done: dict[str, float] = {}
 
     @contextmanager
-    def task(
-        self, description: str, total: float | None, unit: str, done: float = 0.0
-    ) -> Iterator[Callable[[float], None]]:
+    def task(self, description, total, unit, done=0.0):
         self.done[description] = done
 
-        def advance(amount: float) -> None:
+        def advance(amount):
             self.done[description] += amount
 
         yield advance
 
-    def note(self, text: str) -> None:
+    def note(self, text):
         self.notes.append(text)
 
 
 @pytest.fixture
-def recorder() -> Recorder:
+def recorder():
     return Recorder()
 
 
@@ -102,11 +93,11 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server():
     state = Server()
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             asked = self.headers.get("Range")
             state.requests.append((self.path, asked))
             if state.failures:
@@ -120,7 +111,6 @@ def server() -> Iterator[Server]:
             fresh = self.headers.get("If-Range") in (None, etag)
             if asked and state.ranges and fresh:
                 match = re.fullmatch(r"bytes=(\d+)-", asked)
-                assert match is not None
                 start = int(match[1])
                 if start >= len(content):
                     self.send_response(416)
@@ -140,7 +130,7 @@ def server() -> Iterator[Server]:
             body = content[start:end]
             self.wfile.write(body[: state.cuts.pop(0)] if state.cuts else body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format, *args):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:

@@ -1,10 +1,8 @@
 """What tests of data share: the least of a card, and the bytes of a store."""
 
-from __future__ import annotations
-
 from typing import Any
 
-from bench.data import Card, Store, parse_card
+from bench.data import parse_card
 
 LEAST: dict[str, Any] = {
     **dict.fromkeys(("id", "title", "licence", "citation", "homepage"), "shop"),
@@ -14,12 +12,12 @@ LEAST: dict[str, Any] = {
 """What every card says except its reader, files and columns."""
 
 
-def card_of(**values: Any) -> Card:
+def card_of(**values):
     """A card of one task, split by chance, with these values."""
     return parse_card(LEAST | values, "here")
 
 
-def arrays(store: Store) -> dict[str, bytes]:
+def arrays(store):
     """Everything in a store without the manifest, whose times differ."""
     files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
     return {str(path.relative_to(store.path)): path.read_bytes() for path in files}

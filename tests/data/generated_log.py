@@ -1,10 +1,5 @@
 """A log of impressions of any size as CSV or parquet, written in blocks, and its card."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -38,7 +33,7 @@ HISTORY = """history = { time = "at", actions = ["click"], lists = ["item"], sam
 """What is put before the card's columns where it has a history: of 2,000 visitors, all equally frequent."""
 
 
-def blocks(rows: int, history: bool) -> Iterator[pa.Table]:
+def blocks(rows, history):
     """Users and items by Zipf's law, the same ones at any size."""
     for start in range(0, rows, BLOCK):
         rng, size = np.random.default_rng(start), min(BLOCK, rows - start)
@@ -60,13 +55,13 @@ def blocks(rows: int, history: bool) -> Iterator[pa.Table]:
         yield pa.table(columns)
 
 
-def _ids(prefix: str, count: int, rng: np.random.Generator, size: int) -> pa.Array:
+def _ids(prefix, count, rng, size):
     ranks = np.minimum((count ** rng.random(size)).astype(np.int64), count - 1)
     names = pa.array([f"{prefix}{i}" for i in range(count)])
     return names.take(pa.array(ranks))
 
 
-def write(rows: int, folder: Path, format: str, history: bool = False) -> Path:
+def write(rows, folder, format, history=False):
     """Writes `log.<format>` and `card.toml`; returns the card's path."""
     folder.mkdir(parents=True)
     path, tables = folder / f"log.{format}", blocks(rows, history)

@@ -1,7 +1,5 @@
 """Generated raw files in the exact formats of public data sets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,12 +9,12 @@ import numpy as np
 ROWS = 600
 
 
-def write(path: Path, columns: list[str], values: np.ndarray, header: bool = True, separator: str = ",") -> None:
+def write(path, columns, values, header=True, separator=","):
     lines = [separator.join(columns)] if header else []
     path.write_text("\n".join(lines + [separator.join(map(str, row)) for row in values.tolist()]) + "\n")
 
 
-def aliexpress(country: str, folder: Path, rng: np.random.Generator) -> None:
+def aliexpress(country, folder, rng):
     for part in ("train", "test"):
         searches = np.arange(1, 101) + (1000 if part == "test" else 0)
         user = rng.integers(0, 9, (100, 33))
@@ -28,7 +26,7 @@ def aliexpress(country: str, folder: Path, rng: np.random.Generator) -> None:
         write(folder / f"{country}_item_{part}.csv", [], item, header=False)
 
 
-def aliexpress_processed(folder: Path, rng: np.random.Generator) -> None:
+def aliexpress_processed(folder, rng):
     names = ["search_id", *(f"categorical_{i}" for i in range(1, 17)), *(f"numerical_{i}" for i in range(1, 64))]
     for part in ("train", "test"):
         values = rng.integers(0, 50, (ROWS, 82))
@@ -52,7 +50,7 @@ VIDEO = (
 )
 
 
-def kuairand(folder: Path, edition: str, parts: tuple[str, ...], rng: np.random.Generator) -> None:
+def kuairand(folder, edition, parts, rng):
     for window, dates in (("4_08_to_4_21", [20220410, 20220420]), ("4_22_to_5_08", [20220423, 20220501])):
         for part in parts:
             values = rng.integers(0, 20, (ROWS, 19))
@@ -66,7 +64,7 @@ def kuairand(folder: Path, edition: str, parts: tuple[str, ...], rng: np.random.
         write(folder / f"{name}_{edition}.csv", header.split(","), values)
 
 
-def tenrec(folder: Path, name: str, history: bool, rng: np.random.Generator) -> None:
+def tenrec(folder, name, history, rng):
     columns = [
         "user_id",
         "item_id",
@@ -86,7 +84,7 @@ def tenrec(folder: Path, name: str, history: bool, rng: np.random.Generator) -> 
     write(folder / name, columns, values)
 
 
-def movielens(folder: Path, rng: np.random.Generator) -> None:
+def movielens(folder, rng):
     ratings = np.stack([rng.integers(1, 21, ROWS), rng.integers(1, 11, ROWS), rng.integers(1, 6, ROWS)], axis=1)
     (folder / "ratings.dat").write_text("".join(f"{u}::{m}::{r}::978300760\n" for u, m, r in ratings.tolist()))
     (folder / "users.dat").write_text("".join(f"{u}::F::25::10::48067\n" for u in range(1, 21)))
@@ -94,7 +92,7 @@ def movielens(folder: Path, rng: np.random.Generator) -> None:
     (folder / "movies.dat").write_bytes(films.encode("latin-1"))
 
 
-def movielens_100k(folder: Path, rng: np.random.Generator) -> None:
+def movielens_100k(folder, rng):
     ratings = np.stack([rng.integers(1, 21, ROWS), rng.integers(1, 11, ROWS), rng.integers(1, 6, ROWS)], axis=1)
     (folder / "u.data").write_text("".join(f"{u}\t{m}\t{r}\t881250949\n" for u, m, r in ratings.tolist()))
     (folder / "u.user").write_text("".join(f"{u}|24|M|technician|85711\n" for u in range(1, 21)))
@@ -105,7 +103,7 @@ def movielens_100k(folder: Path, rng: np.random.Generator) -> None:
     (folder / "u.item").write_bytes(films.encode("latin-1"))
 
 
-def ijcai(folder: Path, rng: np.random.Generator) -> None:
+def ijcai(folder, rng):
     log = rng.integers(1, 20, (ROWS, 7))
     log[:, 5], log[:, 6] = rng.choice([511, 930, 1010, 1111], ROWS), rng.integers(0, 4, ROWS)
     names = ["user_id", "item_id", "cat_id", "seller_id", "brand_id", "time_stamp", "action_type"]
@@ -114,7 +112,7 @@ def ijcai(folder: Path, rng: np.random.Generator) -> None:
     write(folder / "user_info_format1.csv", ["user_id", "age_range", "gender"], info)
 
 
-def byterec(folder: Path, rng: np.random.Generator) -> None:
+def byterec(folder, rng):
     values = rng.integers(-1, 20, (ROWS, 12))
     values[:, 6:8] = rng.random((ROWS, 2)) < 0.4
     write(folder / "final_track2_train.txt", [], values, header=False, separator="\t")

@@ -1,8 +1,3 @@
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,21 +5,18 @@ import pytest
 from bench.core.errors import UserError
 from bench.data import parse_card
 from bench.data.assemble import Assembler, Rows
-from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import base, read, read_sides
-from bench.data.readers.base import RawTable
 from bench.data.spill import LabelCounts
 from bench.data.splits import SPLITS
-from bench.production.scorer import RawRows
 from bench.system.progress import Silent
 
 
 @pytest.fixture(params=[7, 1 << 16], autouse=True)
-def part_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def part_size(request, monkeypatch):
     monkeypatch.setattr(base, "PART", request.param)
 
 
-def assembled(values: dict[str, Any], folder: Path) -> tuple[Rows, Assembler]:
+def assembled(values, folder):
     """All rows, and who took them."""
     card = parse_card(values, "here")
     paths = {file.name: (folder / file.name,) for file in card.files}
@@ -36,7 +28,7 @@ def assembled(values: dict[str, Any], folder: Path) -> tuple[Rows, Assembler]:
     return Rows(whole, labels, group, split, weights), assembler
 
 
-def rows(values: dict[str, Any], folder: Path) -> Rows:
+def rows(values, folder):
     """All rows, their labels checked split by split."""
     found, assembler = assembled(values, folder)
     for number, name in enumerate(SPLITS):
@@ -54,23 +46,13 @@ def rows(values: dict[str, Any], folder: Path) -> Rows:
         ("town,user\nRome,u1\n", "log.csv: unknown raw column 'city'"),
     ],
 )
-def test_side_tables_that_do_not_fit(shop: dict[str, Any], shop_raw: Path, side: str, message: str) -> None:
+def test_side_tables_that_do_not_fit(shop, shop_raw, side, message):
     (shop_raw / "users.csv").write_text(side)
     shop["files"].append({"name": "users.csv"})
     shop["reader"]["joins"] = [{"file": "users.csv", "on": "user"}]
     shop["columns"]["city"] = "categorical"
     with pytest.raises(UserError, match=message):
         rows(shop, shop_raw)
-
-
-def test_duplicates_are_equal_in_every_column_of_the_file(shop: dict[str, Any], shop_raw: Path) -> None:
-    path = shop_raw / "log.csv"
-    header, *lines = path.read_text().splitlines()
-    alike = lines[4].rsplit(",", 1)[0] + ",77"  # another weight, which is no input
-    path.write_text("\n".join([header, *lines, lines[3], alike, lines[3], lines[0]]) + "\n")
-    shop["reader"]["drop_duplicates"] = True
-    dropped, assembler = assembled(shop, shop_raw)
-    assert (dropped.table.num_rows, assembler.duplicates) == (201, 3)
 
 
 @pytest.mark.parametrize(
@@ -80,45 +62,22 @@ def test_duplicates_are_equal_in_every_column_of_the_file(shop: dict[str, Any], 
         ({"columns": {"user": "numeric"}}, "log.csv, line 2: 'user': expected a number, found 'u0'"),
     ],
 )
-def test_data_that_does_not_fit_its_card_is_one_sentence(
-    shop: dict[str, Any], shop_raw: Path, change: dict[str, Any], message: str
-) -> None:
+def test_data_that_does_not_fit_its_card_is_one_sentence(shop, shop_raw, change, message):
     with pytest.raises(UserError) as caught:
         rows(shop | change, shop_raw)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_an_optional_task_may_lack_a_class(shop: dict[str, Any], shop_raw: Path) -> None:
-    shop["tasks"].append({"name": "rare", "column": "click", "positive": ["2"], "optional": True})
-    assert (rows(shop, shop_raw).labels[:, 2] == 0).all()
-
-
 class Counted:
     """An Arrow table that counts how often all its names are listed, which takes time for each column."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table):
         self.table, self.listed = table, 0
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         self.listed += name == "column_names"
         return getattr(self.table, name)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name):
         return self.table[name]
-
-
-def test_names_are_not_listed_anew_for_each_column(shop: dict[str, Any]) -> None:
-    columns = [f"c{number}" for number in range(40)]
-    shop |= {"columns": dict.fromkeys(columns, "categorical"), "group": None}
-    card = parse_card(shop, "here")
-    names = [*columns, "click", "buy"]
-    table = Counted(pa.table({name: ["0", "1"] for name in names}))
-    rows = Assembler(card, ()).take(RawTable("log.csv", table, str))
-    fitter, again = EncoderFitter(card), Counted(rows.table)
-    fitter.take(again, rows.split == 0, rows.labels)
-    encoder, raw = fitter.finish(), Counted(rows.table)
-    encoder.encode(raw)
-    asked = Counted(rows.table)
-    RawRows(encoder).checked(asked, str)
-    assert max(each.listed for each in (table, again, raw, asked)) <= 3

@@ -1,19 +1,15 @@
 """A card's mistakes, each as one sentence."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.schema import Task
 from bench.data import parse_card
 
 
-def change(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+def change(values, path, value):
     """Sets `a.b.0` in nested tables and lists; without a path, several tables."""
     if not path:
         return values | value
@@ -25,7 +21,7 @@ def change(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return values
 
 
-def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
+def test_a_card_says_what_it_says(shop):
     card = parse_card(shop, "here")
     assert card.key == "shop"
     assert card.tasks == (Task("click"), Task("buy", parent="click"))
@@ -33,33 +29,7 @@ def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
     assert card.raw_columns == {"user": "text", "price": "number", "tags": "list", "click": "text", "buy": "text"}
 
 
-READER = """
-from typing import Literal
-from bench.data.sources import FileReader
-from bench.core.registry import Entry
-
-class Lines(FileReader):
-    kind: Literal["lines"] = "lines"
-    joins: tuple[str, ...] = ()
-    comment: str = "#"
-
-FILES = {"lines": Entry(lambda card, file, progress: iter(()), Lines, "-", "lines of words")}
-"""
-
-
-def test_a_reader_of_a_plugin_has_its_own_options(
-    shop: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plugins, "_FILES", {})
-    (tmp_path / "mine.py").write_text(READER)
-    lines = shop | {"reader": {"kind": "lines", "comment": "%"}}
-    with pytest.raises(UserError, match=r"reader: .*'lines'"):
-        parse_card(lines, "here")
-    plugins.add(plugins.PluginFile.read(tmp_path / "mine.py"))
-    assert parse_card(lines, "here").reader.model_dump(include={"kind", "comment"}) == lines["reader"]
-
-
-def times(train: Any, valid: Any, test: Any) -> dict[str, Any]:
+def times(train, valid, test):
     return {"time": "day", "split": {"kind": "time", "train": train, "valid": valid, "test": test}}
 
 
@@ -95,11 +65,7 @@ MISTAKES = [
     ("split", FILES | {"test": ["log.csv"], "valid_fraction": 0.1}, "'log.csv' is named twice"),
     ("split", FILES | {"test": ["a"]}, "one of 'valid', 'valid_fraction'"),
     ("split", times({"last": 1}, {"first": 2, "last": 2}, {"first": 3})["split"], "needs the top-level key 'time'"),
-    (
-        "",
-        times({"last": 5}, {"first": 5, "last": 6}, {"first": 7}),
-        "must end before valid begins, found 5 and 5",
-    ),
+    ("", times({"last": 5}, {"first": 5, "last": 6}, {"first": 7}), "must end before valid begins, found 5 and 5"),
     ("", times({"last": 5}, {"first": 6}, {"first": 7}), "valid must end before test begins"),
     ("", times({"last": 5}, {"first": 8, "last": 7}, {"first": 9}), "valid is empty"),
     ("", times({"last": "a"}, {"first": 6, "last": 7}, {"first": 8}), "all numbers or all strings"),
@@ -147,7 +113,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("path", "value", "message"), MISTAKES, ids=[f"{p}={v}"[:60] for p, v, _ in MISTAKES])
-def test_a_mistake_is_one_sentence_that_names_it(shop: dict[str, Any], path: str, value: Any, message: str) -> None:
+def test_a_mistake_is_one_sentence_that_names_it(shop, path, value, message):
     shop["columns"]["price"] = {"kind": "numeric"}
     with pytest.raises(UserError) as caught:
         parse_card(change(shop, path, value), "cards/shop.toml")
@@ -155,10 +121,3 @@ def test_a_mistake_is_one_sentence_that_names_it(shop: dict[str, Any], path: str
     assert text.startswith("cards/shop.toml: ")
     assert message in text
     assert "\n" not in text
-
-
-def test_a_split_by_group_needs_a_group(shop: dict[str, Any]) -> None:
-    del shop["group"]
-    shop["split"]["unit"] = "group"
-    with pytest.raises(UserError, match="needs the top-level key 'group'"):
-        parse_card(shop, "here")

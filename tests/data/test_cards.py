@@ -1,21 +1,18 @@
 """The shipped cards on generated files in their exact raw format, and on samples of the real ones where at hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from raw_files import WRITERS, aliexpress
+from raw_files import WRITERS
 
-from bench.core.errors import UserError
-from bench.data import Store, load_card, prepare
+from bench.data import load_card, prepare
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "format-samples"
 
 
-def made(name: str, tmp_path: Path) -> Store:
+def made(name, tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     WRITERS[name][0](raw, np.random.default_rng(0))
@@ -23,7 +20,7 @@ def made(name: str, tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_generated_files_are_prepared_whole(name: str, tmp_path: Path) -> None:
+def test_generated_files_are_prepared_whole(name, tmp_path):
     store = made(name, tmp_path)
     rows = sum(split["rows"] for split in store.manifest["splits"].values())
     if WRITERS[name][1] is not None:
@@ -37,7 +34,7 @@ def test_generated_files_are_prepared_whole(name: str, tmp_path: Path) -> None:
         assert parent is None or not binary or (labels[:, task] <= labels[:, parent]).all()
 
 
-def test_aliexpress_rows_meet_their_user_and_no_search_is_in_two_splits(tmp_path: Path) -> None:
+def test_aliexpress_rows_meet_their_user_and_no_search_is_in_two_splits(tmp_path):
     store = made("aliexpress-nl", tmp_path)
     item = pd.read_csv(tmp_path / "raw" / "NL_item_test.csv", header=None)
     user = pd.read_csv(tmp_path / "raw" / "NL_user_test.csv", header=None)
@@ -48,41 +45,13 @@ def test_aliexpress_rows_meet_their_user_and_no_search_is_in_two_splits(tmp_path
     first_number = test.dense[:, list(store.schema.dense).index("numerical_1")]
     user_9 = both["8_user"].to_numpy()  # user_9 is the first numeric one
     assert np.corrcoef(first_number, user_9)[0, 1] > 0.999
-    train, valid, confirm = (set(store.split(name).group.tolist()) for name in ("train", "valid", "confirm"))  # type: ignore[arg-type]
+    train, valid, confirm = (set(store.split(name).group.tolist()) for name in ("train", "valid", "confirm"))
     assert not train & valid
     assert not (train | valid) & confirm
 
 
-def test_a_pair_whose_user_is_there_twice_says_where(tmp_path: Path) -> None:
-    aliexpress("NL", tmp_path, np.random.default_rng(0))
-    path = tmp_path / "NL_user_train.csv"
-    path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\n")
-    with pytest.raises(UserError, match=r"NL_user_train\.csv, line 101: key 'search_id' = 1 is there twice"):
-        prepare(load_card("aliexpress-nl"), tmp_path / "home", tmp_path)
-
-
-def test_movielens_100k_joins_tables_of_another_separator(tmp_path: Path) -> None:
-    store = made("movielens-100k", tmp_path)
-    cards = {field.name: field.cardinality for field in store.schema.fields}
-    assert cards["occupation"] == cards["genre_action"] == 2  # one value each, and the row of unknown ones
-    with (tmp_path / "raw" / "u.item").open("a") as file:
-        file.write("11::Title\n")
-    with pytest.raises(UserError, match=r"u\.item, line 11: expected 24 columns, found 1"):
-        prepare(load_card("movielens-100k"), tmp_path / "home", tmp_path / "raw")
-
-
-def test_ali_ccps_position_is_an_input_of_its_variant_alone() -> None:
-    """It is unknown when ranking."""
-    card, variant = load_card("ali-ccp"), load_card("ali-ccp@position")
-    assert "301" in card.post_exposure
-    assert "301" not in card.raw_columns
-    more = {name: column for name, column in variant.columns.items() if name not in card.columns}
-    assert {name: column.source for name, column in more.items()} == {"position": "301"}
-    assert {name: variant.columns[name] for name in card.columns} == card.columns
-
-
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples at hand")
-def test_samples_of_real_rows_are_read(tmp_path: Path) -> None:
+def test_samples_of_real_rows_are_read(tmp_path):
     from bench.data.checks import Rejects, Sieve, read_labels
     from bench.data.readers import read
     from bench.data.readers.base import whole

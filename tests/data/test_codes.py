@@ -1,13 +1,14 @@
-from __future__ import annotations
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data import codes
 from bench.data.codes import ABSENT, NULL, UNKNOWN, ColumnCodes, IntegerCodes, TextCodes, whole_numbers
+from bench.data.duplicates import RowSet, fingerprints
 from bench.data.values import texts_of
 
 NUMBERS = st.one_of(st.integers(0, 40), st.integers(-(2**63), 2**63 - 1))
@@ -15,7 +16,7 @@ NUMBERS = st.one_of(st.integers(0, 40), st.integers(-(2**63), 2**63 - 1))
 
 @settings(max_examples=60)
 @given(st.lists(NUMBERS, max_size=60), st.lists(NUMBERS, min_size=1, max_size=9))
-def test_codes_are_those_of_a_dictionary(rows: list[int], asked: list[int]) -> None:
+def test_codes_are_those_of_a_dictionary(rows, asked):
     table, known = IntegerCodes(), dict[int, int]()
     for part in (rows[:7], rows[7:]):
         expected = [ABSENT if i == NULL else known.setdefault(i, len(known)) for i in part]
@@ -25,14 +26,7 @@ def test_codes_are_those_of_a_dictionary(rows: list[int], asked: list[int]) -> N
     assert found.tolist() == [ABSENT if i == NULL else known.get(i, UNKNOWN) for i in asked]
 
 
-def test_a_table_grows() -> None:
-    ids, table = np.random.default_rng(0).integers(0, 2**62, 100_000), IntegerCodes()
-    found = table.code(ids)
-    np.testing.assert_array_equal(table.values[found], ids)
-    assert len(table) == len(np.unique(ids))
-
-
-def test_texts_of_one_hash_have_codes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_of_one_hash_have_codes_of_their_own(monkeypatch):
     monkeypatch.setattr(
         codes, "hashes_of", lambda texts: np.array([len(t or "") for t in texts.to_pylist()], np.uint64)
     )
@@ -45,7 +39,7 @@ def test_texts_of_one_hash_have_codes_of_their_own(monkeypatch: pytest.MonkeyPat
 
 
 @given(st.lists(st.lists(st.one_of(st.none(), st.integers(-3, 9)), max_size=9), max_size=5), st.integers(0, 4))
-def test_whole_numbers_are_coded_as_their_digits_are(parts: list[list[int | None]], from_here: int) -> None:
+def test_whole_numbers_are_coded_as_their_digits_are(parts, from_here):
     mixed, texts = ColumnCodes(), ColumnCodes()
     for number, part in enumerate(parts):
         array = pa.array(part, pa.int64())
@@ -60,6 +54,47 @@ def test_whole_numbers_are_coded_as_their_digits_are(parts: list[list[int | None
     assert mixed.texts(range(len(mixed))) == texts.texts(range(len(texts)))
 
 
-@pytest.mark.parametrize("array", [pa.array([1.0]), pa.array(["1"]), pa.array([2**63], pa.uint64()), pa.array([NULL])])
-def test_what_is_no_whole_number_goes_as_text(array: pa.Array) -> None:
-    assert whole_numbers(array) is None
+ROW = st.tuples(
+    st.sampled_from(["a", "b", None, ""]),
+    st.sampled_from([1, 2, 2**53 + 1, 2**53 + 2, None]),
+    st.sampled_from([0.5, -0.0, 0.0, None]),
+    st.booleans(),
+)
+
+
+def table(rows):
+    kinds = {"s": pa.string(), "i": pa.int64(), "f": pa.float64(), "b": pa.bool_()}
+    columns = zip(*rows, strict=True) if rows else [()] * 4
+    return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)})
+
+
+@given(st.lists(st.lists(ROW, max_size=20), max_size=4))
+def test_rows_are_compared_with_all_that_came_before(parts):
+    seen, known = RowSet(), set[Any]()
+    for part in parts:
+        expected = [not (row in known or known.add(row)) for row in part]
+        assert seen.new(table(part)).tolist() == expected
+
+
+def test_many_rows_as_pandas_has_it():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.integers(0, 300, 40_000), "b": rng.choice(["x", "y", None], 40_000),
+                          "c": rng.integers(0, 30, 40_000) / 4})  # fmt: skip
+    seen, whole = RowSet(), pa.Table.from_pandas(frame)
+    found = np.concatenate([seen.new(whole.slice(start, 997)) for start in range(0, 40_000, 997)])
+    np.testing.assert_array_equal(found, ~frame.duplicated().to_numpy())
+
+
+def test_how_a_column_is_stored_does_not_matter():
+    plain = pa.table({"s": ["x", "y", "x", None], "n": [1, 2, 1, None]})
+    stored = pa.table({"n": pa.array([1.0, 2.0, 1.0, None]), "s": plain["s"].dictionary_encode(),
+                       "none": pa.nulls(4)})  # fmt: skip
+    np.testing.assert_array_equal(fingerprints(plain), fingerprints(stored))
+
+
+def test_rows_that_share_half_a_fingerprint_are_told_apart(monkeypatch):
+    prints = np.array([[5, 1], [5, 2], [5, 1], [5, 2], [5, 3], [2**63, 1], [2**63, 1]], np.uint64)
+    monkeypatch.setattr("bench.data.duplicates.fingerprints", lambda rows: prints[rows])
+    seen = RowSet()
+    assert [seen.new(slice(at, at + 1)).tolist() for at in range(2)] == [[True], [True]]
+    assert seen.new(slice(2, 7)).tolist() == [False, False, True, True, False]

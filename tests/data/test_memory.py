@@ -1,7 +1,5 @@
 """Twelve times the rows take no more memory: no split is held, not even as codes, nor its histories."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +30,7 @@ print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be reset here")
 @pytest.mark.parametrize(("format", "history"), [("csv", False), ("parquet", False), ("parquet", True)])
-def test_peak_memory_does_not_grow_with_rows(
-    format: str, history: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_peak_memory_does_not_grow_with_rows(format, history, tmp_path, monkeypatch):
     for many in ("USERS", "ITEMS"):  # all are met in the smaller set: distinct values are held
         monkeypatch.setattr(generated_log, many, 500)
     peaks = []

@@ -1,14 +1,11 @@
 """Stored ids come back as they were, by every way to a batch."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from bench.core.schema import Field, Schema
+from bench.data.arrays import ArrayWriter
 from bench.data.batches import Batches
 from bench.data.packing import MOST, Packing
 from bench.data.store import ARRAYS, Split, part_of
@@ -28,7 +25,7 @@ PACKING = Packing.of(SCHEMA)
 
 
 @pytest.fixture
-def ids() -> np.ndarray:
+def ids():
     """Padding, the first and the last row of each field, and rows between."""
     rng = np.random.default_rng(0)
     fields = [(field, at) for field, at in zip(FIELDS, SCHEMA.offsets, strict=True) for _ in range(field.slots)]
@@ -40,7 +37,7 @@ def ids() -> np.ndarray:
 
 
 @pytest.fixture
-def split(ids: np.ndarray, tmp_path: Path) -> Split:
+def split(ids, tmp_path):
     """Mapped, with the number of each row as its label."""
     rows = np.arange(ROWS, dtype=np.int32)
     arrays = (PACKING.packed(ids), rows[:, None][:, :0].astype(np.float32), rows[:, None].astype(np.float32), rows // 7)
@@ -49,7 +46,7 @@ def split(ids: np.ndarray, tmp_path: Path) -> Split:
     return Split(*(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ARRAYS), packing=PACKING)
 
 
-def test_a_field_of_few_rows_takes_16_bits(ids: np.ndarray, split: Split) -> None:
+def test_a_field_of_few_rows_takes_16_bits(ids, split):
     assert split.stored_ids.dtype == np.uint16
     assert split.stored_ids.shape == (ROWS, SCHEMA.slots + 3) == (ROWS, PACKING.words)
     np.testing.assert_array_equal(split.ids, ids)
@@ -61,7 +58,7 @@ def test_a_field_of_few_rows_takes_16_bits(ids: np.ndarray, split: Split) -> Non
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_each_way_to_a_batch_gives_rows_of_the_table(ids: np.ndarray, split: Split, grouped: bool) -> None:
+def test_each_way_to_a_batch_gives_rows_of_the_table(ids, split, grouped):
     held, beyond = Batches(split, grouped=grouped), Batches(split, 100_000, grouped)
     assert held.in_memory
     assert not beyond.in_memory
@@ -70,3 +67,15 @@ def test_each_way_to_a_batch_gives_rows_of_the_table(ids: np.ndarray, split: Spl
             for batch in batches:
                 assert batch.ids.dtype == torch.int32
                 np.testing.assert_array_equal(batch.ids, ids[batch.labels[:, 0].int()])
+
+
+@pytest.mark.parametrize(("dtype", "row"), [(np.float32, (3,)), (np.int32, ()), (np.int32, (0,))])
+@pytest.mark.parametrize("sizes", [[], [0], [5], [1, 0, 120_000]])
+def test_the_bytes_are_those_of_numpy_save(tmp_path, dtype, row, sizes):
+    rng = np.random.default_rng(0)
+    parts = [(rng.random((size, *row)) * 100).astype(dtype) for size in sizes]
+    with ArrayWriter(tmp_path / "parts.npy", dtype, row) as writer:
+        for part in parts:
+            writer.append(part)
+    np.save(tmp_path / "whole.npy", np.concatenate([np.empty((0, *row), dtype), *parts]))
+    assert (tmp_path / "parts.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()

@@ -1,34 +1,32 @@
 """The shipped cards on the real files, where they are at hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.data import Store, load_card, prepare
+from bench.data import load_card, prepare
 from bench.data.reachable import auc
 
 
 @pytest.fixture(scope="module")
-def census(census_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def census(census_raw, tmp_path_factory):
     return prepare(load_card("census-income"), tmp_path_factory.mktemp("home"), census_raw)
 
 
 @pytest.fixture(scope="module")
-def late_window(kuairand_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def late_window(kuairand_raw, tmp_path_factory):
     return prepare(load_card("kuairand-pure@late-window"), tmp_path_factory.mktemp("home"), kuairand_raw)
 
 
-def datasheet_counts(store: Store) -> bool:
+def datasheet_counts(store):
     """Whether the datasheet has the rows of each split."""
     text = (Path(__file__).parents[2] / "datasets" / store.path.parent.name / "README.md").read_text(encoding="utf-8")
     return all(f"| {split['rows']:,} |" in text for split in store.manifest["splits"].values())
 
 
 @pytest.mark.slow
-def test_census_is_whole(census: Store) -> None:
+def test_census_is_whole(census):
     splits = census.manifest["splits"]
     assert sum(splits[name]["rows"] for name in ("train", "valid", "confirm")) == 199_523
     assert splits["test"]["rows"] == 99_762
@@ -51,7 +49,7 @@ def test_census_is_whole(census: Store) -> None:
 
 
 @pytest.mark.slow
-def test_census_ids_are_in_range_and_train_is_standardised(census: Store) -> None:
+def test_census_ids_are_in_range_and_train_is_standardised(census):
     train = census.split("train")
     assert train.ids.min() >= 1
     assert train.ids.max() < census.schema.rows
@@ -60,7 +58,7 @@ def test_census_ids_are_in_range_and_train_is_standardised(census: Store) -> Non
 
 
 @pytest.mark.slow
-def test_the_late_window_is_as_counted(late_window: Store) -> None:
+def test_the_late_window_is_as_counted(late_window):
     splits = late_window.manifest["splits"]
     assert late_window.manifest["duplicates_dropped"] == 5_460
     assert sum(split["rows"] for split in splits.values()) == 228_329 - 5_460
@@ -70,15 +68,15 @@ def test_the_late_window_is_as_counted(late_window: Store) -> None:
 
 
 @pytest.mark.slow
-def test_the_late_windows_funnel_is_nested(late_window: Store) -> None:
+def test_the_late_windows_funnel_is_nested(late_window):
     for name in ("train", "valid", "confirm", "test"):
-        labels = late_window.split(name).labels  # type: ignore[arg-type]
+        labels = late_window.split(name).labels
         click, long_view = labels[:, 0], labels[:, 1]
         assert (long_view <= click).all()
 
 
 @pytest.mark.slow
-def test_target_rates_of_train_promise_no_more_than_they_keep(late_window: Store) -> None:
+def test_target_rates_of_train_promise_no_more_than_they_keep(late_window):
     """A leak would make a rate look far better on train than on the days after."""
     names = late_window.schema.dense
     for rate in ("user_id_click_rate", "video_id_click_rate", "author_id_click_rate"):
@@ -91,7 +89,7 @@ def test_target_rates_of_train_promise_no_more_than_they_keep(late_window: Store
 
 
 @pytest.mark.slow
-def test_hotel_bookings_are_as_counted_and_later_arrivals_are_test(hotel_raw: Path, tmp_path: Path) -> None:
+def test_hotel_bookings_are_as_counted_and_later_arrivals_are_test(hotel_raw, tmp_path):
     card = load_card("hotel-bookings")
     store = prepare(card, tmp_path, hotel_raw)
     assert store.manifest["duplicates_dropped"] == 31_994

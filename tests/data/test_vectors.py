@@ -1,10 +1,5 @@
 """Inputs that are vectors: lists of numbers of one length."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -13,7 +8,7 @@ import pytest
 from data_toys import card_of
 
 from bench.core.errors import UserError
-from bench.data import Store, prepare
+from bench.data import prepare
 from bench.data.card import shape_of
 from bench.production.scorer import RawRows, example_rows
 
@@ -21,32 +16,32 @@ ROWS, LENGTH = 300, 4
 COLUMNS = {"v": {"kind": "vector", "length": LENGTH}, "n": "numeric"}
 
 
-def card(columns: dict[str, Any] = COLUMNS, **reader: Any) -> Any:
+def card(columns=COLUMNS, **reader):
     return card_of(reader={"kind": "parquet", **reader}, files=[{"name": "log.parquet"}], columns=columns)
 
 
-def table(kind: Any = None, lacking: bool = True) -> Any:
+def table(kind=None, lacking=True):
     rng = np.random.default_rng(0)
     vectors = rng.normal([0, 5, -3, 100], [1, 2, 0.1, 30], (ROWS, LENGTH)).astype(np.float32)
     rows = [None if lacking and at % 7 == 0 else vector.tolist() for at, vector in enumerate(vectors)]
     return pa.table({"v": pa.array(rows, kind or pa.list_(pa.float32())), "n": range(ROWS), "click": [0, 1, 1] * 100})
 
 
-def stored(data: Any, folder: Path, **reader: Any) -> Store:
+def stored(data, folder, **reader):
     folder.mkdir()
     pq.write_table(data, folder / "log.parquet", row_group_size=70)
     return prepare(card(**reader), folder / "home", folder)
 
 
 @pytest.mark.parametrize("lacking", [True, False])
-def test_each_number_is_standardised_by_train(lacking: bool, tmp_path: Path) -> None:
+def test_each_number_is_standardised_by_train(lacking, tmp_path):
     data = table(lacking=lacking)
     store = stored(data, tmp_path / "one")
     names = [f"v_{at}" for at in range(LENGTH)] + ["v_missing"] * lacking
     assert store.schema.dense == (*names, "n")
     assert [field.name for field in store.schema.fields] == ["n_bucket"]
     assert shape_of(card()).dense == (*names[:LENGTH], "n")
-    splits = {name: store.split(name) for name in ("train", "valid", "confirm", "test")}  # type: ignore[arg-type]
+    splits = {name: store.split(name) for name in ("train", "valid", "confirm", "test")}
     width = len(names)
     train = splits["train"].dense[:, :width]
     given = train[train[:, -1] == 0] if lacking else train
@@ -59,7 +54,7 @@ def test_each_number_is_standardised_by_train(lacking: bool, tmp_path: Path) -> 
     again = [stored(table(kind, lacking), tmp_path / f"{at}") for at, kind in enumerate(KINDS[: 3 - lacking])]
     for name, split in splits.items():
         for other in again:
-            np.testing.assert_array_equal(other.split(name).dense, split.dense)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(other.split(name).dense, split.dense)
     served = RawRows(store.encoder)
     wanted = store.encoder.encode(served.table(data))[1]
     for rows in (data.to_pylist(), data.to_pandas(), pd.DataFrame(data.to_pylist(), dtype=object)):
@@ -71,7 +66,7 @@ def test_each_number_is_standardised_by_train(lacking: bool, tmp_path: Path) -> 
 KINDS = (pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float32(), LENGTH))
 
 
-def test_another_length_is_named_or_dropped(tmp_path: Path) -> None:
+def test_another_length_is_named_or_dropped(tmp_path):
     data = table()
     rows = data["v"].to_pylist()
     rows[100] = [1.0]
@@ -82,58 +77,3 @@ def test_another_length_is_named_or_dropped(tmp_path: Path) -> None:
     store = stored(data, tmp_path / "two", on_bad_row="drop", bad_row_limit=0.1)
     assert store.manifest["bad_rows"] == {"length": 1}
     assert store.manifest["first_bad_row"].endswith(where)
-
-
-def test_numbers_that_are_not_finite_are_the_mean(tmp_path: Path) -> None:
-    data = table()
-    rows = data["v"].to_pylist()
-    rows[1] = [float("nan"), float("inf"), None, 100.0]
-    store = stored(data.set_column(0, "v", pa.array(rows, pa.list_(pa.float32()))), tmp_path / "one")
-    dense = store.encoder.encode(RawRows(store.encoder).table([{"v": [np.nan, np.inf, -np.inf, 100.0], "n": 1}]))[1]
-    assert dense[0, :3].tolist() == [0, 0, 0]
-    assert dense[0, LENGTH] == 0
-
-
-@pytest.mark.parametrize(
-    ("column", "message"),
-    [
-        (["a"], "'v': expected lists of numbers, found a column of type string"),
-        ([["a"] * 4], "'v': expected lists of numbers, found a column of type list<"),
-        ([1.0], "'v': expected lists of numbers, found a column of type double"),
-    ],
-)
-def test_what_is_no_vector_is_one_sentence(column: list[Any], message: str, tmp_path: Path) -> None:
-    data = table().set_column(0, "v", pa.array(column * ROWS))
-    with pytest.raises(UserError, match=message):
-        stored(data, tmp_path / "one")
-
-
-def test_missing_lists_of_a_fixed_size_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"log\.parquet: expected no missing list in a column of lists of a fixed size"):
-        stored(table(KINDS[2]), tmp_path / "one")
-
-
-def test_rows_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    served = RawRows(stored(table(lacking=False), tmp_path / "one").encoder)
-    with pytest.raises(UserError, match="row 2: 'v': expected a vector of 4 numbers, found 1"):
-        served.table([{"v": [1, 2, 3, 4], "n": 1}, {"v": [1.0], "n": 1}])
-    with pytest.raises(UserError, match="row 1: 'v': expected a list of numbers, found 'a'"):
-        served.table([{"v": "a", "n": 1}])
-    with pytest.raises(UserError, match="expected a column 'v' in every row"):
-        served.table([{"n": 1}])
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        ({"v": "vector"}, "columns.v.*length"),
-        ({"v": {"kind": "vector", "length": 2, "derive": "hour_of_hhmm"}}, "columns.v.derive: expected None"),
-        (
-            {"v": {"kind": "vector", "length": 2}, "w": {"kind": "vector", "length": 3, "from": "v"}},
-            "'v' as vectors of",
-        ),
-    ],
-)
-def test_a_card_that_does_not_fit(columns: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        card(columns)

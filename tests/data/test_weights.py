@@ -1,55 +1,50 @@
 """Row weights, thinned negatives and conditions of tasks: from a card to a store's arrays."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from bench.core.errors import UserError
-from bench.data import load_card, parse_card, prepare
+from bench.data import parse_card, prepare
 from bench.data.batches import Batches
+from bench.data.checks import Rejects, Sieve, read_labels
 from bench.data.chunks import Plan, in_file_order, shuffled_by_chunk
 from bench.data.listing import explain
 from bench.data.refit import refit_store
-from bench.data.store import Store, WeightFacts, part_of
+from bench.data.store import WeightFacts, part_of
+from bench.data.tasks import TaskRule
 
 
-def stored(shop: dict[str, Any], raw: Path, tmp_path: Path, **keys: Any) -> Store:
+def stored(shop, raw, tmp_path, **keys):
     return prepare(parse_card(shop | keys, "here"), tmp_path / "home", raw)
 
 
-def changed(raw: Path, old: str, new: str) -> None:
+def changed(raw, old, new):
     text = (raw / "log.csv").read_text()
     assert old in text
     (raw / "log.csv").write_text(text.replace(old, new))
 
 
-def test_a_store_has_weights_only_if_its_card_has(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+def test_a_store_has_weights_only_if_its_card_has(shop, shop_raw, tmp_path):
     plain, weighted = stored(shop, shop_raw, tmp_path), stored(shop, shop_raw, tmp_path, weight="weight")
     assert plain.weights is None
     assert plain.split("train").weights is None
     assert "weights" not in plain.manifest
     assert weighted.weights == WeightFacts(plain=True)
-    seen = np.concatenate([weighted.split(name).weights for name in ("train", "valid", "confirm", "test")])  # type: ignore[arg-type, list-item]
+    seen = np.concatenate([weighted.split(name).weights for name in ("train", "valid", "confirm", "test")])
     assert sorted(seen[:, 0].tolist()) == list(range(200))
     train = weighted.split("train")
     for array in ("ids", "dense", "stored_labels", "group"):
         np.testing.assert_array_equal(getattr(train, array), getattr(plain.split("train"), array))
     part = part_of(train, 50)
-    assert part.weights is not None
     assert part.weights.shape == (len(part), 1)
     refit = refit_store(weighted, parse_card(shop | {"weight": "weight"}, "here"), 0.2, 0, tmp_path / "refit")
-    assert len(refit.split("train").weights) + len(refit.split("valid").weights) == 200 - len(weighted.split("test"))  # type: ignore[arg-type]
+    assert len(refit.split("train").weights) + len(refit.split("valid").weights) == 200 - len(weighted.split("test"))
 
 
 @pytest.mark.parametrize(("weight", "found"), [("-3", "-3"), ("", "none"), ("inf", "inf"), ("1e39", r"1e\+39")])
-def test_a_weight_that_is_none_is_a_bad_row(
-    shop: dict[str, Any], shop_raw: Path, tmp_path: Path, weight: str, found: str
-) -> None:
+def test_a_weight_that_is_none_is_a_bad_row(shop, shop_raw, tmp_path, weight, found):
     changed(shop_raw, ",20240102,21\n", f",20240102,{weight}\n")
     with pytest.raises(UserError, match=rf"line 23: 'weight', the rows' weight: .* 0 or more, found {found}$"):
         stored(shop, shop_raw, tmp_path, weight="weight")
@@ -58,30 +53,19 @@ def test_a_weight_that_is_none_is_a_bad_row(
     assert kept.manifest["bad_rows"] == {"weight": 1}
 
 
-def test_rows_of_weight_0_have_no_class(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    text = (shop_raw / "log.csv").read_text().splitlines()
-    (shop_raw / "log.csv").write_text("\n".join([text[0], *(line.rpartition(",")[0] + ",0" for line in text[1:])]))
-    with pytest.raises(UserError, match="task 'click' needs both classes in split 'train', but 0 of 0"):
-        stored(shop, shop_raw, tmp_path, weight="weight")
-
-
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
         ({"weight": "weigth"}, "unknown raw column 'weigth'"),
-        ({"sampling": {"task": "click", "rate": "kept"}}, "unknown raw column 'kept'"),
-        ({"tasks": [{"name": "click", "column": "click", "where": {"tab": ["1"]}}]}, "unknown raw column 'tab'"),
         ({"sampling": {"task": "click", "rate": "day"}}, "line 3: 'day', the rate of sampling: .* found 2.024"),
     ],
 )
-def test_a_column_that_is_not_there_or_does_not_fit_is_one_sentence(
-    shop: dict[str, Any], shop_raw: Path, tmp_path: Path, keys: dict[str, Any], says: str
-) -> None:
+def test_a_column_that_is_not_there_or_does_not_fit_is_one_sentence(shop, shop_raw, tmp_path, keys, says):
     with pytest.raises(UserError, match=says):
         stored(shop, shop_raw, tmp_path, **keys)
 
 
-def test_thinned_negatives_stand_for_one_over_their_rate(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+def test_thinned_negatives_stand_for_one_over_their_rate(shop, shop_raw, tmp_path):
     fixed = stored(shop, shop_raw, tmp_path, sampling={"task": "click", "rate": 0.25})
     assert fixed.weights == WeightFacts(plain=False, task="click", rate=0.25)
     train = fixed.split("train")
@@ -95,12 +79,12 @@ def test_thinned_negatives_stand_for_one_over_their_rate(shop: dict[str, Any], s
     own = stored(shop, shop_raw, tmp_path, weight="weight", sampling={"task": "click", "rate": "rate"})
     assert own.weights == WeightFacts(plain=True, task="click", rate=None)
     train = own.split("train")
-    line = train.weights[:, 0] + 1  # type: ignore[index]
+    line = train.weights[:, 0] + 1
     expected = np.where(train.labels[:, 0] == 1, 1, np.where(line % 2 == 1, 1, 10))
-    np.testing.assert_allclose(train.weights[:, 1], expected, rtol=1e-6)  # type: ignore[index]
+    np.testing.assert_allclose(train.weights[:, 1], expected, rtol=1e-6)
 
 
-def test_a_task_counts_where_its_conditions_hold(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+def test_a_task_counts_where_its_conditions_hold(shop, shop_raw, tmp_path):
     tasks = [
         shop["tasks"][0],
         shop["tasks"][1]
@@ -111,24 +95,15 @@ def test_a_task_counts_where_its_conditions_hold(shop: dict[str, Any], shop_raw:
     assert any("counts where 'day' is at least 20240103 and at most 20240106" in each for each in said), said
     found, plain = stored(shop | {"tasks": tasks}, shop_raw, tmp_path), stored(shop, shop_raw, tmp_path)
     for name in ("train", "valid", "test"):
-        labels, before = found.split(name).labels, plain.split(name).labels  # type: ignore[arg-type]
-        row = stored(shop, shop_raw, tmp_path, weight="weight").split(name).weights[:, 0].astype(int)  # type: ignore
+        labels, before = found.split(name).labels, plain.split(name).labels
+        row = stored(shop, shop_raw, tmp_path, weight="weight").split(name).weights[:, 0].astype(int)
         inside = (row >= 40) & (row < 120) & np.isin(row % 10, [1, 2, 5])
         np.testing.assert_array_equal(labels[:, 0], before[:, 0])
         np.testing.assert_array_equal(labels[:, 1], np.where(inside, before[:, 1], np.nan))
         np.testing.assert_array_equal(labels[:, 2], np.where(row % 6 == 5, row, np.nan))
 
 
-def test_a_card_without_these_keys_makes_the_store_that_it_made() -> None:
-    from bench.data.preparation import recipe
-
-    card = load_card("synthetic-funnel")
-    assert recipe(card) == recipe(card.model_copy(update={"weight": None, "sampling": None}))
-    rule = card.task_rules[0].model_copy(update={"where": {"hour": ("1",)}})
-    assert recipe(card) != recipe(card.model_copy(update={"task_rules": (rule, *card.task_rules[1:])}))
-
-
-def test_batches_bring_the_weights_of_their_rows(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
+def test_batches_bring_the_weights_of_their_rows(shop, shop_raw, tmp_path):
     split = stored(shop, shop_raw, tmp_path, weight="weight").split("train")
     data = Batches(split)
     batches = [
@@ -139,8 +114,32 @@ def test_batches_bring_the_weights_of_their_rows(shop: dict[str, Any], shop_raw:
     ]
     assert len(batches) > 20
     for batch in batches:
-        assert batch.weights is not None
         assert torch.equal(batch.labels[:, 0] == 1, batch.weights[:, 0] % 3 == 0)
         assert len(batch.weights) == len(batch.ids)
-    own, parent = split.labels[:, 0], split.weights[:, 0].astype(float)  # type: ignore[index]
+    own, parent = split.labels[:, 0], split.weights[:, 0].astype(float)
     assert data.label_means([None, 0])[0] == pytest.approx(own @ parent / parent.sum())
+
+
+def labels(table, missing=(), **rule):
+    rows = pa.table(table)
+    sieve = Sieve(Rejects(), lambda row: f"/f.csv, line {row + 2}", rows.num_rows)
+    return [float(x) for x in read_labels(rows, (TaskRule(name="y", **rule),), missing, sieve)[:, 0]]
+
+
+def test_zero_and_one_in_every_spelling():
+    assert labels({"a": ["0", "1", "1.0", "0.0", "true", "False"]}, column="a") == [0, 1, 1, 0, 1, 0]
+    assert labels({"a": [True, False]}, column="a") == [1, 0]
+    assert labels({"a": [1.0, 0.0]}, column="a") == [1, 0]
+
+
+def test_a_missing_label_is_unobserved():
+    np.testing.assert_array_equal(labels({"a": ["1", None, "?"]}, ("?",), column="a"), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(labels({"a": ["x", None]}, column="a", positive=["x"]), [1, np.nan])
+    np.testing.assert_array_equal(labels({"a": [2.5, None]}, column="a", kind="regression"), [2.5, np.nan])
+
+
+def test_a_label_that_is_neither_names_file_and_line():
+    with pytest.raises(UserError, match=r"/f\.csv, line 4: 'a', the label of task 'y': expected 0 or 1, found '2'"):
+        labels({"a": ["0", "1", "2", "2"]}, column="a")
+    with pytest.raises(UserError, match=r"line 3: .*expected one of '- 5', '5\+', found 'five'"):
+        labels({"a": ["5+", "five"]}, column="a", positive=["- 5"], negative=["5+"])

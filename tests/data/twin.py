@@ -3,26 +3,20 @@
 Shares with the code under test the card, the split rule, its halving, and the canonical spelling of a value.
 """
 
-from __future__ import annotations
-
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench.core.seeds import derive
-from bench.data.card import Card
 from bench.data.columns import DERIVATIONS, Categorical, Numeric
 from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
 from bench.data.tasks import Span
 from bench.data.values import Text, canonical
 
-Column = list[Any]
 
-
-def frame_of(card: Card, paths: tuple[Path, ...], names: tuple[str, ...]) -> pd.DataFrame:
+def frame_of(card, paths, names):
     """All columns as they stand, as text where the format is text."""
     kind = card.reader.kind
     if kind == "parquet":
@@ -36,11 +30,11 @@ def frame_of(card: Card, paths: tuple[Path, ...], names: tuple[str, ...]) -> pd.
     return frame.rename(columns=str.strip)
 
 
-def packing(path: Path) -> str | None:
+def packing(path):
     return {".gz": "gzip"}.get(path.suffix)
 
 
-def rows_of(card: Card, paths: dict[str, tuple[Path, ...]]) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+def rows_of(card, paths):
     """All rows, joined, duplicates left out; and the file of each."""
     reader: Any = card.reader
     frames, files = [], []
@@ -78,7 +72,7 @@ class Prepared:
         scales: dense column -> (mean, deviation).
     """
 
-    def __init__(self, card: Card, table: pd.DataFrame, file: np.ndarray[Any, Any]) -> None:
+    def __init__(self, card, table, file):
         self.card, self.table = card, table
         self.vocabularies: dict[str, list[Any]] = {}
         self.scales: dict[str, tuple[float, float]] = {}
@@ -105,11 +99,11 @@ class Prepared:
             for number, name in enumerate(SPLITS)
         }
 
-    def lists(self, raw: Any, column: Any) -> list[list[Any]]:
+    def lists(self, raw, column):
         """The values of each row; one number in two spellings is two values where the column has both."""
         texts = self.card.raw_columns[raw] != "number" and column.derive is None
 
-        def split(spelled: bool) -> list[list[Any]]:
+        def split(spelled):
             if isinstance(column, Categorical):
                 return [[value] for value in self.text(raw, column.derive, spelled)]
             joined = self.text(raw, column.derive, texts)
@@ -119,20 +113,20 @@ class Prepared:
         spelled = {value for row in found for value in row}
         return found if len({canonical(value) for value in spelled}) < len(spelled) else split(False)
 
-    def text(self, raw: Any, derivation: str | None, spelled: bool = False) -> Column:
+    def text(self, raw, derivation, spelled=False):
         if derivation is not None:
             return [canonical(value) for value in self.numbers(raw, derivation)]
         if self.card.raw_columns[raw] == "number":
             return [canonical(value) for value in self.numbers(raw, None)]
         return [canonical(value, self.card.missing, spelled) for value in self.table[raw]]
 
-    def numbers(self, raw: Any, derivation: str | None) -> Column:
+    def numbers(self, raw, derivation):
         texts = [canonical(value, self.card.missing) for value in self.table[raw]]
         numbers = np.array([math.nan if text is None else float(text) for text in texts])
         numbers[~np.isfinite(numbers)] = math.nan
         return (numbers if derivation is None else DERIVATIONS[derivation](numbers)).tolist()
 
-    def label(self, rule: Any) -> Column:
+    def label(self, rule):
         if rule.kind == "regression":
             product = np.array(self.numbers(rule.column, None)) / rule.unit
             if rule.censored is not None:
@@ -149,7 +143,7 @@ class Prepared:
             product = np.where(counts, product, math.nan)
         return product.tolist()
 
-    def happened(self, rule: Any) -> np.ndarray[Any, Any]:
+    def happened(self, rule):
         product = np.ones(len(self.table))
         for raw in rule.sources:
             values = [canonical(value, self.card.missing) for value in self.table[raw]]
@@ -157,7 +151,7 @@ class Prepared:
             product *= [math.nan if value is None else float(value in positive) for value in values]
         return product
 
-    def encoded(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def encoded(self):
         card, offset = self.card, 1
         ranges: list[tuple[str, Any]] = []
         ids: list[np.ndarray[Any, Any]] = []
@@ -198,7 +192,7 @@ class Prepared:
         none: np.ndarray[Any, Any] = np.empty((len(self.table), 0))
         return np.hstack([none.astype(np.int32), *ids]), np.hstack([none, *dense]).astype(np.float32)
 
-    def standardised(self, name: str, numbers: Any, flag: bool) -> list[np.ndarray[Any, Any]]:
+    def standardised(self, name, numbers, flag):
         train = numbers[self.train]
         known = train[~np.isnan(train)]
         mean, scale = (math.fsum(known) / len(known), float(known.std())) if len(known) else (0.0, 1.0)
@@ -210,7 +204,7 @@ class Prepared:
             columns.append(np.isnan(numbers).astype(float))
         return [np.stack(columns, axis=1)]
 
-    def rates(self, name: str, values: Column) -> np.ndarray[Any, Any]:
+    def rates(self, name, values):
         """Smoothed means of train labels of equal value; a train row's without its fold."""
         encoding, card = self.card.encoding, self.card
         draws = np.random.default_rng(derive(encoding.seed, "folds")).random(len(self.train))
@@ -234,11 +228,11 @@ class Prepared:
         scale = np.where(scale <= 1e-12 * np.maximum(1, abs(mean)), 1, scale)
         return (found - mean) / scale
 
-    def mean(self, task: int, rows: list[int]) -> float:
+    def mean(self, task, rows):
         seen = [float(self.labels[i, task]) for i in rows if not np.isnan(self.labels[i, task])]
         return sum(seen) / max(len(seen), 1)
 
-    def rate(self, task: int, own: list[int], prior: float) -> float:
+    def rate(self, task, own, prior):
         seen = [float(self.labels[i, task]) for i in own if not np.isnan(self.labels[i, task])]
         weight = self.card.encoding.rate_smoothing
         rate = (sum(seen) + weight * prior) / (len(seen) + weight)
@@ -248,18 +242,18 @@ class Prepared:
         return float(np.log(rate / (1 - rate)))
 
 
-def coded(values: Column) -> Text:
+def coded(values):
     number: dict[str, int] = {}
     codes = [-1 if value is None else number.setdefault(value, len(number)) for value in values]
     return Text(np.array(codes, np.int32), tuple(number))
 
 
-def pieces(joined: str | None, column: Any, missing: tuple[str, ...], spelled: bool) -> list[str]:
+def pieces(joined, column, missing, spelled):
     parts = [canonical(part, missing, spelled) for part in (joined or "").split(column.separator)]
     return list(dict.fromkeys(part for part in parts if part is not None))[: column.max_length]
 
 
-def edges_of(numbers: Any, buckets: int) -> list[float]:
+def edges_of(numbers, buckets):
     """Cuts where a new share of the rows begins, spikes apart."""
     known = numbers[~np.isnan(numbers)]
     counts = pd.Series(known).value_counts().sort_index()
@@ -276,6 +270,6 @@ def edges_of(numbers: Any, buckets: int) -> list[float]:
     return edges
 
 
-def prepared(card: Card, paths: dict[str, tuple[Path, ...]]) -> Prepared:
+def prepared(card, paths):
     """The whole way."""
     return Prepared(card, *rows_of(card, paths))

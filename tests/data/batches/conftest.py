@@ -1,30 +1,17 @@
 """Splits whose rows know their number, mapped from files as a store's are."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from bench.data.batches import Batch
 from bench.data.store import ARRAYS, Split
 
 
 @pytest.fixture(scope="session")
-def mapped() -> Callable[..., Split]:
+def mapped():
     """Writes a split into a folder and maps it: row i has the ids (i, i + 1, ...), dense (i, 2 i, ...), group i."""
 
-    def write(
-        folder: Path,
-        labels: np.ndarray,
-        columns: tuple[int, ...] | None = None,
-        slots: int = 2,
-        dense: int = 1,
-        group: np.ndarray | None = None,
-    ) -> Split:
+    def write(folder, labels, columns=None, slots=2, dense=1, group=None):
         rows = np.arange(len(labels), dtype=np.int32)
         ids = rows[:, None] + np.arange(slots, dtype=np.int32)
         of_row = rows if group is None else group.astype(np.int32)
@@ -37,10 +24,10 @@ def mapped() -> Callable[..., Split]:
 
 
 @pytest.fixture(scope="session")
-def rows_of() -> Callable[[Batch], np.ndarray]:
+def rows_of():
     """The numbers of a batch's rows, after a look that its arrays agree on them."""
 
-    def numbers(batch: Batch) -> np.ndarray:
+    def numbers(batch):
         rows = batch.ids[:, 0]
         assert torch.equal(batch.ids[:, -1], rows + batch.ids.shape[1] - 1)
         if batch.dense.shape[1]:

@@ -1,10 +1,5 @@
 """Batches of whole groups: every row once, groups together, and how well that mixes."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -18,13 +13,13 @@ from bench.training.device import CopyingFeed, ResidentFeed
 SIZE = 64
 
 
-def split_of(group: np.ndarray) -> Split:
+def split_of(group):
     rows = len(group)
     ids = np.arange(rows, dtype=np.int32)[:, None]
     return Split(ids, np.zeros((rows, 0), np.float32), np.zeros((rows, 1), np.float32), group.astype(np.int32))
 
 
-def cuts(group: np.ndarray, order: np.ndarray, size: int) -> int:
+def cuts(group, order, size):
     """How many groups no larger than a batch are in more than one."""
     batch_of = np.empty(len(group), int)
     batch_of[order] = np.arange(len(order)) // size
@@ -35,7 +30,7 @@ def cuts(group: np.ndarray, order: np.ndarray, size: int) -> int:
     )
 
 
-def test_groups_are_whole_and_every_row_comes_once() -> None:
+def test_groups_are_whole_and_every_row_comes_once():
     rng = np.random.default_rng(0)
     group = rng.permutation(np.repeat(np.arange(400), rng.integers(1, 30, 400)))
     group[rng.random(len(group)) < 0.1] = -1
@@ -46,21 +41,7 @@ def test_groups_are_whole_and_every_row_comes_once() -> None:
     assert not np.array_equal(order, grouped_order(group, SIZE, np.random.default_rng(2)))
 
 
-@pytest.mark.parametrize("room", [None, 0, 5])
-def test_a_batch_is_filled_by_a_part_of_a_group_where_none_fits(room: int | None) -> None:
-    """Groups of 7 in batches of 64, and one of 200: one cut a batch; the large group is in 4 pieces of at most 64."""
-    group = np.concatenate([np.repeat(np.arange(100), 7), np.full(200, 100)])
-    order = grouped_order(group, SIZE, np.random.default_rng(3), room)
-    assert np.array_equal(np.sort(order), np.arange(900))
-    shift = 0 if not room else SIZE - room
-    batch_of = (np.arange(900) + shift) // SIZE
-    own = group[order]
-    assert sum(len(np.unique(batch_of[own == one])) > 1 for one in range(100)) <= len(np.unique(batch_of))
-    runs = np.flatnonzero(np.diff((own == 100).astype(int), prepend=0) == 1)
-    assert len(runs) <= 5
-
-
-def test_every_feed_gives_the_same_batches_with_groups(tmp_path: Path, mapped: Callable[..., Split]) -> None:
+def test_every_feed_gives_the_same_batches_with_groups(tmp_path, mapped):
     group = np.random.default_rng(0).integers(-1, 60, 1000)
     split = split_of(group)
     feeds = (
@@ -73,13 +54,12 @@ def test_every_feed_gives_the_same_batches_with_groups(tmp_path: Path, mapped: C
     for batches in zip(*passes, strict=True):
         for batch in batches:
             assert torch.equal(batch.ids, batches[0].ids)
-            assert batch.group is not None
             assert batch.group.tolist() == group[batch.ids[:, 0]].tolist()
     rest = list(feeds[0].shuffled(SIZE, seed=4, start=10))
     assert torch.equal(rest[0].ids, passes[0][10].ids)
 
 
-def test_beyond_memory_groups_of_a_window_come_together(tmp_path: Path, mapped: Callable[..., Split]) -> None:
+def test_beyond_memory_groups_of_a_window_come_together(tmp_path, mapped):
     """Sessions that lie together in the file; each in one chunk, and so in one window."""
     rows, plan = 1 << 13, Plan(window=1 << 11, chunk=64)
     split = mapped(tmp_path, np.zeros((rows, 1)), group=np.arange(rows) // 8)
@@ -92,7 +72,7 @@ def test_beyond_memory_groups_of_a_window_come_together(tmp_path: Path, mapped: 
     assert np.array_equal(group, ids // 8)
 
 
-def test_means_of_batches_spread_as_groups_drawn_at_random_do() -> None:
+def test_means_of_batches_spread_as_groups_drawn_at_random_do():
     """What it does to mixing: the variance of a batch's mean is 1 + (m - 1) r times that of single rows.
 
     Labels that correlate within groups by r, in files sorted by label: the order of the file is gone.

@@ -1,26 +1,19 @@
 """Good data sets, prepared once; each test gets a copy of one to spoil."""
 
-from __future__ import annotations
-
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from corruptions import goods
 from corruptions.work import Work, run
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def prepared(tmp_path_factory):
     """The folder of a good data set with its card, raw files and a home in which it is prepared."""
     made: dict[str, Path] = {}
 
-    def get(name: str) -> Path:
+    def get(name):
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
             (folder / "raw").mkdir()
@@ -34,10 +27,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def work_of(prepared: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], Work]:
+def work_of(prepared, tmp_path, request):
     """A copy of a good data set, by name."""
 
-    def get(name: str) -> Work:
+    def get(name):
         work = Work(tmp_path / "work")
         if name == goods.REMOTE:
             work.server = request.getfixturevalue("server")

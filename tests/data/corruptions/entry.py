@@ -1,7 +1,5 @@
 """The parts of the table's entries."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,21 +10,21 @@ from corruptions.work import Work
 Edit = Callable[[Work], object]
 
 
-def nothing(work: Work) -> None:
+def nothing(work):
     """The good data as it is."""
 
 
-def write(name: str, data: bytes) -> Edit:
+def write(name, data):
     """Other content of a raw file."""
     return lambda work: (work.raw / name).write_bytes(data)
 
 
-def changed(name: str, change: Callable[[bytes], bytes]) -> Edit:
+def changed(name, change):
     """The content of a raw file changed by a function."""
     return lambda work: (work.raw / name).write_bytes(change((work.raw / name).read_bytes()))
 
 
-def line(name: str, number: int, text: bytes) -> Edit:
+def line(name, number, text):
     """Another line of a raw file."""
     return lambda work: work.line(name, number, text)
 
@@ -71,10 +69,7 @@ class Kept:
     equal: str = "*"
 
 
-Entry = Refused | Kept
-
-
-def matches(says: str, text: str, work: Work) -> bool:
+def matches(says, text, work):
     """Whether a text is what an entry says."""
     places = {"raw": work.raw, "card": work.card, "home": work.home, "url": getattr(work.server, "url", "")}
     for name, place in places.items():

@@ -7,15 +7,12 @@ file or folder is opened, made, renamed or removed, or before bytes are written.
 that modules are loaded once. Prints one JSON document: how many were killed, and what was wrong.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -26,7 +23,7 @@ from corruptions.work import Work, files, run
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate"}
 
 
-def in_child(work: Callable[[], int]) -> int:
+def in_child(work):
     """Runs it in a fork; the exit code, or minus the signal that ended it."""
     if (pid := os.fork()) == 0:
         code = 99  # where it raises
@@ -36,18 +33,18 @@ def in_child(work: Callable[[], int]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def prepare(work: Work, moment: float) -> int:
+def prepare(work, moment):
     """Prepares until `moment` moments have passed; the moments that passed go to `moments.txt`."""
     passed = 0
 
-    def step(size: int = 0) -> int:
+    def step(size=0):
         nonlocal passed
         passed += 1
         if passed > moment:
             os.kill(os.getpid(), signal.SIGKILL)
         return size
 
-    def audited(event: str, arguments: tuple[object, ...]) -> None:
+    def audited(event, arguments):
         if event in EVENTS and str(arguments[0]).startswith(str(work.home)):
             step()
 
@@ -58,7 +55,7 @@ def prepare(work: Work, moment: float) -> int:
     return code
 
 
-def main(work: Work, times: int) -> dict[str, object]:
+def main(work, times):
     before = files(work.home / "store")
     # An undisturbed run: what is there after it, and how many moments it has.
     start = work.folder / "start"

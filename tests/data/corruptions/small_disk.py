@@ -1,19 +1,15 @@
 """Files whose writes are watched: a disk with little room left, or a process that ends at a write."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 
 @contextmanager
-def watched(folder: Path, write: Callable[[int], int]) -> Iterator[None]:
+def watched(folder, write):
     """Every write to a file below `folder` that is opened by `Path.open`.
 
     Args:
@@ -22,10 +18,10 @@ def watched(folder: Path, write: Callable[[int], int]) -> Iterator[None]:
     opened = io.open
 
     class Raw(io.FileIO):
-        def write(self, data: Any) -> int:
+        def write(self, data):
             return super().write(memoryview(data).cast("B")[: write(memoryview(data).nbytes)]) or 0
 
-    def open_watched(file: Any, mode: str = "r", buffering: int = -1, *text: Any, **others: Any) -> Any:
+    def open_watched(file, mode="r", buffering=-1, *text, **others):
         if not set(mode) & set("wax+") or not Path(file).is_relative_to(folder):
             return opened(file, mode, buffering, *text, **others)
         raw = Raw(file, mode.replace("b", "").replace("t", ""), opener=others.pop("opener", None))
@@ -37,11 +33,11 @@ def watched(folder: Path, write: Callable[[int], int]) -> Iterator[None]:
 
 
 @contextmanager
-def room(folder: Path, size: int) -> Iterator[None]:
+def room(folder, size):
     """Lets `size` bytes be written below `folder`; then the disk is full."""
     left = size
 
-    def write(wanted: int) -> int:
+    def write(wanted):
         nonlocal left
         if left == 0 and wanted:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,26 +1,16 @@
 """Bad data, one table: each corruption gives one sentence that says where, exit code 2, and an untouched store."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
+import subprocess
+import sys
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
-from corruptions import cards, disk, downloads, files, joins, lines, values
-from corruptions.entry import Edit, Entry, Kept, Refused, matches
-from corruptions.work import Files, Said, Work, arrays, run
-
-TABLE: tuple[Entry, ...] = (
-    *files.TABLE,
-    *lines.TABLE,
-    *values.TABLE,
-    *cards.TABLE,
-    *joins.TABLE,
-    *downloads.TABLE,
-    *disk.TABLE,
-)
-
+from corruptions import goods, table
+from corruptions.entry import Refused, matches
+from corruptions.table import TABLE
+from corruptions.work import arrays, run
 
 FIRST = {(entry.good, type(entry)): entry for entry in reversed(TABLE)}
 """One entry of each sort for each reader: after it the good data are prepared again, which must do nothing again.
@@ -32,7 +22,7 @@ The others take a tenth of a second each, which their number makes slow."""
     "entry",
     [pytest.param(entry, id=entry.name, marks=() if entry in FIRST.values() else pytest.mark.slow) for entry in TABLE],
 )
-def test_a_corruption(entry: Entry, work_of: Callable[[str], Work]) -> None:
+def test_a_corruption(entry, work_of):
     work = work_of(entry.good)
     stores, inputs = work.stores(), work.inputs()
     entry.corrupt(work)
@@ -59,14 +49,14 @@ def test_a_corruption(entry: Entry, work_of: Callable[[str], Work]) -> None:
     assert f"{store}/manifest.json" in stores
 
 
-def assert_refused(entry: Refused, said: Said, work: Work) -> None:
+def assert_refused(entry, said, work):
     assert said.code == 2, said.err[-800:]
     assert said.out == ""
     assert said.err.endswith("\n")
     assert matches(f"seesaw: {entry.says}", said.err[:-1], work), said.err
 
 
-def assert_kept(entry: Kept, said: Said, work: Work, inputs: Files) -> None:
+def assert_kept(entry, said, work, inputs):
     assert said.code == 0, said.err[-800:]
     assert matches(entry.says, said.err.rstrip("\n"), work), said.err
     found = json.loads(said.out)
@@ -77,8 +67,25 @@ def assert_kept(entry: Kept, said: Said, work: Work, inputs: Files) -> None:
         assert content == wanted[name] or not fnmatch(name, entry.equal), name
 
 
-def expected(like: Edit, work: Work) -> Files:
+def expected(like, work):
     like(work)
     said = run([*work.prepare, "--json"])
     assert said.code == 0, said.err[-800:]
     return arrays(work.folder / json.loads(said.out)["path"])
+
+
+CASES = [("log", table.anew), ("ali", table.ali_anew), (goods.REMOTE, table.fetched_anew(lambda work: None))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("good", "change"), CASES, ids=["log", "ali", "remote"])
+def test_killed_at_every_moment(good, change, work_of):
+    work = work_of(good)
+    change(work)
+    url = [work.server.url] if work.server else []
+    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(work.folder), "1000", *url]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    found = json.loads(said.stdout)
+    assert found["wrong"] == []
+    assert found["killed"] >= 20

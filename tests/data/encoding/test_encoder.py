@@ -1,20 +1,13 @@
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from bench.core.errors import UserError
-from bench.data import Encoder, parse_card
-from bench.data.card import Card
+from bench.data import parse_card
 from bench.data.encoding.fitter import EncoderFitter
 
 
 @pytest.fixture
-def card(shop: dict[str, Any]) -> Card:
+def card(shop):
     shop["columns"] = {
         "user": "categorical",
         "tags": {"kind": "multi-valued", "max_length": 3},
@@ -36,7 +29,7 @@ TRAIN = pa.table(
 LABELS = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [0, 0], [1, 0], [0, 0]], np.float32)
 
 
-def fit(card: Card, table: Any = TRAIN, labels: Any = LABELS) -> tuple[Encoder, Any]:
+def fit(card, table=TRAIN, labels=LABELS):
     """The encoder, and what it makes of the very rows it was fitted on; in two parts."""
     fitter, parts = EncoderFitter(card), []
     for at in (slice(0, 3), slice(3, 7)):
@@ -47,7 +40,7 @@ def fit(card: Card, table: Any = TRAIN, labels: Any = LABELS) -> tuple[Encoder, 
     return encoder, (np.concatenate(ids), np.concatenate(dense))
 
 
-def test_ids_are_rows_of_one_table(card: Card) -> None:
+def test_ids_are_rows_of_one_table(card):
     encoder, _ = fit(card)
     schema = encoder.schema_of(card.tasks)
     assert [(f.name, f.cardinality, f.slots) for f in schema.fields] == [
@@ -71,27 +64,9 @@ def test_ids_are_rows_of_one_table(card: Card) -> None:
     assert ids.tolist() == [
         [1, 5, 0, 0, 9, 14],
         [1, 0, 0, 0, 8, 12],
-        [schema.offsets[0] + encoder.fields[0].vocabulary.values.index("a") + 1, 7, 6, 0, 8, 13],  # type: ignore[union-attr]
+        [schema.offsets[0] + encoder.fields[0].vocabulary.values.index("a") + 1, 7, 6, 0, 8, 13],
     ]
     assert ids.dtype == np.int32
     assert dense.dtype == np.float32
     assert dense.shape == (3, 2 + 3)
     assert schema.dense == ("price", "price_missing", "user_click_rate", "user_buy_rate", "user_count")
-
-
-def test_a_saved_encoder_needs_no_card(card: Card, tmp_path: Path) -> None:
-    encoder, _ = fit(card)
-    encoder.save(tmp_path / "encoder.json")
-    again = Encoder.load(tmp_path / "encoder.json")
-    assert again == encoder
-    for one, two in zip(encoder.encode(TRAIN), again.encode(TRAIN), strict=True):
-        np.testing.assert_array_equal(one, two)
-
-
-def test_names_that_would_clash_are_refused(shop: dict[str, Any]) -> None:
-    shop["columns"] = {
-        "price": "numeric",
-        "price_bucket": {"kind": "categorical", "from": "user"},
-    }
-    with pytest.raises(UserError, match="two inputs would be called 'price_bucket'"):
-        fit(parse_card(shop, "here"))

@@ -1,9 +1,5 @@
 """Target rates are where leakage would come from: each claim against a slow twin, and against random labels."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
@@ -14,16 +10,14 @@ from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.data.codes import TextCodes
 from bench.data.encoding.base import Source
-from bench.data.encoding.rates import RatesFitter, TargetRates
+from bench.data.encoding.rates import RatesFitter
 from bench.data.values import texts_of
 
 TASKS = (Task("click"), Task("stay", "regression"))
 SMOOTHING, FOLDS, SEED = 3.0, 4, 7
 
 
-def fit(
-    values: list[Any], labels: Any, tasks: tuple[Task, ...] = TASKS, smoothing: float = SMOOTHING, size: int = 11
-) -> tuple[TargetRates, Any]:
+def fit(values, labels, tasks=TASKS, smoothing=SMOOTHING, size=11):
     """The part, and what it makes of the very rows it was fitted on."""
     fitter, seen = RatesFitter("user", tasks, smoothing, FOLDS, SEED), TextCodes()
     codes = np.empty(0, np.int32)
@@ -35,11 +29,11 @@ def fit(
     return part, np.concatenate([fitter.dense(codes[i : i + 5], i) for i in range(0, len(values), 5)])
 
 
-def table(values: list[Any]) -> Any:
+def table(values):
     return pa.table({"u": pa.array(values, pa.string())})
 
 
-def slow_rates(rows: list[int], value: Any, values: list[Any], labels: Any) -> list[float]:
+def slow_rates(rows, value, values, labels):
     """By the definition: over `rows` only."""
     rates = []
     for task in range(2):
@@ -54,7 +48,7 @@ def slow_rates(rows: list[int], value: Any, values: list[Any], labels: Any) -> l
     return [*rates, np.log1p(sum(values[i] == value for i in rows))]
 
 
-def standardised(part: TargetRates, values: Any) -> Any:
+def standardised(part, values):
     return (np.array(values) - np.array(part.mean)) / np.array(part.scale)
 
 
@@ -71,7 +65,7 @@ Rows = st.lists(
 
 @settings(max_examples=40)
 @given(Rows)
-def test_both_kinds_of_rate_follow_their_definition(rows: list[tuple[Any, float, float]]) -> None:
+def test_both_kinds_of_rate_follow_their_definition(rows):
     values = [row[0] for row in rows]
     labels = np.array([row[1:] for row in rows], np.float32)
     part, in_train = fit(values, labels)
@@ -90,7 +84,7 @@ def test_both_kinds_of_rate_follow_their_definition(rows: list[tuple[Any, float,
     np.testing.assert_allclose(part.encode(table(new)), standardised(part, elsewhere), atol=2e-4)
 
 
-def test_random_labels_cannot_be_read_from_the_rates_of_train() -> None:
+def test_random_labels_cannot_be_read_from_the_rates_of_train():
     """Many ids of few rows and labels that are pure chance: a rate that held its own row would give them away."""
     rng = np.random.default_rng(0)
     values = rng.integers(0, 2000, 8000).astype(str).tolist()

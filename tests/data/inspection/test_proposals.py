@@ -1,12 +1,8 @@
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
-import pytest
 from known_labels import known
 
-from bench.data.inspection.column import Counted, count_column
-from bench.data.inspection.kinds import WEIGHT, find_kind
+from bench.data.inspection.column import count_column
 from bench.data.inspection.proposals import find_parent, proposals
 from bench.data.inspection.roles import ColumnDraft
 
@@ -17,14 +13,14 @@ BUY = CLICK * (RNG.random(N) < 0.3)
 SPEND = np.where(BUY == 1, RNG.lognormal(3, 1, N), 0)
 
 
-def column(name: str, values) -> Counted:
+def column(name, values):
     return count_column(name, pa.array(values))
 
 
-def test_the_parent_is_the_rarest_event_without_which_there_is_nothing() -> None:
+def test_the_parent_is_the_rarest_event_without_which_there_is_nothing():
     labels = {"click": known(CLICK), "buy": known(BUY), "stay": known(SPEND + 1, binary=False)}
 
-    def parent(values: np.ndarray) -> str | None:
+    def parent(values):
         return find_parent(known(values, binary=False), labels)
 
     assert parent(SPEND) == "buy"
@@ -35,7 +31,7 @@ def test_the_parent_is_the_rarest_event_without_which_there_is_nothing() -> None
     assert parent(SPEND * 0) is None
 
 
-def test_a_label_that_implies_another_is_proposed_as_its_child() -> None:
+def test_a_label_that_implies_another_is_proposed_as_its_child():
     labels = {"poor": known(1 - CLICK), "buy": known(BUY), "click": known(CLICK)}
     (found,) = proposals(column, (), labels, None, N, repeated=0)
     assert (found.at, found.keys) == ("tasks.buy", {"parent": "click"})
@@ -44,12 +40,7 @@ def test_a_label_that_implies_another_is_proposed_as_its_child() -> None:
     assert not list(proposals(column, (), labels, None, N, repeated=0))
 
 
-@pytest.mark.parametrize(("values", "fits"), [([1, 10], True), ([0, 1, 2], True), ([-1, 1], False)])
-def test_a_weight_may_have_few_values(values: list[int], fits: bool) -> None:
-    assert (find_kind(column("sample_weight", RNG.choice(values, N))).why == WEIGHT) == fits
-
-
-def units(group: str | None, **values) -> list[dict]:
+def units(group, **values):
     """What is proposed as units of these columns."""
     counted = {name: column(name, of) for name, of in values.items()}
     drafts = [ColumnDraft(name, "input", "", "", len(of.counts), 0, (), name, None) for name, of in counted.items()]
@@ -57,7 +48,7 @@ def units(group: str | None, **values) -> list[dict]:
     return [dict(each.keys) for each in found if "units" in each.keys]
 
 
-def test_the_coarsest_id_of_somebody_that_repeats_is_proposed_as_units() -> None:
+def test_the_coarsest_id_of_somebody_that_repeats_is_proposed_as_units():
     request = np.arange(N) // 4
     user, household = request % 60, request % 20
     ids = {"request_id": request, "userId": user, "household": household, "item_id": RNG.integers(0, 12, N)}

@@ -1,23 +1,21 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from bench.data.synthetic.funnel import FunnelConfig, generate, zipf_ids
 
 
-def config(**values: float) -> FunnelConfig:
+def config(**values):
     return FunnelConfig.model_validate({"rows": 40_000} | values)
 
 
 @pytest.mark.parametrize("zipf", [0.0, 0.8, 1.5])
-def test_ids_follow_zipf(zipf: float) -> None:
+def test_ids_follow_zipf(zipf):
     counts = np.bincount(zipf_ids(np.random.default_rng(0), 20, zipf, 200_000), minlength=20)
     expected = np.arange(1, 21) ** -zipf
     np.testing.assert_allclose(counts / counts.sum(), expected / expected.sum(), atol=0.004)
 
 
-def test_labels_follow_their_probabilities() -> None:
+def test_labels_follow_their_probabilities():
     table = generate(config())
     click, p_click = table["click"].to_numpy(), table["p_click"].to_numpy()
     children = [(table[name].to_numpy(), table[f"p_{name}"].to_numpy()) for name in ("purchase", "like")]
@@ -30,36 +28,11 @@ def test_labels_follow_their_probabilities() -> None:
             assert child[clicked].mean() == pytest.approx(p_child[clicked].mean(), abs=0.04)
 
 
-def test_likes_go_against_purchases() -> None:
-    table = generate(config())
-    click, *other = (table[f"p_{name}"].to_numpy() for name in ("click", "purchase", "like"))
-    assert np.corrcoef(*np.log(other))[0, 1] < -0.3
-    gains = click * np.array(other)
-    best = np.argsort(-gains, axis=1)[:, : gains.shape[1] // 10]
-    shares = np.array([gains[:, at].sum(axis=1) for at in best]) / gains.sum(axis=1)
-    assert (np.diag(shares) > 1.25 * shares[::-1].diagonal()).all()
-
-
-def test_a_click_is_no_fair_sample_of_impressions_unless_the_bias_is_off() -> None:
-    def dearness_of_clicks(bias: float) -> float:
+def test_a_click_is_no_fair_sample_of_impressions_unless_the_bias_is_off():
+    def dearness_of_clicks(bias):
         table = generate(config(bias=bias))
         price, click = np.log(table["price"].to_numpy()), table["click"].to_numpy() == 1
         return float((price[click].mean() - price.mean()) / price.std())
 
     assert dearness_of_clicks(1.0) < -0.3
     assert abs(dearness_of_clicks(0.0)) < 0.1
-
-
-def test_the_seed_decides_everything() -> None:
-    def numbers(seed: int) -> np.ndarray:
-        table = generate(config(seed=seed))
-        return np.stack([table[name].to_numpy().astype(float) for name in table.column_names])
-
-    np.testing.assert_array_equal(numbers(1), numbers(1))
-    assert (np.nan_to_num(numbers(1)) != np.nan_to_num(numbers(2))).any(axis=1).all()
-
-
-def test_one_user_is_one_person() -> None:
-    table = generate(config()).select(["user_id", "segment", "age"]).to_pandas()
-    assert (table.groupby("user_id").nunique(dropna=False) == 1).all().all()
-    assert 0 < table["age"].isna().mean() < 0.2
