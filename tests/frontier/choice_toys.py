@@ -1,8 +1,5 @@
 """Choices made by hand: a table, and paired posterior draws about it."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +12,6 @@ from bench.frontier.aims import aims_of
 from bench.frontier.choices import Choices
 from bench.frontier.policy import Policy
 from bench.results.ledger import FACTS
-from bench.results.served.served import Served
 
 CLICK, LIKE = "click.recall@10%", "like.recall@10%"
 EQUAL = aims_of(Policy(), (CLICK, LIKE), {}, today=False)[0]
@@ -23,16 +19,8 @@ EQUAL = aims_of(Policy(), (CLICK, LIKE), {}, today=False)[0]
 
 
 def made(
-    rows: Mapping[str, Sequence[float]],
-    current: str | None = "current",
-    noise: float = 0.0,
-    draws: int = 400,
-    outcomes: Sequence[str] = (CLICK, LIKE),
-    served: bool = True,
-    seed: int = 0,
-    slices: Mapping[str, np.ndarray] | None = None,
-    **columns: Sequence[object],
-) -> Choices:
+    rows, current="current", noise=0.0, draws=400, outcomes=(CLICK, LIKE), served=True, seed=0, slices=None, **columns
+):
     """By point (`7`, `7@1000`, `7 b` for another row of trial 7, `current`, or a baseline's name) its outcomes.
 
     Args:
@@ -71,7 +59,7 @@ def made(
     return found if slices is None else replace(found, ledger=served_of(found, slices).without(TEST))
 
 
-def served_of(choices: Choices, slices: Mapping[str, np.ndarray] | None = None) -> Served:
+def served_of(choices, slices=None):
     """The front that these choices are of, the same on confirmation rows and test; cells by slice are of both."""
     outcomes = [Objective(name, "maximize") for name in choices.objectives]
     splits, of = (CONFIRM, TEST), {split: choices.values(choices.objectives) for split in (CONFIRM, TEST)}

@@ -1,16 +1,10 @@
 """Trial records as the rooms before the frontier hand them over."""
 
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 from hypothesis import settings
 
 from bench.core.objectives import Objective
-from bench.core.records import Failure, Point, Replicate, TrialRecord
-
-sys.path.insert(0, str(Path(__file__).parent))  # makes `choice_toys` importable
+from bench.core.records import Failure, Replicate, TrialRecord
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -18,31 +12,20 @@ settings.load_profile("untimed")
 CLICK = Objective("click.auc", "maximize")
 LIKE = Objective("like.auc", "maximize")
 
-MakeTrial = Callable[..., TrialRecord]
-
 
 @pytest.fixture
-def objectives() -> tuple[Objective, ...]:
+def objectives():
     return (CLICK, LIKE)
 
 
 @pytest.fixture
-def trial() -> MakeTrial:
+def trial():
     """A completed trial from its click and like AUC; `runs` are (confirm, test) pairs of (click, like) of replicates.
 
     On validation, replicates have .01 more.
     """
 
-    def make(
-        number: int,
-        click: float = 0.7,
-        like: float = 0.8,
-        kind: str = "mmoe",
-        balancing: str = "static",
-        runs: tuple[tuple[tuple[float, float], tuple[float, float]], ...] = (),
-        failed_runs: int = 0,
-        **costs: float,
-    ) -> TrialRecord:
+    def make(number, click=0.7, like=0.8, kind="mmoe", balancing="static", runs=(), failed_runs=0, **costs):
         good = tuple(
             Replicate(
                 i,
@@ -77,16 +60,16 @@ def trial() -> MakeTrial:
 
 
 @pytest.fixture
-def point(trial) -> Callable[..., Point]:
+def point(trial):
     """The point of such a trial."""
     return lambda *args, **options: trial(*args, **options).points[0]
 
 
 @pytest.fixture
-def failed() -> Callable[[int], TrialRecord]:
+def failed():
     """A trial that diverged."""
 
-    def make(number: int) -> TrialRecord:
+    def make(number):
         config = {"sharing.kind": "ple", "funnel.kind": "independent", "balancing.kind": "static"}
         return TrialRecord(number, "failed", {}, config, "ple", failure=Failure("diverged", "loss became NaN"))
 

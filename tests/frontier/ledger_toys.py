@@ -1,14 +1,9 @@
 """Served fronts made by hand: facts, values and draws; cells are made of these as those of measured fronts are."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
-from bench.core.objectives import Objective
 from bench.core.rows import TEST
 from bench.results.effect import Effect
 from bench.results.ledger import ALL, PARTS, as_cells
@@ -18,20 +13,12 @@ from bench.results.served.served import Served
 GAINS = [PARTS.index(part) for part in ("gain", "gain_low", "gain_high")]
 
 
-def made_cells(values: np.ndarray, draws: np.ndarray, current: int) -> np.ndarray:
+def made_cells(values, draws, current):
     """Cells of values (S, M) and draws about them, as those of a measured front."""
     return as_cells(values, draws, np.full(values.shape, np.nan), gains(values, current), gains(draws, current))
 
 
-def made_served(
-    outcomes: Sequence[Objective],
-    table: pd.DataFrame,
-    values: Mapping[str, np.ndarray],
-    draws: Mapping[str, np.ndarray],
-    current: int,
-    slices: Mapping[tuple[str, str], np.ndarray] | None = None,
-    today: bool = True,
-) -> Served:
+def made_served(outcomes, table, values, draws, current, slices=None, today=True):
     """A front of values and draws by split, and cells by split and slice."""
     cells = {(split, ALL): made_cells(own, draws[split], current) for split, own in values.items() if split in draws}
     for split in values.keys() - draws.keys():
@@ -41,7 +28,7 @@ def made_served(
     return Served(tuple(outcomes), table, cells | dict(slices or {}), dict(draws), *about)
 
 
-def noisy(served: Served, seed: int = 0) -> Served:
+def noisy(served, seed=0):
     """The same with noise in place of all that was measured on test."""
     rng = np.random.default_rng(seed)
     cells = {key: rng.random(own.shape) if key[0] == TEST else own for key, own in served.cells.items()}

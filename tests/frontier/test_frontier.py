@@ -10,9 +10,7 @@ import pytest
 
 from bench.core.objectives import Objective
 from bench.results.frontier import frontier
-from bench.results.history import History
 from bench.results.ledger import ALL, PARTS
-from bench.results.pareto import resolve_reference
 
 
 @pytest.fixture
@@ -59,29 +57,12 @@ def test_golden_front_of_confirmed_trials(confirmed, objectives):
     assert ((sure.dropna() > 0) & (sure.dropna() < 1)).all()
 
 
-def test_history_is_what_the_search_saw_and_failures_add_nothing(confirmed, objectives):
-    history = History(objectives, resolve_reference(objectives), by_rungs=False)
-    history.add(confirmed, 2**63)
-    assert [row.trial for row in history.rows] == [0, 1, 2, 3, 4, 5]
-    volumes = [row.hypervolume for row in history.rows]
-    np.testing.assert_allclose(volumes, [0.04, 0.066, 0.066, 0.071, 0.071, 0.071])
-
-
 def test_order_of_records_does_not_matter(confirmed, objectives):
     shuffled = confirmed.copy()
     random.Random(0).shuffle(shuffled)
     first, second = frontier(confirmed, objectives), frontier(shuffled, objectives)
     pd.testing.assert_frame_equal(first.wide, second.wide)
     assert first.to_json() == second.to_json()
-
-
-def test_minimised_objectives_and_costs(trial):
-    objectives = (Objective("cost/parameters", "minimize"), Objective("click.auc", "maximize"))
-    records = [trial(0, 0.7, parameters=100.0), trial(1, 0.8, parameters=200.0), trial(2, 0.75, parameters=300.0)]
-    front = frontier(records, objectives, {"cost/parameters": 1000})
-    assert front.table["trial"][front.best].tolist() == [0, 1]  # fewest parameters first
-    assert front.hypervolume == pytest.approx(900 * 0.2 + 800 * 0.1)
-    assert list(front.to_json()["points"][0]["metrics"]) == ["cost/parameters", "valid/click.auc"]
 
 
 def test_json_is_strict_and_complete(confirmed, objectives):
@@ -96,30 +77,6 @@ def test_json_is_strict_and_complete(confirmed, objectives):
     assert best["sd"]["confirm/click.auc"] > 0
     assert 0 < best["p_nondominated"] < 1
     assert second["sd"] == {}  # one replicate has no spread
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_without_completed_trials(failed, objectives, count):
-    front = frontier([failed(i) for i in range(count)], objectives)
-    assert front.hypervolume == 0
-    assert front.to_json()["points"] == front.best == front.plausible == []
-    assert front.long.empty
-    assert front.wide.empty
-    assert {"trial", "rank", "on_front", "p_nondominated"} <= set(front.wide)
-
-
-def test_trials_have_the_row_of_their_best_rank(searched, objectives):
-    front = frontier(searched, objectives)
-    assert front.by_trial == {number: number for number in range(5)}
-    assert front.front.tolist() == [False, True, False, True, False]
-
-
-def test_plausible_is_the_front_and_what_may_belong_to_it(confirmed, objectives):
-    front = frontier(confirmed, objectives, seed=3)
-    assert front.plausible == [2, 3]
-    table = front.table.assign(p_nondominated=[0.06, None, 0.9, 0.8, 0.01])
-    table["on_front"] = table["trial"].isin([2])
-    assert replace(front, table=table).plausible == [2, 3, 0]
 
 
 def test_gains_are_paired_differences_from_the_current_point_or_the_single_task_models(trial, objectives):
@@ -141,21 +98,11 @@ def test_gains_are_paired_differences_from_the_current_point_or_the_single_task_
     assert all(each.value == 0 for each in found.gains(found.current).values())
 
 
-def test_a_gain_in_what_is_not_read_in_thousandths_is_a_fraction(trial):
-    records = [trial(0, 0.70, kind="single_task", parameters=200.0), trial(1, 0.72, parameters=150.0)]
-    found = frontier(
-        records,
-        (Objective("click.auc", "maximize"), Objective("cost/parameters", "minimize")),
-        {"cost/parameters": 1e3},
-    )
-    np.testing.assert_allclose(found.at("valid", "gain"), [[0, 0], [0.02, 0.25]])
-
-
 def test_what_trees_alone_tell_almost_fully_is_suspected(confirmed, objectives):
     """By trees only: networks hardly find a difference of two columns."""
     found = frontier(confirmed, objectives)
 
-    def told(trees: float, network: float, metric: str = "auc") -> str:
+    def told(trees, network, metric="auc"):
         table = pd.DataFrame({"point": ["7", "8", "trees"], "role": ["trial", "trial", "baseline"]})
         cells = np.full((3, 2, len(PARTS)), np.nan)
         cells[..., 0] = np.transpose([[network, np.nan, trees], [0.7, 0.6, 0.72]])

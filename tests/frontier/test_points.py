@@ -1,7 +1,5 @@
 """Points of a run, their estimates, and the single-task points among them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -14,10 +12,8 @@ from bench.core.records import Point, Replicate, RungResult, TrialRecord
 from bench.results.frontier import frontier
 from bench.results.points import (
     baselines,
-    candidates,
     composite,
     estimate,
-    estimates,
     kept_names,
     points,
     points_of_run,
@@ -44,55 +40,21 @@ def test_a_confirmed_trial_never_falls_back_to_the_search(trial):
     assert rows_of([trial(1)]) == "valid"
 
 
-def test_costs_have_one_key_for_all_splits(trial):
-    costs = (Objective("cost/parameters", "minimize"),)
-    assert estimates([trial(0, parameters=5.0)], costs, "test").tolist() == [[5.0]]
-
-
-def test_candidates_are_all_until_one_is_confirmed(point):
-    plain, sure = point(0), point(2, runs=(((0.7, 0.8), TEST),))
-    assert candidates([plain]) == [plain]
-    assert candidates([plain, sure]) == [sure]
-
-
 CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximize")
 SIZE = Objective("cost/parameters", "minimize")
 
 
-def runs_of(click: float, like: float, **more: float) -> tuple[Replicate, ...]:
+def runs_of(click, like, **more):
     """Three replicates on the seeds that all points share."""
     luck = (-0.0004, 0.0001, 0.0003)
     values = [{"confirm/click.auc": click + by, "confirm/like.auc": like - by, "test/click.auc": click} for by in luck]
     return tuple(Replicate(seed, seed, of | more) for seed, of in enumerate(values, 1))
 
 
-def record(number: int, click: float, like: float, kind: str = "mmoe") -> TrialRecord:
+def record(number, click, like, kind="mmoe"):
     metrics = {"valid/click.auc": click, "valid/like.auc": like}
     config = {"sharing.kind": kind}
     return TrialRecord(number, "completed", {}, config, kind, metrics, replicates=runs_of(click, like))
-
-
-def test_ids_and_names() -> None:
-    static = {"balancing.static.weight.click": 1.0, "balancing.static.weight.like": 0.25}
-    named = {
-        (point.id, point.name, point.role)
-        for point in (
-            Point("trial", {}, "mmoe", 7),
-            Point("trial", {}, "mmoe", 7, 16000),
-            Point("trees", {}, "trees"),
-            Point("static_weights", static, "mmoe"),
-            Point("equal_weights", static, "mmoe", until=100),
-            Point("current", {}, "mmoe"),
-        )
-    }
-    assert named == {
-        ("7", "trial 7", "trial"),
-        ("7@16000", "trial 7 stopped after 16,000 samples", "trial"),
-        ("trees", "boosted trees", "baseline"),
-        ("static_weights 4:1", "static weights 4:1", "baseline"),
-        ("equal_weights", "equal weights", "baseline"),
-        ("current", "current model", "current"),
-    }
 
 
 @given(
@@ -105,7 +67,7 @@ def test_ids_and_names() -> None:
         max_size=4,
     )
 )
-def test_every_replicate_of_a_trial_belongs_to_exactly_one_point(trials) -> None:
+def test_every_replicate_of_a_trial_belongs_to_exactly_one_point(trials):
     """At whichever of its lengths a trial was confirmed."""
     records, stored = [], []
     for number, (values, full, at) in enumerate(trials):
@@ -124,7 +86,7 @@ def test_every_replicate_of_a_trial_belongs_to_exactly_one_point(trials) -> None
     assert all(run.until == point.until for point in points for run in point.replicates)
 
 
-def test_a_baseline_that_is_better_takes_the_place_of_a_trial() -> None:
+def test_a_baseline_that_is_better_takes_the_place_of_a_trial():
     """Found in use: a pick was reported with P(non-dominated) .9998 while equal weights beat it in two of three."""
     three = (CLICK, LIKE, SIZE)
     trials = [
@@ -142,27 +104,6 @@ def test_a_baseline_that_is_better_takes_the_place_of_a_trial() -> None:
     assert table["role"].to_dict() == {"0": "trial", "1": "trial", "2": "trial", "equal_weights": "baseline"}
     assert [point["point"] for point in front.to_json()["points"]] == ["equal_weights", "1"]
     assert front.hypervolume == pytest.approx(frontier(trials, three, {"cost/parameters": 1000}).hypervolume)
-
-
-def test_what_lacks_an_objective_is_listed_and_not_compared() -> None:
-    trees = Point("trees", {}, "trees", replicates=runs_of(0.9, 0.9))
-    sized = replace(record(0, 0.7, 0.8), replicates=runs_of(0.7, 0.8, **{"cost/parameters": 100.0}))
-    table = frontier([sized], (CLICK, SIZE), {"cost/parameters": 1000}, baselines=[trees]).wide.set_index("point")
-    assert table.loc["0", "on_front"]
-    assert not table.loc["trees", "on_front"]
-    assert table.loc["trees", ["rank", "p_nondominated"]].isna().all()
-    assert table.loc["trees", "confirm/click.auc"] == pytest.approx(0.9)
-
-
-def test_one_single_task_model_that_is_best_in_every_task_is_one_competitor() -> None:
-    single, shared = record(0, 0.72, 0.82, "single_task"), record(1, 0.70, 0.80)
-    table = frontier([single, shared], (CLICK, LIKE)).wide.set_index("point")
-    for column in ("rank", "p_nondominated", "confirm/click.auc.low"):
-        assert table.loc["0", column] == table.loc["single_task", column]
-    assert table.loc["0", "p_nondominated"] > 0.9
-    ahead = record(2, 0.73, 0.81, "single_task")
-    table = frontier([single, ahead, shared], (CLICK, LIKE)).table.set_index("point")
-    assert table["on_front"].to_dict() == {"0": False, "1": False, "2": False, "single_task": True}
 
 
 @pytest.fixture
@@ -215,25 +156,6 @@ def test_replicates_are_joined_by_seed(singles, objectives):
     assert composite([shared], objectives) is None
 
 
-def test_the_table_has_the_composite_first_and_a_row_for_each_weight(singles, objectives):
-    runs = singles[0].replicates
-
-    def static(like: float, lr: float) -> Point:
-        config = {"balancing.kind": "static", "balancing.static.weight.click": 1.0, "optim.lr": lr}
-        return Point("static_weights", config | {"balancing.static.weight.like": like}, "mmoe", replicates=runs)
-
-    others = [static(0.25, 1.0), static(2.51984, 1.0), replace(static(0.25, 2.0), replicates=runs[:1])]
-    front = frontier(singles, objectives, baselines=others)
-    table = front.wide[front.table["role"] == "baseline"].reset_index()
-    assert table["point"].tolist() == ["single_task", "static_weights 4:1", "static_weights 1:2.52"]
-    assert table["name"].tolist() == ["best single-task models", "static weights 4:1", "static weights 1:2.52"]
-    assert front.to_json()["baselines"][0]["trials"] == [0, 1]
-    assert table["replicates"].tolist() == [2, 1, 2]  # of one weight the latest counts
-    assert table.loc[0, "confirm/click.auc"] == pytest.approx(0.695)
-    assert (table["confirm/click.auc.low"] < table["confirm/click.auc"]).all()
-    assert static(1.0, 1.0).id == "static_weights 1:1"
-
-
 @pytest.fixture
 def records(point):
     return [
@@ -246,18 +168,3 @@ def records(point):
 
 def numbers(points, objectives):
     return {name: point.number for name, point in baselines(points, objectives).items()}
-
-
-def test_each_objective_has_its_own_best_single_task_trial(records, objectives):
-    assert numbers(records, objectives) == {"click.auc": 1, "like.auc": 0}
-
-
-def test_a_confirmed_baseline_counts_by_its_replicates(point, objectives):
-    lucky = point(0, 0.80, 0.80, kind="single_task")
-    sure = point(1, 0.75, 0.80, kind="single_task", runs=(((0.70, 0.80), (0.69, 0.78)),))
-    assert numbers([lucky, sure], objectives)["click.auc"] == 1
-
-
-def test_a_baseline_that_was_not_confirmed_is_none_beside_confirmed_points(point, objectives):
-    seen_once = point(0, 0.80, 0.80, kind="single_task")
-    assert baselines([seen_once, point(1, runs=(((0.72, 0.8), (0.7, 0.8)),))], objectives) == {}

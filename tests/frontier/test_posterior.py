@@ -1,7 +1,5 @@
 """P(non-dominated) against known truths and closed forms."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -64,8 +62,3 @@ def test_an_objective_without_noise_is_certain():
     found = p_nondominated(groups, objectives, seed=0)
     assert found[0] == 1
     assert 0.4 < found[1] < 0.95
-
-
-@pytest.mark.parametrize("groups", [[], [np.array([[0.7, 0.5]])], [np.array([[0.7, 0.5]]), np.array([[0.6, 0.3]])]])
-def test_nothing_is_said_without_two_replicates_of_a_configuration(groups):
-    assert p_nondominated(groups, TWO, seed=0) is None

@@ -1,16 +1,13 @@
 """How long to train the pick, and prediction intervals against a simulation with known truth."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.core.objectives import Objective
-from bench.frontier.retraining import Length, length_of, place, prediction_intervals, verdicts
-from bench.results.effect import Effect
+from bench.frontier.retraining import Length, length_of, place, prediction_intervals
+from bench.results.history import FIRST, SHOWN, SoFar
 
 CURVE = [
     {"samples": 100.0, "epoch": 0.5, "valid/click.auc": 0.60, "valid/like.auc": 0.70},
@@ -33,11 +30,6 @@ def test_a_point_short_of_full_length_looks_no_further(trial, objectives):
 
     (stopped,) = replace(trial(0), curve=CURVE, state="pruned", rungs=(RungResult(300, 0, {}),)).points
     assert length_of(stopped, objectives).own == {"click.auc": 1.0, "like.auc": 0.5}
-
-
-def test_without_evaluations_it_is_the_whole_schedule(point, objectives):
-    assert length_of(point(0), objectives) == Length()
-    assert Length().in_words(3, apart=False) == "all 3 passes of optim.epochs, as the search kept no evaluations of it"
 
 
 def confirmed(point, rng, points=4, runs=3, sd=0.01):
@@ -66,11 +58,23 @@ def test_new_trainings_fall_within_the_interval_as_often_as_it_says(point, objec
     assert kept / 400 == pytest.approx(0.9, abs=0.04)
 
 
-def test_verdicts_tell_worse_from_better_by_direction():
-    auc, loss = Objective("click.auc", "maximize"), Objective("click.logloss", "minimize")
-    intervals = dict.fromkeys((auc, loss), Effect(0.5, 0.4, 0.6))
-    worse, better = verdicts(intervals, {"test/click.auc": 0.3, "test/click.logloss": 0.3})
-    assert worse == ["click.auc on test is 0.30000, worse than its prediction interval 0.50000 (0.40000 to 0.60000)"]
-    assert better[0].startswith("click.logloss on test is 0.30000, better than")
-    assert verdicts(intervals, {"test/click.auc": 0.4, "test/click.logloss": 0.6}) == ([], [])
-    assert len(verdicts(intervals, {})[0]) == 2  # what was not measured misses its interval
+def test_a_front_is_due_at_each_doubling(objectives):
+    so_far = SoFar(objectives)
+    due = [results for results in range(1, 60) if so_far.is_due(results)]
+    assert due == [FIRST, 2 * FIRST, 4 * FIRST, 8 * FIRST]
+    resumed = SoFar(objectives)
+    assert resumed.is_due(50)
+    assert not resumed.is_due(51)
+
+
+def test_the_front_is_shown_along_the_first_objective_and_what_is_dominated_is_not(trial, failed, objectives):
+    records = [trial(0, 0.72, 0.80), trial(1, 0.70, 0.85, "ple"), trial(2, 0.69, 0.79), failed(3)]
+    lines = SoFar(objectives).text(records).splitlines()
+    assert lines[0] == "front so far, after 3 trials (2 points, validation (search)):"
+    assert [line.split()[:2] for line in lines[1:]] == [["trial", "1"], ["trial", "0"]]
+    assert lines[1].endswith("click.auc 0.7000  like.auc 0.8500")
+    many = [trial(number, 0.5 + number / 100, 0.9 - number / 100) for number in range(20)]
+    shown = SoFar(objectives).text(many).splitlines()
+    assert shown[0] == f"front so far, after 20 trials ({SHOWN} of 20 points, validation (search)):"
+    assert [line.split()[1] for line in shown[1:]] == ["0", "4", "8", "11", "15", "19"]
+    assert SoFar(objectives).text([failed(0)]) == ""

@@ -1,23 +1,16 @@
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from bench.core.errors import UserError
 from bench.core.schema import Task
 from bench.frontier.score import Score, prediction_names
-from bench.results.fusion import Kind, fused, in_formula
+from bench.results.fusion import fused
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"))
 SAID = {name: np.array([0.25, 0.5]) for task in TASKS for name in prediction_names(task)}
 
 
-def test_sum_and_power() -> None:
+def test_sum_and_power():
     some = {"click": 2.0, "buy.ctcvr": -0.5}
     np.testing.assert_allclose(Score(weights=some).of(TASKS).apply(SAID), [0.375, 0.75])
     np.testing.assert_allclose(Score(weights=some, rates={"click": 0.5}).of(TASKS).apply(SAID), [0.875, 1.75])
@@ -28,7 +21,7 @@ def test_sum_and_power() -> None:
 
 
 @given(st.data(), st.sampled_from(["power", "sum"]))
-def test_a_picked_fusion_is_fused_bit_for_bit(data: Any, kind: Kind) -> None:
+def test_a_picked_fusion_is_fused_bit_for_bit(data, kind):
     """Zero, tiny and negative predictions (of a regression), and tasks of weight 0 among them."""
     value = st.sampled_from([0.0, 1e-30, 0.2, 0.7, 1.0])
     rows = data.draw(
@@ -45,33 +38,6 @@ def test_a_picked_fusion_is_fused_bit_for_bit(data: Any, kind: Kind) -> None:
     np.testing.assert_array_equal(found, fused(kind, joint, weights, rates))
 
 
-def test_without_weights_joint_probabilities_are_added() -> None:
+def test_without_weights_joint_probabilities_are_added():
     assert Score().of(TASKS).weights == {"click": 1.0, "buy.ctcvr": 1.0}
     assert Score().of((Task("watch", "regression"),)).apply({"watch": np.ones(3)}).tolist() == [0, 0, 0]
-
-
-def test_toml_nests_dotted_names() -> None:
-    assert Score.model_validate({"weights": {"buy": {"ctcvr": 1.0}}}).weights == {"buy.ctcvr": 1.0}
-
-
-def test_mistakes() -> None:
-    with pytest.raises(UserError, match=r"score.weights: unknown prediction 'buy'"):
-        Score(weights={"buy": 1.0}).of(TASKS)
-    with pytest.raises(UserError, match=r"score.rates: unknown prediction 'buy'"):
-        Score(weights={"click": 1.0}, rates={"buy": 1.0}).of(TASKS)
-    with pytest.raises(ValidationError, match=r"weights.click\n +Input should be a finite number"):
-        Score(weights={"click": float("inf")})
-    with pytest.raises(ValidationError, match=r"rates.click\n +Input should be greater than 0"):
-        Score(rates={"click": 0.0})
-    with pytest.raises(ValidationError, match="expected no rates beside kind = 'power'"):
-        Score(kind="power", rates={"click": 0.1})
-    with pytest.raises(UserError, match="unknown task 'clik'"):
-        Score.fusion("power", {"clik": 1.0}, {}, TASKS)
-    with pytest.raises(UserError, match="expected a base rate of 'click' above 0, found None"):
-        Score.fusion("sum", {"click": 1.0}, {}, TASKS)
-
-
-def test_a_formula_of_a_sum_has_plain_numbers() -> None:
-    """Weights over rates, the least of them 1, with three digits."""
-    assert in_formula("sum", {"p_click": 0.5, "p_buy": 0.5}, [0.4, 0.0001408]) == "1 p_click + 2840 p_buy"
-    assert in_formula("power", {"p_click": 0.7, "p_buy": 0.3}, [0.4, 0.01]) == "p_click^0.7 * p_buy^0.3"

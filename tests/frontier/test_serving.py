@@ -1,43 +1,36 @@
 """What is said beside a served front."""
 
-from unittest.mock import Mock
-
-import numpy as np
 import pytest
+from scipy import stats
 
-from bench.frontier.serving import _note
+from bench.core.records import Point, Replicate
+from bench.core.schema import Task
+from bench.results.within import areas_of, warning
 
-
-@pytest.mark.parametrize(
-    ("outcome", "size", "named", "said"),
-    [
-        ("click.ndcg@5", 3, True, "A random order has click.ndcg@5 0.72."),
-        (
-            "click.recall@10%",
-            3,
-            False,
-            "Groups have 3.0 rows on average: a random order of them has an ndcg@5 of 0.71 or",
-        ),
-        ("click.recall@10%", 3, True, ""),
-        ("click.recall@10%", 8, False, ""),
-        ("click.ndcg@5", 8, False, ""),
-    ],
-)
-def test_it_is_said_what_a_random_order_scores_within_groups(outcome: str, size: int, named: bool, said: str) -> None:
-    rows = Mock(kept=24, of=24, group=np.repeat(np.arange(24 // size), size), units=np.arange(30, dtype=np.uint64))
-    metric = Mock()
-    metric.name = outcome
-    found = _note({"confirm": rows}, Mock(measures=(metric,), random=np.array([0.72 if size == 3 else 0.4])), named)
-    assert found.startswith(said)
-    assert bool(found) == bool(said)
+TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", kind="regression"))
 
 
-def test_few_units_are_said_of_the_rows_that_intervals_are_of() -> None:
-    rows = {
-        split: Mock(kept=60, of=60, group=np.full(60, -1), units=np.arange(60, dtype=np.uint64) % many)
-        for split, many in (("valid", 5), ("confirm", 30), ("test", 12))
-    }
-    found = _note(rows, Mock(measures=(), random=np.empty(0)), True)
-    assert found == (
-        "The test split has 12 independent units, such as users: with fewer than 30, intervals are too narrow."
-    )
+def point(name, click, buy):
+    """One whose areas within groups are these, by replicate; rows add no noise."""
+    runs = [
+        Replicate(
+            at,
+            at,
+            {"confirm/click.auc": 0.86, "confirm/click.gauc": own}
+            | {"confirm/buy.ctcvr.auc": 0.7, "confirm/buy.ctcvr.gauc": other},
+        )
+        for at, (own, other) in enumerate(zip(click, buy, strict=True))
+    ]
+    return Point(name, {}, name, replicates=tuple(runs))
+
+
+def test_an_order_within_groups_that_may_be_chance_is_said_of_the_task_that_has_it():
+    blind = point("trees", [0.49, 0.53, 0.51], [0.62, 0.64, 0.63])
+    areas = areas_of([blind], TASKS)
+    assert list(areas["trees"]) == ["click", "buy"]
+    own = areas["trees"]["click"].groups
+    low, high = stats.t.interval(0.9, 2, 0.51, stats.sem([0.49, 0.53, 0.51]))
+    assert (own.low, own.high) == pytest.approx((low, high), abs=1e-3)
+    told = warning(areas, "trees", "user_id")
+    assert "click (AUC 0.86, within user_id 0.51" in told
+    assert "buy" not in told

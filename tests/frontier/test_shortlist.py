@@ -1,7 +1,5 @@
 """Which points are confirmed, and which of them get another replicate."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -97,22 +95,3 @@ def test_a_point_with_two_unlucky_replicates_comes_back():
 def test_of_equally_uncertain_ones_the_less_replicated():
     samples = [at(0.7, 0.7, n=6), at(0.7, 0.7, n=2), at(0.9, 0.1), at(0.1, 0.9)]
     assert next_round(samples, TWO, 1, seed=0) == [1]
-
-
-def test_no_more_than_asked_for_and_none_where_all_is_decided():
-    close = [at(0.7 + i * 1e-4, 0.7 - i * 1e-4 * (-1) ** i) for i in range(8)]
-    assert len(next_round(close, TWO, 2, seed=0)) == 2
-    assert next_round([at(0.9, 0.9), at(0.5, 0.5), at(0.1, 0.1)], TWO, 5, seed=0) == []
-
-
-def test_the_splits_error_does_not_count():
-    """What rows do does not fall with replicates."""
-    rng = np.random.default_rng(0)
-    samples = [at(0.7, 0.7), at(0.7, 0.6995), at(0.9, 0.1), at(0.1, 0.9)]
-    noisy = [Sample(each.values, rng.normal(0, 0.1, (2, 50, 2))) for each in samples]
-    assert next_round(noisy, TWO, 5, seed=0) == next_round(samples, TWO, 5, seed=0)
-
-
-def test_without_a_second_replicate_everyone_is_next_but_who_failed():
-    assert next_round([at(0.7, 0.7, 1), None, at(0.6, 0.6, 1)], TWO, 5, seed=0) == [0, 2]
-    assert next_round([None], TWO, 5, seed=0) == []

@@ -58,20 +58,3 @@ def test_the_fronts_probabilities_are_those_of_the_posterior(trial, objectives):
     volume = found.volume
     assert volume.value < found.hypervolume  # that of the means is too large
     assert volume.low < volume.value < volume.high
-
-
-def test_a_run_without_replicates_has_no_statistics(trial, objectives):
-    front = frontier([trial(0), trial(1, 0.6, 0.9)], objectives)
-    assert front.volume is None
-    assert front.long["low"].isna().all()
-    assert "ci" not in front.to_json()["hypervolume"]
-
-
-def test_without_a_confirmed_trial_the_hypervolume_has_no_interval(run, objectives):
-    """As where all replicates of trials failed, and a baseline's did not."""
-    _, equal = run
-    front = frontier([], objectives, baselines=[equal, replace(equal, kind="trees")])
-    assert front.volume is None
-    assert front.hypervolume == 0
-    assert set(front.long.dropna(subset="low")["point"]) == {"equal_weights", "trees"}
-    assert "ci" not in front.to_json()["hypervolume"]

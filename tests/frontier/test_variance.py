@@ -33,13 +33,6 @@ def test_an_unstable_configuration_keeps_much_of_its_own_variance():
     assert deviations[12:].min() > 2.5 * deviations[:12].max()
 
 
-def test_equal_variances_are_found_to_be_so():
-    rng = np.random.default_rng(2)
-    noise = seed_noise(without_data(*rng.normal(0, 2.0, (200, 3, 1))))
-    assert np.ptp(np.sqrt(noise.within[:, 0, 0])) < 0.8  # the sample deviations' own range is about 4
-    assert np.sqrt(noise.within[:, 0, 0]).mean() == pytest.approx(2.0, rel=0.05)
-
-
 def test_what_resamples_say_of_replicates_is_not_counted_twice():
     """A replicate's own deviation on the split is in its spread about the mean, and in its resamples."""
     rng = np.random.default_rng(3)
@@ -89,21 +82,6 @@ def test_many_pairs_on_shared_seeds_are_known_as_well_as_their_seeds_say(counts)
     assert np.median(gains) == pytest.approx(1 / (1 - 0.95**2), rel=0.35)
 
 
-def test_along_a_direction_is_what_it_is_of_the_weighted_sum():
-    rng = np.random.default_rng(6)
-    samples = [Sample(rng.normal(size=(3, 2)), rng.normal(size=(3, 50, 2)), (1, 2, 3)) for _ in range(2)]
-    whole, along = differences(samples), differences([each.along(np.eye(2)[:, ::-1]) for each in samples])
-    for name in ("value", "seed", "data", "freedom"):
-        np.testing.assert_allclose(getattr(along, name), getattr(whole, name)[..., ::-1])
-
-
-def test_one_configuration_is_students_interval():
-    values = np.array([0.70, 0.72, 0.71, 0.715])
-    found = intervals(without_data(values))[0][0]
-    expected = stats.t.interval(0.9, 3, values.mean(), stats.sem(values))
-    assert (found.low, found.high) == pytest.approx(expected)
-
-
 def test_the_splits_error_adds_and_is_gone_from_a_paired_difference():
     rng = np.random.default_rng(4)
     rows = rng.normal(0, 0.01, (1, 400, 1)) * np.ones((3, 1, 1))  # the same for every model
@@ -113,28 +91,6 @@ def test_the_splits_error_adds_and_is_gone_from_a_paired_difference():
     (paired,) = apart.intervals(0, 1)
     assert apart.data[0, 1] == pytest.approx(0)
     assert paired.high - paired.low == pytest.approx(2 * stats.t.ppf(0.95, 4) * 0.01 * np.sqrt(2 / 3))
-
-
-def test_nothing_is_said_of_single_replicates():
-    assert seed_noise(without_data([0.7], [0.6])) is None
-    assert intervals(without_data([0.7], [0.6])) is None
-
-
-def test_a_sample_leaves_out_failed_and_undefined_replicates():
-    def replicate(number, value, resampled=(0.1, -0.1)):
-        return Replicate(
-            number, number, {"valid/a.auc": value, "cost/parameters": 9.0}, None, None, {"valid/a.auc": list(resampled)}
-        )
-
-    record = TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(replicate(1, 0.7), replicate(2, float("nan"))))
-    found = sample(record, ["valid/a.auc", "cost/parameters"])
-    np.testing.assert_array_equal(found.values, [[0.7, 9.0]])
-    np.testing.assert_array_equal(found.deviations, [[[0.1, 0.0], [-0.1, 0.0]]])
-    alone = replicate(3, 0.8, (0.2, np.nan)), replicate(4, 0.8, (0.1, 0.1))
-    half = sample(TrialRecord(0, "completed", {}, {}, "mmoe", replicates=alone), ["valid/a.auc"])
-    np.testing.assert_allclose(half.deviation, [[0.15], [np.nan]])  # the other resample is kept
-    uneven = TrialRecord(0, "completed", {}, {}, "mmoe", replicates=(replicate(1, 0.7), replicate(2, 0.6, ())))
-    assert sample(uneven, ["valid/a.auc"]).deviations.shape == (2, 0, 1)
 
 
 @pytest.mark.parametrize("name", ["buy.recall@2.5%", "buy.ctcvr.auc", "buy.ctcvr.gauc_positives"])
@@ -150,7 +106,7 @@ def test_ten_positives_widen_what_is_a_mean_over_them(name):
     assert found.deviations[0, :, 0] == pytest.approx(np.sqrt(10 / 9) * np.array(moved[f"confirm/{name}"]))
 
 
-def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_define_it() -> None:
+def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_define_it():
     rng = np.random.default_rng(0)
     left, right = (1, 2, 4, 7), (7, 4, 9, 2, 8)
     moved = [rng.normal(size=(len(seeds), 6, 2)) for seeds in (left, right)]

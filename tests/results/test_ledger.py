@@ -1,7 +1,5 @@
 """One set of cells, and all that is read from it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +13,7 @@ SPLITS = ("valid", "confirm", "test")
 
 
 @pytest.fixture
-def ledger() -> Ledger:
+def ledger():
     """Three points; the second has no like on confirmation rows, the third nothing in the segment."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
@@ -37,7 +35,7 @@ def ledger() -> Ledger:
     return Ledger(MEASURES, table, cells, {"confirm": rng.random((9, 3, 2)), "test": rng.random((9, 3, 2))}, 0)
 
 
-def test_the_long_table_has_a_row_for_each_known_cell(ledger: Ledger) -> None:
+def test_the_long_table_has_a_row_for_each_known_cell(ledger):
     long = ledger.long
     assert list(long) == [*FACTS, "split", "slice", "measure", "basis", *PARTS]
     assert len(long) == 6 + 5 + 6 + 4
@@ -54,7 +52,7 @@ def test_the_long_table_has_a_row_for_each_known_cell(ledger: Ledger) -> None:
     assert set(both["weights"]) == {"click 0.8, like 0.2", ""}
 
 
-def test_the_wide_table_has_the_cells_of_all_rows_and_agrees_with_the_long_one(ledger: Ledger) -> None:
+def test_the_wide_table_has_the_cells_of_all_rows_and_agrees_with_the_long_one(ledger):
     wide, long = ledger.wide, ledger.long.set_index(["point", "split", "slice", "measure"])
     assert not [name for name in wide if "country" in name]
     assert [name for name in wide if name.startswith("valid/")] == ["valid/click.auc", "valid/like.recall@10%"]
@@ -69,7 +67,7 @@ def test_the_wide_table_has_the_cells_of_all_rows_and_agrees_with_the_long_one(l
                     np.testing.assert_equal(value, long.at[place, part] if place in long.index else np.nan)
 
 
-def test_what_was_not_measured_is_unknown(ledger: Ledger) -> None:
+def test_what_was_not_measured_is_unknown(ledger):
     assert ledger.slices("test") == ["country=US"]
     assert ledger.slices("confirm") == []
     assert np.isnan(ledger.at("confirm", slice="country=US")).all()
@@ -81,7 +79,7 @@ def test_what_was_not_measured_is_unknown(ledger: Ledger) -> None:
     assert isinstance(ledger.gains(1)["click.auc"], Effect)
 
 
-def test_cells_have_the_middle_of_their_draws_and_none_without(ledger: Ledger) -> None:
+def test_cells_have_the_middle_of_their_draws_and_none_without(ledger):
     values, draws = np.full((3, 2), 0.5), np.random.default_rng(0).random((20_000, 3, 2))
     cells = as_cells(values, draws, values, values, draws)
     np.testing.assert_allclose(cells[..., PARTS.index("low")], 0.05, atol=0.01)

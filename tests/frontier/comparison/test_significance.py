@@ -1,18 +1,22 @@
 """Holm's p-values against closed testing, against published ones, and how often they cry wolf."""
 
-from __future__ import annotations
-
+from functools import partial
 from itertools import combinations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.results.comparison.significance import SIZE, holm, replicates_needed
+from bench.core.objectives import Objective
+from bench.results.comparison.comparison import by_front
+from bench.results.comparison.significance import SIZE, critical_difference, holm, ranking, replicates_needed
+from bench.results.pareto import hypervolume
+from bench.results.samples import Sample
 
 
-def closed_testing(p: list[float]) -> list[float]:
+def closed_testing(p):
     """A hypothesis falls where every intersection that it is in falls, each by Bonferroni (Marcus et al., 1976)."""
     every = [group for size in range(1, len(p) + 1) for group in combinations(range(len(p)), size)]
     alone = {group: min(1.0, len(group) * min(p[i] for i in group)) for group in every}
@@ -20,17 +24,17 @@ def closed_testing(p: list[float]) -> list[float]:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
-def test_it_is_the_closed_test_of_bonferroni(p: list[float]) -> None:
+def test_it_is_the_closed_test_of_bonferroni(p):
     np.testing.assert_allclose(holm(np.array(p)), closed_testing(p), rtol=1e-12)
 
 
-def test_it_is_r_s_p_adjust() -> None:
+def test_it_is_r_s_p_adjust():
     adjusted = holm(np.array([0.01, 0.02, 0.03, 0.04, 0.05]))
     np.testing.assert_allclose(adjusted, [0.05, 0.08, 0.09, 0.09, 0.09])  # p.adjust(.., "holm")
     assert holm(np.array([])).shape == (0,)
 
 
-def test_false_alarms_are_as_rare_as_promised() -> None:
+def test_false_alarms_are_as_rare_as_promised():
     """All pairs of six equal methods, which depend on each other: 5% of the time at most, where single tests fail."""
     rng = np.random.default_rng(0)
     values = rng.normal(size=(1500, 6, 5))
@@ -40,7 +44,7 @@ def test_false_alarms_are_as_rare_as_promised() -> None:
     assert np.mean([(holm(each) < 0.05).any() for each in p]) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1500)
 
 
-def power(variance: float, freedom: float, tests: int) -> float:
+def power(variance, freedom, tests):
     """The share of simulated differences of true size 1 that are significant, each with its own estimated error."""
     rng = np.random.default_rng(0)
     seen = rng.normal(1, np.sqrt(variance), 200_000)
@@ -48,10 +52,85 @@ def power(variance: float, freedom: float, tests: int) -> float:
     return float((seen / error > stats.t.ppf(1 - SIZE / tests / 2, freedom)).mean())
 
 
-def test_replicates_that_are_said_to_be_enough_are() -> None:
+def test_replicates_that_are_said_to_be_enough_are():
     """With that many the difference is found in about 80% of cases, and with clearly fewer it is not."""
     replicates = replicates_needed(1.0, 0.5, 0.02, 8.0, 3, 2)
     assert replicates is not None
     for count, low, high in ((replicates, 0.76, 0.88), (replicates // 2, 0.0, 0.74)):
         assert low <= power(0.5 * 3 / count + 0.02, 8.0 * (count - 1) / 2, 2) <= high
     assert replicates_needed(1.0, 0.05, 0.6, 30.0, 3, 2) is None
+
+
+TABLE_5 = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
+"""Demšar, JMLR 2006: critical values of the two-tailed Nemenyi test at 5%, by the number of methods."""
+
+
+@pytest.mark.parametrize(("methods", "q"), TABLE_5.items())
+def test_the_critical_difference_is_demsar_s(methods, q):
+    expected = q * np.sqrt(methods * (methods + 1) / (6 * 14))
+    assert critical_difference(methods, 14) == pytest.approx(expected, abs=1e-3)
+
+
+def test_ranks_and_p_are_scipy_s():
+    merits = np.random.default_rng(0).normal(size=(12, 4)).round(1) + np.arange(4) / 2  # with ties
+    found = ranking(list("abcd"), merits)
+    mean = dict(zip(found.names, found.ranks, strict=True))
+    twin = stats.rankdata(-merits, axis=1).mean(axis=0)
+    assert [mean[name] for name in "abcd"] == pytest.approx(twin)
+    assert found.ranks == tuple(sorted(found.ranks))
+    assert found.p == pytest.approx(stats.friedmanchisquare(*merits.T).pvalue)
+
+
+def test_cliques_are_the_largest_groups_that_hang_together():
+    merits = np.tile([4.0, 3.0, 2.0, 1.0], (9, 1))
+    merits[::2] = [3.0, 4.0, 2.0, 1.0]
+    found = ranking(["a", "b", "c", "d"], merits)
+    apart = {(i, j) for i in range(4) for j in range(i, 4) if found.ranks[j] - found.ranks[i] > found.critical}
+    for first, last in found.cliques:
+        assert (first, last) not in apart
+        assert last == 3 or (first, last + 1) in apart
+    assert found.names[0] in found.sentence
+    assert "cannot be told from" in found.sentence
+
+
+def test_friedman_and_nemenyi_keep_their_promise():
+    rng = np.random.default_rng(0)
+    apart = 0
+    for _ in range(300):
+        found = ranking(list("abcd"), rng.normal(size=(10, 4)))
+        apart += found.ranks[-1] - found.ranks[0] > found.critical
+    assert apart / 300 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+AT = {"click.auc": 0.5, "like.auc": 0.5}
+VOLUME = partial(hypervolume, objectives=BOTH, reference=AT)
+
+
+def front(points, ahead=0.0):
+    angle = np.linspace(0.1, 1.4, points)
+    return 0.8 + 0.01 * np.stack([np.sin(angle), np.cos(angle)], axis=1) + ahead
+
+
+def seen(truth, rng, split=None):
+    """Three seeds each; the finite split has moved all of them alike, and its resamples do."""
+    moved = np.zeros((0, 2)) if split is None else split[1:]
+    shift = 0 if split is None else split[0]
+    return [
+        Sample(point + shift + rng.normal(0, 1e-3, (3, 2)), np.broadcast_to(moved, (3, *moved.shape)))
+        for point in truth
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resampled", [False, True])
+def test_intervals_of_the_difference_cover_the_truth(resampled):
+    rng, runs, hits = np.random.default_rng(0), 80, 0
+    a, b = front(4, 0.0005), front(6)
+    truth = hypervolume(a, BOTH, AT) - hypervolume(b, BOTH, AT)
+    for seed in range(runs):
+        split = rng.normal(0, 2e-3, (200, 2)) if resampled else None
+        families = {"a": seen(a, rng, split), "b": seen(b, rng, split)}
+        _, (gap,) = by_front(families, VOLUME, seed, draws=200)
+        hits += gap.effect.low <= truth <= gap.effect.high
+    assert 0.78 < hits / runs < 0.99  # nominal 90%, 80 runs

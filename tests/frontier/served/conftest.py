@@ -1,7 +1,5 @@
 """Candidates and rows of two conflicting tasks with known probabilities."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.special import expit

@@ -1,7 +1,5 @@
 """Weights that are climbed to, against a slow climber of another kind, and against what theory says is best."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.special import expit

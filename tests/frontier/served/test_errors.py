@@ -67,27 +67,6 @@ def test_shared_seeds_pair_candidates(rng):
     assert (paired[:, 0] - paired[:, 1]).std() < 0.3 * (alone[:, 0] - alone[:, 1]).std()
 
 
-def test_what_does_not_depend_on_the_seed_has_no_error_from_it(rng):
-    trained = 0.5 + 0.02 * rng.normal(size=(3, 4, 1))
-    values = [trained, np.full((1, 4, 1), 0.4), np.full((2, 4, 1), 0.45), np.full((1, 4, 1), 0.47)]
-    seeds = seeds_of(values, [(1, 2, 3), (), (4, 5), (6,)])
-    spread = draws_of(points_of(values, [0]), seeds, 0, 500).std(axis=0)[:, 0]
-    assert max(spread[1], spread[2]) < 1e-9  # a column of the log; replicates that are all equal
-    assert spread[0] > 1e-3
-    assert spread[3] > 1e-3  # a single replicate errs as the others do
-
-
-def test_without_two_replicates_nothing_is_known():
-    assert seeds_of([np.zeros((1, 2, 2))] * 3, [(1,), (2,), ()]) is None
-
-
-def test_draws_never_leave_the_range_of_a_share(rng):
-    values = [np.array([[[0.01, 0.995]], [[0.05, 0.9]], [[0.002, 0.999]]])]
-    drawn = draws_of(points_of(values, [0]), seeds_of(values, [(1, 2, 3)]), 0, 4000)
-    assert (drawn > 0).all()
-    assert (drawn <= 1).all()
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -1,7 +1,5 @@
 """The joint posterior of candidates against closed forms, and what it says of candidates that are all equal."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -68,22 +66,6 @@ def test_what_ranks_alike_is_equal_in_every_draw(rng):
     np.testing.assert_allclose(found[:, 3], found[:, 2], rtol=1e-12)
     told = moves(of, found, 1, 0, of_logs, ("a", "b"))
     assert {(each.value, each.low, each.high) for each in (told.utility, *told.outcomes.values())} == {(0.0, 0.0, 0.0)}
-
-
-def test_without_draws_or_rivals_all_is_as_measured(rng):
-    of, flat = measured(np.array([[0.1, 0.0]]), 0.02, 50, rng)
-    np.testing.assert_array_equal(posterior(of, flat, [0], 0, of_logs, 0), flat)
-    nothing = moves(of, posterior(of, flat[:0], [0, 1], 0, of_logs, 0), 1, 0, of_logs, ("a", "b"))
-    assert nothing.utility.value == pytest.approx(0.05)
-    assert np.isnan([nothing.utility.low, nothing.outcomes["a"].low]).all()
-
-
-def test_intervals_of_outcomes_hold_together(rng):
-    """Of five independent normal outcomes the largest error is within z in 90% where P(|N| < z)^5 is .9."""
-    of, flat = measured(np.full((1, 5), 0.02), 0.01, 20_000, rng)
-    told = moves(of, flat, 1, 0, of_logs, tuple("abcde")).outcomes["c"]
-    z = stats.norm.ppf((1 + 0.9 ** (1 / 5)) / 2)
-    assert np.log1p(told.high) - np.log1p(told.low) == pytest.approx(2 * z * 0.01, rel=0.05)
 
 
 @pytest.mark.slow

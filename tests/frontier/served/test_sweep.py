@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from bench.results.fusion import Fusion
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.results.served import turned as module
 from bench.results.served.sweep import Sweep
+from bench.results.served.turned import few, turned
 
 
 @pytest.mark.parametrize(("tasks", "least", "most"), [(2, 30, 40), (3, 30, 50), (4, 50, 80), (5, 50, 80)])
@@ -17,12 +19,6 @@ def test_a_lattice_has_both_ends_once(tasks, least, most):
     assert {each.kind for each in alone} == {"power"}
     for each in sweep.settings:
         assert sum(each.weights) == pytest.approx(1)
-
-
-def test_near_the_ends_weights_are_spaced_by_their_logarithm():
-    weights = sorted(each.weights[1] for each in Sweep(2, ["power"]).settings)
-    assert weights[1] < 0.01
-    assert weights[2] / weights[1] > 3
 
 
 def test_it_is_refined_where_the_front_has_a_gap_and_never_without_end():
@@ -41,7 +37,19 @@ def test_it_is_refined_where_the_front_has_a_gap_and_never_without_end():
     assert len(sweep.settings) <= 40
 
 
-def test_a_setting_is_told_in_one_form():
-    assert Fusion.of("sum", (0, 3)) == Fusion("power", (0.0, 1.0))
-    assert Fusion.of("sum", (1, 3)) == Fusion("sum", (0.25, 0.75))
-    assert Sweep(2, also=[Fusion.of("power", (3, 1))]).settings[0] == Fusion("power", (0.75, 0.25))
+def test_each_split_stands_under_the_others_name_and_nothing_else_moves(world):
+    made = world(300)
+    own = [made.candidate("a")]
+    others, moved = turned(own, made.rows)
+    for split, other in ((SEARCH, SEARCH), (CONFIRM, TEST), (TEST, CONFIRM)):
+        assert moved[split] is made.rows[other]
+        assert np.array_equal(others[0].predictions(split, 1), own[0].predictions(other, 1))
+    again, _ = turned(others, moved)
+    assert np.array_equal(again[0].predictions(TEST, 0), own[0].predictions(TEST, 0))
+
+
+@pytest.mark.parametrize(("more", "found"), [(0, False), (1, True)])
+def test_rows_are_few_by_the_rarest_task(world, monkeypatch, more, found):
+    rows = world(300).rows
+    monkeypatch.setattr(module, "FEW", int((rows[TEST].labels > 0).sum(axis=0).min()) + more)
+    assert few(rows) is found
