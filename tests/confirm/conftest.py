@@ -1,14 +1,4 @@
-"""Makes the toys of the search's tests importable here and in the workers that tests start."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
-
 from search_toys import ignore, make_job, toy_plan, train
 
 from bench.search.driver import search
@@ -17,12 +7,12 @@ from bench.search.study import Study
 
 
 @pytest.fixture(autouse=True)
-def _quick_disk(no_fsync: None) -> None:
+def _quick_disk(no_fsync):
     pass
 
 
 @pytest.fixture(scope="session")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(tmp_path_factory):
     """The folder of a search of 12 trials that is over."""
     folder, plan = tmp_path_factory.mktemp("searched"), toy_plan(trials=12)
     with Study.open(folder, plan) as study:

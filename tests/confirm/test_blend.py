@@ -1,13 +1,8 @@
 """The blend of a confirmation: of what it is made, that validation alone says how, and that nothing is done twice."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from shutil import copytree
-from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +31,7 @@ NOISE = {"click": {"trial": 0.2, "trees": 0.9}, "like": {"trial": 1.2, "trees": 
 """Of each task's predictions: in clicks a network is better, in likes neither."""
 
 
-def joint(split: str, kind: str, seed: int) -> np.ndarray:
+def joint(split, kind, seed):
     """The truth with noise that other models do not have, so that an average is better."""
     rng = np.random.default_rng([seed, KEPT.index(split), len(kind)])
     logits = 2 * STORE.split(split).labels - 1
@@ -44,13 +39,13 @@ def joint(split: str, kind: str, seed: int) -> np.ndarray:
     return (1 / (1 + np.exp(-logits - np.stack(noise, axis=1)))).astype(np.float32)
 
 
-def leave(file: Path, values: np.ndarray) -> None:
+def leave(file, values):
     file.parent.mkdir(parents=True, exist_ok=True)
     np.save(file, values)
     seal(file, file.name)
 
 
-def train(job: Job) -> TrialResult:
+def train(job):
     """Leaves predictions and measures them; parameters cost 3."""
     if job.kind == "blend":
         return run_blend(job, STORE)
@@ -64,20 +59,20 @@ def train(job: Job) -> TrialResult:
 
 
 @pytest.fixture
-def blend(done: Path, tmp_path: Path) -> Callable[..., tuple[Study, list[Job]]]:
+def blend(done, tmp_path):
     """Confirms two points, the trees and their blend in a folder; gives the study and the jobs."""
     folder = tmp_path / "run"
     copytree(done, folder)
     kept = folder / "predictions"
 
-    def carry_out(replicates: int = 2, trees: Point = TREES, points: int = 2) -> tuple[Study, list[Job]]:
+    def carry_out(replicates=2, trees=TREES, points=2):
         jobs: list[Job] = []
 
-        def run(job: Job) -> TrialResult:
+        def run(job):
             jobs.append(job)
             return train(job)
 
-        def make(*given: Any) -> Job:
+        def make(*given):
             return replace(make_job(*given), predictions=str(kept))
 
         executor, choose = InlineExecutor(run), partial(shares_of, STORE, kept, OBJECTIVES)
@@ -90,11 +85,11 @@ def blend(done: Path, tmp_path: Path) -> Callable[..., tuple[Study, list[Job]]]:
     return carry_out
 
 
-def blend_of(study: Study) -> Point:
+def blend_of(study):
     return [each for each in study.baselines() if each.kind == "blend"][-1]
 
 
-def validated(study: Study) -> dict[str, float]:
+def validated(study):
     """By confirmed trial the mean product of both objectives on validation."""
     found = {}
     for record in study.records():
@@ -104,7 +99,7 @@ def validated(study: Study) -> dict[str, float]:
     return found
 
 
-def test_the_best_network_on_validation_is_blended_with_the_trees(blend: Callable[..., Any]) -> None:
+def test_the_best_network_on_validation_is_blended_with_the_trees(blend):
     study, jobs = blend()
     point, scores = blend_of(study), validated(study)
     assert point.id == "blend"
@@ -121,7 +116,7 @@ def test_the_best_network_on_validation_is_blended_with_the_trees(blend: Callabl
     assert sum(job.kind == "blend" for job in jobs) == 2
 
 
-def test_nothing_is_done_twice_and_what_is_damaged_is_blended_again(blend: Callable[..., Any]) -> None:
+def test_nothing_is_done_twice_and_what_is_damaged_is_blended_again(blend):
     study, _ = blend()
     log = (study.folder / "study.jsonl").read_bytes()
     assert blend()[1] == []
@@ -134,27 +129,7 @@ def test_nothing_is_done_twice_and_what_is_damaged_is_blended_again(blend: Calla
     assert [(job.kind, job.replicate) for job in blend(3)[1] if job.kind == "blend"] == [("blend", 3)]
 
 
-def test_it_follows_the_best_network(blend: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    first = blend_of(blend(points=1)[0]).config["blend.network"]
-    monkeypatch.setitem(NOISE, "like", {"trial": 0.1, "trees": 1.2})  # of those that are trained from now on
-    study, jobs = blend(points=2)
-    assert blend_of(study).config["blend.network"] != first
-    assert [(job.kind, job.replicate) for job in jobs if job.trial is None] == [("blend", 1), ("blend", 2)]
-    assert float(blend_of(study).config["blend.share.like"]) >= 0.7
-
-
-def test_a_failed_part_is_a_failed_blend(blend: Callable[..., Any]) -> None:
-    trees = replace(TREES, config=SETTINGS | {"trees.fails": 2})
-    study, jobs = blend(trees=trees)
-    first, second = blend_of(study).replicates
-    assert first.failure is None
-    assert second.failure is not None
-    assert second.failure.reason == "boosted trees: no two classes"
-    assert [job.replicate for job in jobs if job.kind == "blend"] == [1]
-    assert blend(trees=trees)[1] == []
-
-
-def test_shares_read_validation_alone(tmp_path: Path) -> None:
+def test_shares_read_validation_alone(tmp_path):
     """They are the best of a loop over all that are tried, and the same where other splits say the opposite."""
     for split in KEPT:
         for number, name in enumerate(("network", "trees")):

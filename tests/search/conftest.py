@@ -1,15 +1,6 @@
-"""Makes `search_toys` importable here and in the workers that tests start."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
-def _quick_disk(no_fsync: None) -> None:
+def _quick_disk(no_fsync):
     pass

@@ -1,10 +1,7 @@
 """What every executor must do, with jobs that train nothing. A worker imports this module to run them."""
 
-from __future__ import annotations
-
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -12,9 +9,9 @@ from pathlib import Path
 from unittest import SkipTest
 
 from bench.core.errors import UserError
-from bench.core.records import Job, Outcome, TrialResult
+from bench.core.records import Job, TrialResult
 from bench.search.executors import EXECUTORS
-from bench.search.executors.base import Executor, Options, attempt
+from bench.search.executors.base import attempt
 
 WORKERS = 2
 FAILING = {1: UserError("expected this, found that"), 3: FloatingPointError("nan at step 7"), 4: KeyError("boom")}
@@ -24,7 +21,7 @@ LIMIT, LONG = 1.0, 60.0  # seconds
 
 
 @cache
-def store() -> tempfile.TemporaryDirectory[str]:
+def store():
     """A home with a store of one small file, which jobs name but do not read; executors may copy it elsewhere."""
     home = tempfile.TemporaryDirectory()
     folder = Path(home.name, "store", "none@1", "print")
@@ -34,24 +31,24 @@ def store() -> tempfile.TemporaryDirectory[str]:
     return home
 
 
-def store_path() -> str:
+def store_path():
     """The store's path."""
     return str(Path(store().name, "store", "none@1", "print"))
 
 
-def job_of(trial: int, **config: str | int) -> Job:
+def job_of(trial, **config):
     """A job at full length, without checkpoint and plug-ins."""
     return Job(trial, 0, dict(config), store_path(), 7 * trial, ("valid",), ("click.auc",), ("click",), 1)
 
 
-def measure(job: Job) -> TrialResult:
+def measure(job):
     """The result depends only on the job; the trials of `FAILING` raise their errors."""
     if job.trial in FAILING:
         raise FAILING[job.trial]
     return TrialResult({"valid/click.auc": 1 / (2 + job.seed)}, {"train_seconds": 0.5}, [{"samples": 10.0}], job.config)
 
 
-def lack_a_machine(job: Job) -> TrialResult:
+def lack_a_machine(job):
     """Raises an infrastructure fault in each of the first `faults` attempts, which it counts in `folder`."""
     attempts = len(list(Path(str(job.config["folder"])).glob(f"{job.trial}-*")))
     Path(str(job.config["folder"]), f"{job.trial}-{attempts}").touch()
@@ -60,14 +57,14 @@ def lack_a_machine(job: Job) -> TrialResult:
     return measure(replace(job, trial=0))
 
 
-def take_long(job: Job) -> TrialResult:
+def take_long(job):
     """Sleeps for the configured number of seconds."""
     time.sleep(float(job.config["seconds"] or 0))
     return measure(job)
 
 
 @contextmanager
-def opened(name: str, run: Callable[[Job], TrialResult], options: Options) -> Iterator[Executor]:
+def opened(name, run, options):
     """Opens an executor with up to two workers and closes it; raises SkipTest if it refuses or lacks modules."""
     try:
         executor = EXECUTORS[name](run, WORKERS, options.model_copy(update={"store": store_path()}))
@@ -79,7 +76,7 @@ def opened(name: str, run: Callable[[Job], TrialResult], options: Options) -> It
         executor.close()
 
 
-def _all(executor: Executor, jobs: list[Job]) -> dict[int | None, Outcome]:
+def _all(executor, jobs):
     for job in jobs:
         executor.submit(job)
     finished = [executor.next() for _ in jobs]
@@ -88,7 +85,7 @@ def _all(executor: Executor, jobs: list[Job]) -> dict[int | None, Outcome]:
     return {outcome.job.trial: outcome for outcome in finished}
 
 
-def _is_idle(executor: Executor) -> None:
+def _is_idle(executor):
     """Checks that `next` without a submitted job raises at once."""
     try:
         outcome = executor.next()
@@ -97,7 +94,7 @@ def _is_idle(executor: Executor) -> None:
     raise AssertionError(f"expected a RuntimeError of next() without a submitted job, found {outcome}")
 
 
-def each_job_ends_once_as_it_does_in_this_process(name: str, options: Options) -> None:
+def each_job_ends_once_as_it_does_in_this_process(name, options):
     """Its result, or its failure with its kind and reason. More jobs than slots wait; one that fails harms no other."""
     with opened(name, measure, options) as executor:
         assert executor.slots >= 1
@@ -114,7 +111,7 @@ def each_job_ends_once_as_it_does_in_this_process(name: str, options: Options) -
         _is_idle(executor)
 
 
-def a_fault_of_the_machine_is_tried_again(name: str, options: Options) -> None:
+def a_fault_of_the_machine_is_tried_again(name, options):
     """As often as `Options.retries` says; then it is the job's failure. Each retry is noted."""
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +130,7 @@ def a_fault_of_the_machine_is_tried_again(name: str, options: Options) -> None:
             assert len([note for note in notes if "tried again" in note]) == 2 * RETRIES, f"found the notes {notes}"
 
 
-def a_job_out_of_time_is_ended(name: str, options: Options) -> None:
+def a_job_out_of_time_is_ended(name, options):
     """Long before it would end by itself, and it harms no other job."""
     with opened(name, take_long, options.model_copy(update={"job_seconds": LIMIT, "retries": 0})) as executor:
         began = time.monotonic()
@@ -146,7 +143,7 @@ def a_job_out_of_time_is_ended(name: str, options: Options) -> None:
         assert found[5].result, f"expected a result, found {found[5].failure}"
 
 
-def closing_forgets_jobs_and_may_be_done_twice(name: str, options: Options) -> None:
+def closing_forgets_jobs_and_may_be_done_twice(name, options):
     """Also while jobs run and wait."""
     with opened(name, measure, options) as executor:
         for trial in range(4 * executor.slots):

@@ -6,8 +6,6 @@ It imports what a driver needs once and forks a driver for each life. On stdout,
 killed, how often each job was begun, and how often one was begun after it had an outcome on disk.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -21,12 +19,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from bench.core.records import Job, TrialResult  # noqa: E402  (workers import this file, so nothing heavy here)
+from bench.core.records import TrialResult  # noqa: E402  (workers import this file, so nothing heavy here)
 
 LADDER = (4, 16, 64)
 
 
-def train(job: Job) -> TrialResult:
+def train(job):
     """As `rung_toys.train` in small, with marks of when it begins and ends; a checkpoint is appended to all along."""
     until = LADDER[-1] if job.until is None else job.until
     mark(job, f"begin {job.trial} {until} {os.getpid()}")
@@ -50,13 +48,13 @@ def train(job: Job) -> TrialResult:
     return TrialResult(metrics, {"samples_trained": float(at)}, [], dict(job.config), at == LADDER[-1])
 
 
-def mark(job: Job, text: str) -> None:
+def mark(job, text):
     """One line, whole, whoever else writes."""
     with open(job.store, "ab", buffering=0) as file:
         file.write(f"{text}\n".encode())
 
 
-def main(folder: Path, executor: str, kills: int, seed: int, budget: int) -> None:
+def main(folder, executor, kills, seed, budget):
     from rung_toys import rung_plan
 
     from bench.search.study import Study
@@ -88,7 +86,7 @@ def main(folder: Path, executor: str, kills: int, seed: int, budget: int) -> Non
     print(json.dumps({"killed": killed, "jobs": len(settled), "begun": begun.total(), "again": again}))
 
 
-def drive(folder: Path, plan: object, name: str, marks: Path) -> None:
+def drive(folder, plan, name, marks):
     """A driver's life; does not return."""
     from functools import partial
 
@@ -104,17 +102,17 @@ def drive(folder: Path, plan: object, name: str, marks: Path) -> None:
         import kill_toys  # by the name under which workers find it
 
         run = EXECUTORS[name](kill_toys.train, 2, Options(retries=1000))
-        with Study.open(folder, plan) as study:  # type: ignore[arg-type]
-            search(plan, study, run, partial(make_job, store=str(marks)), ignore)  # type: ignore[arg-type]
+        with Study.open(folder, plan) as study:
+            search(plan, study, run, partial(make_job, store=str(marks)), ignore)
         run.close()
         code = 0
     finally:
         if code:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         os._exit(code)
 
 
-def disturb(driver: int, marks: Path, executor: str, chance: random.Random) -> list[str]:
+def disturb(driver, marks, executor, chance):
     """Kills workers of a driver and at last itself, each after a few more jobs were begun and a random moment."""
     killed = []
     victims = ["worker"] * chance.randrange(4) if executor == "process" else []
@@ -134,13 +132,13 @@ def disturb(driver: int, marks: Path, executor: str, chance: random.Random) -> l
     return killed
 
 
-def last_worker(marks: Path, chance: random.Random) -> int:
+def last_worker(marks, chance):
     """One of the two processes that began the last jobs."""
     lines = marks.read_text().splitlines()
     return int(chance.choice(lines[-2:]).split()[3])
 
 
-def begins(marks: Path) -> Counter[tuple[int, int]]:
+def begins(marks):
     """How often each job was begun, by trial and samples."""
     words = [line.split() for line in marks.read_text().splitlines()]
     return Counter((int(trial), int(until)) for _, trial, until, _ in words)

@@ -1,7 +1,5 @@
 """Jobs that harm whoever runs them, as their configuration says. Light to import: workers start often here."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import resource
@@ -12,12 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.core.records import Job, TrialResult
+from bench.core.records import TrialResult
 
 HOARD: list[bytearray] = []
 
 
-def poison(job: Job) -> TrialResult:
+def poison(job):
     """Does what `how` says; leaves a mark for each attempt in the store's folder."""
     marks = Path(job.store)
     attempts = len(list(marks.glob(f"{job.trial}-*")))
@@ -30,52 +28,52 @@ def poison(job: Job) -> TrialResult:
     return good(job)
 
 
-def good(job: Job) -> TrialResult:
+def good(job):
     return TrialResult(
         {"valid/click.auc": 0.5, "valid/like.auc": job.trial / 100, "pid": float(os.getpid())}, {}, [], {}
     )
 
 
-def _raise(error: Exception) -> Any:
+def _raise(error):
     raise error
 
 
-def _hungry() -> None:
+def _hungry():
     """More memory than the system lets this process have."""
     resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
     HOARD.append(bytearray(1 << 32))
 
 
-def _unserialisable() -> TrialResult:
-    return TrialResult({"valid/click.auc": 0.5}, {}, [], {"lock": threading.Lock()})  # type: ignore[dict-item]
+def _unserialisable():
+    return TrialResult({"valid/click.auc": 0.5}, {}, [], {"lock": threading.Lock()})
 
 
-def _pipe() -> list[int]:
+def _pipe():
     """Descriptors of this process that are sockets: the pipe to the driver."""
     descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
     return [one for one in descriptors if os.path.exists(f"/proc/self/fd/{one}") and _is_socket(one)]
 
 
-def _is_socket(descriptor: int) -> bool:
+def _is_socket(descriptor):
     return os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
 
 
-def _write(data: bytes) -> None:
+def _write(data):
     for descriptor in _pipe():
         os.write(descriptor, data)
 
 
-def _chatter() -> None:
+def _chatter():
     print("{}" * 5000, flush=True)
     print("garbage", file=sys.__stdout__, flush=True)
     os.write(1, b"\x00\xff garbage\n")
 
 
-def _close_everything() -> None:
+def _close_everything():
     os.closerange(0, 100)
 
 
-def _die_before_a_child() -> None:
+def _die_before_a_child():
     """What it started lives on for a while, with all that it had open."""
     if os.fork() == 0:
         time.sleep(20)

@@ -1,30 +1,26 @@
 """Training by rungs in closed form, with checkpoints that a job must really have been handed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 from search_toys import objectives, toy_plan
 
-from bench.core.records import Job, TrialRecord, TrialResult
+from bench.core.records import TrialResult
 from bench.measure.predictions import path_of, seal
 from bench.run.limits import ladder
-from bench.search.plan import Plan
 
 FULL = 64
 LADDER = ladder(4, 4, FULL)  # 4, 16, 64
 
 
-def rung_plan(**changes: Any) -> Plan:
+def rung_plan(**changes):
     options = {"trials": None, "budget": 12 * FULL, "ladder": LADDER, "sampler": "random", "tries": 1, "share": 0.1}
     return toy_plan(**{"reference": {"click.auc": -1.0, "like.auc": -1.0}, **options, **changes})
 
 
-def train(job: Job) -> TrialResult:
+def train(job):
     """Values rise towards the closed form, and shake with a chain of hashes that every sample lengthens."""
     at, chain = 0, f"{job.trial} {job.seed}"
     if job.resume is not None:
@@ -49,12 +45,12 @@ def train(job: Job) -> TrialResult:
     return TrialResult(metrics, {"samples_trained": float(at)}, curve, dict(job.config), at == FULL)
 
 
-def _end(job: Job) -> tuple[float, float]:
+def _end(job):
     known = job.config["sharing.kind"] in ("single_task", "mmoe", "ple")
     return objectives(job.config) if known else (0.0, 0.0)
 
 
-def essence(records: list[TrialRecord]) -> list[dict[str, Any]]:
+def essence(records):
     """Records without what time they took."""
     found = []
     for record in records:
@@ -64,15 +60,15 @@ def essence(records: list[TrialRecord]) -> list[dict[str, Any]]:
     return found
 
 
-def spent(records: list[TrialRecord]) -> int:
+def spent(records):
     """Training samples of all trials, those that failed below a rung left out."""
     return sum(record.rungs[-1].samples for record in records if record.rungs)
 
 
-def poor(kind: str) -> Any:
+def poor(kind):
     """As `train`, but one kind of sharing is worse than all else."""
 
-    def run(job: Job) -> TrialResult:
+    def run(job):
         result = train(job)
         if job.config["sharing.kind"] == kind:
             result.metrics.update({name: value - 5 for name, value in result.metrics.items()})
@@ -81,7 +77,7 @@ def poor(kind: str) -> Any:
     return run
 
 
-def slow_train(job: Job) -> TrialResult:
+def slow_train(job):
     """As `train`, a fifth of a second long; names the store in the configuration, which must be there.
 
     While it runs, the file `at-work` lies beside the store.
@@ -96,7 +92,7 @@ def slow_train(job: Job) -> TrialResult:
     return result
 
 
-def leaving_predictions(job: Job) -> TrialResult:
+def leaving_predictions(job):
     """Leaves files for predictions that say which training they are of; its metrics are those of its seed."""
     for split in job.splits:
         if (path := path_of(job, split)) is not None:

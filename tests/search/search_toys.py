@@ -1,7 +1,5 @@
 """A search whose outcome is known in closed form, and what tests of the driver need around it."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -10,19 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
-from bench.core.records import Job, Outcome, Point, Scalar, TrialRecord, TrialResult
+from bench.core.records import Job, Point, TrialResult
 from bench.core.schema import Field, Schema, Task
 from bench.core.seeds import derive
-from bench.search.executors.base import Run, attempt
+from bench.search.executors.base import attempt
 from bench.search.plan import Plan
-from bench.search.space import Space, load_space
+from bench.search.space import load_space
 from bench.system.machine import WAITING, WORKER
 
 TASKS = ("click", "like")
@@ -30,11 +27,11 @@ SCHEMA = Schema((Field("user", 40),), (), tuple(map(Task, TASKS)))
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 
 
-def toy_space() -> Space:
+def toy_space():
     return load_space(str(Path(__file__).with_name("toy.toml")))
 
 
-def objectives(config: Mapping[str, Any]) -> tuple[float, float]:
+def objectives(config):
     """Weight of `like` trades one objective for the other; all else has one best value. Both lie in (-inf, 1]."""
     kind = config["sharing.kind"]
     if kind == "single_task":
@@ -52,7 +49,7 @@ def objectives(config: Mapping[str, Any]) -> tuple[float, float]:
     return 1 - loss - (lean + 0.5) ** 2 / 4, 1 - loss - (lean - 0.5) ** 2 / 4
 
 
-def train(job: Job) -> TrialResult:
+def train(job):
     """The closed form; replicates differ a little by their seed."""
     noise = random.Random(job.seed).gauss(0, 0.001) if job.replicate else 0.0
     values = dict(zip(("click.auc", "like.auc"), objectives(job.config), strict=True))
@@ -61,7 +58,7 @@ def train(job: Job) -> TrialResult:
     return TrialResult(metrics, {"train_seconds": 0.5}, [{"samples": 10, "epoch": 1.0}], config)
 
 
-def train_with_failures(job: Job) -> TrialResult:
+def train_with_failures(job):
     """As `train`, but trials 3, 5, 6, 8 and 9 go wrong, each in its own way."""
     match job.trial:
         case 3:
@@ -80,13 +77,13 @@ def train_with_failures(job: Job) -> TrialResult:
     return train(job)
 
 
-def report_threads(job: Job) -> TrialResult:
+def report_threads(job):
     """What the worker's environment says of threads, its number and its process id."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", WORKER, *WAITING)
     return TrialResult({name: float(os.environ[name]) for name in names} | {"pid": float(os.getpid())}, {}, [], {})
 
 
-def die_when_told(job: Job) -> TrialResult:
+def die_when_told(job):
     """Kills its own process as the configuration says: on every attempt, or only on the first `deaths`."""
     marks = Path(job.store)
     marks.mkdir(exist_ok=True)
@@ -97,14 +94,14 @@ def die_when_told(job: Job) -> TrialResult:
     return train(job)
 
 
-def say_pid_and_sleep(job: Job) -> TrialResult:
+def say_pid_and_sleep(job):
     """Leaves its process id in the store's folder and works for long."""
     (Path(job.store) / f"pid-{job.trial}").write_text(str(os.getpid()))
     time.sleep(600)
     return train(job)
 
 
-def toy_plan(**changes: Any) -> Plan:
+def toy_plan(**changes):
     options: dict[str, Any] = {
         "space": toy_space(),
         "tasks": TASKS,
@@ -117,14 +114,14 @@ def toy_plan(**changes: Any) -> Plan:
     return Plan(**{**options, **changes})
 
 
-def make_job(point: Point, replicate: int, splits: tuple[str, ...], store: str = "-") -> Job:
+def make_job(point, replicate, splits, store="-"):
     purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)
     names = ("click.auc", "like.auc")
     job = Job(point.number, replicate, point.config, store, derive(7, *purpose), splits, names, TASKS, 1, point.until)
     return replace(job, kind=point.kind)
 
 
-def job_of(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tuple[str, ...], store: str = "-") -> Job:
+def job_of(trial, replicate, config, splits, store="-"):
     """That of a trial at full length."""
     return make_job(Point("trial", dict(config), "", trial), replicate, splits, store)
 
@@ -132,37 +129,37 @@ def job_of(trial: int, replicate: int, config: Mapping[str, Scalar], splits: tup
 class ShuffledExecutor:
     """Runs jobs here, and lets them end in a random order among those that would run at once."""
 
-    def __init__(self, run: Run, slots: int, seed: int) -> None:
+    def __init__(self, run, slots, seed):
         self.slots = slots
         self.jobs: list[Job] = []
         self._run = run
         self._random = random.Random(seed)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job):
         self.jobs.append(job)
 
-    def next(self) -> Outcome:
+    def next(self):
         return attempt(self._run, self.jobs.pop(self.choose(min(self.slots, len(self.jobs)))))
 
-    def choose(self, running: int) -> int:
+    def choose(self, running):
         return self._random.randrange(running)
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 
 class YoungestFirst(ShuffledExecutor):
     """As when the oldest job takes forever."""
 
-    def choose(self, running: int) -> int:
+    def choose(self, running):
         return running - 1
 
 
-def interrupted_after(jobs: int, run: Run) -> Run:
+def interrupted_after(jobs, run):
     """A worker that Ctrl-C reaches after some jobs."""
     left = [jobs]
 
-    def stops(job: Job) -> TrialResult:
+    def stops(job):
         left[0] -= 1
         if left[0] < 0:
             raise KeyboardInterrupt
@@ -171,10 +168,10 @@ def interrupted_after(jobs: int, run: Run) -> Run:
     return stops
 
 
-def interrupted_at(run: Run, trial: int) -> Run:
+def interrupted_at(run, trial):
     """Ctrl-C while a trial trains."""
 
-    def interrupted(job: Job) -> TrialResult:
+    def interrupted(job):
         if job.trial == trial:
             raise KeyboardInterrupt
         return run(job)
@@ -182,23 +179,23 @@ def interrupted_at(run: Run, trial: int) -> Run:
     return interrupted
 
 
-def essence(records: list[TrialRecord]) -> list[dict[str, Any]]:
+def essence(records):
     """Records as JSON, in which one NaN is another, without what time they were made."""
     return [
         {key: value for key, value in plain(record).items() if key not in ("started", "seconds")} for record in records
     ]
 
 
-def plain(record: TrialRecord) -> dict[str, Any]:
+def plain(record):
     found: dict[str, Any] = json.loads(json.dumps(record.to_json()))
     return found
 
 
-def ignore(record: TrialRecord) -> None:
+def ignore(record):
     pass
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+def wait_until(condition, seconds=20.0):
     """Whether the condition came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -208,7 +205,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     return True
 
 
-def printed_under_other_hashes(code: str) -> list[str]:
+def printed_under_other_hashes(code):
     """What code prints in two processes whose hashes of text differ, and with them the order of sets."""
     here = Path(__file__).parent
     paths = os.pathsep.join([str(here), str(here.parents[1])])

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import optimize, stats
@@ -13,16 +11,16 @@ KERNEL = Kernel(SHAPE.encoding.options, 2)
 ALONE = Kernel(SHAPE.encoding.options, 1)
 
 
-def sight(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sight(count, seed=0):
     rng = np.random.default_rng(seed)
     return SHAPE.draw(count, rng), rng.choice([0.0, 0.4, 1.0], count), rng.normal(size=(count, 2))
 
 
-def slow_kernel(a: np.ndarray, low: float, b: np.ndarray, low2: float, of: object) -> float:
+def slow_kernel(a, low, b, low2, of):
     """One entry, read off the module's text."""
-    value, deviation = 1.0, of.deviation * low * low2  # type: ignore[attr-defined]
+    value, deviation = 1.0, of.deviation * low * low2
     for column, options in enumerate(SHAPE.encoding.options):
-        weight, other, length = of.weights[column], of.deviating[column], of.lengths[column]  # type: ignore[attr-defined]
+        weight, other, length = of.weights[column], of.deviating[column], of.lengths[column]
         alike = 0.0
         if not (np.isnan(a[column]) or np.isnan(b[column])):
             gap = a[column] - b[column]
@@ -32,7 +30,7 @@ def slow_kernel(a: np.ndarray, low: float, b: np.ndarray, low2: float, of: objec
     return float(value + deviation)
 
 
-def test_posterior_is_that_of_a_slow_twin() -> None:
+def test_posterior_is_that_of_a_slow_twin():
     rows, low, values = sight(25)
     found = Posterior(KERNEL, rows, low, values, np.arange(25))
     of, new = found.settings, SHAPE.draw(6, np.random.default_rng(9))
@@ -48,26 +46,7 @@ def test_posterior_is_that_of_a_slow_twin() -> None:
         np.testing.assert_allclose(deviation, np.sqrt(left * (each @ inverse @ each) / 25), rtol=1e-5)
 
 
-def test_the_noise_of_a_rare_task_is_its_own() -> None:
-    rng = np.random.default_rng(8)
-    rows = SHAPE.draw(120, rng)
-    true = rows[:, [SHAPE.encoding.column["optim.lr"]]]
-    values = np.concatenate([true, true + 0.5 * rng.normal(size=true.shape)], axis=1)
-    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
-    noise = Posterior(KERNEL, rows, np.zeros(120), scaled, np.arange(120)).settings.noise
-    assert noise[1] > 20 * noise[0]
-
-
-def test_the_kernel_is_one_of_a_process() -> None:
-    """Positive definite on rows of all branches, which a distance over common parameters alone would not be."""
-    rows, low, _ = sight(150)
-    of = KERNEL.settings(KERNEL.mean)
-    k = KERNEL.covariance(rows, low, of)
-    np.testing.assert_allclose(k, k.T)
-    assert np.linalg.eigvalsh(k).min() > -1e-9
-
-
-def test_the_gradient_is_that_of_the_loss() -> None:
+def test_the_gradient_is_that_of_the_loss():
     rows, low, values = sight(40)
     pairs = KERNEL.pairs(rows)
     theta = KERNEL.mean + 0.3 * np.random.default_rng(1).normal(size=len(KERNEL.mean))
@@ -75,7 +54,7 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     np.testing.assert_allclose(loss(theta, KERNEL, pairs, low, values)[1], numeric, atol=2e-4)
 
 
-def test_the_loss_is_that_of_the_posterior_density() -> None:
+def test_the_loss_is_that_of_the_posterior_density():
     """Against SciPy's normal density, with amplitudes at their most likely value: up to a constant."""
     rows, low, values = sight(30)
     found = []
@@ -91,7 +70,7 @@ def test_the_loss_is_that_of_the_posterior_density() -> None:
     assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
-def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean() -> None:
+def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean():
     """As if the process had been given the mean there, with the same settings."""
     rows, low, values = sight(25)
     before, new = Posterior(KERNEL, rows, low, values, np.arange(25)), SHAPE.draw(9, np.random.default_rng(9))
@@ -109,32 +88,7 @@ def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean() -> None:
     assert (less < deviation).all()
 
 
-def test_a_shared_parameter_is_learnt_in_one_branch_for_another() -> None:
-    rows = SHAPE.draw(400, np.random.default_rng(3))
-    kind, rate = SHAPE.encoding.column["sharing.kind"], SHAPE.encoding.column["optim.lr"]
-    seen = rows[rows[:, kind] != 0][:80]
-    other = rows[rows[:, kind] == 0][:40]
-    values = -((seen[:, [rate]] - 0.6) ** 2)
-    scaled = (values - values.mean()) / values.std()
-    mean, _ = Posterior(ALONE, seen, np.zeros(80), scaled, np.arange(80)).at(other)
-    assert np.corrcoef(mean[:, 0], -((other[:, rate] - 0.6) ** 2))[0, 1] > 0.9
-
-
-def test_what_learns_fast_is_told_from_what_is_good() -> None:
-    """At the lowest rung one parameter rules, at full length another; few are seen at full length."""
-    rows = SHAPE.draw(140, np.random.default_rng(5))
-    rate, weight = (SHAPE.encoding.column[name] for name in ("optim.lr", "balancing.static.weight.like"))
-    good, fast = rows[:, [weight]], rows[:, [weight]] + 2 * rows[:, [rate]]
-    seen = np.concatenate([fast[:100], good[:25]])
-    scaled = (seen - seen.mean()) / seen.std()
-    low = np.repeat([1.0, 0.0], [100, 25])
-    posterior = Posterior(ALONE, np.concatenate([rows[:100], rows[:25]]), low, scaled, np.arange(125))
-    mean, _ = posterior.at(rows[100:])
-    assert np.corrcoef(mean[:, 0], good[100:, 0])[0, 1] > 0.9
-    assert posterior.settings.deviating[rate] > 3 * posterior.settings.weights[rate]
-
-
-def test_warp_keeps_the_order_and_comes_back() -> None:
+def test_warp_keeps_the_order_and_comes_back():
     values = np.random.default_rng(0).normal(size=(50, 2)) ** 3
     warp = Warp(values)
     warped = warp.to(values)

@@ -1,7 +1,5 @@
 """Drivers and workers are killed at random again and again during one search, and it ends as if undisturbed."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from bench.search.study import Study
 SCRIPT = Path(__file__).with_name("kill_toys.py")
 
 
-def searched(folder: Path, executor: str, kills: int, budget: int) -> dict[str, Any]:
+def searched(folder, executor, kills, budget):
     command = [sys.executable, str(SCRIPT), str(folder), executor, str(kills), "11", str(budget)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
@@ -28,9 +26,7 @@ def searched(folder: Path, executor: str, kills: int, budget: int) -> dict[str, 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kills", "trials"), [(54, 20)], ids=["54 kills"])
 @pytest.mark.parametrize("executor", ["inline", "process"])
-def test_a_search_whose_drivers_and_workers_are_killed_ends_as_the_undisturbed_one(
-    tmp_path: Path, executor: str, kills: int, trials: int
-) -> None:
+def test_a_search_whose_drivers_and_workers_are_killed_ends_as_the_undisturbed_one(tmp_path, executor, kills, trials):
     """The budget is that of `trials` trials of full length."""
     budget = trials * LADDER[-1]
     quiet = searched(tmp_path / "quiet", executor, 0, budget)

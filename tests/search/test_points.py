@@ -1,9 +1,6 @@
 """Trade-offs that peak in the middle of training: found, confirmed at that length, and picked."""
 
-from __future__ import annotations
-
 import random
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +10,12 @@ from search_toys import OBJECTIVES, SCHEMA, ignore, make_job
 
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import confirm, shortlist
-from bench.core.records import TRAINED, Job, Point, Replicate, RungResult, TrialRecord, TrialResult, point_id
+from bench.core.records import TRAINED, Job, Replicate, RungResult, TrialRecord, TrialResult, point_id
 from bench.core.seeds import derive
 from bench.frontier.choices import head_choices
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.results.frontier import Frontier, frontier
-from bench.results.history import History
+from bench.results.frontier import frontier
 from bench.results.points import estimate, points
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
@@ -28,7 +24,7 @@ from bench.search.study import Study
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 
 
-def seesaw(job: Job) -> TrialResult:
+def seesaw(job):
     """Click rises all the way; like of what shares rises to the middle rung and is lost again by full length."""
     at = FULL if job.until is None else job.until
     rung = LADDER.index(at)
@@ -44,30 +40,30 @@ def seesaw(job: Job) -> TrialResult:
 
 
 class Spy:
-    def __init__(self) -> None:
+    def __init__(self):
         self.jobs: list[Job] = []
 
-    def __call__(self, job: Job) -> TrialResult:
+    def __call__(self, job):
         self.jobs.append(job)
         return seesaw(job)
 
 
-def searched(folder: Path) -> list[TrialRecord]:
+def searched(folder):
     with Study.open(folder, plan := rung_plan(reference=REFERENCE)) as study:
         search(plan, study, InlineExecutor(seesaw), make_job, ignore)
         study.conclude()
         return study.records()
 
 
-def on_front(front: Frontier) -> list[Point]:
+def on_front(front):
     return [front.points[row] for row in front.best]
 
 
-def ids(points: Iterable[Point]) -> list[str]:
+def ids(points):
     return [point.id for point in points]
 
 
-def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path: Path) -> None:
+def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path):
     records = searched(tmp_path)
     front = frontier(records, OBJECTIVES, REFERENCE)
     by_number = {record.number: record for record in records}
@@ -86,20 +82,8 @@ def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path: Path) -
             assert found[record.number] == list(LADDER[1:])
 
 
-def test_history_has_every_result_in_the_order_of_jobs(tmp_path: Path) -> None:
-    records = searched(tmp_path)
-    history = History(OBJECTIVES, REFERENCE, by_rungs=True)
-    history.add(records, 2**63)
-    results = sorted((at.order, record.number) for record in records for at in record.rungs)
-    assert [row.trial for row in history.rows] == [number for _, number in results]
-    assert history.rows[-1].samples == sum(record.rungs[-1].samples for record in records)
-    volumes = [row.hypervolume for row in history.rows]
-    assert volumes == sorted(volumes)
-    assert volumes[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
-
-
 @pytest.mark.slow
-def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path: Path) -> None:
+def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path):
     records = searched(tmp_path)
     chosen = shortlist(records, OBJECTIVES, REFERENCE, 1)
     wanted = [kind for kind in TRAINED if kind != "ensemble"]  # the toys' configurations cannot be halved
@@ -111,7 +95,7 @@ def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path: Pa
         assert baselines_of(partly, OBJECTIVES, REFERENCE, wanted, SCHEMA) == others
 
 
-def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_path: Path) -> None:
+def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_path):
     records, spy = searched(tmp_path), Spy()
     chosen = shortlist(records, OBJECTIVES, REFERENCE, 4)
     twice = {point.number for point in chosen if sum(each.number == point.number for each in chosen) > 1}
@@ -141,8 +125,8 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
     assert picked.to_json()["until"] == LADDER[1]
 
 
-def test_of_equal_rungs_the_longest_is_the_point_and_an_undefined_one_is_none() -> None:
-    def rungs(*likes: float) -> TrialRecord:
+def test_of_equal_rungs_the_longest_is_the_point_and_an_undefined_one_is_none():
+    def rungs(*likes):
         results = tuple(
             RungResult(
                 10 * 4**i, i, {"valid/click.auc": 0.7, "valid/like.auc": like, "cost/latency_ms": 9.0 - like * i}

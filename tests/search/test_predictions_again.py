@@ -1,17 +1,13 @@
 """A confirmation whose kept predictions are gone trains those replicates again, and stores nothing else."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from rung_toys import leaving_predictions
 from search_toys import OBJECTIVES, SCHEMA, ignore, make_job, toy_plan, train
 
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import confirm, shortlist
-from bench.core.records import Failure, Job, Outcome, TrialResult
+from bench.core.records import Job
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
@@ -20,15 +16,15 @@ REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
 PLAN = toy_plan(trials=6)
 
 
-def confirmed(folder: Path) -> tuple[list[Job], list[Any]]:
+def confirmed(folder):
     """The jobs of a confirmation, and what is stored then."""
     jobs: list[Job] = []
 
-    def run(job: Job) -> TrialResult:
+    def run(job):
         jobs.append(job)
         return leaving_predictions(job)
 
-    def kept_job(*given: Any) -> Job:
+    def kept_job(*given):
         return replace(make_job(*given), predictions=str(folder / "predictions"))
 
     with Study.open(folder, PLAN) as study:
@@ -38,7 +34,7 @@ def confirmed(folder: Path) -> tuple[list[Job], list[Any]]:
         return jobs, [study.replicates(), study.baselines()]
 
 
-def test_only_what_is_gone_is_trained_again(tmp_path: Path) -> None:
+def test_only_what_is_gone_is_trained_again(tmp_path):
     with Study.open(tmp_path, PLAN) as study:
         search(PLAN, study, InlineExecutor(train), make_job, ignore)
     jobs, stored = confirmed(tmp_path)
@@ -53,13 +49,3 @@ def test_only_what_is_gone_is_trained_again(tmp_path: Path) -> None:
     assert all(job in jobs for job in again)
     assert as_before == stored
     assert {path: path.read_bytes() for path in (tmp_path / "predictions").iterdir()} == files
-
-
-def test_a_replicate_that_failed_has_none_to_be_gone(tmp_path: Path) -> None:
-    with Study.open(tmp_path, PLAN) as study:
-        search(PLAN, study, InlineExecutor(train), make_job, ignore)
-        point = shortlist(study.records(), OBJECTIVES, REFERENCE, 1)[0]
-        failed = make_job(point, 1, ("confirm", "test"))
-        study.add_replicate(Outcome(failed, None, Failure("diverged", "it left its range")))
-    jobs, _ = confirmed(tmp_path)
-    assert (point.number, 1) not in {(job.trial, job.replicate) for job in jobs}

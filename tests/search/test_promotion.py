@@ -1,13 +1,9 @@
 """Promotion: its rules as properties over searches that are played through, in any order of arrival."""
 
-from __future__ import annotations
-
 import math
-import random as random_module
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,35 +17,35 @@ AT = {"a.auc": -1.0, "b.logloss": 2.0}
 RUNGS = (1, 3, 9, 27)
 
 
-def rules(eta: float | tuple[float, ...] = 3, tries: int = 0, share: float = 1.0, **options: object) -> Rules:
+def rules(eta=3, tries=0, share=1.0, **options):
     eta = eta if isinstance(eta, tuple) else (eta,)
-    return Rules(RUNGS, eta, TWO, AT, tries, share, **options)  # type: ignore[arg-type]
+    return Rules(RUNGS, eta, TWO, AT, tries, share, **options)
 
 
-def waiting(number: int, *results: tuple[float, float], kind: str = "mmoe") -> Standing:
+def waiting(number, *results, kind="mmoe"):
     return Standing(number, kind, results, "waiting")
 
 
-def promote(standings: list[Standing], rules: Rules, slots: int) -> list[RungStep]:
+def promote(standings, rules, slots):
     return promote_now(Standings(standings), rules, slots)
 
 
-def dominates(x: tuple[float, ...], y: tuple[float, ...]) -> bool:
+def dominates(x, y):
     better = (x[0] - y[0], y[1] - x[1])
     return min(better) >= 0 and max(better) > 0
 
 
-def settled(of: Standing, rung: int) -> bool:
+def settled(of, rung):
     """Whether it is known what became of a trial at a rung: a result, or failed on the way there."""
     return len(of.results) > rung or (len(of.results) == rung and of.progress == "failed")
 
 
-def left(of: Standing, rung: int) -> bool:
+def left(of, rung):
     """Whether it went on from a rung, whatever came of that."""
     return of.begun > rung + 1
 
 
-def waits(of: Standing, rung: int) -> bool:
+def waits(of, rung):
     """Whether it could go on from a rung now."""
     return len(of.results) == rung + 1 and of.progress == "waiting"
 
@@ -63,7 +59,7 @@ TRIALS = st.lists(TRIAL, min_size=1, max_size=30)
 class Play:
     """A search with known outcomes: slots that end in a random order, None for a failure."""
 
-    def __init__(self, trials: list, rules: Rules, slots: int, random: random_module.Random) -> None:
+    def __init__(self, trials, rules, slots, random):
         self.trials, self.rules, self.random = trials, rules, random
         self.standings: list[Standing] = []
         self.history: list[tuple[list[Standing], RungStep]] = []
@@ -76,7 +72,7 @@ class Play:
             self._end(self.random.choice([s for s in self.standings if s.progress == "running"]))
             running -= 1
 
-    def _start(self) -> bool:
+    def _start(self):
         before = list(self.standings)
         for promotion in promote(before, self.rules, 1):
             self.history.append((before, promotion))
@@ -88,7 +84,7 @@ class Play:
         self.standings.append(Standing(number, self.trials[number][0], (), "running"))
         return True
 
-    def _end(self, standing: Standing) -> None:
+    def _end(self, standing):
         outcome = self.trials[standing.number][1][len(standing.results)]
         done = replace(standing, progress="failed" if outcome is None else "waiting")
         if outcome is not None:
@@ -108,7 +104,7 @@ PLAYS = {
 
 @settings(max_examples=60)
 @given(**PLAYS)
-def test_what_holds_of_every_search(trials, eta, tries, share, slots, random) -> None:
+def test_what_holds_of_every_search(trials, eta, tries, share, slots, random):
     play = Play(trials, rules(eta, tries, share), slots, random)
     seen = set()
     for before, promotion in play.history:
@@ -136,7 +132,7 @@ def test_what_holds_of_every_search(trials, eta, tries, share, slots, random) ->
 
 @settings(max_examples=60)
 @given(**PLAYS)
-def test_a_trial_that_dominates_all_others_is_never_stopped(trials, eta, tries, share, slots, random) -> None:
+def test_a_trial_that_dominates_all_others_is_never_stopped(trials, eta, tries, share, slots, random):
     at = random.randrange(len(trials))
     trials[at] = ("mmoe", [(2.0, -0.5)] * 4)
     play = Play(trials, rules(eta, tries, share), slots, random)
@@ -147,7 +143,7 @@ def test_a_trial_that_dominates_all_others_is_never_stopped(trials, eta, tries, 
 
 @settings(max_examples=60)
 @given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], random=PLAYS["random"])
-def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(trials, eta, tries, random) -> None:
+def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(trials, eta, tries, random):
     standings = [
         Standing(n, kind, (), "failed") if of[0] is None else Standing(n, kind, (of[0],), "waiting")
         for n, (kind, of) in enumerate(trials)
@@ -165,14 +161,14 @@ def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(trials
 
 
 @given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], share=PLAYS["share"], slots=st.integers(0, 8))
-def test_many_slots_are_one_after_the_other(trials, eta, tries, share, slots) -> None:
+def test_many_slots_are_one_after_the_other(trials, eta, tries, share, slots):
     play = [waiting(n, (0.1, 0.1) if of[0] is None else of[0], kind=kind) for n, (kind, of) in enumerate(trials)]
     chosen = promote(play, rules(eta, tries, share), slots)
     assert len(chosen) <= slots
     assert promote(play, rules(eta, tries, share), slots + 1)[:slots] == chosen
 
 
-def test_the_synchronous_limit_by_hand() -> None:
+def test_the_synchronous_limit_by_hand():
     front = [(0.9, 0.5), (0.5, 0.1), (0.7, 0.2)]  # alone they dominate .2 x 1.5, 1.5 x .1, .2 x .3
     rest = [(0.4, 0.6), (0.3, 0.7), (0.2, 0.8)]
     standings = [waiting(n, value) for n, value in enumerate(front + rest)]
@@ -183,42 +179,13 @@ def test_the_synchronous_limit_by_hand() -> None:
     assert promote(standings, rules(7), 9) == []
 
 
-def test_the_highest_rung_goes_first() -> None:
+def test_the_highest_rung_goes_first():
     low = [waiting(n, (0.9, 0.1 * n)) for n in range(12)]
     high = [waiting(n, (0.1, 0.9), (0.1 * (n - 12), 0.9)) for n in range(12, 15)]
     assert promote(low + high, rules(), 2) == [RungStep(14, 2), RungStep(0, 1)]
 
 
-def full_house(*newcomers: tuple[float, float], granted: int = 0) -> list[Standing]:
-    """Nine trials at the lowest rung: three on their way to the next, some by the floor, and newcomers that wait."""
-    gone = [
-        Standing(n, "mmoe", ((0.3, 0.5),), "running", frozenset({1}) if n < granted else frozenset()) for n in range(3)
-    ]
-    others = [waiting(n, (0.1, 0.9)) for n in range(3, 9 - len(newcomers))]
-    return gone + others + [waiting(n, value) for n, value in enumerate(newcomers, start=9 - len(newcomers))]
-
-
-def test_where_the_places_are_taken_only_a_trial_that_dominates_all_goes_on() -> None:
-    assert promote(full_house((0.4, 0.4)), rules(), 9) == [RungStep(8, 1)]
-    assert promote(full_house((0.4, 0.6)), rules(), 9) == []  # better, but it dominates none of the three
-    assert promote(full_house((0.4, 0.4), (0.4, 0.4)), rules(), 9) == []  # neither dominates the other
-    assert promote(full_house((0.4, 0.4))[6:], rules(4), 9) == []  # too few to compare with
-
-
-def test_the_floor_takes_no_places() -> None:
-    assert promote(full_house((0.4, 0.6), granted=1), rules(), 9) == [RungStep(8, 1)]
-
-
-def test_who_came_by_the_floor_brings_no_place() -> None:
-    """Else what the floor costs would have no limit where all others go on."""
-    merit = [waiting(n, (0.9, 0.1), (0.5, 0.4)) for n in range(2)]
-    floor = [replace(waiting(n, (0.1, 0.9), (0.4, 0.5)), granted=frozenset({1})) for n in range(2, 4)]
-    assert [p.trial for p in promote(merit + floor, rules((3, 1)), 9)] == [0, 1]
-    better = replace(waiting(4, (0.1, 0.9), (0.6, 0.3)), granted=frozenset({1}))
-    assert [p.trial for p in promote([*merit, better], rules((3, 1)), 9)] == [4, 0]
-
-
-def test_each_rung_has_its_eta_and_the_last_is_for_all_above() -> None:
+def test_each_rung_has_its_eta_and_the_last_is_for_all_above():
     low = [waiting(n, (0.9, 0.1 * n)) for n in range(6)]
     middle = [waiting(n, (0.1, -1.0), (0.1 * n, 0.9)) for n in range(6, 9)]
     high = [waiting(n, (0.1, -1.0), (0.1, -1.0), (0.1 * n, 0.9)) for n in range(9, 11)]
@@ -230,17 +197,7 @@ def test_each_rung_has_its_eta_and_the_last_is_for_all_above() -> None:
     assert promote(low + middle + high, rules((3, 1.5)), 9) == [RungStep(10, 3), RungStep(8, 2)]
 
 
-@pytest.mark.parametrize("outcome", [None, (math.nan, 0.1), (0.1, math.inf)])
-def test_nothing_goes_on_where_all_failed(outcome: tuple[float, float] | None) -> None:
-    one = Standing(0, "mmoe", (), "failed") if outcome is None else waiting(0, outcome)
-    assert promote([replace(one, number=n) for n in range(9)], rules(tries=2), 9) == []
-
-
-def test_of_equal_trials_the_earliest_go_on() -> None:
-    assert [p.trial for p in promote([waiting(n, (0.5, 0.5)) for n in range(9)], rules(), 9)] == [0, 1, 2]
-
-
-def by_kind(results: dict[str, list[tuple[float, float] | None]]) -> list[Standing]:
+def by_kind(results):
     """Trials of several kinds in turn, at the lowest rung; None for one on its way there."""
     turns = [
         (kind, value) for row in zip(*results.values(), strict=True) for kind, value in zip(results, row, strict=True)
@@ -251,7 +208,7 @@ def by_kind(results: dict[str, list[tuple[float, float] | None]]) -> list[Standi
     ]
 
 
-def test_the_floor_takes_the_best_of_each_kinds_first_tries() -> None:
+def test_the_floor_takes_the_best_of_each_kinds_first_tries():
     standings = by_kind({"mmoe": [(0.9, 0.1), (0.8, 0.1)], "ple": [(0.2, 0.9), (0.3, 0.8)]})
     # trial 0 by merit, which serves its kind; 3 is the better of ple's
     assert promote(standings, rules(4, tries=2), 9) == [RungStep(0, 1), RungStep(3, 1, floor=True)]
@@ -260,14 +217,7 @@ def test_the_floor_takes_the_best_of_each_kinds_first_tries() -> None:
     assert promote(standings, rules(4, tries=3), 9) == [RungStep(0, 1)]  # not all of its tries were made
 
 
-def test_the_floor_tries_the_next_best_where_the_best_failed() -> None:
-    standings = by_kind({"ple": [(0.2, 0.9), (0.3, 0.8)]})
-    assert promote(standings, rules(4, tries=2), 9) == [RungStep(1, 1, floor=True)]
-    failed = [standings[0], replace(standings[1], progress="failed", granted=frozenset({1}))]
-    assert promote(failed, rules(4, tries=2), 9) == [RungStep(0, 1, floor=True)]
-
-
-def test_the_floor_keeps_to_its_share() -> None:
+def test_the_floor_keeps_to_its_share():
     standings = by_kind({"mmoe": [(0.9, 0.1)] * 10, "ple": [(0.2, 0.9)] * 10})  # 20 samples; a step to rung 1 takes 2
     floors = [p.trial for p in promote(standings, rules(21, tries=1, share=1.0), 9)]
     assert floors == [0, 1]
@@ -280,7 +230,7 @@ def test_the_floor_keeps_to_its_share() -> None:
     outcomes=st.lists(st.lists(st.tuples(VALUE, VALUE), min_size=4, max_size=4), min_size=8, max_size=20),
     random=PLAYS["random"],
 )
-def test_every_kind_is_seen_at_full_length(outcomes, random) -> None:
+def test_every_kind_is_seen_at_full_length(outcomes, random):
     """One kind is worse than all others everywhere; where nothing fails and the share allows, one of it gets there."""
     poor = [("single_task", [(-0.5, 1.5)] * 4)] * 2
     trials = poor + [("mmoe", of) for of in outcomes]

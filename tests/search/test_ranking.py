@@ -1,9 +1,6 @@
 """The order of trials, at one rung and across rungs."""
 
-from __future__ import annotations
-
 import math
-import random as random_module
 
 import moocore
 import numpy as np
@@ -21,7 +18,6 @@ from bench.search.ranking import (
     SLOPES,
     Order,
     best_first,
-    best_first_across_rungs,
     epsilon_net,
     full_length,
     merits,
@@ -35,41 +31,21 @@ POINTS = arrays(float, st.tuples(st.integers(0, 14), st.just(2)), elements=st.sa
 LINE = np.array([[0.0, 1.0], [0.1, 0.9], [0.5, 0.6], [0.95, 0.05], [1.0, 0.0]])
 
 
-@given(values=POINTS)
-def test_lower_ranks_come_first(values: np.ndarray) -> None:
-    order = best_first(values, TWO, AT)
-    assert sorted(order) == list(range(len(values)))
-    place = ranks(values, TWO)[order]
-    assert (np.diff(place) >= 0).all()
-
-
 @given(values=POINTS, random=st.randoms(use_true_random=False))
-def test_the_order_of_values_does_not_depend_on_the_order_of_rows(
-    values: np.ndarray, random: random_module.Random
-) -> None:
+def test_the_order_of_values_does_not_depend_on_the_order_of_rows(values, random):
     shuffled = values[random.sample(range(len(values)), len(values))]
     np.testing.assert_array_equal(values[best_first(values, TWO, AT)], shuffled[best_first(shuffled, TWO, AT)])
 
 
 @given(POINTS)
-def test_ties_go_by_hypervolume_contribution(values: np.ndarray) -> None:
+def test_ties_go_by_hypervolume_contribution(values):
     """Against `bench.frontier`, which takes the hypervolume of the front without each point in turn."""
     front = np.unique(values[ranks(values, TWO) == 0], axis=0)
     gain = contributions(front, TWO, AT)[best_first(front, TWO, AT)]
     assert (np.diff(gain) <= 1e-12).all()
 
 
-def test_points_beyond_the_reference_are_spread_out() -> None:
-    """By contribution alone, all would go by their first objective."""
-    values = np.array([[0.1, 2.0], [0.12, 2.1], [0.2, 2.5], [0.5, 2.9], [0.6, 3.0], [-2.0, 1.0]])
-    order = best_first(values, TWO, AT)
-    assert order.tolist() == np.argsort(-epsilon_net(values * [1, -1])).tolist()
-    assert order.tolist() != np.argsort(-values[:, 0]).tolist()
-    inside = np.vstack([values, [[0.05, 1.4]]])  # the one point that beats the reference comes first
-    assert best_first(inside, TWO, AT)[0] == 6
-
-
-def test_epsilon_net_takes_the_farthest_next() -> None:
+def test_epsilon_net_takes_the_farthest_next():
     # from the middle (largest sum): both ends, then the inner points, each by its distance to what is taken
     order = np.argsort(-epsilon_net(LINE), kind="stable")
     assert order[0] == 2
@@ -80,35 +56,15 @@ def test_epsilon_net_takes_the_farthest_next() -> None:
         taken.append(nxt)
 
 
-def test_equal_merit_goes_by_the_objectives_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.search.ranking.merits", lambda points, reference: np.zeros(len(points)))
-    ends = np.array([[0.9, 0.8], [0.1, 0.2]])
-    assert best_first(ends, TWO, AT).tolist() == [0, 1]
-    assert best_first(ends[:, ::-1], (TWO[1], TWO[0]), AT).tolist() == [1, 0]
-
-
-def test_copies_come_after_their_whole_rank() -> None:
-    values = np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 1.0]])
-    order = best_first(values, TWO, AT).tolist()
-    assert set(order[:2]) == {0, 2}
-    assert order[2:] == [1, 3]
-
-
-def test_unmeasured_rows_are_last() -> None:
+def test_unmeasured_rows_are_last():
     values = np.array([[math.nan, 0.0], [0.1, 0.9], [math.inf, 0.0], [0.2, 0.1]])
     assert best_first(values, TWO, AT).tolist() == [3, 1, 0, 2]
     assert best_first(values[[0, 2]], TWO, AT).tolist() == [0, 1]
 
 
-def test_one_objective_is_a_plain_sort() -> None:
-    assert best_first(np.array([[0.3], [0.1], [0.2], [0.1]]), TWO[1:], AT).tolist() == [1, 3, 2, 0]
-
-
 @settings(max_examples=30)
 @given(values=POINTS, random=st.randoms(use_true_random=False))
-def test_what_is_asked_of_an_order_is_what_stands_there_once_all_is_in_order(
-    values: np.ndarray, random: random_module.Random
-) -> None:
+def test_what_is_asked_of_an_order_is_what_stands_there_once_all_is_in_order(values, random):
     values = np.vstack([values, [[math.nan, 0.0]]])
     whole = best_first(values, TWO, AT)
     order = Order(values, TWO, AT)
@@ -120,7 +76,7 @@ def test_what_is_asked_of_an_order_is_what_stands_there_once_all_is_in_order(
     np.testing.assert_array_equal(order.at(places), whole[places])
 
 
-def test_of_a_large_front_the_first_to_cover_it_are_compared_and_the_rest_come_by_their_distance() -> None:
+def test_of_a_large_front_the_first_to_cover_it_are_compared_and_the_rest_come_by_their_distance():
     rng = np.random.default_rng(0)
     points = np.abs(rng.normal(size=(NET + 100, 4)))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -137,16 +93,8 @@ def test_of_a_large_front_the_first_to_cover_it_are_compared_and_the_rest_come_b
     assert (np.diff(gain) <= 0).all()
 
 
-ORIGIN = {"a.auc": 0.0, "b.logloss": 1.0}
-
-
-def test_a_step_is_a_line_by_medians() -> None:
-    results = [
-        [(0.5, 0.6), (0.6, 0.4), (0.9, 0.1)],
-        [(0.4, 0.6), (0.6, 0.3)],
-        [(0.3, 0.5), (0.3, -0.3)],
-        [(0.2, 0.7)],
-    ]
+def test_a_step_is_a_line_by_medians():
+    results = [[(0.5, 0.6), (0.6, 0.4), (0.9, 0.1)], [(0.4, 0.6), (0.6, 0.3)], [(0.3, 0.5), (0.3, -0.3)], [(0.2, 0.7)]]
     # First step, first objective: slopes between pairs 0, 1.5 and 3, of which the median, 1.5, counts for 3/4; what is
     # left is .6 - .6875, .6 - .55 and .3 - .4125. Second objective: 7 and 6, the pair of equals being none.
     slopes = 1 + 0.75 * 0.5, 1 + 0.75 * 5.5
@@ -157,7 +105,7 @@ def test_a_step_is_a_line_by_medians() -> None:
     np.testing.assert_allclose(full_length(results, 2), ends, atol=1e-12)
 
 
-def test_lines_are_those_of_another_library() -> None:
+def test_lines_are_those_of_another_library():
     rng = np.random.default_rng(0)
     low = rng.normal(size=(40, 2))
     high = np.array([0.4, 1.7]) * low + 0.1 * rng.normal(size=(40, 2))
@@ -169,24 +117,13 @@ def test_lines_are_those_of_another_library() -> None:
     np.testing.assert_array_equal(ahead.at(1, high), high)
 
 
-def test_one_that_is_far_behind_early_is_less_so_at_full_length() -> None:
-    ends = np.linspace(0.8, 0.9, 8)
-    results = [[(end - 4 * (0.9 - end), 0.0), (end, 0.0)] for end in ends[3:]] + [[(ends[0] - 0.4, 0.0)]]
-    assert full_length(results, 2)[-1, 0] == pytest.approx(ends[0], abs=0.06)  # by the others' median step it were .51
-
-
-def test_a_rung_that_no_finite_step_leads_to_counts_as_nothing() -> None:
-    results = [[(0.5, 0.6), (np.nan, 0.1)], [(0.4, 0.6)]]
-    np.testing.assert_allclose(full_length(results, 2), [(np.nan, 0.1), (0.4, 0.6)])
-
-
 CURVES = st.lists(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4), min_size=1, max_size=20
 )
 
 
 @given(CURVES)
-def test_at_one_rung_the_order_is_that_of_the_values(results: list) -> None:
+def test_at_one_rung_the_order_is_that_of_the_values(results):
     moved = full_length(results, 2)
     for rung in range(4):
         those = [i for i, curve in enumerate(results) if len(curve) == rung + 1]
@@ -197,17 +134,3 @@ def test_at_one_rung_the_order_is_that_of_the_values(results: list) -> None:
                 assert (np.diff(moved[those][order, m]) >= -1e-12).all()
                 apart = np.diff(last[order, m]) > 1e-6
                 assert (np.diff(moved[those][order, m])[apart] > 0).all()
-
-
-@given(CURVES)
-def test_where_all_are_at_full_length_nothing_is_moved(results: list) -> None:
-    last = [curve[-1:] for curve in results]
-    order = best_first_across_rungs(last, TWO, ORIGIN)
-    np.testing.assert_array_equal(order, best_first(np.array(last)[:, 0], TWO, ORIGIN))
-
-
-def test_trials_without_a_result_are_last() -> None:
-    results = [[], [(0.1, 0.9)], [], [(0.2, 0.8), (0.3, 0.7)]]
-    assert best_first_across_rungs(results, TWO, ORIGIN).tolist() == [3, 1, 0, 2]
-    assert best_first_across_rungs([[]], TWO, ORIGIN).tolist() == [0]
-    assert best_first_across_rungs([], TWO, ORIGIN).tolist() == []

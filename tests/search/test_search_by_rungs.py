@@ -1,7 +1,5 @@
 """The driver in a search by rungs: order, resumption, budget, checkpoints. Training is a closed form."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from dataclasses import replace
@@ -13,11 +11,10 @@ from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
 from search_toys import ShuffledExecutor, ignore, make_job
 from test_driver import Notes, run
 
-from bench.core.records import Job, TrialRecord, TrialResult
+from bench.core.records import Job
 from bench.results.pareto import hypervolume
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import InlineExecutor
-from bench.search.executors.base import Run
 from bench.search.standing import Standing
 from bench.search.study import FILE, Study
 
@@ -25,12 +22,12 @@ from bench.search.study import FILE, Study
 class Spy:
     """Keeps the jobs that ended well; interrupts the n-th, before it trains or after its checkpoint is written."""
 
-    def __init__(self, run: Run = train, at: int | None = None, after: bool = False) -> None:
+    def __init__(self, run=train, at=None, after=False):
         self.jobs: list[Job] = []
         self._run, self._at, self._after = run, at, after
         self._calls = itertools.count()
 
-    def __call__(self, job: Job) -> TrialResult:
+    def __call__(self, job):
         here = next(self._calls) == self._at
         if here and not self._after:
             raise KeyboardInterrupt
@@ -41,13 +38,13 @@ class Spy:
         return result
 
 
-def jobs_of(records: list[TrialRecord]) -> list[tuple[int, int, int]]:
+def jobs_of(records):
     """(order, trial, rung) of every job with a result, in order."""
     return sorted((at.order, record.number, rung) for record in records for rung, at in enumerate(record.rungs))
 
 
 class TestSearch:
-    def test_trials_climb_rung_by_rung_and_few_come_to_the_top(self, tmp_path: Path) -> None:
+    def test_trials_climb_rung_by_rung_and_few_come_to_the_top(self, tmp_path):
         spy, notes = Spy(), Notes()
         records = run(tmp_path, rung_plan(), InlineExecutor(spy), notes)
         assert (notes.total, notes.done) == (12 * FULL, spent(records))
@@ -67,10 +64,10 @@ class TestSearch:
         assert kept == {f"{each.number}/{len(each.rungs) - 1}" for each in records if each.state == "waiting"}
 
     @pytest.mark.slow
-    def test_the_sampler_learns_from_the_lowest_rung(self, tmp_path: Path) -> None:
+    def test_the_sampler_learns_from_the_lowest_rung(self, tmp_path):
         """What gp proposes has more hypervolume there than random configurations; no trial goes on."""
 
-        def at_rung_0(sampler: str) -> float:
+        def at_rung_0(sampler):
             plan = rung_plan(trials=60, budget=None, ladder=(4, 10**9), eta=(100.0,), share=0.0, sampler=sampler)
             records = run(tmp_path / sampler, plan, InlineExecutor(train))
             values = np.array([list(record.rungs[0].metrics.values()) for record in records[20:]])
@@ -78,12 +75,12 @@ class TestSearch:
 
         assert at_rung_0("gp") > at_rung_0("random")
 
-    def test_what_is_asked_knows_exactly_what_the_lag_lets_it_know(self, tmp_path: Path) -> None:
+    def test_what_is_asked_knows_exactly_what_the_lag_lets_it_know(self, tmp_path):
         plan, slots, seen = rung_plan(), 2, []
         with Study.open(tmp_path, plan) as study:
             ask, promote = study.ask, study.promote
-            study.ask = lambda *args: (seen.append((study.asked, study.told)), ask(*args))[1]  # type: ignore[method-assign]
-            study.promote = lambda *args: (seen.append((study.asked, study.told)), promote(*args))[1]  # type: ignore[method-assign]
+            study.ask = lambda *args: (seen.append((study.asked, study.told)), ask(*args))[1]
+            study.promote = lambda *args: (seen.append((study.asked, study.told)), promote(*args))[1]
             search(plan, study, ShuffledExecutor(train, slots, 5), make_job, ignore)
         assert [asked for asked, _ in seen] == list(range(len(seen)))
         until_the_end = seen[: len(seen) - 8]
@@ -93,7 +90,7 @@ class TestSearch:
 class TestResume:
     @pytest.mark.slow
     @pytest.mark.parametrize("after", [False, True])
-    def test_a_crash_in_any_job_changes_nothing_and_repeats_no_finished_job(self, tmp_path: Path, after: bool) -> None:
+    def test_a_crash_in_any_job_changes_nothing_and_repeats_no_finished_job(self, tmp_path, after):
         plan, whole = rung_plan(budget=5 * FULL), Spy()
         records = essence(run(tmp_path / "whole", plan, InlineExecutor(whole)))
         for at in range(len(whole.jobs)):
@@ -107,7 +104,7 @@ class TestResume:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("slots", [1, 2])
-    def test_a_log_cut_at_any_line_ends_as_the_undisturbed_search(self, tmp_path: Path, slots: int) -> None:
+    def test_a_log_cut_at_any_line_ends_as_the_undisturbed_search(self, tmp_path, slots):
         """Its checkpoints are gone, too: every trial that goes on is trained again from its beginning."""
         plan = rung_plan(budget=4 * FULL)
         whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, slots, 0)))
@@ -119,23 +116,11 @@ class TestResume:
             (folder / FILE).write_bytes(b"".join(lines[:end]) + (lines[end][:20] if end < len(lines) else b""))
             assert essence(run(folder, plan, ShuffledExecutor(train, slots, end))) == whole
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("slots", [1, 2])
-    def test_within_a_batch_of_proposals_the_rest_of_it_is_proposed_as_before(self, tmp_path: Path, slots: int) -> None:
-        plan = rung_plan(sampler="gp", trials=26, budget=None)
-        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, slots, 0)))
-        lines = (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
-        for part, end in enumerate(range(len(lines) - 40, len(lines), 5)):
-            folder = tmp_path / f"{part}"
-            folder.mkdir()
-            (folder / FILE).write_bytes(b"".join(lines[:end]))
-            assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
-
-    def test_a_lost_checkpoint_costs_time_alone_and_is_said(self, tmp_path: Path) -> None:
+    def test_a_lost_checkpoint_costs_time_alone_and_is_said(self, tmp_path):
         plan = rung_plan(budget=6 * FULL)
         whole, notes, lost = essence(run(tmp_path / "whole", plan, InlineExecutor(train))), Notes(), []
 
-        def loses(job: Job) -> TrialResult:
+        def loses(job):
             result = train(job)
             if job.until == 16:
                 Path(job.checkpoint or "").unlink()
@@ -149,8 +134,8 @@ class TestResume:
             f"trial {number} is trained again from its beginning: its checkpoint is gone" for number in again
         )
 
-    def test_checkpoints_take_no_more_than_they_may_and_those_of_the_best_stay(self, tmp_path: Path) -> None:
-        def bounded(job: Job) -> TrialResult:
+    def test_checkpoints_take_no_more_than_they_may_and_those_of_the_best_stay(self, tmp_path):
+        def bounded(job):
             result = train(job)
             if job.checkpoint is not None:  # the same size for every one
                 path = Path(job.checkpoint)
@@ -161,7 +146,7 @@ class TestResume:
         whole, notes, kept = essence(run(tmp_path / "whole", plan, InlineExecutor(bounded))), Notes(), []
         with Study.open(tmp_path / "few", few := replace(plan, checkpoint_bytes=450.0)) as study:
 
-            def look(record: TrialRecord) -> None:
+            def look(record):
                 trials, taken = Checkpoints(tmp_path / "few").used()
                 assert taken <= 450
                 kept.append(trials)
@@ -172,7 +157,7 @@ class TestResume:
         assert max(kept) == 4
         assert notes.notes  # some went on without theirs
 
-    def test_of_too_many_checkpoints_those_of_the_worst_waiting_trials_go(self, tmp_path: Path) -> None:
+    def test_of_too_many_checkpoints_those_of_the_worst_waiting_trials_go(self, tmp_path):
         plan, kept = rung_plan(), Checkpoints(tmp_path, most=25)
         states = ["waiting", "waiting", "running", "failed", "waiting"]
         standings = [
@@ -188,23 +173,14 @@ class TestResume:
         kept.fit(standings, plan.rules)
         assert [number for number in range(5) if kept.path(number, 0).is_file()] == [0, 2]
 
-    def test_a_second_driver_with_nothing_left_does_nothing(self, tmp_path: Path) -> None:
-        before = essence(run(tmp_path, rung_plan(), InlineExecutor(train)))
-        log, spy = (tmp_path / FILE).read_bytes(), Spy()
-        assert essence(run(tmp_path, rung_plan(), InlineExecutor(spy))) == before
-        assert not spy.jobs
-        assert (tmp_path / FILE).read_bytes() == log
-
 
 class TestBudget:
     @pytest.mark.parametrize(("slots", "budget"), [(1, FULL), (3, 100), (1, 777), (3, 777)])
-    def test_samples_are_a_total_that_is_used_up_and_never_passed(
-        self, tmp_path: Path, slots: int, budget: int
-    ) -> None:
+    def test_samples_are_a_total_that_is_used_up_and_never_passed(self, tmp_path, slots, budget):
         records = run(tmp_path, rung_plan(budget=budget), ShuffledExecutor(train, slots, 0))
         assert budget - LADDER[0] < spent(records) <= budget
 
-    def test_a_larger_budget_goes_on_where_the_smaller_ended(self, tmp_path: Path) -> None:
+    def test_a_larger_budget_goes_on_where_the_smaller_ended(self, tmp_path):
         first, second = Spy(), Spy()
         before = run(tmp_path, rung_plan(budget=3 * FULL), InlineExecutor(first))
         after = run(tmp_path, rung_plan(budget=8 * FULL), InlineExecutor(second))
@@ -212,18 +188,7 @@ class TestBudget:
         assert spent(before) <= 3 * FULL < spent(after) <= 8 * FULL
         assert len(jobs_of(after)) == len(first.jobs) + len(second.jobs)
 
-    def test_where_every_single_task_fails_nothing_is_set_aside(self, tmp_path: Path) -> None:
-        def fails(job: Job) -> TrialResult:
-            if job.config["sharing.kind"] == "single_task":
-                raise FloatingPointError("nan")
-            return train(job)
-
-        records = run(tmp_path, rung_plan(budget=6 * FULL, share=0.0), InlineExecutor(fails))
-        failed = [record for record in records if record.state == "failed"]
-        assert {record.sharing for record in failed} == {"single_task"}
-        assert spent(records) + LADDER[0] * len(failed) > 6 * FULL - LADDER[0]
-
-    def test_at_the_time_limit_only_the_baseline_goes_on(self, tmp_path: Path) -> None:
+    def test_at_the_time_limit_only_the_baseline_goes_on(self, tmp_path):
         plan = rung_plan(budget=None, share=0.0, seconds=30.5)
         with Study.open(tmp_path, plan) as study:
             executor = InlineExecutor(poor("single_task"))
@@ -239,8 +204,8 @@ class TestBudget:
         assert not spy.jobs
 
 
-def fails_at(rung: int) -> Run:
-    def run(job: Job) -> TrialResult:
+def fails_at(rung):
+    def run(job):
         if job.trial % 3 == 1 and job.until == (*LADDER[:-1], None)[rung]:
             raise FloatingPointError("the loss of click became nan")
         return train(job)
@@ -249,7 +214,7 @@ def fails_at(rung: int) -> Run:
 
 
 class TestFailures:
-    def test_a_failure_above_keeps_the_rungs_below(self, tmp_path: Path) -> None:
+    def test_a_failure_above_keeps_the_rungs_below(self, tmp_path):
         plan = rung_plan()
         with Study.open(tmp_path, plan) as study:
             search(plan, study, InlineExecutor(fails_at(1)), make_job, ignore)
@@ -267,7 +232,7 @@ class TestFailures:
 class TestConclude:
     @pytest.mark.slow
     @pytest.mark.parametrize("slots", [1, 3])
-    def test_a_concluded_search_goes_on_as_if_it_never_had_been_where_it_may(self, tmp_path: Path, slots: int) -> None:
+    def test_a_concluded_search_goes_on_as_if_it_never_had_been_where_it_may(self, tmp_path, slots):
         for folder, conclude in (("never", False), ("twice", True)):
             for budget in (3, 5, 9):
                 plan = rung_plan(budget=budget * FULL)
@@ -288,7 +253,7 @@ class TestConclude:
             record | {"state": ended.get(record["state"], record["state"])} for record in essence(never.records())
         ]
 
-    def test_what_was_concluded_and_goes_on_waits_again_and_may_be_stopped_anywhere(self, tmp_path: Path) -> None:
+    def test_what_was_concluded_and_goes_on_waits_again_and_may_be_stopped_anywhere(self, tmp_path):
         plan = rung_plan(budget=3 * FULL)
         with Study.open(tmp_path, plan) as study:
             search(plan, study, InlineExecutor(train), make_job, ignore)
@@ -304,15 +269,3 @@ class TestConclude:
         after = {record["number"]: record["state"] for record in whole}
         assert any(state == "pruned" and after[number] == "completed" for number, state in before.items())
         assert Study.read(tmp_path).records() == run(tmp_path, more, InlineExecutor(train))
-
-
-def test_each_rung_keeps_the_diagnosis_that_was_made_there(tmp_path: Path) -> None:
-    def diagnosed(job: Job) -> TrialResult:
-        return replace(train(job), diagnosis={"probes": job.until or FULL})
-
-    for record in run(tmp_path, rung_plan(), InlineExecutor(diagnosed)):
-        assert [rung.diagnosis["probes"] for rung in record.rungs] == [rung.samples for rung in record.rungs]
-        for point, rung in zip(record.points, record.rungs, strict=True):
-            assert point.diagnosis == rung.diagnosis
-        if record.rungs:
-            assert record.diagnosis == record.rungs[-1].diagnosis

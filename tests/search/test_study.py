@@ -1,6 +1,8 @@
-from __future__ import annotations
-
 import math
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,11 @@ from bench.core.records import Failure, Outcome, TrialResult
 from bench.core.rows import REPLICATED
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.space import Space
 from bench.search.study import Study
+from bench.system.lock import FolderLock
 
 
-def test_a_trial_goes_from_running_to_completed(tmp_path: Path) -> None:
+def test_a_trial_goes_from_running_to_completed(tmp_path):
     plan = toy_plan()
     with Study.open(tmp_path, plan) as study:
         number, config = study.ask(plan, {})
@@ -42,63 +44,22 @@ def test_a_trial_goes_from_running_to_completed(tmp_path: Path) -> None:
     ("metrics", "kind", "reason"),
     [
         ({"valid/click.auc": 0.5, "valid/like.auc": math.nan}, "diverged", "finite value of valid/like.auc, found nan"),
-        (
-            {"valid/click.auc": -math.inf, "valid/like.auc": 0.5},
-            "diverged",
-            "finite value of valid/click.auc, found -inf",
-        ),
         ({"valid/click.auc": 0.5}, "bug", "expected a value of valid/like.auc, found none"),
     ],
 )
-def test_a_result_without_its_objectives_is_a_failure(
-    tmp_path: Path, metrics: dict[str, float], kind: str, reason: str
-) -> None:
+def test_a_result_without_its_objectives_is_a_failure(tmp_path, metrics, kind, reason):
     plan = toy_plan()
     with Study.open(tmp_path, plan) as study:
         number, config = study.ask(plan, {})
         study.finish(number, Outcome(job_of(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
         record = study.tell(number)
     assert record.state == "failed"
-    assert record.failure is not None
     assert record.failure.kind == kind
     assert reason in record.failure.reason
     assert record.metrics.keys() == metrics.keys()  # kept, to see what happened
 
 
-def test_a_nan_beside_the_objectives_is_no_failure(tmp_path: Path) -> None:
-    plan = toy_plan()
-    with Study.open(tmp_path, plan) as study:
-        number, config = study.ask(plan, {})
-        metrics = {"valid/click.auc": 0.5, "valid/like.auc": 0.5, "valid/like.gauc": math.nan}
-        study.finish(number, Outcome(job_of(number, 0, config, ("valid",)), TrialResult(metrics, {}, [], config)))
-        assert study.tell(number).state == "completed"
-    assert math.isnan(Study.read(tmp_path).record(0).metrics["valid/like.gauc"])
-
-
-def test_what_is_read_is_what_was_kept(tmp_path: Path) -> None:
-    plan = toy_plan(trials=6)
-    with Study.open(tmp_path, plan) as study:
-        search(plan, study, InlineExecutor(train), make_job, ignore)
-        kept = study.records()
-        reader = Study.read(tmp_path)  # beside the driver
-        assert reader.records() == kept
-        assert reader.objectives == plan.objectives
-
-
-def test_an_interrupted_ask_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = toy_plan()
-    with Study.open(tmp_path, plan) as study:
-        with monkeypatch.context() as broken:
-            broken.setattr(Space, "suggest", lambda *args: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                study.ask(plan, {})
-        assert study.asked == 0
-        first = study.ask(plan, {})
-    with Study.open(tmp_path / "other", plan) as study:
-        assert study.ask(plan, {}) == first
-
-
-def test_a_second_driver_is_refused(tmp_path: Path) -> None:
+def test_a_second_driver_is_refused(tmp_path):
     plan = toy_plan()
     with Study.open(tmp_path, plan), pytest.raises(UserError, match="found one at work"):
         Study.open(tmp_path, plan)
@@ -109,31 +70,19 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"seed": 8}, "expected seed = 7, with which this run began, found 8"),
-        ({"sampler": "tpe"}, "expected sampler = 'random'.* found 'tpe'"),
         ({"space": toy_space().restricted({"optim.lr": 0.1})}, "expected space = "),
-        ({"tasks": ("click",)}, "expected tasks = "),
-        ({"tries": 0}, "expected tries = 1"),
         ({"eta": (3.0,)}, r"expected eta = \[4\.0\], .* found \[3\.0\]"),
-        ({"share": 0.2}, "expected share = "),
-        ({"ladder": (8, 64)}, "expected ladder = "),
         ({"ladder": ()}, "expected ladder = .* found None"),
-        ({"reference": {"click.auc": 0.0}}, "expected reference = "),
     ],
 )
-def test_a_run_cannot_become_another(tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_a_run_cannot_become_another(tmp_path, change, message):
     Study.open(tmp_path, rung_plan()).close()
     with pytest.raises(UserError, match=message):
         Study.open(tmp_path, rung_plan(**change))
     Study.open(tmp_path, rung_plan(budget=10**6, trials=99)).close()  # no lock is left; limits may move
 
 
-def test_there_must_be_something_to_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"expected a run's folder with its study\.jsonl, found none"):
-        Study.read(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_replicates_join_their_trial(tmp_path: Path) -> None:
+def test_replicates_join_their_trial(tmp_path):
     plan = toy_plan(trials=3)
     with Study.open(tmp_path, plan) as study:
         search(plan, study, InlineExecutor(train), make_job, ignore)
@@ -150,3 +99,26 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
     joined = essence(records)
     joined[1]["replicates"] = []
     assert joined == before
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bench.system.lock import FolderLock
+lock = FolderLock(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_lock_of_a_killed_driver_is_free(tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, env=env)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=rf"process {holder.pid}"):
+            FolderLock(tmp_path)
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    FolderLock(tmp_path).release()

@@ -1,10 +1,5 @@
 """What every executor must do, see `executor_checks`; `test_ray.py` has Ray's cluster."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from executor_checks import OF_ALL
 
@@ -14,5 +9,5 @@ from bench.search.executors.base import Options
 
 @pytest.mark.parametrize("check", OF_ALL)
 @pytest.mark.parametrize("name", [name for name in EXECUTORS if name != RAY])
-def test_an_executor(name: str, check: Callable[..., Any]) -> None:
+def test_an_executor(name, check):
     check(name, Options())

@@ -1,11 +1,8 @@
 """A poisonous job cannot stop the run: it is recorded with its reason, and no other job notices."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,9 +11,9 @@ import pytest
 from poison_toys import poison
 from search_toys import job_of
 
-from bench.core.records import Failure, Job, Outcome
+from bench.core.records import Failure
 from bench.search.executors import InlineExecutor, ProcessExecutor
-from bench.search.executors.base import Executor, Options
+from bench.search.executors.base import Options
 
 pytestmark = pytest.mark.slow  # workers that die take a second each to start
 
@@ -37,15 +34,15 @@ if __name__ == "__main__":
 """
 
 
-def job(folder: Path, trial: int, how: str = "", **config: int) -> Job:
+def job(folder, trial, how="", **config):
     return job_of(trial, 0, {"how": how, **config}, ("valid",), str(folder))
 
 
-def attempts(folder: Path, trial: int) -> int:
+def attempts(folder, trial):
     return len(list(folder.glob(f"{trial}-*")))
 
 
-def run(executor: Executor, jobs: list[Job]) -> dict[int, Outcome]:
+def run(executor, jobs):
     with closing(executor):
         for one in jobs:
             executor.submit(one)
@@ -57,25 +54,18 @@ def run(executor: Executor, jobs: list[Job]) -> dict[int, Outcome]:
     [
         ("kill", "its worker was killed by SIGKILL, as the system does when memory runs out"),
         ("kill, a child lives", "its worker was killed by SIGKILL, as the system does when memory runs out"),
-        ("segfault", "its worker was killed by SIGSEGV"),
-        ("exit", "its worker exited with code 0"),
         ("leave", "its worker exited with code 4"),
         ("hungry", "out of memory"),
-        ("memory", "out of memory"),
         ("garbage", "its worker's answer was garbled"),
-        ("half a line", "its worker's answer was garbled"),
         ("another's answer", "its worker's answer was garbled"),
         ("closed pipe", "its worker "),
     ],
 )
-def test_an_infrastructure_fault_is_tried_again_to_a_limit_and_then_recorded(
-    tmp_path: Path, how: str, reason: str
-) -> None:
+def test_an_infrastructure_fault_is_tried_again_to_a_limit_and_then_recorded(tmp_path, how, reason):
     notes: list[str] = []
     executor = ProcessExecutor(poison, 2, Options(retries=1, note=notes.append))
     found = run(executor, [job(tmp_path, 0), job(tmp_path, 1, how), job(tmp_path, 2), job(tmp_path, 3)])
     failure = found[1].failure
-    assert failure is not None
     assert failure.kind == "infrastructure"
     assert failure.reason.startswith(f"tried 2 times; at last {reason}")
     assert attempts(tmp_path, 1) == 2
@@ -95,13 +85,10 @@ def test_an_infrastructure_fault_is_tried_again_to_a_limit_and_then_recorded(
         ("no result", "bug", "expected a TrialResult of the job, found a value of type str"),
     ],
 )
-def test_other_faults_are_recorded_at_once(
-    tmp_path: Path, make: Callable[..., Executor], how: str, kind: str, reason: str
-) -> None:
+def test_other_faults_are_recorded_at_once(tmp_path, make, how, kind, reason):
     found = run(make(poison, 1), [job(tmp_path, 0, how), job(tmp_path, 1)])
     if make is ProcessExecutor or how != "lock in the result":  # in one process nothing need be written down
         failure = found[0].failure
-        assert failure is not None
         assert failure.kind == kind
         assert failure.reason.startswith(reason)
     assert attempts(tmp_path, 0) == 1
@@ -109,14 +96,14 @@ def test_other_faults_are_recorded_at_once(
 
 
 @pytest.mark.parametrize("make", [InlineExecutor, ProcessExecutor])
-def test_a_passing_fault_costs_nothing_but_the_attempt(tmp_path: Path, make: Callable[..., Executor]) -> None:
+def test_a_passing_fault_costs_nothing_but_the_attempt(tmp_path, make):
     found = run(make(poison, 1), [job(tmp_path, 0, "memory", times=2)])
     assert found[0].result is not None
     assert attempts(tmp_path, 0) == 3
 
 
 @pytest.mark.parametrize("how", ["hang", "spin"])
-def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded(tmp_path: Path, how: str) -> None:
+def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded(tmp_path, how):
     executor = ProcessExecutor(poison, 2, Options(job_seconds=0.5, retries=1))
     found = run(executor, [job(tmp_path, 0, how), job(tmp_path, 1), job(tmp_path, 2, how, times=1)])
     assert found[0].failure == Failure("infrastructure", "tried 2 times; at last it took longer than 0.5 s")
@@ -127,7 +114,7 @@ def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded(tmp_path: Path,
     assert not [process for process in psutil.Process().children() if "serve" in " ".join(process.cmdline())]
 
 
-def test_a_worker_that_leaks_is_replaced_between_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_leaks_is_replaced_between_jobs(tmp_path, monkeypatch):
     """Each job keeps 80 MB. By the rule the third after a replacement is too much: 160 > 100 and more than double."""
     notes: list[str] = []
     monkeypatch.setattr("bench.search.executors.process.GROWTH_MB", 100.0)
@@ -137,7 +124,6 @@ def test_a_worker_that_leaks_is_replaced_between_jobs(tmp_path: Path, monkeypatc
         for trial in range(7):
             executor.submit(job(tmp_path, trial, "leak"))
             outcome = executor.next()
-            assert outcome.result is not None
             pids.append(outcome.result.metrics["pid"])
     assert len(set(pids)) == 3
     assert pids == sorted(pids, key=pids.index)
@@ -146,7 +132,7 @@ def test_a_worker_that_leaks_is_replaced_between_jobs(tmp_path: Path, monkeypatc
     assert all("MB after its first job and holds" in note for note in notes)
 
 
-def test_what_a_job_prints_goes_to_stderr(tmp_path: Path) -> None:
+def test_what_a_job_prints_goes_to_stderr(tmp_path):
     script = tmp_path / "driver.py"
     script.write_text(PRINTS, encoding="utf-8")
     done = subprocess.run(
