@@ -1,7 +1,5 @@
 """The registry itself, and what every balancer must do."""
 
-from __future__ import annotations
-
 import balancing_claims as told
 import pytest
 
@@ -9,7 +7,7 @@ from bench.balancing import BALANCING
 from bench.testing.balancing import properties
 
 
-def claims(name: str) -> set[str]:
+def claims(name):
     """As gradient balancers claim; of the loss weightings only rlw draws at random."""
     sets = {"random": told.RANDOM | {"rlw"}, "asymmetric": told.ASYMMETRIC, "stateful": told.STATEFUL}
     return {claim for claim, names in sets.items() if name in names}
@@ -19,10 +17,10 @@ EVERY = [check for name in BALANCING for check in properties(name, claims(name))
 
 
 @pytest.mark.parametrize("check", EVERY, ids=lambda check: f"{check.args[0]}-{check.func.__name__}")
-def test_each(check) -> None:
+def test_each(check):
     check()
 
 
-def test_each_has_its_own_file_and_class() -> None:
+def test_each_has_its_own_file_and_class():
     for name, entry in BALANCING.items():
         assert entry.build.__module__ == f"bench.balancing.{name}"

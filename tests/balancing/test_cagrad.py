@@ -6,17 +6,17 @@ from scipy.optimize import minimize
 from bench.balancing.cagrad import CAGrad, CAGradConfig
 
 
-def step(jacobian: torch.Tensor, c: float) -> torch.Tensor:
+def step(jacobian, c):
     """The paper's d: without our scale."""
     tasks = len(jacobian)
     return CAGrad("abcdef"[:tasks], CAGradConfig(c=c))(jacobian @ jacobian.T) @ jacobian * (1 + c) / tasks
 
 
-def brute_force(jacobian: np.ndarray, c: float) -> np.ndarray:
+def brute_force(jacobian, c):
     """The paper's dual, min over the simplex of g_w . g_0 + c |g_0| |g_w|, from many starts."""
     tasks, mean = len(jacobian), jacobian.mean(0)
 
-    def dual(w: np.ndarray) -> float:
+    def dual(w):
         return float(w @ jacobian @ mean + c * np.linalg.norm(mean) * np.linalg.norm(w @ jacobian))
 
     found = [
@@ -36,7 +36,7 @@ def brute_force(jacobian: np.ndarray, c: float) -> np.ndarray:
 
 @pytest.mark.parametrize("c", [0.0, 0.1, 0.5, 0.9])
 @pytest.mark.parametrize("tasks", range(1, 6))
-def test_it_equals_brute_force_on_the_dual(tasks: int, c: float) -> None:
+def test_it_equals_brute_force_on_the_dual(tasks, c):
     for seed in range(4):
         jacobian = torch.randn(tasks, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         expected = torch.from_numpy(brute_force(jacobian.numpy(), c))

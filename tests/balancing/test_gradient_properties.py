@@ -1,46 +1,43 @@
 """What some balancers of gradients claim, of both kinds, on Jacobians built to have it."""
 
-from __future__ import annotations
-
 import itertools
 
 import balancing_claims as told
 import pytest
 import torch
-from torch import Tensor
 
 from bench.testing.balancing import MANY, SAMPLERS, SCALES, agreeing, build, normal, stationary, step
 
 
-def assert_non_conflicting(jacobian: Tensor, found: Tensor) -> None:
+def assert_non_conflicting(jacobian, found):
     """No product of the step with a gradient is negative, except by rounding of its terms."""
     norms = jacobian.norm(dim=1)
     assert (jacobian @ found >= -2e-6 * norms * norms.max() * len(jacobian)).all(), jacobian @ found
 
 
 @pytest.mark.parametrize("name", sorted(told.POSITIVE))
-def test_weights_are_not_negative(name: str) -> None:
+def test_weights_are_not_negative(name):
     for sample, tasks, scale in itertools.product(SAMPLERS, MANY, SCALES):
         jacobian = scale * sample(tasks)
         assert (build(name, tasks)(jacobian @ jacobian.T) >= 0).all(), (sample.__name__, tasks, scale)
 
 
 @pytest.mark.parametrize("name", sorted(told.SUMS))
-def test_gradients_without_conflict_are_summed(name: str) -> None:
+def test_gradients_without_conflict_are_summed(name):
     for tasks in MANY:
         jacobian = agreeing(tasks)
         torch.testing.assert_close(step(build(name, tasks), jacobian), jacobian.sum(0), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "most"), sorted(told.NON_CONFLICTING.items()))
-def test_the_step_conflicts_with_no_task(name: str, most: int) -> None:
+def test_the_step_conflicts_with_no_task(name, most):
     some = [t for t in MANY[1:] if t <= most]
     for sample, tasks, seed, scale in itertools.product(SAMPLERS, some, range(2), SCALES):
         jacobian = scale * sample(tasks, seed=seed)
         assert_non_conflicting(jacobian, step(build(name, tasks), jacobian))
 
 
-def test_the_sum_may_conflict() -> None:
+def test_the_sum_may_conflict():
     """So that the test above can fail."""
     with_conflict = torch.tensor([[1.0, 0.0], [-3.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
     with pytest.raises(AssertionError):
@@ -48,7 +45,7 @@ def test_the_sum_may_conflict() -> None:
 
 
 @pytest.mark.parametrize(("name", "most"), sorted(told.STATIONARY.items()))
-def test_the_step_is_zero_where_stationary(name: str, most: int) -> None:
+def test_the_step_is_zero_where_stationary(name, most):
     for tasks, scale in itertools.product([t for t in MANY[1:] if t <= most], SCALES):
         jacobian = scale * stationary(tasks)
         assert step(build(name, tasks), jacobian).norm() < 1e-5 * jacobian.norm()
@@ -56,7 +53,7 @@ def test_the_step_is_zero_where_stationary(name: str, most: int) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(told.BLIND_TO_TASK_SCALES))
-def test_the_direction_does_not_depend_on_a_tasks_own_scale(name: str) -> None:
+def test_the_direction_does_not_depend_on_a_tasks_own_scale(name):
     """All of them guarantee this where the losses are scaled as their gradients are."""
     factors = torch.tensor([1e-2, 1.0, 1e2], dtype=torch.float64)
     jacobian = normal(3)
@@ -66,7 +63,7 @@ def test_the_direction_does_not_depend_on_a_tasks_own_scale(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(told.RANDOM))
-def test_random_rules_draw(name: str) -> None:
+def test_random_rules_draw(name):
     balancer = build(name, 6)
     runs = [step(balancer, stationary(6)) for _ in range(2)]
     assert not torch.equal(runs[0], runs[1])

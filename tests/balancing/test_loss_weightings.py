@@ -1,7 +1,5 @@
 """What loss weightings do beyond what all must."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
@@ -13,7 +11,7 @@ STATEFUL = ["uncertainty", "revised_uncertainty", "dwa", "famo", "stch"]
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)
-def test_weights_are_positive(name: str) -> None:
+def test_weights_are_positive(name):
     balancer = of.build(name, 6)
     for seed in range(10):
         losses = torch.rand(6, generator=torch.Generator().manual_seed(seed)) + 0.01
@@ -21,7 +19,7 @@ def test_weights_are_positive(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STATEFUL)
-def test_the_state_matters(name: str) -> None:
+def test_the_state_matters(name):
     """Without it `losses_go_on_from_a_saved_state` could not fail."""
     whole = of.build(name, 4)
     of.losses_of(whole, 7, seed=0)

@@ -1,12 +1,9 @@
 """Everything that torchjd offers is offered here or excused, and gives the same values up to our stated scale."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torchjd.aggregation
 import torchjd.scalarization
-from torch import Tensor
 from torchjd import aggregation as theirs
 from torchjd import scalarization as scalars
 
@@ -36,24 +33,21 @@ EXCUSED = {
 
 
 @pytest.mark.parametrize("module", [torchjd.aggregation, torchjd.scalarization])
-def test_every_public_name_is_offered_or_excused(module) -> None:
+def test_every_public_name_is_offered_or_excused(module):
     for name in module.__all__:
         if name not in EXCUSED and name.removesuffix("Weighting") not in EXCUSED:
             assert OURS.get(name.removesuffix("Weighting")) in BALANCING, name
 
 
-def jacobian(tasks: int, seed: int) -> Tensor:
+def jacobian(tasks, seed):
     return torch.randn(tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-MEANS = {
-    "aligned_mtl": lambda tasks: theirs.AlignedMTL(),
-    "imtl_g": lambda tasks: theirs.IMTLG(),
-}
+MEANS = {"aligned_mtl": lambda tasks: theirs.AlignedMTL(), "imtl_g": lambda tasks: theirs.IMTLG()}
 
 
 @pytest.mark.parametrize("name", MEANS)
-def test_it_is_the_number_of_tasks_times_theirs(name: str) -> None:
+def test_it_is_the_number_of_tasks_times_theirs(name):
     for tasks in (3, 5):
         ours, reference = build(name, tasks), MEANS[name](tasks)
         for seed in range(5):
@@ -62,7 +56,7 @@ def test_it_is_the_number_of_tasks_times_theirs(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "reference"), [("conflict_free", theirs.ConFIG()), ("graddrop", None)])
-def test_it_is_theirs(name: str, reference) -> None:
+def test_it_is_theirs(name, reference):
     for tasks, seed in ((1, 0), (2, 1), (5, 2)):
         rows = jacobian(tasks, seed)
         if reference is None:
@@ -79,7 +73,7 @@ def test_it_is_theirs(name: str, reference) -> None:
 @pytest.mark.parametrize(
     ("name", "reference"), [("gradvac", theirs.GradVac(beta=0.5, eps=0.0)), ("pcgrad", theirs.PCGrad())]
 )
-def test_it_draws_and_remembers_as_theirs(name: str, reference) -> None:
+def test_it_draws_and_remembers_as_theirs(name, reference):
     ours = build(name, 4)
     for seed in range(6):
         rows = jacobian(4, seed)
@@ -92,7 +86,7 @@ def test_it_draws_and_remembers_as_theirs(name: str, reference) -> None:
 @pytest.mark.parametrize(
     ("name", "alpha"), [("nash_mtl", 1.0), ("fairgrad", 0.5), ("fairgrad", 2.0), ("fairgrad", 5.0)]
 )
-def test_the_bargain_holds(name: str, alpha: float) -> None:
+def test_the_bargain_holds(name, alpha):
     """G a = a^(-1 / alpha) for a multiple of the weights, and the scale is as stated."""
     for tasks, seed in ((1, 0), (2, 1), (3, 2), (6, 3)):
         rows = jacobian(tasks, seed) * torch.logspace(-2, 2, tasks, dtype=torch.float64)[:, None]
@@ -102,7 +96,7 @@ def test_the_bargain_holds(name: str, alpha: float) -> None:
         torch.testing.assert_close((weights * rows.norm(dim=1)).sum(), rows.norm(dim=1).sum())
 
 
-def test_famo_is_the_number_of_tasks_times_theirs_over_steps() -> None:
+def test_famo_is_the_number_of_tasks_times_theirs_over_steps():
     ours, reference = build("famo", 3), scalars.FAMO(3)
     for seed in range(20):
         losses, after = torch.rand(2, 3, generator=torch.Generator().manual_seed(seed)) + 0.1
@@ -111,7 +105,7 @@ def test_famo_is_the_number_of_tasks_times_theirs_over_steps() -> None:
         reference.update(after)
 
 
-def test_scalarisations_are_theirs_up_to_their_scale() -> None:
+def test_scalarisations_are_theirs_up_to_their_scale():
     losses = torch.rand(4) + 0.1
     r = torch.tensor([1.0, 2.0, 3.0, 4.0]) / 10
     weight = dict(zip(TASKS, (10 * r).tolist(), strict=False))
@@ -119,7 +113,7 @@ def test_scalarisations_are_theirs_up_to_their_scale() -> None:
     torch.testing.assert_close(found, 16 * scalars.STCH(0.2, r)(losses))
 
 
-def test_uncertainty_is_twice_the_papers_loss() -> None:
+def test_uncertainty_is_twice_the_papers_loss():
     ours, reference = build("uncertainty", 3), scalars.UW(3)
     values = torch.tensor([-1.0, 0.5, 2.0])
     with torch.no_grad():
@@ -134,7 +128,7 @@ def test_uncertainty_is_twice_the_papers_loss() -> None:
     assert ours.log_variance.grad.tolist()[1:] == [0, 0]  # tasks without samples teach nothing
 
 
-def test_imtl_l_is_uncertainty_with_the_other_sign() -> None:
+def test_imtl_l_is_uncertainty_with_the_other_sign():
     ours, reference = build("uncertainty", 3), scalars.IMTLL(3)
     with torch.no_grad():
         ours.log_variance.copy_(torch.tensor([0.5, -0.2, 1.0]))

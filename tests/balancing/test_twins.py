@@ -1,28 +1,24 @@
 """Rules that torchjd lacks, against slow twins from the papers, with the departures that the docstrings state."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from torch import Tensor
 
 from bench.balancing.gramian import Gradients
 from bench.testing.balancing import OUTPUT, build, step
 
 
-def rows_and_losses(seed: int, tasks: int = 3) -> tuple[Tensor, Tensor]:
+def rows_and_losses(seed, tasks=3):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(tasks, 20, generator=generator, dtype=torch.float64), torch.rand(
         tasks, generator=generator
     ) + 0.1
 
 
-def test_gradnorm_descends_its_own_loss() -> None:
+def test_gradnorm_descends_its_own_loss():
     """By autograd on L_grad, in units of the mean norm."""
     balancer, w, firsts = build("gradnorm", 3), torch.ones(3, dtype=torch.float64), []
     for seed in range(10):
@@ -41,7 +37,7 @@ def test_gradnorm_descends_its_own_loss() -> None:
         w = 3 * w / w.sum()
 
 
-def test_db_mtl_averages_gradients_of_log_losses_and_makes_them_equally_long() -> None:
+def test_db_mtl_averages_gradients_of_log_losses_and_makes_them_equally_long():
     balancer, y = build("db_mtl", 3), None
     for k in range(1, 7):
         rows, losses = rows_and_losses(k)
@@ -53,7 +49,7 @@ def test_db_mtl_averages_gradients_of_log_losses_and_makes_them_equally_long() -
         torch.testing.assert_close(step(balancer, rows, losses), expected, rtol=1e-4, atol=1e-4)
 
 
-def least_on_the_simplex(value: Callable[[np.ndarray], float], tasks: int) -> Tensor:
+def least_on_the_simplex(value, tasks):
     """By a general solver."""
     found = minimize(
         value,
@@ -66,7 +62,7 @@ def least_on_the_simplex(value: Callable[[np.ndarray], float], tasks: int) -> Te
     return torch.from_numpy(found.x)
 
 
-def test_moco_follows_its_estimates() -> None:
+def test_moco_follows_its_estimates():
     balancer, y, w = build("moco", 3, gamma=0.5), None, torch.full((3,), 1 / 3, dtype=torch.float64)
     for k in range(1, 7):
         g, _ = rows_and_losses(k)
@@ -78,7 +74,7 @@ def test_moco_follows_its_estimates() -> None:
         torch.testing.assert_close(step(balancer, g), 3 * w @ y, rtol=1e-4, atol=1e-4)
 
 
-def test_metabalance_brings_each_parts_length_to_the_targets() -> None:
+def test_metabalance_brings_each_parts_length_to_the_targets():
     balancer = build("metabalance", 3, target="b")
     m = torch.zeros(3, 3, dtype=torch.float64)
     for k in range(6):
@@ -92,7 +88,7 @@ def test_metabalance_brings_each_parts_length_to_the_targets() -> None:
         torch.testing.assert_close(step(balancer, rows), expected)
 
 
-def test_revised_uncertainty_is_twice_the_papers() -> None:
+def test_revised_uncertainty_is_twice_the_papers():
     balancer = build("revised_uncertainty", 3)
     with torch.no_grad():
         balancer.log_variance.copy_(torch.tensor([0.5, -1.0, 2.0]))
@@ -101,7 +97,7 @@ def test_revised_uncertainty_is_twice_the_papers() -> None:
     torch.testing.assert_close(balancer(losses), 2 * (losses / (2 * variance) + torch.log(1 + variance)).sum())
 
 
-def opposed(tasks: int, noise: float | None) -> Tensor:
+def opposed(tasks, noise):
     """Gradients along one line, all except the first against it, with some noise beside; None: without a common
     line."""
     rng = np.random.default_rng(tasks)
@@ -115,9 +111,7 @@ BARGAINS = [(noise, tasks, alpha) for noise in (None, 0.1, 1e-3, 0) for tasks in
 
 
 @pytest.mark.parametrize(("noise", "tasks", "alpha"), BARGAINS)
-def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(
-    monkeypatch: pytest.MonkeyPatch, noise: float | None, tasks: int, alpha: float
-) -> None:
+def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(monkeypatch, noise, tasks, alpha):
     """The bargain is least in x . C x / 2 - sum r phi(x): here by SciPy's trust region, over the logarithm of x."""
     steps, solve = [], np.linalg.solve
     monkeypatch.setattr(np.linalg, "solve", lambda *systems: steps.append(1) or solve(*systems))

@@ -1,31 +1,18 @@
 """Small models and batches on a schema of a test's own."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import torch
-from torch import Tensor
 
 from bench.core.registry import Choice
-from bench.core.schema import Schema
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
-from bench.models.funnels import FUNNELS, Funnel
+from bench.models.funnels import FUNNELS
 from bench.testing import models as of
 from bench.training.config import AXES
 
 SMALL = EmbeddingConfig(dim=4)
 
 
-def model_on(
-    schema: Schema,
-    embedding: EmbeddingConfig = SMALL,
-    tower: tuple[int, ...] = (8,),
-    members: int = 1,
-    precision: Any = "fp32",
-    **kinds: Any,
-) -> MultiTaskModel:
+def model_on(schema, embedding=SMALL, tower=(8,), members=1, precision="fp32", **kinds):
     """Kinds by axis, as in `sharing="mmoe"` or `sharing=("mmoe", {"experts": 3})`; shared_bottom and independent."""
     choices = {}
     for axis, given in ({"sharing": "shared_bottom", "funnel": "independent"} | kinds).items():
@@ -41,11 +28,11 @@ def model_on(
     )
 
 
-def funnel_on(schema: Schema, kind: str, **options: object) -> Funnel:
+def funnel_on(schema, kind, **options):
     return FUNNELS[kind].build(schema, FUNNELS[kind].config.model_validate(options))
 
 
-def batch_on(schema: Schema, size: int) -> tuple[Tensor, Tensor]:
+def batch_on(schema, size):
     """Ids with padding, and dense columns."""
     if not schema.fields:
         return torch.zeros(size, 0, dtype=torch.int32), torch.randn(size, len(schema.dense))

@@ -1,13 +1,12 @@
-from __future__ import annotations
-
 import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from model_toys import batch_on, model_on
 
 from bench.core.schema import Field, Schema, Task
-from bench.models.assembly import MultiTaskModel, parameter_count
+from bench.models.embedding import INITIAL_STD, FieldPooling, FusedEmbedding
 from bench.models.sharing import SHARING
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
@@ -16,7 +15,7 @@ SCHEMA = Schema(
 )
 
 
-def model_of(sharing: str = "mmoe", funnel: str = "entire_space", schema: Schema = SCHEMA) -> MultiTaskModel:
+def model_of(sharing="mmoe", funnel="entire_space", schema=SCHEMA):
     return model_on(schema, sharing=sharing, funnel=funnel)
 
 
@@ -26,24 +25,13 @@ def test_the_table_is_reached_through_its_output_alone(sharing):
     model, (ids, dense) = model_of(sharing).eval(), batch_on(SCHEMA, 16)
     model(ids, dense).square().sum().backward()
     whole = model.embedding.weight.grad
-    assert whole is not None
     e = model.embed(ids).detach().requires_grad_()
     model.embedding.weight.grad = None
     model.logits(e, ids, dense).square().sum().backward()
     assert model.embedding.weight.grad is None
-    assert e.grad is not None
     scattered = torch.zeros_like(whole).index_add_(0, ids.long().flatten(), e.grad.flatten(0, 1))
     torch.testing.assert_close(scattered[1:], whole[1:])
     assert not whole[0].any()
-
-
-def test_parameters_are_the_table_and_the_dense_ones():
-    for sharing in SHARING:
-        model = model_of(sharing)
-        dense = list(model.dense_parameters())
-        assert {id(p) for p in model.parameters()} == {id(p) for p in dense} | {id(model.embedding.weight)}
-        assert {id(p) for p in model.shared_parameters()} <= {id(p) for p in dense}
-        assert parameter_count(model) == sum(p.numel() for p in dense) + model.embedding.weight.numel()
 
 
 def test_single_tasks_do_not_touch_each_others_embeddings():
@@ -69,9 +57,43 @@ def test_training_starts_at_the_given_means(sharing):
     torch.testing.assert_close(predicted, torch.tensor([0.05, 0.002, 3.5]), rtol=0.15, atol=1e-3)
 
 
-@pytest.mark.parametrize("schema", [Schema((), ("a", "b"), TASKS), Schema((Field("u", 5),), (), TASKS)])
-def test_dense_columns_alone_or_ids_alone_are_enough(schema):
-    for sharing in (kind for kind, entry in SHARING.items() if entry.unfit(schema) is None):
-        model = model_of(sharing, schema=schema)
-        for size in (0, 1, 5):
-            assert model(*batch_on(schema, size)).shape == (size, 3), sharing
+def schema_of(*slots):
+    return Schema(tuple(Field(f"f{i}", 10, n) for i, n in enumerate(slots)), (), (Task("t"),))
+
+
+def test_padding_is_zero_and_gets_no_gradient():
+    table = FusedEmbedding(1000, 8)
+    assert not table.weight[0].any()
+    assert table.weight[1:].std().item() == pytest.approx(INITIAL_STD, rel=0.05)
+    table(torch.tensor([[0, 3, 0], [3, 0, 7]])).sum().backward()
+    assert sorted(table.weight.grad.any(dim=1).nonzero().flatten().tolist()) == [3, 7]
+    torch.testing.assert_close(table.weight.grad[3], torch.full((8,), 2.0))
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_without_gradients_a_compiled_pass_looks_up_the_same_rows(dtype, stored):
+    table = FusedEmbedding(1000, 20, 2)
+    ids = torch.randint(1000, (40, 7), dtype=dtype)
+    for some in (ids, ids.t(), ids[:0], ids[:, :1], ids[3]):
+        with torch.no_grad():
+            found = table(some, stored)
+        assert torch.equal(found, F.embedding(some, table.weight).to(stored))
+
+
+@pytest.mark.parametrize(("slots", "batch"), [((1, 1, 1), 9), ((3,), 9), ((2, 3), 0), ((1, 4, 1, 2), 9)])
+def test_pools_like_a_loop_over_samples_and_fields(slots, batch):
+    schema = schema_of(*slots)
+    e = torch.randn(batch, schema.slots, 5)
+    ids = torch.randint(0, 3, (batch, schema.slots))  # a third is padding
+    pooled = FieldPooling(schema)(e, ids)
+    assert pooled.shape == (batch, len(slots), 5)
+    for sample in range(batch):
+        at = 0
+        for field, n in enumerate(slots):
+            expected = e[sample, at]
+            if n > 1:
+                kept = [e[sample, slot] for slot in range(at, at + n) if ids[sample, slot] != 0]
+                expected = sum(kept) / len(kept) if kept else torch.zeros(5)
+            torch.testing.assert_close(pooled[sample, field], expected)
+            at += n

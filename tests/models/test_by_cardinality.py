@@ -1,7 +1,5 @@
 """Embeddings whose width follows from how many rows a field has."""
 
-from __future__ import annotations
-
 from itertools import combinations, cycle
 
 import pytest
@@ -11,7 +9,6 @@ from model_toys import batch_on, model_on
 
 from bench.core.registry import NoOptions
 from bench.core.schema import Field, Schema, Task
-from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig
 from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS
@@ -24,7 +21,7 @@ SCHEMA = Schema(FIELDS, ("age",), TASKS, scenario="hour")
 LAYOUT = Layout(SCHEMA, 32, by_cardinality=True)
 
 
-def model_of(sharing: str, kind: str = "none", by_cardinality: bool = True, dim: int = 32) -> MultiTaskModel:
+def model_of(sharing, kind="none", by_cardinality=True, dim=32):
     embedding = EmbeddingConfig(dim=dim, by_cardinality=by_cardinality)
     return model_on(SCHEMA, embedding, sharing=sharing, interaction=kind)
 
@@ -49,25 +46,8 @@ def test_a_field_uses_its_first_coordinates_alone(sharing, kind):
         assert model(*(part[:size] for part in (ids, dense.double()))).shape == (size, 2)
 
 
-def test_where_all_fields_are_as_wide_it_is_the_same_model():
-    torch.manual_seed(0)
-    model = model_of("mmoe", dim=8)
-    torch.manual_seed(0)
-    plain, (ids, dense) = model_of("mmoe", by_cardinality=False, dim=8), batch_on(SCHEMA, 9)
-    assert torch.equal(model(ids, dense), plain(ids, dense))
-
-
 def test_fm_takes_missing_coordinates_as_zero():
     x = torch.randn(2, 6, LAYOUT.inputs, dtype=torch.float64)
     found = INTERACTIONS["fm"].build(LAYOUT, 2, NoOptions())(x)[..., LAYOUT.inputs :]
     v = [F.pad(x[..., LAYOUT.columns(field)], (0, 32 - width)) for field, width in enumerate(LAYOUT.widths)]
     torch.testing.assert_close(found, torch.stack([v[i] * v[j] for i, j in combinations(range(5), 2)]).sum(0))
-
-
-def test_masknet_normalises_each_field_by_itself():
-    x = torch.randn(1, 6, LAYOUT.inputs)
-    found = INTERACTIONS["masknet"].build(LAYOUT, 1, INTERACTIONS["masknet"].config()).norm_fields(x)
-    for field, width in enumerate(LAYOUT.widths):
-        at = list(LAYOUT.columns(field))
-        torch.testing.assert_close(found[..., at], F.layer_norm(x[..., at], (width,)))
-    assert torch.equal(found[..., 88:], x[..., 88:])

@@ -1,15 +1,10 @@
 """What every sharing x funnel must do, see `bench.testing.models`. A new entry is tested here by itself."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from itertools import cycle, islice
 
 import pytest
 import torch
-from torch import Tensor
 
-from bench.models.assembly import MultiTaskModel
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
@@ -73,20 +68,20 @@ def test_every_entry_before_sharing_is_declared_exactly(axis):
 class Together(torch.nn.Module):
     """Several models on the same inputs: an export has a fixed cost, which they share."""
 
-    def __init__(self, models: dict[str, MultiTaskModel]) -> None:
+    def __init__(self, models):
         super().__init__()
         self.models = torch.nn.ModuleDict(models)
 
-    def forward(self, ids: Tensor, dense: Tensor) -> list[Tensor]:
+    def forward(self, ids, dense):
         return [model(ids, dense) for model in self.models.values()]
 
 
-def exported(model: torch.nn.Module, inputs: tuple[Tensor, Tensor]) -> torch.export.ExportedProgram:
+def exported(model, inputs):
     batch = torch.export.Dim("batch")
     return torch.export.export(model, inputs, dynamic_shapes=({0: batch}, {0: batch}))
 
 
-def in_onnx(program: torch.export.ExportedProgram) -> Callable[[Tensor, Tensor], list[Tensor]]:
+def in_onnx(program):
     """The program as ONNX, run by another engine."""
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package, reason=f"{package} is not installed")
@@ -95,7 +90,7 @@ def in_onnx(program: torch.export.ExportedProgram) -> Callable[[Tensor, Tensor],
     session = runtime.InferenceSession(made.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
 
-    def run(ids: Tensor, dense: Tensor) -> list[Tensor]:
+    def run(ids, dense):
         found = session.run(None, dict(zip(names, (ids.numpy(), dense.numpy()), strict=True)))
         return [torch.from_numpy(values) for values in found]
 

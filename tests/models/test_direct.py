@@ -1,7 +1,5 @@
 """`direct` and `aitm`: joint logits, and what is transferred along a chain."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

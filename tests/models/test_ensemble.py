@@ -1,22 +1,16 @@
 """Members that share weights: each against a single model that scales its inputs, and all against `tabm`."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
 
 import pytest
 import torch
 from model_toys import model_on
-from torch import Tensor, nn
+from torch import nn
 
 from bench.core.schema import Field, Scale, Schema, Task
-from bench.models.assembly import MultiTaskModel
-from bench.models.contracts import Layout
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
-from bench.models.layers import MemberInputs, mean_logits
 from bench.models.sharing import SHARING
 from bench.testing.models import batch_of
 
@@ -33,7 +27,7 @@ SCHEMA = Schema(
 )
 
 
-def model_of(sharing: str, funnel: str, members: int, interaction: str = "none") -> MultiTaskModel:
+def model_of(sharing, funnel, members, interaction="none"):
     for entry in (SHARING[sharing], FUNNELS[funnel], INTERACTIONS[interaction]):
         if reason := entry.unfit(SCHEMA):
             pytest.skip(reason)
@@ -42,7 +36,7 @@ def model_of(sharing: str, funnel: str, members: int, interaction: str = "none")
 
 
 @contextmanager
-def scaled(model: MultiTaskModel, by: Tensor) -> Iterator[None]:
+def scaled(model, by):
     """The model with its sharing's inputs (I, B, inputs) multiplied by (I, inputs)."""
     hook = model.sharing.register_forward_pre_hook(lambda _, given: (given[0] * by.unsqueeze(1), *given[1:]))
     try:
@@ -51,13 +45,12 @@ def scaled(model: MultiTaskModel, by: Tensor) -> Iterator[None]:
         hook.remove()
 
 
-def weights_of(model: MultiTaskModel) -> Tensor:
+def weights_of(model):
     """(I, k, inputs), what members scale their inputs by."""
-    assert model.member_inputs is not None
-    return torch.cat([part.weight for part in model.member_inputs.parts])  # type: ignore[misc]
+    return torch.cat([part.weight for part in model.member_inputs.parts])
 
 
-def alone(model: MultiTaskModel, member: int, plain: MultiTaskModel) -> MultiTaskModel:
+def alone(model, member, plain):
     """The plain model with all that the members share, and one member's output."""
     state = {name: value for name, value in model.state_dict().items() if not name.startswith("member_inputs.")}
     for name in ("towers.output.weight", "towers.output.bias"):
@@ -66,9 +59,8 @@ def alone(model: MultiTaskModel, member: int, plain: MultiTaskModel) -> MultiTas
     return plain
 
 
-def predicted(model: MultiTaskModel, logits: Tensor) -> Tensor:
+def predicted(model, logits):
     """Outputs (B, T) as probabilities and values."""
-    assert model.targets is not None
     own = logits[:, : len(TASKS)]
     return torch.cat([own[:, :2].sigmoid(), model.targets.values(own)[:, 2:]], 1)
 
@@ -76,7 +68,7 @@ def predicted(model: MultiTaskModel, logits: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("sharing", "funnel", "interaction"), list(zip(SHARING, cycle(FUNNELS), cycle(INTERACTIONS), strict=False))
 )
-def test_a_member_is_a_model_that_scales_its_inputs(sharing: str, funnel: str, interaction: str) -> None:
+def test_a_member_is_a_model_that_scales_its_inputs(sharing, funnel, interaction):
     model, plain = (model_of(sharing, funnel, members, interaction) for members in (K, 1))
     model.eval(), plain.eval()
     ids, dense, labels = batch_of(SCHEMA, 7)
@@ -94,22 +86,7 @@ def test_a_member_is_a_model_that_scales_its_inputs(sharing: str, funnel: str, i
     torch.testing.assert_close(found, torch.stack(predictions).mean(0), rtol=1e-4, atol=1e-5)
 
 
-def test_members_begin_with_other_signs_one_for_a_field() -> None:
-    inputs = MemberInputs(Layout(SCHEMA, 4), 2, 64)
-    signs = inputs.weight.detach()
-    assert set(signs.unique().tolist()) == {-1.0, 1.0}
-    fields = signs[..., :12].unflatten(2, (3, 4))
-    assert (fields == fields[..., :1]).all()
-    assert len(torch.unique(signs[:, :, [0, 4, 8, 12, 13]].flatten(0, 1), dim=0)) == 32  # each combination occurs
-
-
-def test_the_mean_is_of_probabilities() -> None:
-    logits = torch.tensor([[-60.0, 0.0, 3.0], [-50.0, 2.0, 90.0]], dtype=torch.float64)
-    torch.testing.assert_close(mean_logits(logits).sigmoid(), logits.sigmoid().mean(0))
-    assert mean_logits(logits)[0] < -49  # where probabilities are far below any float32's rounding
-
-
-def test_it_equals_tabm_mini() -> None:
+def test_it_equals_tabm_mini():
     tabm = pytest.importorskip("tabm", reason="tabm, the reference implementation, is not installed")
     torch.manual_seed(2)
     twin = tabm.TabM(
@@ -121,9 +98,8 @@ def test_it_equals_tabm_mini() -> None:
     linear = [module for module in twin.backbone.modules() if isinstance(module, nn.Linear)]
     (own,) = [p for name, p in twin.backbone.named_parameters() if name.endswith("affine.weight")]
     with torch.no_grad():
-        assert model.member_inputs is not None
-        model.member_inputs.parts[0].weight.copy_(own)  # type: ignore[union-attr]
-        for layer, theirs in zip(model.sharing.bottom.linears, linear, strict=True):  # type: ignore[union-attr, operator]
+        model.member_inputs.parts[0].weight.copy_(own)
+        for layer, theirs in zip(model.sharing.bottom.linears, linear, strict=True):
             layer.weight.copy_(theirs.weight)
             layer.bias.copy_(theirs.bias)
         model.towers.output.weight.copy_(twin.output.weight.permute(2, 0, 1))
@@ -136,7 +112,7 @@ def test_it_equals_tabm_mini() -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def _gradient(of: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _gradient(of, x):
     x = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(of(x).sigmoid().sum(), x)
     return gradient

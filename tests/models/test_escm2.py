@@ -1,13 +1,10 @@
 """ESCM2 against loops over samples, written from the paper, and the values it must have."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
 import torch
 from model_toys import funnel_on
-from torch import Tensor
 
 from bench.core.schema import Schema, Task
 
@@ -17,15 +14,15 @@ KINDS = [("escm2_ipw", {}), ("escm2_dr", {"imputes": "error"}), ("escm2_dr", {"i
 EACH = pytest.mark.parametrize(("kind", "options"), KINDS, ids=["ipw", "dr error", "dr label"])
 
 
-def sigmoid(x: float) -> float:
+def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 
 
-def log_loss(p: float, y: float) -> float:
+def log_loss(p, y):
     return -y * math.log(p) - (1 - y) * math.log(1 - p)
 
 
-def drawn(schema: Schema, outputs: int, batch: int = 40) -> tuple[Tensor, Tensor]:
+def drawn(schema, outputs, batch=40):
     """Logits, and labels of which some are unobserved; a child happens only where its parent did."""
     labels = (torch.rand(batch, len(schema.tasks), dtype=torch.float64) < 0.6).double()
     for task in range(len(schema.tasks)):
@@ -34,7 +31,7 @@ def drawn(schema: Schema, outputs: int, batch: int = 40) -> tuple[Tensor, Tensor
     return torch.randn(batch, outputs, dtype=torch.float64), labels
 
 
-def by_hand(kind: str, schema: Schema, options: dict[str, object], logits: Tensor, labels: Tensor) -> list[float]:
+def by_hand(kind, schema, options, logits, labels):
     """Sample by sample, the IPW or DR risk beside the joint probability's loss."""
     found, tied = [], [task for task in range(len(schema.tasks)) if schema.parents[task] is not None]
     for task in range(len(schema.tasks)):
@@ -87,16 +84,6 @@ def test_a_propensity_has_no_gradient(kind, options):
         others = [output for output, of in enumerate(funnel.outputs) if of != task]
         assert gradient[:, own].any(dim=0).all()
         assert not gradient[:, others].any()
-
-
-def test_what_an_imputed_error_changes_is_not_the_conversions_own_gradient():
-    ipw, dr = funnel_on(CHAIN, "escm2_ipw"), funnel_on(CHAIN, "escm2_dr")
-    logits, labels = drawn(CHAIN, len(dr.outputs), 400)
-    logits[:, 3:] -= 1  # a small imputation: the estimate is above 0
-    logits.requires_grad_()
-    a, b = (torch.autograd.grad(funnel.losses(logits, labels).sum(), logits)[0] for funnel in (ipw, dr))
-    torch.testing.assert_close(a[:, :3], b[:, :3])
-    assert b[:, 3:].any(dim=0).all()
 
 
 @pytest.mark.parametrize(

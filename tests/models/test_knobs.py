@@ -1,18 +1,14 @@
 """Activation, normalisation, gate depth and sparse gates; and that without them nothing has changed."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.core.errors import UserError
-from bench.core.validation import validate
 from bench.models import layers
-from bench.models.config import ExpertConfig, HiddenConfig
-from bench.models.layers import BatchedMLP, Gates, largest, mix, together
+from bench.models.config import ExpertConfig
+from bench.models.layers import BatchedLinear, BatchedMLP, Gates, largest, mix, together
 from bench.models.sharing import SHARING
 
 BEFORE = {  # sha256 of the initial weights of seed 0 before there were knobs
@@ -68,16 +64,6 @@ def test_experts_equal_torchs_own_modules(groups, layers, batch, activation, nor
         torch.testing.assert_close(one, other)
 
 
-def test_tanh_keeps_activations_their_size():
-    power = BatchedMLP(3, 256, [256] * 6, activation="tanh")(torch.randn(1, 512, 256)).square().mean(dim=(1, 2))
-    assert (power > 0.2).all()
-
-
-def test_normalising_a_single_unit_is_the_users_mistake():
-    with pytest.raises(UserError, match="at least 2 units"):
-        validate(HiddenConfig, {"layers": "8-1", "norm": "layer"}, "options")
-
-
 @pytest.mark.parametrize(("k", "dtype"), [(1, torch.float32), (2, torch.float64), (4, torch.float32)])
 def test_a_sparse_gate_is_a_softmax_over_its_highest_scores(k, dtype):
     scores = torch.randn(3, 7, 5, dtype=dtype, requires_grad=True)
@@ -94,17 +80,6 @@ def test_a_sparse_gate_is_a_softmax_over_its_highest_scores(k, dtype):
     gradients = (torch.autograd.grad(out, [scores, experts], upstream) for out in (found, expected))
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
-
-
-@pytest.mark.parametrize("k", [0, 5, 9])
-def test_a_gate_with_weight_for_all_is_left_as_it_is(k):
-    scores = torch.randn(3, 7, 5)
-    assert largest(scores, k) is scores
-
-
-def test_of_equal_scores_no_more_than_k_are_taken():
-    weights = mix(largest(torch.zeros(1, 6, 4), 2), torch.eye(4).unsqueeze(1).expand(4, 6, 4))[0]
-    assert weights.gt(0.1).sum(2).eq(2).all()
 
 
 @pytest.mark.parametrize("gate_layers", [(), (6,), (6, 5)])
@@ -137,3 +112,29 @@ def test_all_knobs_at_once_train(kind):
     for name, parameter in sharing.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.flatten(1).any(dim=1).all(), name
+
+
+def test_weights_have_the_variance_that_keeps_activations_their_size():
+    linear = BatchedLinear(4, 300, 200, gain=2**0.5)
+    assert not linear.bias.any()
+    for expert in linear.weight:  # each slice as its own layer would be: fan-in 300, not 4 * 300
+        assert expert.var().item() == pytest.approx(2 / 300, rel=0.03)
+    deep = BatchedMLP(3, 256, [256] * 6)
+    power = deep(torch.randn(1, 512, 256)).square().mean(dim=(1, 2))
+    assert (power > 0.4).all()
+    assert (power < 2.5).all()
+
+
+@pytest.mark.parametrize(("layers", "whole"), [((400,), 6), ((300, 400), 1801)])
+def test_dropout_falls_on_each_expert_apart_and_only_in_training(layers, whole):
+    mlp = BatchedMLP(2, 5, layers, dropout=0.25)
+    for parameter in mlp.parameters():
+        torch.nn.init.ones_(parameter)
+    x = torch.ones(1, 50, 5)
+    given = mlp(x)
+    dropped = given == 0
+    assert dropped.double().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert not torch.equal(dropped[0], dropped[1])
+    torch.testing.assert_close(given[~dropped].mean(), torch.tensor(whole / 0.75), rtol=0.01, atol=0)
+    assert (given[~dropped].std() < 1e-3) == (len(layers) == 1)  # hidden layers are dropped, too
+    assert (mlp.eval()(x) == whole).all()

@@ -1,9 +1,5 @@
 """Each loss against its formula, and the tests of `bench.testing` over the registries."""
 
-from __future__ import annotations
-
-from itertools import cycle
-
 import numpy as np
 import pytest
 import torch
@@ -15,34 +11,30 @@ from sklearn.metrics import mean_pinball_loss
 
 from bench.core.schema import Number, Scale, Schema, Task
 from bench.data.tasks import scale_of
-from bench.models.funnels import FUNNELS
-from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, Loss, MeanLosses, RegressionLoss
+from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, MeanLosses
 from bench.models.losses.base import numbered
-from bench.models.sharing import SHARING
-from bench.testing import models as of
-from bench.testing.training import MemoryStore, trainer
 
 GROUPED = [kind for kind, entry in LOSSES.items() if getattr(entry.build, "needs_groups", False)]
 POINTWISE = [kind for kind in LOSSES if kind not in GROUPED]
 
 
-def made(kind: str, **options: object) -> Loss:
+def made(kind, **options):
     entry = LOSSES[kind]
     return entry.build(entry.config.model_validate(options))
 
 
-def each(loss: Loss, logits: torch.Tensor, labels: torch.Tensor, **context: torch.Tensor) -> torch.Tensor:
+def each(loss, logits, labels, **context):
     return loss(logits, labels, torch.ones_like(labels, dtype=torch.bool), Context(**context))
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
-def test_the_focal_loss_is_that_of_the_paper_in_its_score(gamma: float) -> None:
+def test_the_focal_loss_is_that_of_the_paper_in_its_score(gamma):
     """The score that stands for a logit is the one whose focal loss is least at that probability."""
     loss = made("focal", gamma=gamma)
     logits = torch.linspace(-6, 6, 13, dtype=torch.float64)
     labels = torch.ones_like(logits)
 
-    def focal(score: float, label: float) -> float:
+    def focal(score, label):
         own = 1 / (1 + np.exp(-score if label else score))
         return float(-((1 - own) ** gamma) * np.log(own))
 
@@ -54,7 +46,7 @@ def test_the_focal_loss_is_that_of_the_paper_in_its_score(gamma: float) -> None:
 
 
 @pytest.mark.parametrize("kind", POINTWISE)
-def test_a_loss_of_single_samples_is_least_at_the_true_probability(kind: str) -> None:
+def test_a_loss_of_single_samples_is_least_at_the_true_probability(kind):
     loss = made(kind)
     for p in (0.003, 0.2, 0.5, 0.9):
         logit = torch.logit(torch.tensor([[p], [p]], dtype=torch.float64)).requires_grad_()
@@ -64,7 +56,7 @@ def test_a_loss_of_single_samples_is_least_at_the_true_probability(kind: str) ->
         assert loss.of_constant(p) == pytest.approx((p * both[0] + (1 - p) * both[1]).item())
 
 
-def test_focal_gradients_are_those_of_finite_differences_and_finite_at_any_logit() -> None:
+def test_focal_gradients_are_those_of_finite_differences_and_finite_at_any_logit():
     loss = made("focal")
     logits = torch.tensor([[-200.0, -30.0, -1.0, 0.0, 0.3, 40.0, 151.0, 300.0]], dtype=torch.float64)
     for labels in (torch.ones_like(logits), torch.zeros_like(logits)):
@@ -75,12 +67,11 @@ def test_focal_gradients_are_those_of_finite_differences_and_finite_at_any_logit
         assert given.isfinite().all()
         assert slope.isfinite().all()
     assert torch.equal(
-        each(made("focal", gamma=0.0), logits, 0 * logits).round(decimals=9),
-        F.softplus(logits).round(decimals=9),
+        each(made("focal", gamma=0.0), logits, 0 * logits).round(decimals=9), F.softplus(logits).round(decimals=9)
     )
 
 
-def test_weighted_logistic_is_least_at_the_mean_time() -> None:
+def test_weighted_logistic_is_least_at_the_mean_time():
     """Its gradient in the label's unit against a weighted logistic regression of scikit-learn."""
     rng = np.random.default_rng(0)
     x, times = rng.normal(size=(400, 1)), rng.gamma(0.5, 30, 400)
@@ -103,7 +94,7 @@ def test_weighted_logistic_is_least_at_the_mean_time() -> None:
     assert "log1p" in (entry.unfit(Schema((), (), (Task("watch", "regression"),))) or "")
 
 
-def test_huber_is_half_the_square_and_then_a_line() -> None:
+def test_huber_is_half_the_square_and_then_a_line():
     entry = REGRESSION_LOSSES["huber"]
     schema = Schema((), (), (Task("watch", "regression"),))
     found = entry.build(schema, entry.config.model_validate({"delta": 0.5}))(
@@ -112,7 +103,7 @@ def test_huber_is_half_the_square_and_then_a_line() -> None:
     torch.testing.assert_close(found.flatten(), torch.tensor([0.0, 0.08, 0.5 * (3 - 0.25)]))
 
 
-def of_values(kind: str, *tasks: Task, **options: object) -> RegressionLoss:
+def of_values(kind, *tasks, **options):
     entry = REGRESSION_LOSSES[kind]
     numbers = (Number("seconds", 0, 1, (0.0, 9.0), (1,)),)
     schema = Schema((), ("seconds", "seconds_missing"), tasks or (Task("watch", "regression"),), numbers=numbers)
@@ -120,7 +111,7 @@ def of_values(kind: str, *tasks: Task, **options: object) -> RegressionLoss:
 
 
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
-def test_quantile_is_the_pinball_loss_and_powells_where_rows_have_bounds(level: float) -> None:
+def test_quantile_is_the_pinball_loss_and_powells_where_rows_have_bounds(level):
     rng = np.random.default_rng(0)
     said, y, bounds = rng.normal(size=(3, 200))
     loss, column = of_values("quantile", level=level), lambda x: torch.from_numpy(x)[:, None]
@@ -132,14 +123,14 @@ def test_quantile_is_the_pinball_loss_and_powells_where_rows_have_bounds(level: 
     assert loss.says == f"{level:g} quantile"
 
 
-def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the_largest_likelihood() -> None:
+def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the_largest_likelihood():
     """A linear model fitted by the loss and its steps of EM, against scipy's maximum of the likelihood."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=4000)
     y, bounds = 0.5 + x + 0.6 * rng.normal(size=4000), rng.normal(0.8, 1, 4000)
     seen, above = np.minimum(y, bounds), y >= bounds
 
-    def negative(parameters: np.ndarray) -> float:
+    def negative(parameters):
         mean, deviation = parameters[0] + parameters[1] * x, np.exp(parameters[2])
         return -np.where(above, norm.logsf(bounds, mean, deviation), norm.logpdf(seen, mean, deviation)).sum()
 
@@ -163,7 +154,7 @@ def test_censored_squares_are_tobits_likelihood_and_its_deviation_is_that_of_the
 
 
 @pytest.mark.parametrize("log", [True, False])
-def test_what_is_predicted_of_capped_values_is_their_mean(log: bool) -> None:
+def test_what_is_predicted_of_capped_values_is_their_mean(log):
     """Of a normal and of a log-normal quantity, against draws; without a bound, the mean of all."""
     rng, scale = np.random.default_rng(0), Scale(log, 2.0, 0.5, -9.0, 9.0, 1.0)
     loss = of_values("squared", Task("watch", "regression", scale=scale, censored=True))
@@ -178,7 +169,7 @@ def test_what_is_predicted_of_capped_values_is_their_mean(log: bool) -> None:
     assert whole == pytest.approx(found)
 
 
-def binned() -> tuple[RegressionLoss, np.ndarray, np.ndarray]:
+def binned():
     """`bins` fitted on a share of a duration: the loss, labels, and numbers, of which one in nine is missing."""
     rng = np.random.default_rng(0)
     duration = rng.uniform(1, 3, 40_000)
@@ -190,7 +181,7 @@ def binned() -> tuple[RegressionLoss, np.ndarray, np.ndarray]:
     return loss, y, dense
 
 
-def test_cuts_of_bins_are_the_levels_quantiles_among_rows_of_the_same_duration() -> None:
+def test_cuts_of_bins_are_the_levels_quantiles_among_rows_of_the_same_duration():
     loss, y, dense = binned()
     (cuts,) = loss._of_rows(0, torch.from_numpy(dense).float(), loss.cuts)
     above, levels = y[:, None] > cuts.numpy(), loss.thresholds[0].sigmoid().numpy()
@@ -202,7 +193,7 @@ def test_cuts_of_bins_are_the_levels_quantiles_among_rows_of_the_same_duration()
     assert (cuts[without] == cuts[without][0]).all()
 
 
-def test_a_prediction_of_bins_is_the_sum_of_probabilities_times_mean_labels() -> None:
+def test_a_prediction_of_bins_is_the_sum_of_probabilities_times_mean_labels():
     loss, _, dense = binned()
     outputs, numbers = torch.randn(50, 1), torch.from_numpy(dense[:50]).float()
     found = loss.predicted(outputs, numbers)
@@ -213,7 +204,7 @@ def test_a_prediction_of_bins_is_the_sum_of_probabilities_times_mean_labels() ->
         assert float(found[row, 0]) == pytest.approx(sum(parts), rel=1e-4, abs=1e-4)
 
 
-def test_thresholds_of_bins_follow_to_where_the_loss_is_least() -> None:
+def test_thresholds_of_bins_follow_to_where_the_loss_is_least():
     """To where each one's mean prediction is the share of labels above its cut."""
     loss, y, dense = binned()
     y, dense = y[:1000], dense[:1000]
@@ -228,30 +219,8 @@ def test_thresholds_of_bins_follow_to_where_the_loss_is_least() -> None:
         assert float(excess) == pytest.approx(0, abs=1e-4)
 
 
-def test_a_cut_at_or_above_a_bound_costs_nothing() -> None:
-    loss, y, dense = binned()
-    targets, numbers = torch.from_numpy(y[:300, None]).float(), torch.from_numpy(dense[:300]).float()
-    outputs = torch.randn(300, 1)
-    free = loss(outputs, targets, Context(dense=numbers, bounds=torch.full((300, 1), torch.inf)))
-    torch.testing.assert_close(free, loss(outputs, targets, Context(dense=numbers)))
-    bounds = targets * 0.7
-    found = loss(outputs, bounds, Context(dense=numbers, bounds=bounds))
-    (cuts,) = loss._of_rows(0, numbers, loss.cuts)
-    for row in range(300):
-        counted = cuts[row] < bounds[row, 0]
-        logs = F.softplus(-(outputs[row, 0] - loss.thresholds[0])[counted])
-        assert float(found[row, 0]) == pytest.approx(float(logs.sum() / len(cuts[row])), abs=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["huber", "weighted_logistic"])
-def test_a_loss_without_a_form_for_bounds_is_refused(kind: str) -> None:
-    watch = Task("watch", "regression", scale=scale_of(np.arange(9.0), True), censored=True)
-    reason = REGRESSION_LOSSES[kind].unfit(Schema((), (), (watch,)))
-    assert reason == "regression 'watch' is censored, and this loss knows no lower bounds; take squared or quantile"
-
-
 @pytest.mark.parametrize("kind", LOSSES)
-def test_a_task_is_charged_for_its_own_column_and_known_rows_alone(kind: str) -> None:
+def test_a_task_is_charged_for_its_own_column_and_known_rows_alone(kind):
     torch.manual_seed(0)
     schema = Schema((), (), (Task("a"), Task("b"), Task("c", "regression")))
     loss = MeanLosses(schema, made(kind), of_values("squared", *schema.tasks))
@@ -270,44 +239,7 @@ def test_a_task_is_charged_for_its_own_column_and_known_rows_alone(kind: str) ->
     assert loss(logits, torch.full_like(targets, torch.nan), context=context).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("axis", ["loss", "regression_loss"])
-def test_every_loss_goes_with_a_funnel(axis: str) -> None:
-    """On sharings and funnels in turn: shapes, finite values, a gradient for every parameter, and no state.
-
-    In `tests/training/test_conformance.py` every loss meets every funnel.
-    """
-    registry = LOSSES if axis == "loss" else REGRESSION_LOSSES
-    sharings = list(SHARING)[:: len(SHARING) // len(LOSSES)]
-    for kind, sharing, funnel in zip(registry, cycle(sharings), cycle(FUNNELS), strict=False):
-        kinds, tasks = {"sharing": sharing, "funnel": funnel, axis: kind}, "mixed" if axis == "loss" else "six"
-        for size in of.SIZES:
-            of.any_batch_size_gives_logits_losses_and_probabilities(tasks, size, kinds)
-        of.the_gradient_reaches_every_parameter(tasks, kinds)
-        of.shared_parameters_are_declared_exactly(tasks, kinds)
-        if axis == "loss":
-            of.its_state_is_its_parameters(kinds)
-
-
-@pytest.mark.parametrize(
-    ("kind", "balancing"),
-    list(zip(LOSSES, cycle(("static", "famo", "upgrad", "pcgrad", "moco")), strict=False)),
-)
-def test_trainings_of_every_loss_repeat_bit_for_bit_under_every_kind_of_balancer(kind: str, balancing: str) -> None:
-    dotted = {"loss.kind": kind, "balancing.kind": balancing, "sharing.kind": "mmoe", "optim.epochs": 3}
-    first, second, plain = (trainer(MemoryStore(), dotted | more) for more in ({}, {}, {"loss.kind": "log"}))
-    for one in (first, second, plain):
-        one.run_to()
-    for name, tensor in first.model.state_dict().items():
-        assert torch.equal(tensor, second.model.state_dict()[name])
-        assert tensor.isfinite().all()
-    assert kind == "log" or any(
-        not torch.equal(tensor, plain.model.state_dict()[name])
-        for name, tensor in first.model.state_dict().items()
-        if tensor.shape == plain.model.state_dict()[name].shape
-    )
-
-
-def in_groups(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+def in_groups(seed=0):
     """Logits, labels and groups of 60 samples in any order; one group has no positive, one no negative, two one row."""
     rng = np.random.default_rng(seed)
     group = rng.permutation(np.repeat([0, 1, 2, 3, 4, 5], [20, 17, 12, 9, 1, 1]))
@@ -316,7 +248,7 @@ def in_groups(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
     return torch.from_numpy(rng.normal(size=(60, 1))), torch.from_numpy(labels)[:, None], group
 
 
-def ranked(kind: str, logits: torch.Tensor, labels: torch.Tensor, group: np.ndarray, **more: object) -> torch.Tensor:
+def ranked(kind, logits, labels, group, **more):
     """The ranking term of each sample alone."""
     options, scores = dict(more), more.pop("scores", None)
     options.pop("scores", None)
@@ -327,7 +259,7 @@ def ranked(kind: str, logits: torch.Tensor, labels: torch.Tensor, group: np.ndar
     return ((found - (1 - weight) * log) / weight).flatten()
 
 
-def test_listwise_is_the_cross_entropy_of_each_groups_softmax() -> None:
+def test_listwise_is_the_cross_entropy_of_each_groups_softmax():
     logits, labels, group = in_groups()
     found = ranked("listwise", logits, labels, group)
     for one in range(6):
@@ -336,7 +268,7 @@ def test_listwise_is_the_cross_entropy_of_each_groups_softmax() -> None:
         assert float(found[rows].sum()) == pytest.approx(float(expected))
 
 
-def test_jrc_is_the_published_code() -> None:
+def test_jrc_is_the_published_code():
     """The code in the paper: two logits, a mask of the batch's contexts, a softmax over the masked batch."""
     logits, labels, group = in_groups()
     negative = torch.randn(60, 1, dtype=torch.float64)
@@ -353,7 +285,7 @@ def test_jrc_is_the_published_code() -> None:
 
 
 @pytest.mark.parametrize("pairs", [1, 7, 60])
-def test_bpr_compares_positives_with_negatives_of_their_group(pairs: int) -> None:
+def test_bpr_compares_positives_with_negatives_of_their_group(pairs):
     """With as many pairs as the least common multiple of the groups' negatives it is the mean over all pairs."""
     logits, labels, group = in_groups()
     found = ranked("bpr", logits, labels, group, pairs=pairs)
@@ -369,7 +301,7 @@ def test_bpr_compares_positives_with_negatives_of_their_group(pairs: int) -> Non
 
 
 @pytest.mark.parametrize("kind", GROUPED)
-def test_ranking_leaves_the_mean_prediction_to_the_log_loss(kind: str) -> None:
+def test_ranking_leaves_the_mean_prediction_to_the_log_loss(kind):
     """The gradient sums to that of the log loss: at an optimum with an intercept PCOC is 1."""
     logits, labels, group = in_groups()
     logits.requires_grad_()
@@ -377,19 +309,3 @@ def test_ranking_leaves_the_mean_prediction_to_the_log_loss(kind: str) -> None:
     (slope,) = torch.autograd.grad(found.sum(), logits)
     assert float(slope.sum()) == pytest.approx(0, abs=1e-9)
     assert slope.abs().max() > 0.01
-
-
-@pytest.mark.parametrize("kind", GROUPED)
-def test_rows_without_group_and_members_are_not_compared(kind: str) -> None:
-    logits, labels, _ = in_groups()
-    scores = torch.randn(60, 1, dtype=torch.float64)
-    alone = ranked(kind, logits, labels, np.full(60, -1), scores=scores)
-    torch.testing.assert_close(alone, torch.zeros_like(alone), atol=1e-12, rtol=0)
-    twice = numbered(torch.tensor([7, -1, 7, -1]), 2)
-    assert twice.tolist() == [2, 0, 2, 1, 6, 4, 6, 5]
-
-
-@pytest.mark.parametrize("kind", GROUPED)
-def test_a_loss_that_ranks_needs_groups(kind: str) -> None:
-    assert "no group" in (LOSSES[kind].unfit(Schema((), (), (Task("a"),))) or "")
-    assert LOSSES[kind].unfit(Schema((), (), (Task("a"),), grouped=True)) is None

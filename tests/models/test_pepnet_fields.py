@@ -1,15 +1,11 @@
 """Which fields are the prior of `pepnet`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
 
 from bench.core.errors import UserError
 from bench.core.schema import Field, Schema, Task
-from bench.data import load_card
-from bench.data.card import shape_of
 from bench.models.contracts import Layout
 from bench.models.sharing import SHARING
 from bench.models.sharing.pepnet import PEPNet, PEPNetConfig
@@ -18,34 +14,21 @@ from bench.training.config import TrialConfig
 SCHEMA = Schema((Field("hour", 24), Field("user", 90), Field("item", 70)), ("age",), (Task("click"),))
 
 
-def prior(fields: str, schema: Schema = SCHEMA) -> list[int]:
+def prior(fields, schema=SCHEMA):
     made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate({"fields": fields}))
     assert isinstance(made, PEPNet)
     return made.prior.tolist()
 
 
 @pytest.mark.parametrize(
-    ("fields", "columns"),
-    [("", [2, 3]), ("hour", [0, 1]), ("item, user", [2, 3, 4, 5]), ("user,user", [2, 3])],
+    ("fields", "columns"), [("", [2, 3]), ("hour", [0, 1]), ("item, user", [2, 3, 4, 5]), ("user,user", [2, 3])]
 )
-def test_it_is_the_named_fields_else_the_one_with_most_values(fields: str, columns: list[int]) -> None:
+def test_it_is_the_named_fields_else_the_one_with_most_values(fields, columns):
     assert prior(fields) == columns
 
 
-def test_by_default_it_is_the_cards_group_where_that_is_an_input() -> None:
-    assert prior("", replace(SCHEMA, group="item")) == [4, 5]
-    assert prior("hour", replace(SCHEMA, group="item")) == [0, 1]
-    groups = {name: shape_of(load_card(name)).group for name in ("kuairand-pure", "census-income", "aliexpress-es")}
-    assert groups == {"kuairand-pure": "user_id", "census-income": None, "aliexpress-es": None}
-
-
-def test_a_field_that_is_not_there_is_the_users_mistake() -> None:
-    with pytest.raises(UserError, match=r"sharing\.pepnet\.fields: .*'itme'.*did you mean 'item'"):
-        prior("user,itme")
-
-
-def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not() -> None:
-    def columns(schema: Schema, **options: str) -> tuple[list[int], list[int]]:
+def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not():
+    def columns(schema, **options):
         made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate(options))
         assert isinstance(made, PEPNet)
         return made.domain.tolist(), made.prior.tolist()
@@ -58,7 +41,7 @@ def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not() -
 
 
 @pytest.mark.parametrize("kind", ["star", "mlora"])
-def test_weights_of_their_own_are_for_a_card_with_few_scenarios(kind: str) -> None:
+def test_weights_of_their_own_are_for_a_card_with_few_scenarios(kind):
     assert "names no scenario" in str(SHARING[kind].unfit(SCHEMA))
     assert SHARING[kind].unfit(replace(SCHEMA, scenario="user")) is None
     many = replace(SCHEMA, fields=(Field("page", 5001),), scenario="page")

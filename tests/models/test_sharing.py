@@ -1,10 +1,7 @@
 """Which parameters of PLE are shared; values of every kind are in `test_twins.py`."""
 
-from __future__ import annotations
-
 import pytest
 import torch
-from torch import Tensor
 
 from bench.models.sharing.ple import PLE, PLEConfig
 
@@ -30,5 +27,5 @@ def test_in_ple_shared_is_what_a_later_shared_gate_reaches(levels):
     }
 
 
-def _gradient(h: Tensor, parameter: Tensor) -> Tensor | None:
+def _gradient(h, parameter):
     return torch.autograd.grad(h.sum(), parameter, retain_graph=True, allow_unused=True)[0]

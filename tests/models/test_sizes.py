@@ -1,7 +1,5 @@
 """How many parameters each entry has, in closed form, for its options. A new kind adds its line here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise, product
@@ -11,10 +9,12 @@ import pytest
 import torch
 from model_toys import model_on
 
+from bench.core.errors import UserError
 from bench.core.registry import Config
 from bench.core.schema import Field, Schema, Task
-from bench.models.config import EmbeddingConfig
-from bench.models.contracts import Layout, Sharing
+from bench.core.validation import validate
+from bench.models.config import PRESETS, EmbeddingConfig, SomeLayers, TowerConfig, architecture_name
+from bench.models.contracts import Layout
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
@@ -26,30 +26,30 @@ DIM = 3
 INPUTS = len(FIELDS) * DIM + 2
 
 
-def mlp(c: Any, inputs: int, layers: tuple[int, ...] | None = None) -> int:
+def mlp(c, inputs, layers=None):
     """Weights and biases; normalisation has one scale, and `layer` one shift, for each unit."""
     layers = c.layers if layers is None else layers
     extra = {"none": 0, "rms": 1, "layer": 2}[c.norm]
     return sum((a + 1 + extra) * b for a, b in pairwise((inputs, *layers)))
 
 
-def gate(c: Any, inputs: int, experts: int) -> int:
+def gate(c, inputs, experts):
     ends = (inputs, *c.gate_layers)
     return sum((a + 1) * b for a, b in pairwise(ends)) + ends[-1] * experts
 
 
-def levels(c: Any, inputs: int) -> list[tuple[int, bool]]:
+def levels(c, inputs):
     """Each level's input width, and whether it is the last."""
     return [(inputs if at == 0 else c.layers[-1], at == c.levels - 1) for at in range(c.levels)]
 
 
-def level(c: Any, inputs: int, t: int, last: bool) -> int:
+def level(c, inputs, t, last):
     own, shared = t * c.own_experts, c.shared_experts
     gates = t * gate(c, inputs, c.own_experts + shared) + (0 if last else gate(c, inputs, own + shared))
     return (own + shared) * mlp(c, inputs) + gates
 
 
-def adatt(i: int, t: int, c: Any) -> int:
+def adatt(i, t, c):
     size, total = 0, t * c.own_experts + c.shared_experts
     for inputs, last in levels(c, i):
         size += total * mlp(c, inputs) + t * gate(c, inputs, total) + (t * c.own_experts if c.own_experts > 1 else 0)
@@ -58,19 +58,19 @@ def adatt(i: int, t: int, c: Any) -> int:
     return size
 
 
-def stem(i: int, t: int, c: Any) -> int:
+def stem(i, t, c):
     experts = t * c.own_experts + c.shared_experts
     return experts * mlp(c, i) + t * gate(c, i, experts)
 
 
-def pepnet(i: int, t: int, c: Any) -> int:
+def pepnet(i, t, c):
     prior, domain = (i + DIM * max(1, len(fields)) for fields in (c.fields, c.domain))
     units = [(domain, 1, i), *((prior, t, width) for width in c.layers)]
     gates = [n * ((seen + 1) * c.gate_width + (c.gate_width + 1) * width) for seen, n, width in units]
     return t * mlp(c, i) + sum(gates)
 
 
-def mlora(i: int, t: int, c: Any) -> int:
+def mlora(i, t, c):
     return mlp(c, i) + SCENARIOS * c.rank * sum(a + b for a, b in pairwise((i, *c.layers)))
 
 
@@ -91,12 +91,12 @@ SIZES: dict[str, Callable[[int, int, Any], int]] = {  # inputs, tasks, options
 }
 
 
-def build(kind: str, tasks: int, config: Config) -> Sharing:
+def build(kind, tasks, config):
     torch.manual_seed(0)
     return SHARING[kind].build.of(Layout(SCHEMA, DIM), tasks, config)
 
 
-def others(config: type[Config], name: str, default: Any) -> list[Any]:
+def others(config, name, default):
     """Values of an option other than its default."""
     annotation = config.model_fields[name].annotation
     if get_args(annotation) and isinstance(default, str):
@@ -106,14 +106,14 @@ def others(config: type[Config], name: str, default: Any) -> list[Any]:
     return [default + 1, default + 2] if isinstance(default, int) else [0.3]
 
 
-def test_every_kind_states_its_size() -> None:
+def test_every_kind_states_its_size():
     assert set(SIZES) == set(SHARING)
     assert set(OF_INTERACTIONS) == set(INTERACTIONS)
     assert set(OF_FUNNELS) == set(FUNNELS)
 
 
 @pytest.mark.parametrize("kind", SHARING)
-def test_it_has_as_many_parameters_as_the_formula_says(kind: str) -> None:
+def test_it_has_as_many_parameters_as_the_formula_says(kind):
     config = SHARING[kind].config
     generator = torch.Generator().manual_seed(0)
     for _ in range(10):
@@ -128,12 +128,12 @@ def test_it_has_as_many_parameters_as_the_formula_says(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SHARING)
-def test_every_knob_does_something(kind: str) -> None:
+def test_every_knob_does_something(kind):
     """It changes the parameters, or what is computed of the same input."""
     config = SHARING[kind].config
     small = {"layers": "8-4"} if "layers" in config.model_fields else {}
 
-    def seen(**options: Any) -> list[torch.Tensor]:
+    def seen(**options):
         sharing = build(kind, 2, config.model_validate(small | options))
         torch.manual_seed(1)
         x = torch.randn(sharing.input_sets(2), 20, INPUTS)
@@ -147,7 +147,7 @@ def test_every_knob_does_something(kind: str) -> None:
             assert not same, f"{name} = {value!r} changes nothing"
 
 
-def masknet(i: int, s: int, c: Any) -> int:
+def masknet(i, s, c):
     hidden = max(1, round(c.reduction * i))
     block = (i + 1) * hidden + (hidden + 1) * i + i * c.width + 2 * c.width
     return s * (2 * len(FIELDS) * DIM + c.blocks * block)
@@ -162,7 +162,7 @@ OF_INTERACTIONS: dict[str, Callable[[int, int, Any], int]] = {  # inputs, input 
 
 
 @pytest.mark.parametrize("kind", INTERACTIONS)
-def test_an_interaction_has_as_many_as_the_formula_says(kind: str) -> None:
+def test_an_interaction_has_as_many_as_the_formula_says(kind):
     entry = INTERACTIONS[kind]
     defaults = entry.config().model_dump(mode="json")
     for name in [None, *defaults]:
@@ -188,9 +188,39 @@ OF_FUNNELS = {  # beside a tower for each task, by numbers of links between a ch
 
 
 @pytest.mark.parametrize("kind", FUNNELS)
-def test_a_funnel_has_as_many_as_the_formula_says(kind: str) -> None:
+def test_a_funnel_has_as_many_as_the_formula_says(kind):
     for tasks in (CHAIN, CHAIN[:2], CHAIN[:1]):
         embedding = EmbeddingConfig(dim=DIM)
         model = model_on(replace(SCHEMA, tasks=tasks), embedding, (TOWER,), sharing="shared_embeddings", funnel=kind)
         links = sum(task.parent is not None for task in tasks)
         assert model.weights == len(tasks) * OF_A_TOWER + OF_FUNNELS[kind](links)
+
+
+class Options(Config):
+    layers: SomeLayers = (8,)
+
+
+@pytest.mark.parametrize(
+    ("value", "layers", "text"),
+    [("128-64", (128, 64), "128-64"), ([128, 64], (128, 64), "128-64"), ("", (), "")],
+)
+def test_layers_are_read_from_text_and_lists_and_written_as_text(value, layers, text):
+    config = validate(TowerConfig, {"layers": value}, "tower")
+    assert config.layers == layers
+    assert config.model_dump(mode="json")["layers"] == text
+    assert validate(TowerConfig, config.model_dump(mode="json"), "tower") == config
+
+
+@pytest.mark.parametrize("value", ["128_64", "128-", "a", "12-0", "1.5", [0], [1.5], 64, None, "٣"])
+def test_bad_layers_are_the_users_mistake_and_named(value):
+    with pytest.raises(UserError) as caught:
+        validate(TowerConfig, {"layers": value}, "tower")
+    assert "layers" in str(caught.value)
+
+
+def test_a_preset_names_two_known_kinds_and_is_found_by_them():
+    for name, preset in PRESETS.items():
+        assert set(preset) == {"sharing.kind", "funnel.kind"}
+        assert preset["sharing.kind"] in SHARING
+        assert preset["funnel.kind"] in FUNNELS
+        assert architecture_name(preset["sharing.kind"], preset["funnel.kind"]) == name

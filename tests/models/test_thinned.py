@@ -1,10 +1,7 @@
 """Where negatives were left out, each task's loss is least at the probabilities of all data."""
 
-from __future__ import annotations
-
 import pytest
 import torch
-from torch import Tensor
 
 from bench.core.schema import Schema, Task
 from bench.models.contracts import Funnel
@@ -26,7 +23,7 @@ CELLS = torch.tensor(  # click, buy, like, seconds stayed; and how often, of all
 RATE = 0.1
 
 
-def gradients(funnel: str, rate: float | None, by: str = "click", correct: bool = True) -> Tensor:
+def gradients(funnel, rate, by="click", correct=True):
     """Of each task's loss at the logits of the truth (T, O), over all cells of thinned data."""
     entry = FUNNELS[funnel]
     made: Funnel = entry.build(Schema((), (), TASKS), entry.config())
@@ -51,13 +48,8 @@ def gradients(funnel: str, rate: float | None, by: str = "click", correct: bool 
 
 @pytest.mark.parametrize("rate", [RATE, None])
 @pytest.mark.parametrize("funnel", FUNNELS)
-def test_the_truth_of_all_data_is_the_optimum(funnel: str, rate: float | None) -> None:
+def test_the_truth_of_all_data_is_the_optimum(funnel, rate):
     found = gradients(funnel, rate)[:, : len(TASKS)]
     torch.testing.assert_close(found, torch.zeros_like(found), rtol=0, atol=1e-7)
     biased = gradients(funnel, rate, correct=False).abs()
     assert (biased[[0, 2, 3], [0, 2, 3]] > 0.01).all()
-
-
-def test_a_task_that_is_not_trained_may_have_been_thinned() -> None:
-    found = gradients("independent", RATE, by="share")
-    torch.testing.assert_close(found, torch.zeros_like(found), rtol=0, atol=1e-7)

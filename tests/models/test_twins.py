@@ -4,8 +4,6 @@ Of cross-stitch there is one, in LibMTL 1.1.5, but with one row of weights for a
 go sample by sample, task by task, expert by expert, and know of ours the names of its parameters alone.
 """
 
-from __future__ import annotations
-
 from itertools import chain
 
 import numpy as np
@@ -13,7 +11,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bench.models.contracts import Sharing
 from bench.models.sharing import SHARING
 
 Array = NDArray[np.float64]
@@ -22,23 +19,19 @@ INPUTS, BATCH, PRIOR, DOMAIN = 10, 6, (2, 3), (5, 6, 7)
 SCENARIOS, CODES = 3, (2, 0, 2, 1, 3, 0)
 
 
-def sigmoid(x: Array) -> Array:
+def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def softmax(x: Array) -> Array:
+def softmax(x):
     return np.exp(x) / np.exp(x).sum()
 
 
-def relu(x: Array) -> Array:
+def relu(x):
     return np.maximum(x, 0)
 
 
-def swish(x: Array) -> Array:
-    return x * sigmoid(x)
-
-
-def mlp(w: Weights, prefix: str, expert: int, x: Array, act=relu, normalised: bool = False) -> Array:
+def mlp(w, prefix, expert, x, act=relu, normalised=False):
     number = 0
     while f"{prefix}.layers.{number}.weight" in w:
         x = w[f"{prefix}.layers.{number}.weight"][expert] @ x + w[f"{prefix}.layers.{number}.bias"][expert]
@@ -49,34 +42,34 @@ def mlp(w: Weights, prefix: str, expert: int, x: Array, act=relu, normalised: bo
     return x
 
 
-def gated(scores: Array, experts: list[Array]) -> Array:
+def gated(scores, experts):
     return sum(g * e for g, e in zip(softmax(scores), experts, strict=True))
 
 
-def single_task(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def single_task(w, x, tasks, c):
     return [mlp(w, "bottoms", t, x[t]) for t in range(tasks)]
 
 
-def shared_embeddings(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def shared_embeddings(w, x, tasks, c):
     return [x[0]] * tasks
 
 
-def shared_bottom(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def shared_bottom(w, x, tasks, c):
     return [mlp(w, "bottom", 0, x[0])] * tasks
 
 
-def mmoe(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def mmoe(w, x, tasks, c):
     """h_k = sum_i g_k(x)_i f_i(x): Ma et al., KDD 2018."""
     experts = [mlp(w, "experts", i, x[0]) for i in range(c.experts)]
     return [gated(gate @ x[0], experts) for gate in w["gates.linear.weight"]]
 
 
-def omoe(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def omoe(w, x, tasks, c):
     """The same with one gate."""
     return mmoe(w, x, tasks, c) * tasks
 
 
-def level(w: Weights, prefix: str, x: list[Array], common: Array, c) -> tuple[list[Array], Array | None]:
+def level(w, prefix, x, common, c):
     """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts, and that of the shared gate where one is."""
     own = [[mlp(w, f"{prefix}.own", k * c.own_experts + i, at) for i in range(c.own_experts)] for k, at in enumerate(x)]
     shared = [mlp(w, f"{prefix}.shared", i, common) for i in range(c.shared_experts)]
@@ -85,12 +78,12 @@ def level(w: Weights, prefix: str, x: list[Array], common: Array, c) -> tuple[li
     return found, None if of_all is None else gated(of_all[0] @ common, [*chain(*own), *shared])
 
 
-def cgc(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def cgc(w, x, tasks, c):
     """One level: Tang et al., RecSys 2020."""
     return level(w, "level", [x[0]] * tasks, x[0], c)[0]
 
 
-def ple(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def ple(w, x, tasks, c):
     """Several levels, of the same paper."""
     of_tasks, common = [x[0]] * tasks, x[0]
     for number in range(c.levels):
@@ -98,7 +91,7 @@ def ple(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     return of_tasks
 
 
-def cross_stitch(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def cross_stitch(w, x, tasks, c):
     """x~_t = sum_s alpha_ts x_s after each layer: Misra et al., CVPR 2016."""
     h = [x[0]] * tasks
     for number in range(len(c.layers)):
@@ -108,7 +101,7 @@ def cross_stitch(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     return h
 
 
-def adatt(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def adatt(w, x, tasks, c):
     """FU_t = gated sum of all experts + linear sum of the native ones: Li et al., KDD 2023."""
     h, common = [x[0]] * tasks, x[0]
     for level in range(c.levels):
@@ -119,7 +112,7 @@ def adatt(w: Weights, x: Array, tasks: int, c) -> list[Array]:
         shared = [mlp(w, f"shared.{level}.experts", i, common) for i in range(c.shared_experts)]
         every = [expert for group in native for expert in group] + shared
 
-        def unit(prefix: str, number: int, at: Array, own: list[Array], every=every) -> Array:
+        def unit(prefix, number, at, own, every=every):
             gate = softmax(w[f"{prefix}.gates.linear.weight"][number] @ at)
             v = w[f"{prefix}.residual"][number] if len(own) > 1 else [1.0]
             return sum(g * e for g, e in zip(gate, every, strict=True)) + sum(
@@ -133,7 +126,7 @@ def adatt(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     return h
 
 
-def stem(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def stem(w, x, tasks, c):
     """A gate on the sum of both embeddings over the experts of all tasks and the shared ones: Su et al., AAAI 2024."""
     experts = [mlp(w, "own", t * c.own_experts + i, x[1 + t]) for t in range(tasks) for i in range(c.own_experts)]
     experts += [mlp(w, "shared", i, x[0]) for i in range(c.shared_experts)]
@@ -143,10 +136,10 @@ def stem(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     return found
 
 
-def pepnet(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+def pepnet(w, x, tasks, c):
     """delta = 2 sigmoid(W' relu(W [prior, sg(x)] + b) + b') on input and layers: Chang et al., KDD 2023."""
 
-    def gate(prefix: str, number: int, seen: Array) -> Array:
+    def gate(prefix, number, seen):
         hidden = mlp(w, f"{prefix}.hidden", number, seen)
         return 2 * sigmoid(w[f"{prefix}.output.weight"][number] @ hidden + w[f"{prefix}.output.bias"][number])
 
@@ -161,7 +154,7 @@ def pepnet(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     return found
 
 
-def star(w: Weights, x: Array, tasks: int, c, code: int) -> list[Array]:
+def star(w, x, tasks, c, code):
     """W* = W * W_s and b* = b + b_s of the row's scenario s, W_s = 1 + scale_s: Sheng et al., CIKM 2021."""
     h = x[0]
     for at in range(len(c.layers)):
@@ -173,7 +166,7 @@ def star(w: Weights, x: Array, tasks: int, c, code: int) -> list[Array]:
     return [h] * tasks
 
 
-def mlora(w: Weights, x: Array, tasks: int, c, code: int) -> list[Array]:
+def mlora(w, x, tasks, c, code):
     """h = W x + b + B_s A_s x of the row's scenario s: Yang et al., RecSys 2024."""
     h = x[0]
     for at in range(len(c.layers)):
@@ -186,13 +179,9 @@ def mlora(w: Weights, x: Array, tasks: int, c, code: int) -> list[Array]:
 
 CASES = [
     (single_task, {"layers": "8-4"}),
-    (single_task, {"layers": ""}),
     (shared_embeddings, {}),
     (shared_bottom, {"layers": "8-4"}),
-    (shared_bottom, {"layers": ""}),
-    (mmoe, {"experts": 1, "layers": "6"}),
     (mmoe, {"experts": 5, "layers": "8-4"}),
-    (ple, {"levels": 1, "shared_experts": 2, "own_experts": 3, "layers": "8-4"}),
     (ple, {"levels": 2, "shared_experts": 3, "own_experts": 1, "layers": "8-4"}),
     (ple, {"levels": 3, "shared_experts": 1, "own_experts": 2, "layers": "8-4"}),
     (omoe, {"experts": 3, "layers": "8-4"}),
@@ -205,7 +194,7 @@ CASES = [
 ]
 
 
-def build(twin, options, tasks: int) -> tuple[Sharing, Weights]:
+def build(twin, options, tasks):
     entry = SHARING[twin.__name__]
     more = {pepnet: (PRIOR, DOMAIN), star: (SCENARIOS,), mlora: (SCENARIOS,)}.get(twin, ())
     sharing = entry.build(INPUTS, tasks, entry.config.model_validate(options), *more).double()
@@ -214,11 +203,11 @@ def build(twin, options, tasks: int) -> tuple[Sharing, Weights]:
     return sharing, {name: tensor.numpy() for name, tensor in sharing.state_dict().items()}
 
 
-def inputs(sharing: Sharing, tasks: int) -> torch.Tensor:
+def inputs(sharing, tasks):
     return torch.randn(sharing.input_sets(tasks), BATCH, INPUTS, dtype=torch.float64)
 
 
-def by_twin(twin, options, weights: Weights, x: torch.Tensor, tasks: int, *more) -> torch.Tensor:
+def by_twin(twin, options, weights, x, tasks, *more):
     config = SHARING[twin.__name__].config.model_validate(options)
     samples = [np.stack(twin(weights, x[:, b].numpy(), tasks, config, *more)) for b in range(x.shape[1])]
     return torch.from_numpy(np.stack(samples, axis=1))
@@ -252,17 +241,6 @@ def test_rows_of_a_scenario_equal_its_twin(twin, options, compiling, monkeypatch
     assert sharing(x[:, :0], torch.tensor(CODES)[:0]).shape == (1, 0, config.layers[-1])
 
 
-@pytest.mark.parametrize("kind", ["star", "mlora"])
-def test_both_ways_through_a_scenarios_weights_have_the_same_gradients(kind, monkeypatch):
-    sharing, _ = build(star if kind == "star" else mlora, {"layers": "8-4"}, 2)
-    x, codes = inputs(sharing, 2).requires_grad_(), torch.tensor(CODES)
-    wanted, above = [x, *sharing.parameters()], torch.randn(1, BATCH, 4, dtype=torch.float64)
-    first = torch.autograd.grad(sharing(x, codes), wanted, above)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    for one, other in zip(first, torch.autograd.grad(sharing(x, codes), wanted, above), strict=True):
-        torch.testing.assert_close(one, other)
-
-
 @pytest.mark.parametrize("tasks", [2, 4])
 def test_stems_gradients_stay_at_home(tasks):
     """No gradient of a task at another's embeddings; at its own, that of the mixture, by finite differences."""
@@ -282,14 +260,3 @@ def test_stems_gradients_stay_at_home(tasks):
     other = x.detach().clone()
     other[tasks] += 1.0
     assert not torch.equal(sharing(other)[0], h[0])  # all forward: it does read the others' experts
-
-
-def test_pepnets_gates_leave_what_they_scale_alone():
-    """With all the network's weights at zero except the gates', the only gradient is through the prior."""
-    sharing, _ = build(pepnet, {"layers": "4", "gate_width": 5}, 2)
-    x = inputs(sharing, 2).requires_grad_()
-    with torch.no_grad():
-        sharing.layers[0].layers[0].weight.zero_()
-        sharing.layers[0].layers[0].bias.fill_(1.0)
-    (gradient,) = torch.autograd.grad(sharing(x).sum(), x)
-    assert gradient.any(dim=1)[0].nonzero().flatten().tolist() == list(PRIOR)

@@ -1,17 +1,11 @@
 """Vectors that were computed elsewhere, as tokens."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
 import torch
-from model_toys import model_on
 
 from bench.core.schema import Field, Number, Schema, Task, Vector
-from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig
-from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC
 from bench.models.numeric.tokens import ProjectedVectors
 
@@ -33,14 +27,14 @@ KEPT = [3, 4, 5, 8]
 
 
 @pytest.mark.parametrize("kind", NUMERIC)
-def test_each_vector_is_a_linear_map_beside_what_the_rest_becomes(kind: str) -> None:
+def test_each_vector_is_a_linear_map_beside_what_the_rest_becomes(kind):
     seen: list[Schema] = []
 
-    def of_rest(schema: Schema) -> torch.nn.Module:
+    def of_rest(schema):
         seen.append(schema)
         return NUMERIC[kind].build(schema, 4, 2, NUMERIC[kind].config())
 
-    made = ProjectedVectors(SCHEMA, 4, 2, of_rest)  # type: ignore[arg-type]
+    made = ProjectedVectors(SCHEMA, 4, 2, of_rest)
     assert seen == [REST]
     x = torch.randn(1, 7, 9).expand(2, -1, -1)
     rest = made.rest(x[:, :, KEPT]).expand(2, -1, -1)
@@ -55,15 +49,3 @@ def test_each_vector_is_a_linear_map_beside_what_the_rest_becomes(kind: str) -> 
         for own in range(2):
             wanted = torch.nn.functional.linear(x[0, :, columns], of.weight[own, 0].T, of.bias[own, 0])
             torch.testing.assert_close(y[own, :, numbers + 4 * at : numbers + 4 * at + 4], wanted)
-
-
-@pytest.mark.parametrize("interaction", INTERACTIONS)
-def test_interactions_see_vectors_as_tokens(interaction: str) -> None:
-    def model(project: bool) -> MultiTaskModel:
-        return model_on(SCHEMA, EmbeddingConfig(dim=4, project_vectors=project), sharing="ple", interaction=interaction)
-
-    ids, dense = torch.tensor([[1, 10], [3, 11]]), torch.randn(2, 9)
-    assert model(True)(ids, dense).shape == model(False)(ids, dense).shape == (2, 2)
-    loss = model(True)
-    loss(ids, dense).sum().backward()
-    assert all(parameter.grad is not None for parameter in loss.numeric.parameters())

@@ -1,16 +1,12 @@
 """The combined gradient against a slow twin: one backward pass for each task through the whole model."""
 
-from __future__ import annotations
-
 from itertools import cycle
 
 import pytest
 import torch
-from torch import Tensor
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
-from bench.core.schema import Field
 from bench.data.batches import Batches
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
@@ -23,7 +19,7 @@ from bench.training.loop import Trainer
 AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad", "nash_mtl")
 
 
-def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:
+def by_the_definition(made, batch):
     """g_i over e and the shared parameters as rows of a matrix; own parameters get a sum over tasks, too."""
     ids, dense, labels, *_ = batch
     model = made.model
@@ -61,9 +57,7 @@ OF_LOSSES = [(*axes, "upgrad", "none", loss) for axes, loss in zip(TOGETHER, cyc
     ("sharing", "funnel", "balancing", "interaction", "loss"),
     [*((*axes, "log") for axes in (*PLAIN, *CROSSED)), *OF_LOSSES],
 )
-def test_the_gradient_is_that_of_the_definition(
-    tiny, sharing: str, funnel: str, balancing: str, interaction: str, loss: str
-) -> None:
+def test_the_gradient_is_that_of_the_definition(tiny, sharing, funnel, balancing, interaction, loss):
     dotted = {"sharing.kind": sharing, "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
     dotted |= {"loss.kind": loss}
     dotted |= {"interaction.kind": interaction, "tower.layers": "8", "tower.dropout": 0.2, "optim.precision": "fp32"}
@@ -95,7 +89,7 @@ def test_the_gradient_is_that_of_the_definition(
 
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("tasks", [1, 2, 5])
-def test_gramian_and_sum_of_any_memory_layout(monkeypatch: pytest.MonkeyPatch, tasks: int, compiled: bool) -> None:
+def test_gramian_and_sum_of_any_memory_layout(monkeypatch, tasks, compiled):
     if not compiled:
         monkeypatch.setattr(maths, "_compiled", lambda vectors: False)
     torch.manual_seed(0)
@@ -120,7 +114,7 @@ def test_gramian_and_sum_of_any_memory_layout(monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-def test_gradients_in_two_precisions(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+def test_gradients_in_two_precisions(monkeypatch, compiled):
     """Those of bfloat16 enter products and sums as they are, and no sum is rounded to it."""
     if not compiled:
         monkeypatch.setattr(maths, "_compiled", lambda vectors: False)
@@ -135,45 +129,13 @@ def test_gradients_in_two_precisions(monkeypatch: pytest.MonkeyPatch, compiled: 
     torch.testing.assert_close(found, weights.double() @ rows, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooled", [True, False])
-def test_the_combined_gradient_at_the_embedding_output_is_no_bfloat16(tiny, pooled: bool) -> None:
-    """With bfloat16 products it is float32, the weighted sum of the tasks' own, whatever these are kept in."""
-    store = type(tiny)(fields=(Field("user", 20), Field("tags", 12, slots=2 if pooled else 1)))
-    config = TrialConfig.parse({"sharing.kind": "mmoe", "balancing.kind": "mgda", "optim.precision": "bf16"})
-    made = Trainer(store, config, [Objective("click.auc", "maximize")], seed=2)
-    batch = next(Batches(store.split("train")).in_order(64))
-    step, given = made.step, []
-    assert step.aggregation is not None
-    combine = step.aggregation.combine
-
-    def watched(gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
-        combined, weights = combine(gradients)
-        given.append((gradients, weights))
-        return combined, weights
-
-    step.aggregation.combine = watched
-    e = step.embed(batch.ids)
-    step.backward(e, *step.forward(e, batch.ids, batch))
-    ((gradients, weights),) = given
-    assert {of_task[0].dtype for of_task in gradients} == {torch.float32 if pooled else torch.bfloat16}
-    assert e.grad is not None
-    assert (e.grad.dtype, e.grad.shape) == (torch.float32, e.shape)
-    expected = sum(w * of_task[0].double() for w, of_task in zip(weights.tolist(), gradients, strict=True))
-    torch.testing.assert_close(e.grad.double(), expected, rtol=1e-5, atol=1e-8)
-
-
-def test_a_gradient_that_is_not_finite_is_seen() -> None:
-    gradients = [(torch.tensor([1.0, float("nan")]),), (torch.tensor([1.0, 2.0]),)]
-    assert gramian(gradients).isnan().tolist() == [[True, True], [True, False]]
-
-
-def trainer(store, balancing: str, funnel: str, **more: object) -> Trainer:
+def trainer(store, balancing, funnel, **more):
     dotted = {"sharing.kind": "mmoe", "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
     config = TrialConfig.parse(dotted | {"tower.layers": "8", "optim.precision": "fp32"} | more)
     return Trainer(store, config, [Objective("click.auc", "maximize")], seed=2)
 
 
-def separate(made: Trainer, batch: tuple[Tensor, ...], labels: Tensor) -> list[list[Tensor]]:
+def separate(made, batch, labels):
     """Each task's gradients at e and the shared parameters."""
     model = made.model
     e = model.embed(batch[0]).detach().requires_grad_()
@@ -184,7 +146,7 @@ def separate(made: Trainer, batch: tuple[Tensor, ...], labels: Tensor) -> list[l
 
 
 @pytest.mark.parametrize("funnel", ["independent", "entire_space"])
-def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch: pytest.MonkeyPatch, funnel: str) -> None:
+def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch, funnel):
     made = trainer(tiny, "graddrop", funnel)
     batch = next(Batches(tiny.split("train")).in_order(64))
     expected = separate(made, batch, batch[2])
@@ -204,7 +166,7 @@ def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch: pytest.Mo
         torch.testing.assert_close(tensor.grad, other, rtol=1e-4, atol=1e-6)
 
 
-def test_the_second_look_is_at_the_updated_model(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_look_is_at_the_updated_model(tiny, monkeypatch):
     made = trainer(tiny, "famo", "independent")
     batch = next(Batches(tiny.split("train")).in_order(64))
     seen = []
@@ -215,7 +177,7 @@ def test_the_second_look_is_at_the_updated_model(tiny, monkeypatch: pytest.Monke
     torch.testing.assert_close(seen[0], expected)
 
 
-def test_the_second_look_draws_what_the_first_drew(tiny) -> None:
+def test_the_second_look_draws_what_the_first_drew(tiny):
     """Where nothing is updated the losses are the same, dropout and all; the next draws are those of a plain step."""
     made, plain = (trainer(tiny, kind, "independent", **{"tower.dropout": 0.5}) for kind in ("famo", "static"))
     batch = next(Batches(tiny.split("train")).in_order(64))

@@ -1,8 +1,5 @@
 """A blend's predictions against a closed form, and what its job measures and keeps."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +13,7 @@ from bench.measure.predictions import name_of, path, rows_of, seal
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
 from bench.testing.metrics import evaluate
-from bench.testing.training import CHAIN, VALUES, MemoryStore
+from bench.testing.training import CHAIN, MemoryStore
 from bench.training.blend import mixed, parts_of, run_blend
 from bench.training.kept import write_rows
 from bench.training.tree_settings import TreeSettings
@@ -33,7 +30,7 @@ class Stored(MemoryStore):
     logged: tuple[str, ...] = ()
 
 
-def keep(folder: Path, name: str, split: str, joint: np.ndarray) -> None:
+def keep(folder, name, split, joint):
     """Leaves predictions as a replicate does."""
     file = path(folder, split, name)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +38,7 @@ def keep(folder: Path, name: str, split: str, joint: np.ndarray) -> None:
     seal(file, file.name)
 
 
-def test_probabilities_are_mixed_in_logits_and_values_as_they_are() -> None:
+def test_probabilities_are_mixed_in_logits_and_values_as_they_are():
     """Odds 1/4 and 9 have the geometric mean 3/2; of a task with a parent, so have odds of what follows it."""
     schema = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", "click")))
     network, trees = np.array([[0.2, 0.04, 3.0]]), np.array([[0.9, 0.45, 9.0]])
@@ -52,21 +49,8 @@ def test_probabilities_are_mixed_in_logits_and_values_as_they_are() -> None:
     np.testing.assert_allclose(conditional, [[told[0], told[2], 0.25 * 15 + 0.75 * 10]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("tasks", [CHAIN, VALUES])
-def test_at_either_end_it_is_one_of_its_parts(tasks: tuple[Task, ...]) -> None:
-    schema = MemoryStore(tasks=tasks).schema
-    parts = np.random.default_rng(0).uniform(0.01, 0.9, (2, 50, 3))
-    parts[:, 0] = [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]  # no logit, and no parent
-    for share, part in ((1.0, 0), (0.0, 1)):
-        [(conditional, joint)] = mixed(*parts, [share] * 3, schema)
-        assert np.isfinite(conditional).all()
-        np.testing.assert_allclose(joint, parts[part], rtol=1e-5, atol=2e-7)
-
-
 @pytest.mark.parametrize("most", [None, 30])
-def test_a_job_measures_and_keeps_the_mixture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
-) -> None:
+def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch, most):
     """Of a split with more rows than are kept, on those that are, resampled as those of every model are."""
     tiny = Stored()
     if most:

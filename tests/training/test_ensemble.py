@@ -1,7 +1,5 @@
 """The ensemble of two half-size models: its size, and that predictions are averaged."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -27,7 +25,7 @@ CONFIG = {
 }
 
 
-def job(schema: Schema, *splits: str, resamples: int = 0) -> Job:
+def job(schema, *splits, resamples=0):
     config, names = ensemble_of(CONFIG, schema), ("click", "buy", "like")
     return Job(
         None, 1, config, "-", 5, splits, ("click.auc",), names, 1, device="cpu", resamples=resamples, kind="ensemble"
@@ -37,7 +35,7 @@ def job(schema: Schema, *splits: str, resamples: int = 0) -> Job:
 @pytest.mark.parametrize("dim", [16, 5])
 @pytest.mark.parametrize("layers", ["128-64", "24", ""])
 @pytest.mark.parametrize("interaction", ["none", "dcn_v2"])
-def test_two_have_about_the_parameters_of_one(dim: int, layers: str, interaction: str) -> None:
+def test_two_have_about_the_parameters_of_one(dim, layers, interaction):
     schema = Schema((Field("user", 300), Field("item", 200)), ("age",), (Task("a"), Task("b")))
     named = {"embedding.dim": dim, "sharing.single_task.layers": layers, "interaction.kind": interaction}
     config = TrialConfig.parse(CONFIG | named)
@@ -49,7 +47,7 @@ def test_two_have_about_the_parameters_of_one(dim: int, layers: str, interaction
     assert half.optim == config.optim
 
 
-def test_predictions_are_averaged_and_costs_added(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_are_averaged_and_costs_added(tiny, monkeypatch):
     made: list[Trainer] = []
     monkeypatch.setattr(parts, "Trainer", lambda *given: made.append(Trainer(*given)) or made[-1])
     result = run_parts(job(tiny.schema, "valid", "test", resamples=20), tiny)

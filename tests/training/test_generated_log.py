@@ -1,8 +1,5 @@
 """From the card of the generated log to what a model predicts: truth that weights, thinning and conditions hide."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +28,7 @@ FINE: dict[str, Any] = {"numeric.kind": "piecewise_linear", "numeric.piecewise_l
 """Few ranges of numbers, so that each has rows enough."""
 
 
-def log_of(name: str) -> pd.DataFrame:
+def log_of(name):
     """The rows of a card's test."""
     reader = load_card(name).reader
     assert isinstance(reader, SyntheticReader)
@@ -40,9 +37,7 @@ def log_of(name: str) -> pd.DataFrame:
     return frame[frame.day > 8].reset_index(drop=True)
 
 
-def trained(
-    name: str, tasks: tuple[str, ...], tmp_path: Path, outcomes: tuple[str, ...] = (), **dotted: Any
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def trained(name, tasks, tmp_path, outcomes=(), **dotted):
     """Metrics, and joint predictions of the test by task."""
     store = prepare(load_card(name), tmp_path / "home")
     job = Job(
@@ -60,17 +55,16 @@ def trained(
     )
     metrics = run_job(job).metrics
     found = predictions(tmp_path, "test", name_of(job.training, 1))
-    assert found is not None
     return metrics, dict(zip(tasks, found.T.astype(np.float64), strict=True))
 
 
-def above_least(said: np.ndarray, truth: pd.Series) -> float:
+def above_least(said, truth):
     """Expected loss above the least, where labels have these probabilities."""
     q, p = np.clip(said, 1e-6, 1 - 1e-6), truth.to_numpy()
     return float(np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))))
 
 
-def assert_true(said: np.ndarray, truth: pd.Series, frame: pd.DataFrame) -> None:
+def assert_true(said, truth, frame):
     """Mean predictions of each tab and of five ranges of novelty are within four standard errors of the truth's.
 
     The errors are those of a mean of as many labels as the test has: train has more.
@@ -81,7 +75,7 @@ def assert_true(said: np.ndarray, truth: pd.Series, frame: pd.DataFrame) -> None
             assert abs(said[own.index].mean() - p) < 4 * np.sqrt(p * (1 - p) / len(own))
 
 
-def test_weights_lead_to_the_weighted_probability(tmp_path: Path) -> None:
+def test_weights_lead_to_the_weighted_probability(tmp_path):
     frame = log_of("synthetic-feed@weighted")
     metrics, said = trained("synthetic-feed@weighted", ("click",), tmp_path, **FINE)
     assert_true(said["click"], frame.p_click_weighted, frame)
@@ -93,7 +87,7 @@ def test_weights_lead_to_the_weighted_probability(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("funnel", ["independent", "direct"])
 @pytest.mark.parametrize("variant", ["thinned", "thinned-by-tab"])
-def test_thinned_negatives_lead_to_the_probability_of_all_rows(variant: str, funnel: str, tmp_path: Path) -> None:
+def test_thinned_negatives_lead_to_the_probability_of_all_rows(variant, funnel, tmp_path):
     """The test of `thinned-by-tab` has all rows, so its PCOC is that of the full distribution without any weights."""
     name = f"synthetic-feed@{variant},rows=300_000"
     frame = log_of(name)
@@ -107,7 +101,7 @@ def test_thinned_negatives_lead_to_the_probability_of_all_rows(variant: str, fun
     assert said["comment"][may.index].mean() == pytest.approx(may.p_comment.mean(), abs=0.02)
 
 
-def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path: Path) -> None:
+def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path):
     """Without its condition half of the comments would be zeros, and probabilities half as large."""
     frame = log_of("synthetic-feed")
     metrics, said = trained("synthetic-feed", ("click", "comment"), tmp_path, **FINE)
@@ -115,12 +109,12 @@ def test_a_task_that_counts_somewhere_is_learnt_there(tmp_path: Path) -> None:
     assert metrics["test/comment.pcoc"] == pytest.approx(1, abs=0.06)
 
 
-def rmse(labels: Any, said: Any) -> float:
+def rmse(labels, said):
     return float(np.sqrt(np.mean((np.asarray(labels) - np.asarray(said)) ** 2)))
 
 
 @pytest.mark.parametrize("kind", ["squared", "huber", "weighted_logistic", "bins"])
-def test_seconds_watched_come_within_two_per_cent_of_the_reachable_error(kind: str, tmp_path: Path) -> None:
+def test_seconds_watched_come_within_two_per_cent_of_the_reachable_error(kind, tmp_path):
     """On all rows, by a click's probability times its seconds.
 
     Videos end, so errors of the logarithm are smaller for long times, and one smearing factor cannot suit all clicks:
@@ -135,7 +129,7 @@ def test_seconds_watched_come_within_two_per_cent_of_the_reachable_error(kind: s
 
 
 @pytest.mark.parametrize("kind", ["squared", "bins"])
-def test_a_bound_that_the_card_names_brings_the_error_down_to_the_reachable(kind: str, tmp_path: Path) -> None:
+def test_a_bound_that_the_card_names_brings_the_error_down_to_the_reachable(kind, tmp_path):
     """Given a click, too: the model knows where a video ends, and takes a label there for a lower bound."""
     frame = log_of("synthetic-feed@censored")
     metrics, said = trained(
@@ -149,7 +143,7 @@ def test_a_bound_that_the_card_names_brings_the_error_down_to_the_reachable(kind
 
 
 @pytest.mark.parametrize("kind", ["listwise", "jrc", "bpr"])
-def test_a_loss_that_ranks_orders_requests_better_where_log_loss_has_no_room(kind: str, tmp_path: Path) -> None:
+def test_a_loss_that_ranks_orders_requests_better_where_log_loss_has_no_room(kind, tmp_path):
     """Four hidden units go to the request's wave under log loss, though it changes no order."""
     few = {"sharing.shared_bottom.layers": "4", "tower.layers": "", "numeric.kind": "scaled", "embedding.dim": 1}
     few |= {"optim.epochs": 12, "optim.lr": 0.02, "optim.averaging": 0.0}

@@ -1,26 +1,21 @@
 """Predictions that jobs leave: those that the metrics were measured on, of whole groups, in whole files."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.core.records import Job, Kind, training_of
+from bench.core.records import Job
 from bench.core.rows import REPLICATED
-from bench.data import Store, load_card, prepare
+from bench.data import load_card, prepare
 from bench.measure import predictions
-from bench.measure.predictions import KEPT, joined, name_of, path_of, rows_of
+from bench.measure.predictions import KEPT, name_of, rows_of
 from bench.measure.resamples import units_of
 from bench.testing.metrics import binary
 from bench.training.ensemble import ensemble_of
-from bench.training.evaluation import measured as measured_rows
 from bench.training.job import run_job
 from bench.training.kept import keeping, write_rows
 
@@ -28,11 +23,11 @@ CONFIG = {"sharing.kind": "mmoe", "optim.epochs": 1, "embedding.dim": 4, "tower.
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory):
     return prepare(load_card("synthetic-funnel@rows=3000"), tmp_path_factory.mktemp("home"))
 
 
-def job(store: Store, kind: Kind, folder: Path) -> Job:
+def job(store, kind, folder):
     own: dict[str, Any] = CONFIG
     if kind == "trees":
         own = {}
@@ -45,18 +40,16 @@ def job(store: Store, kind: Kind, folder: Path) -> Job:
     )  # fmt: skip
 
 
-def measured(folder: Path, split: str, name: str) -> dict[str, float]:
+def measured(folder, split, name):
     """AUC of what was kept."""
     rows, joint = rows_of(folder, split), predictions.predictions(folder, split, name)
-    assert rows is not None
-    assert joint is not None
     assert (joint.dtype, joint.shape) == (np.float32, rows.labels.shape)
     each = [binary(rows.labels[:, at], joint[:, at], rows.group) for at in range(2)]
     return {f"{split}/click.auc": each[0]["auc"], f"{split}/purchase.ctcvr.auc": each[1]["auc"]}
 
 
 @pytest.mark.parametrize("kind", ["trial", "trees", "ensemble"])
-def test_what_is_kept_is_what_was_measured(store: Store, tmp_path: Path, kind: Kind) -> None:
+def test_what_is_kept_is_what_was_measured(store, tmp_path, kind):
     write_rows(store, tmp_path)
     asked = job(store, kind, tmp_path)
     result = run_job(asked)
@@ -71,10 +64,9 @@ def test_what_is_kept_is_what_was_measured(store: Store, tmp_path: Path, kind: K
     }
 
 
-def test_the_rows_are_those_of_the_store(store: Store, tmp_path: Path) -> None:
+def test_the_rows_are_those_of_the_store(store, tmp_path):
     write_rows(store, tmp_path)
     train, test, rows = store.split("train"), store.split("test"), rows_of(tmp_path, "test")
-    assert rows is not None
     assert (rows.tasks, rows.kinds) == (("click", "purchase"), ("binary", "binary"))
     np.testing.assert_allclose(rows.rates, [train.labels[:, 0].mean(), train.labels.prod(axis=1).mean()], rtol=1e-6)
     assert (rows.kept, rows.of) == (len(test), len(test))
@@ -87,7 +79,7 @@ def test_the_rows_are_those_of_the_store(store: Store, tmp_path: Path) -> None:
     assert rows_of(tmp_path / "elsewhere", "test") is None
 
 
-def test_of_many_rows_whole_groups_are_kept(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_rows_whole_groups_are_kept(store, tmp_path, monkeypatch):
     whole, few = tmp_path / "whole", tmp_path / "few"
     write_rows(store, whole)
     run_job(job(store, "trial", whole))
@@ -96,43 +88,18 @@ def test_of_many_rows_whole_groups_are_kept(store: Store, tmp_path: Path, monkey
     run_job(job(store, "trial", few))
     name = name_of("5@2000", 2)
     rows, every = rows_of(few, "test"), store.split("test")
-    assert rows is not None
     assert rows.of == len(every)
     assert 100 < rows.kept < 320
     inside = np.isin(every.group, rows.group)
     np.testing.assert_array_equal(rows.group, every.group[inside])
     kept, all_of_them = (predictions.predictions(folder, "test", name) for folder in (few, whole))
     assert kept is not None
-    assert all_of_them is not None
     np.testing.assert_array_equal(kept, all_of_them[inside])
     units = np.arange(100_000, dtype=np.uint64)
     assert predictions.sampled(units, "test", 1000).mean() == pytest.approx(0.2, abs=0.005)
 
 
-def test_units_of_the_card_are_kept_and_resampled(store: Store, tmp_path: Path) -> None:
-    """Groups of their own inside the units change nothing of a metric over all rows."""
-    test = store.split("test")
-    users, requests = np.asarray(test.group), np.arange(len(test), dtype=np.int32) // 2
-    said = [(np.full((len(test), 2), 0.1, np.float32) + users[:, None] % 7 * 0.1,) * 2]
-    found = {}
-    for name, part in {
-        "users": test, "units": replace(test, group=requests, units=users), "requests": replace(test, group=requests)
-    }.items():  # fmt: skip
-        _, found[name] = measured_rows(store, "test", said, resamples=8, part=part)
-    auc = {name: each["test/click.auc"] for name, each in found.items()}
-    assert auc["units"] == auc["users"] != auc["requests"]
-    assert found["units"]["test/click.gauc"] != found["users"]["test/click.gauc"]
-    whole = Mock(wraps=store, schema=store.schema, segments={}, logged=(), weights=None, fingerprint="a")
-    whole.split = lambda name: replace(store.split(name), group=np.full(len(store.split(name)), -1, np.int32),
-                                       units=store.split(name).group)  # fmt: skip
-    write_rows(whole, tmp_path)
-    rows = rows_of(tmp_path, "test")
-    assert rows is not None
-    assert (rows.group == -1).all()
-    np.testing.assert_array_equal(rows.units, units_of(users, 0))
-
-
-def test_what_fails_in_the_middle_leaves_no_file(store: Store, tmp_path: Path) -> None:
+def test_what_fails_in_the_middle_leaves_no_file(store, tmp_path):
     path = tmp_path / "5-1.test.npy"
     with suppress(ZeroDivisionError), keeping(path, 2, "test", 20) as keep:
         keep(np.zeros((10, 2), np.float32), np.arange(10, dtype=np.uint64))
@@ -145,34 +112,21 @@ def test_what_fails_in_the_middle_leaves_no_file(store: Store, tmp_path: Path) -
     assert {path.suffix for path in tmp_path.iterdir()} == {".npy", ".json"}
 
 
-def test_rows_are_written_once(store: Store, tmp_path: Path) -> None:
-    write_rows(store, tmp_path)
-    before = (tmp_path / "test.labels.npy").stat().st_mtime_ns
-    write_rows(store, tmp_path)
-    assert (tmp_path / "test.labels.npy").stat().st_mtime_ns == before
-    write_rows(store.with_tasks(["click"]), tmp_path)
-    rows = rows_of(tmp_path, "test")
-    assert rows is not None
-    assert rows.labels.shape[1] == 1
-
-
 @pytest.fixture
-def two(tmp_path: Path) -> Path:
+def two(tmp_path):
     for name in ("1-1", "2-1"):
         with keeping(tmp_path / f"{name}.test.npy", 2, "test", 2) as keep:
             keep(np.array([[1, 2], [3, 4]], np.float32) * int(name[0]), np.arange(2, dtype=np.uint64))
     return tmp_path
 
 
-def flips(text: bytes) -> list[bytes]:
+def flips(text):
     """With one bit of some byte changed: of the header, of the values, of the digest."""
     return [text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :] for at in (0, 9, 61, len(text) // 2, -40, len(text) - 1)]
 
 
 @pytest.mark.parametrize("name", ["test.labels.npy", "test.group.npy", "test.units.npy", "rows.json"])
-def test_rows_that_were_changed_cut_or_removed_are_named_and_written_again(
-    store: Store, tmp_path: Path, name: str
-) -> None:
+def test_rows_that_were_changed_cut_or_removed_are_named_and_written_again(store, tmp_path, name):
     write_rows(store, tmp_path)
     file = tmp_path / name
     whole, facts = file.read_bytes(), (tmp_path / "rows.json").read_bytes()
@@ -188,32 +142,10 @@ def test_rows_that_were_changed_cut_or_removed_are_named_and_written_again(
             rows_of(tmp_path, "test")
 
 
-def test_predictions_that_were_changed_or_renamed_are_named(two: Path) -> None:
+def test_predictions_that_were_changed_or_renamed_are_named(two):
     file = predictions.path(two, "test", "1-1")
     whole, other = file.read_bytes(), predictions.path(two, "test", "2-1").read_bytes()
     for text in (*flips(whole), whole[:-1], b"", other):
         file.write_bytes(text)
         with pytest.raises(UserError, match=rf"found {file} changed, cut or gone"):
             predictions.predictions(two, "test", "1-1")
-
-
-def test_columns_of_several_replicates_are_joined(two: Path) -> None:
-    np.testing.assert_array_equal(joined(two, "test", ["2-1", "1-1"]), [[2, 2], [6, 4]])
-    assert joined(two, "test", ["2-1", "3-1"]) is None
-
-
-def test_names_tell_trainings_apart() -> None:
-    one, other = {"a": 0.1, "b": 2}, {"a": 0.2, "b": 2}
-    trees = training_of("trees", None, None, one)
-    names = [
-        name_of(training_of("trial", 7, None, one), 1),
-        name_of(training_of("trial", 7, 16000, one), 1),
-        name_of(training_of("trial", 7, None, one), 2),
-        name_of(trees, 1),
-        name_of(training_of("trees", None, None, other), 1),
-        name_of(training_of("ensemble", None, 16000, one), 1),
-    ]
-    assert names[:3] == ["7-1", "7@16000-1", "7-2"]
-    assert len(set(names)) == len(names)
-    assert names[3] == name_of(training_of("trees", None, None, dict(reversed(one.items()))), 1)
-    assert path_of(Job(7, 1, one, "-", 0, KEPT, (), (), 1), "test") is None

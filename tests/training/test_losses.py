@@ -1,7 +1,5 @@
 """Losses where labels are censored, on generated data with a known truth; and what is served of a loss."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +33,7 @@ class Watched(MemoryStore):
     `truth` is that of the rows drawn last, those of `confirm`.
     """
 
-    def _make(self, rows: int, seed: int) -> Split:
+    def _make(self, rows, seed):
         rng = np.random.default_rng(seed)
         of_group, own = np.repeat(rng.normal(size=rows // EACH), EACH), rng.normal(size=rows)
         middle = 3 + 0.6 * of_group + 0.4 * own
@@ -49,14 +47,14 @@ class Watched(MemoryStore):
         return Split(ids, dense, times.astype(np.float32)[:, None], np.arange(rows, dtype=np.int32) // EACH)
 
 
-def error(labels: np.ndarray, said: np.ndarray) -> float:
+def error(labels, said):
     return float(np.sqrt(np.mean((labels - said) ** 2)))
 
 
 class Capped(Watched):
     """Seconds of which at most a video's duration is seen; no input says how long it is."""
 
-    def _make(self, rows: int, seed: int) -> Split:
+    def _make(self, rows, seed):
         split = super()._make(rows, seed)
         self.latent = split.labels[:, 0].copy()
         self.schema = replace(self.schema, tasks=(replace(self.schema.tasks[0], censored=True),))
@@ -64,7 +62,7 @@ class Capped(Watched):
         return replace(split, stored_labels=np.minimum(split.labels, bounds), stored_bounds=bounds)
 
 
-def seconds_of(made: Any, split: Split) -> np.ndarray:
+def seconds_of(made, split):
     made.model.eval()
     with torch.no_grad():
         inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
@@ -73,7 +71,7 @@ def seconds_of(made: Any, split: Split) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["squared", "bins"])
-def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all(kind: str) -> None:
+def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all(kind):
     """Half of the labels are at their bound. Without the bounds, the error is far larger."""
     store = Capped(2 * ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     test, latent = store.split("confirm"), store.latent
@@ -92,7 +90,7 @@ def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", [0.5, 0.9])
-def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level: float) -> None:
+def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level):
     found = {}
     for kind in (Watched, Capped):
         store = kind(ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
@@ -108,7 +106,7 @@ def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level: fl
 
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
 @pytest.mark.parametrize("kind", ["squared", "quantile", "bins"])
-def test_what_is_predicted_of_a_regression_is_served(kind: str, sharing: str) -> None:
+def test_what_is_predicted_of_a_regression_is_served(kind, sharing):
     """With its duration, bounds and an input that caps it, of an ensemble, in both readings; no label is needed."""
     number, scale = Number("age", 0, None, (-3.0, 3.0), (9,)), scale_of(np.exp(np.arange(9.0)), True)
     cap = Cap(0, None, False, 3.0, 1.0)
@@ -121,7 +119,8 @@ def test_what_is_predicted_of_a_regression_is_served(kind: str, sharing: str) ->
     parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
     spec = ModelSpec.of_trained(made.schema, parts, members)
     state = made.model.state_dict()
-    assert spec.shapes() == {f"members.0.0.models.0.{name}": tuple(tensor.shape) for name, tensor in state.items()}
+    shapes = {f"members.0.0.models.0.{name}": tensor.shape for name, tensor in state.items()}
+    assert {name: tensor.shape for name, tensor in spec.weights().items()} == shapes
     served, split = spec.of(members), store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     with torch.no_grad():
@@ -136,7 +135,7 @@ def test_what_is_predicted_of_a_regression_is_served(kind: str, sharing: str) ->
 
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
 @pytest.mark.parametrize("funnel", ["independent", "escm2_dr"])
-def test_second_scores_are_not_served(funnel: str, sharing: str) -> None:
+def test_second_scores_are_not_served(funnel, sharing):
     """A package has neither the loss nor its towers, and predicts what was trained."""
     dotted = {"loss.kind": "jrc", "funnel.kind": funnel, "sharing.kind": sharing, "ensemble.members": 2}
     made = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
@@ -145,7 +144,7 @@ def test_second_scores_are_not_served(funnel: str, sharing: str) -> None:
     spec = ModelSpec.of_trained(made.schema, parts, members)
     served = spec.of(members)
     plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model
-    assert spec.shapes()["members.0.0.models.0.towers.output.weight"] == tuple(plain.towers.output.weight.shape)
+    assert spec.weights()["members.0.0.models.0.towers.output.weight"].shape == plain.towers.output.weight.shape
     split = made.store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     with torch.no_grad():

@@ -1,14 +1,12 @@
 """Training with each numeric kind: everything learns, under either kind of balancer."""
 
-from __future__ import annotations
-
 from itertools import cycle
 
 import pytest
 import torch
 
 from bench.core.objectives import Objective
-from bench.data import Store, load_card, prepare
+from bench.data import load_card, prepare
 from bench.data.batches import Batches
 from bench.models.numeric import NUMERIC
 from bench.training.config import TrialConfig
@@ -20,14 +18,14 @@ SMALL = {"embedding.dim": 4, "tower.layers": "16", "optim.lr": 0.01, "sharing.ki
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory):
     return prepare(load_card("synthetic-funnel@rows=2000"), tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.parametrize(
     ("kind", "balancing"), list(zip(KINDS, cycle(("static", "upgrad", "moco")), strict=False)), ids=str
 )
-def test_everything_learns(store: Store, kind: dict[str, object], balancing: str) -> None:
+def test_everything_learns(store, kind, balancing):
     config = TrialConfig.parse(SMALL | kind | {"balancing.kind": balancing})
     made, fresh = (Trainer(store, config, (Objective("click.auc", "maximize"),), seed=1) for _ in range(2))
     batch = next(Batches(store.split("train")).in_order(1024))

@@ -1,14 +1,10 @@
 """Outcomes of heads: on resamples, and as objectives of trainings of every kind."""
 
-from __future__ import annotations
-
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from bench.core.objectives import Objective
-from bench.core.records import RARER, Job, Kind, Scalar
+from bench.core.records import RARER, Scalar
 from bench.core.schema import Task
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
@@ -16,17 +12,14 @@ from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
 from bench.testing.metrics import evaluate, predicted
 from bench.training.config import TrialConfig
-from bench.training.ensemble import ensemble_of
 from bench.training.loop import Trainer
-from bench.training.parts import run_parts
-from bench.training.tree_model import run_trees
 
 CUTS = ("ndcg@1", "ndcg@4", "ndcg@1000", "recall@3", "recall@12.5%", "recall@100%")
 NAMES = (*(f"click.{cut}" for cut in CUTS), *(f"buy.{cut}" for cut in CUTS), "stay.ndcg@3", "stay.value@20%")
 TASKS = (Task("click"), Task("buy", parent="click"), Task("stay", "regression", "click"))
 
 
-def rows_of(rows: int, levels: int, groups: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def rows_of(rows, levels, groups, seed):
     """Labels, conditional and joint predictions (N, 3) and groups, with gaps in labels and groups."""
     rng = np.random.default_rng(seed)
     said = (rng.integers(0, levels, (rows, 3)) / levels).astype(np.float32)
@@ -38,21 +31,18 @@ def rows_of(rows: int, levels: int, groups: int, seed: int) -> tuple[np.ndarray,
     return labels, said, joint, rng.integers(-1, groups, rows) if groups else np.full(rows, -1)
 
 
-def test_a_head_ranks_all_impressions_by_its_joint_prediction() -> None:
+def test_a_head_ranks_all_impressions_by_its_joint_prediction():
     labels, said, joint, group = rows_of(3000, 50, 100, 0)
     found = evaluate(labels, said, joint, group, TASKS, "", NAMES)
     click, buy, stay = labels.T
     known = {"buy": np.where(click == 0, 0, click * buy), "stay": np.where(click == 0, 0, click * stay)}
-    for name, task, scores in (
-        ("buy.ndcg@4", "buy", joint[:, 1]),
-        ("stay.value@20%", "stay", joint[:, 2]),
-    ):
+    for name, task, scores in (("buy.ndcg@4", "buy", joint[:, 1]), ("stay.value@20%", "stay", joint[:, 2])):
         kind = "regression" if task == "stay" else "binary"
         expected = Measure((Task(task, kind),), (name,), Labelled(known[task][:, None], group)).values(scores)
         assert found[name] == pytest.approx(expected[0, 0], rel=1e-12)
 
 
-def test_a_resampled_outcome_is_that_of_the_repeated_rows() -> None:
+def test_a_resampled_outcome_is_that_of_the_repeated_rows():
     rows = rows_of(4000, 200, 0, 3)
     names = ("click.recall@10%", "buy.ndcg@50", "stay.value@5%")
     resampling = Resampling(TASKS, "confirm", 8, names)
@@ -70,7 +60,7 @@ CONFIG: dict[str, Scalar] = {"embedding.dim": 2, "sharing.kind": "single_task", 
 CONFIG |= {"tower.layers": "4", "optim.epochs": 2, "optim.batch_size": 16}
 
 
-def test_a_training_stops_early_by_an_outcome_and_measures_those_that_are_asked_for(tiny) -> None:
+def test_a_training_stops_early_by_an_outcome_and_measures_those_that_are_asked_for(tiny):
     first, second = (task.name for task in tiny.schema.tasks[:2])
     objectives = [Objective(f"{first}.recall@25%", "maximize")]
     asked = (f"{second}.ndcg@3", f"{second}.auc")
@@ -80,20 +70,6 @@ def test_a_training_stops_early_by_an_outcome_and_measures_those_that_are_asked_
     assert max(point[key] for point in trainer.course.curve) == found[key]
     assert f"valid/{second}.ndcg@3" in found
     assert {key, f"valid/{second}.ndcg@3"} <= set(trainer.evaluation.resampled)
-
-
-@pytest.mark.parametrize("kind", ["trees", "ensemble"])
-def test_baselines_measure_what_a_job_names(tiny, kind: Kind) -> None:
-    names = tuple(task.name for task in tiny.schema.tasks)
-    config = ensemble_of(CONFIG, tiny.schema) if kind == "ensemble" else {}
-    objectives = (f"{names[0]}.recall@25%",)
-    asked = (f"{names[1]}.recall@50%",)
-    job = Job(None, 1, config, "-", 1, ("test",), objectives, names, 1, device="cpu", resamples=4, outcomes=asked)
-    job = replace(job, kind=kind)
-    found = run_trees(job, tiny) if kind == "trees" else run_parts(job, tiny)
-    for name in (*objectives, *asked):
-        assert 0 <= found.metrics[f"test/{name}"] <= 1
-        assert len(found.resampled[f"test/{name}"]) == 4
 
 
 def test_a_training_is_resampled_at_its_best_state(tiny):

@@ -1,16 +1,9 @@
 """A training that pauses and goes on elsewhere is the training that never paused, bit for bit."""
 
-from __future__ import annotations
-
 import itertools
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
@@ -29,11 +22,11 @@ EVERYWHERE = [BEFORE, WITHIN, AT_EVALUATION, AT_EPOCH, 65, LATER]
 
 
 @pytest.fixture(scope="module")
-def store(tiny: Any) -> Any:
+def store(tiny):
     return type(tiny)(rows=STEPS * BATCH, tasks=TASKS)
 
 
-def trainer(store: Any, seed: int = 3, **more: Any) -> Trainer:
+def trainer(store, seed=3, **more):
     dotted = {
         "embedding.dim": 4,
         "tower.layers": "8",
@@ -49,7 +42,7 @@ def trainer(store: Any, seed: int = 3, **more: Any) -> Trainer:
     return Trainer(store, TrialConfig.parse(dotted | more), OBJECTIVES, seed)
 
 
-def ending(made: Trainer) -> dict[str, Any]:
+def ending(made):
     """All that a training leaves, but its seconds and what it remembers only to spare work."""
     state = made.state_dict()
     state["course"].pop("seconds")
@@ -57,7 +50,7 @@ def ending(made: Trainer) -> dict[str, Any]:
     return {"state": dict(flat(state)), "valid": made.metrics("valid"), "test": made.metrics("test")}
 
 
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value, path=""):
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
     for key, inner in items:
         yield from flat(inner, f"{path}/{key}")
@@ -65,7 +58,7 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+def assert_same(found, expected):
     assert found["state"].keys() == expected["state"].keys()
     for name, value in expected["state"].items():
         other = found["state"][name]
@@ -74,7 +67,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
     assert (found["valid"], found["test"]) == (expected["valid"], expected["test"])
 
 
-def in_pieces(store: Any, rungs: list[int], folder: Path, **more: Any) -> Trainer:
+def in_pieces(store, rungs, folder, **more):
     """Each piece in a trainer of its own, which knows the others by their checkpoints only."""
     path = None
     for number, rung in enumerate([*rungs, None]):
@@ -89,7 +82,7 @@ def in_pieces(store: Any, rungs: list[int], folder: Path, **more: Any) -> Traine
     return made
 
 
-def assert_resumes(store: Any, rungs: list[int], folder: Path, **more: Any) -> None:
+def assert_resumes(store, rungs, folder, **more):
     """A training in pieces ends as one that never paused."""
     whole = trainer(store, **more)
     whole.run_to()
@@ -108,7 +101,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("sharing", "balancing"), PAIRS)
-def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path: Path, sharing: str, balancing: str) -> None:
+def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path, sharing, balancing):
     more = {"sharing.kind": sharing, "balancing.kind": balancing}
     more |= {"balancing.dwa.virtual_epoch": 2} if balancing == "dwa" else {}
     assert_resumes(
@@ -120,18 +113,13 @@ def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path: Path, shari
     ("optimizer", "schedule"),
     list(zip(ROW_OPTIMIZERS, itertools.cycle(("linear", "constant", "cosine")), strict=False)),
 )
-def test_every_optimizer_and_schedule_resumes(store, tmp_path: Path, optimizer: str, schedule: str) -> None:
+def test_every_optimizer_and_schedule_resumes(store, tmp_path, optimizer, schedule):
     more = {"optim.embedding_optimizer": optimizer, "optim.schedule": schedule, "optim.clip": 0.1}
     assert_resumes(store, [WITHIN, AT_EPOCH], tmp_path, **more)
 
 
-def test_low_precision_resumes(store, tmp_path: Path) -> None:
-    more = {"optim.precision": "bf16", "sharing.kind": "mmoe", "balancing.kind": "cagrad"}
-    assert_resumes(store, [WITHIN, LATER], tmp_path, **more)
-
-
 @pytest.mark.parametrize("sharing", ["shared_bottom", "single_task"])
-def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path: Path, sharing: str) -> None:
+def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
     whole, paused = (trainer(store, **{"sharing.kind": sharing}) for _ in range(2))
     whole.run_to()
     for rung in EVERYWHERE:
@@ -143,7 +131,7 @@ def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path: Path, shari
     assert_same(ending(paused), ending(whole))
 
 
-def test_a_training_that_stopped_early_stays_stopped(store, tmp_path: Path) -> None:
+def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
     more = {"optim.patience": 1, "optim.epochs": 50, "optim.lr": 0.3}
     whole = trainer(store, **more)
     assert whole.run_to().finished
@@ -152,7 +140,7 @@ def test_a_training_that_stopped_early_stays_stopped(store, tmp_path: Path) -> N
     assert_same(ending(pieces), ending(whole))
 
 
-def test_a_checkpoint_is_a_moment(store, tmp_path: Path) -> None:
+def test_a_checkpoint_is_a_moment(store, tmp_path):
     """Training after `save` returned is not in the file."""
     first, second = trainer(store), trainer(store)
     first.run_to(WITHIN)
@@ -165,40 +153,7 @@ def test_a_checkpoint_is_a_moment(store, tmp_path: Path) -> None:
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_what_was_not_copied_does_not_change_before_it_is_written(store, tmp_path: Path, monkeypatch) -> None:
-    made = trainer(store)
-    made.run_to(WITHIN)
-    steps: list[int] = []
-
-    def slow(*args: Any) -> None:
-        time.sleep(0.2)
-        steps.append(made.course.step)
-        save_file(*args)
-
-    monkeypatch.setattr("bench.training.checkpoint.save_file", slow)
-    made.save(tmp_path / "a", copy=False)
-    made.run_to(AT_EPOCH)
-    assert steps == [WITHIN // BATCH]
-
-
-def test_nothing_is_evaluated_twice(store, monkeypatch: pytest.MonkeyPatch) -> None:
-    for sharing in ("shared_bottom", "single_task"):
-        made = trainer(store, **{"sharing.kind": sharing})
-        looked: list[str] = []
-        logits = made.evaluation.logits
-        monkeypatch.setattr(
-            made.evaluation, "logits", lambda split, *a, f=logits, k=looked: (k.append(split), f(split, *a))[1]
-        )
-        made.run_to(LATER)
-        assert len(looked) == len(made.course.curve)
-        assert made.metrics("valid") == made.metrics("valid")
-        assert len(looked) == len(made.course.curve)
-        made.metrics("test")
-        made.metrics("test")
-        assert looked.count("test") == len(made.selectors)
-
-
-def test_metrics_at_a_rung_are_of_the_best_state_so_far(store) -> None:
+def test_metrics_at_a_rung_are_of_the_best_state_so_far(store):
     made = trainer(store, **{"optim.lr": 0.3})
     for rung in range(BATCH, 12 * BATCH, BATCH):
         made.run_to(rung)
@@ -209,49 +164,33 @@ def test_metrics_at_a_rung_are_of_the_best_state_so_far(store) -> None:
 
 
 class TestMistakes:
-    def saved(self, store: Any, path: Path) -> Path:
+    def saved(self, store, path):
         made = trainer(store)
         made.run_to(WITHIN)
         made.save(path)
         made.wait()
         return path
 
-    def test_a_missing_file(self, store, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match=r"expected a checkpoint, found no file .*nothing"):
-            trainer(store).load(tmp_path / "nothing")
-
-    @pytest.mark.parametrize("kept", [0, 5, 300, -1])
-    def test_a_truncated_file(self, store, tmp_path: Path, kept: int) -> None:
+    @pytest.mark.parametrize("kept", [0, 300])
+    def test_a_truncated_file(self, store, tmp_path, kept):
         path = self.saved(store, tmp_path / "a")
         path.write_bytes(path.read_bytes()[:kept])
         with pytest.raises(UserError, match=r"expected a whole checkpoint in .*a, found a damaged or foreign file"):
             trainer(store).load(path)
 
-    def test_a_file_of_another_program(self, store, tmp_path: Path) -> None:
-        save_file({"x": torch.zeros(2)}, tmp_path / "x", {"seesaw": "no JSON"})
-        save_file({"x": torch.zeros(2)}, tmp_path / "y")
-        for name in "xy":
-            with pytest.raises(UserError, match="damaged or foreign"):
-                trainer(store).load(tmp_path / name)
-
     @pytest.mark.parametrize(
-        ("more", "says"),
-        [
-            ({"optim.lr": 0.5}, r"optim\.lr = 0\.5, found 0\.02"),
-            ({"seed": 4}, "seed = 4, found 3"),
-            ({"sharing.kind": "mmoe"}, r"sharing\.kind = 'mmoe', found 'shared_bottom'"),
-        ],
+        ("more", "says"), [({"optim.lr": 0.5}, r"optim\.lr = 0\.5, found 0\.02"), ({"seed": 4}, "seed = 4, found 3")]
     )
-    def test_another_training(self, store, tmp_path: Path, more: dict[str, Any], says: str) -> None:
+    def test_another_training(self, store, tmp_path, more, says):
         path = self.saved(store, tmp_path / "a")
         with pytest.raises(UserError, match=f"expected a checkpoint of a training with {says}"):
             trainer(store, **more).load(path)
 
-    def test_a_failed_write_surfaces_and_leaves_the_last_checkpoint(self, store, tmp_path: Path, monkeypatch) -> None:
+    def test_a_failed_write_surfaces_and_leaves_the_last_checkpoint(self, store, tmp_path, monkeypatch):
         path = self.saved(store, tmp_path / "a")
         before = path.read_bytes()
 
-        def full(*args: object) -> None:
+        def full(*args):
             raise OSError("No space left on device")
 
         monkeypatch.setattr("bench.training.checkpoint.save_file", full)
@@ -267,11 +206,11 @@ class TestMistakes:
         assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_job_goes_from_rung_to_rung(store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_goes_from_rung_to_rung(store, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "_open", lambda path, tasks: store)
     config = {"embedding.dim": 4, "optim.batch_size": BATCH, "optim.epochs": 3, "optim.precision": "fp32"}
 
-    def run(**part: Any) -> Any:
+    def run(**part):
         return jobs.run_job(
             Job(0, 0, config, "memory", 1, ("valid",), ("click.auc",), ("click", "like"), 1, device="cpu", **part)
         )

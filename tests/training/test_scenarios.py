@@ -1,7 +1,5 @@
 """Sharing across scenarios, on generated rows whose probabilities are known."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -47,7 +45,7 @@ class Shops:
     path, key, fingerprint, weights = Path("memory"), "shops", "0", None
     default_tasks = ("click", "buy")
 
-    def __init__(self, differ: bool, rows: int = 100_000, seed: int = 0) -> None:
+    def __init__(self, differ, rows=100000, seed=0):
         numbers = tuple(f"x{at}" for at in range(NUMBERS))
         self.schema = Schema((Field("page", 1 + SCENARIOS),), numbers, TASKS, scenario="page")
         rng = np.random.default_rng(seed)
@@ -56,7 +54,7 @@ class Shops:
         self.truth: dict[str, np.ndarray] = {}
         self._splits = {name: self._rows(name, rows, rng) for name in ("train", "valid", "test")}
 
-    def _rows(self, name: str, rows: int, rng: np.random.Generator) -> Split:
+    def _rows(self, name, rows, rng):
         page = rng.integers(SCENARIOS, size=rows)
         x = rng.normal(size=(rows, NUMBERS)).astype(np.float32)
         p = expit(np.einsum("ntd,nd->nt", self.effects[page], x) + np.array([-0.5, 0.0]))
@@ -66,17 +64,17 @@ class Shops:
         ids = (self.schema.offsets[0] + 1 + page)[:, None].astype(np.int32)
         return Split(ids, x, labels, np.full(rows, -1, np.int32))
 
-    def split(self, name: str) -> Split:
+    def split(self, name):
         return self._splits[name]
 
 
 @cache
-def shops(differ: bool) -> Shops:
+def shops(differ):
     return Shops(differ)
 
 
 @cache
-def behind(differ: bool, kind: str, seed: int = 1) -> np.ndarray:
+def behind(differ, kind, seed=1):
     """(SCENARIOS, 2), how far the AUC of click and of the joint purchase is behind the truth's on test."""
     store = shops(differ)
     config = TrialConfig.parse(OPTIONS | {"sharing.kind": kind} | ENTRIES[kind])
@@ -99,7 +97,7 @@ def behind(differ: bool, kind: str, seed: int = 1) -> np.ndarray:
 
 @pytest.mark.slow  # some seconds each
 @pytest.mark.parametrize("kind", ["star", "mlora", "pepnet"])
-def test_where_effects_differ_by_scenario_what_shares_across_them_reaches_the_truth(kind: str) -> None:
+def test_where_effects_differ_by_scenario_what_shares_across_them_reaches_the_truth(kind):
     """Within .01 of the reachable AUC of each task in each of 8 scenarios; Shared-Bottom is up to .06 behind."""
     assert behind(True, kind).max() < 0.01
     assert behind(True, "shared_bottom").max() > 0.03
@@ -107,7 +105,7 @@ def test_where_effects_differ_by_scenario_what_shares_across_them_reaches_the_tr
 
 @pytest.mark.slow  # some seconds each
 @pytest.mark.parametrize("kind", ["star", "mlora", "pepnet"])
-def test_where_effects_are_alike_in_all_scenarios_it_costs_a_thousandth_or_two(kind: str) -> None:
+def test_where_effects_are_alike_in_all_scenarios_it_costs_a_thousandth_or_two(kind):
     """Mean AUC over scenarios, against Shared-Bottom: own weights fit some noise."""
     apart = behind(False, kind).mean(axis=0) - behind(False, "shared_bottom").mean(axis=0)
     assert apart.max() < 0.003

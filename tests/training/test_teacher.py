@@ -1,19 +1,15 @@
 """Boosted trees as the teacher of a network."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
 
 from bench.core.objectives import Objective
 from bench.core.schema import Task
-from bench.data import Store, load_card, prepare
-from bench.data.batches import Batches
-from bench.data.store import Split, WeightFacts
-from bench.testing.training import SMALL, MemoryStore, trainer
+from bench.data import Store
+from bench.data.store import Split
+from bench.testing.training import SMALL, MemoryStore
 from bench.training import teacher
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -25,7 +21,7 @@ TASKS = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", 
 class Chequered(MemoryStore):
     """Clicks by a board of squares over two numbers, which trees find at once."""
 
-    def _make(self, rows: int, seed: int) -> Split:
+    def _make(self, rows, seed):
         rng = np.random.default_rng(seed)
         dense = rng.random((rows, 2)).astype(np.float32)
         board = np.random.default_rng(9).random((6, 6)) * 0.8 + 0.1
@@ -36,19 +32,19 @@ class Chequered(MemoryStore):
         return Split(ids, dense, labels, np.zeros(rows, np.int32))
 
 
-def store(folder: Path, **given: Any) -> Store:
+def store(folder, **given):
     found = MemoryStore(rows=400, tasks=TASKS, **given)
     found.path = folder
     return cast(Store, found)
 
 
 @pytest.fixture(autouse=True)
-def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_try(monkeypatch):
     """Trees of all folds but one choose the settings."""
     monkeypatch.setattr(teacher, "TRIES", 1)
 
 
-def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_path: Path) -> None:
+def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_path):
     given = store(tmp_path)
     labels = given.split("train").labels
     labels[::7, 2] = np.nan
@@ -63,7 +59,7 @@ def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_pa
         assert 0 < said[counts].min() < said[counts].max() < 1
 
 
-def test_a_row_is_predicted_without_its_own_label(tmp_path: Path) -> None:
+def test_a_row_is_predicted_without_its_own_label(tmp_path):
     said = []
     for name in ("as it is", "another label"):
         given = store(tmp_path / name)
@@ -75,24 +71,8 @@ def test_a_row_is_predicted_without_its_own_label(tmp_path: Path) -> None:
     assert 1 - 2 / FOLDS < moved.mean() < 1  # trees of the other folds have seen it
 
 
-def test_they_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notes: list[str] = []
-    first = taught(store(tmp_path), 0.5, 1, notes.append).labels
-    monkeypatch.setattr(teacher, "train_trees", None)
-    np.testing.assert_array_equal(taught(store(tmp_path), 0.5, 1, notes.append).labels, first)
-    assert [note.split("'")[1] for note in notes] == ["buy", "like"]
-
-
-def test_a_task_whose_negatives_were_thinned_keeps_its_labels(tmp_path: Path) -> None:
-    given = store(tmp_path, weights=2)
-    cast(MemoryStore, given).weights = WeightFacts(plain=True, task="like")
-    found, labels = taught(given, 1, 1, print).labels, given.split("train").labels
-    np.testing.assert_array_equal(found[:, 2], labels[:, 2])
-    assert (found[:, 1] != labels[:, 1]).any()
-
-
 @pytest.mark.slow
-def test_a_taught_network_is_nearer_to_the_truth_on_what_trees_find(tmp_path: Path) -> None:
+def test_a_taught_network_is_nearer_to_the_truth_on_what_trees_find(tmp_path):
     """In the mean over seeds: of one seed the order of both differs by processor."""
     given, means = Chequered(rows=3000, tasks=(Task("click"),)), []
     given.path = tmp_path
@@ -106,15 +86,3 @@ def test_a_taught_network_is_nearer_to_the_truth_on_what_trees_find(tmp_path: Pa
             each.run_to()
         means.append(np.mean([each.metrics("confirm")["confirm/click.logloss"] for each in made]))
     assert means[1] < means[0] - 0.005
-
-
-@pytest.mark.slow
-def test_data_beyond_memory_are_taught_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = prepare(load_card("synthetic-funnel@rows=50_000"), tmp_path)
-    said = taught(given, 0.5, 1, print).labels
-    monkeypatch.setenv("SEESAW_MEMORY_MB", "1")
-    made = trainer(cast(MemoryStore, given), {"loss.kind": "distilled", "optim.batch_size": 256, "optim.epochs": 0.1})
-    assert made.run_to().finished
-    assert not cast(Batches, made.data).in_memory
-    seen = np.concatenate([batch.labels.numpy() for batch in made.data.shuffled(256, seed=0)])
-    assert set(map(tuple, seen)) <= set(map(tuple, said))

@@ -1,9 +1,7 @@
 """A row of weight w is w equal rows: in metrics, their resamples, outcomes, losses, trees and calibration."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -33,7 +31,7 @@ ROWS = 600
 OUTCOMES = ("click.recall@7.5%", "click.auc", "click.gauc", "buy.gauc_positives", "stay.value@10%", "buy.recall@20%")
 
 
-def rows(seed: int = 0, decimals: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def rows(seed=0, decimals=2):
     """Labels, conditional and joint predictions (N, 3), with ties, and groups; some labels are missing."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=ROWS)
@@ -47,12 +45,12 @@ def rows(seed: int = 0, decimals: int = 2) -> tuple[np.ndarray, np.ndarray, np.n
     return labels, said.astype(np.float32), joint.astype(np.float32), group
 
 
-def whole_weights(seed: int = 1) -> np.ndarray:
+def whole_weights(seed=1):
     return np.random.default_rng(seed).integers(0, 4, (ROWS, 1)).astype(np.float32)
 
 
 @pytest.mark.parametrize("decimals", [1, 6])
-def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(decimals: int) -> None:
+def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(decimals):
     own, weights = rows(decimals=decimals), whole_weights()
     again = np.repeat(np.arange(ROWS), weights[:, 0].astype(int))
     found = evaluate(*own, TASKS, "v/", OUTCOMES[:1], weights, plain=True)
@@ -64,7 +62,7 @@ def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(deci
     assert evaluate(*own, TASKS, "v/", weights=np.ones((ROWS, 1))) == pytest.approx(once, rel=1e-6)
 
 
-def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights() -> None:
+def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights():
     own, weights = rows(), whole_weights()
     resampling = Resampling(TASKS, "valid", 8, OUTCOMES[:1])
     for part in (slice(0, 100), slice(100, ROWS)):
@@ -85,7 +83,7 @@ def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights
             assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
 
 
-def test_areas_and_shares_of_all_rows_count_weights_and_lists_only_whether_they_are_0() -> None:
+def test_areas_and_shares_of_all_rows_count_weights_and_lists_only_whether_they_are_0():
     labels, said, joint, group = rows()
     labels[:, 2] = np.abs(labels[:, 2])
     labels, weights, lists = np.nan_to_num(labels), whole_weights(), ("click.ndcg@3", "buy.recall@2")
@@ -112,7 +110,7 @@ def test_areas_and_shares_of_all_rows_count_weights_and_lists_only_whether_they_
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 @pytest.mark.parametrize("tasks", ["mixed", "six"])
-def test_losses_and_gradients_are_those_of_the_rows_repeated(funnel: str, tasks: str) -> None:
+def test_losses_and_gradients_are_those_of_the_rows_repeated(funnel, tasks):
     schema, draw = Schema((), (), SETS[tasks]), torch.Generator().manual_seed(0)
     entry = FUNNELS[funnel]
     made = entry.build(schema, entry.config())
@@ -132,14 +130,14 @@ def test_losses_and_gradients_are_those_of_the_rows_repeated(funnel: str, tasks:
     assert not losses_and_gradient(made, logits, labels, weights * 0)[0].any()
 
 
-def losses_and_gradient(made: Any, logits: torch.Tensor, labels: torch.Tensor, *weights: torch.Tensor) -> Any:
+def losses_and_gradient(made, logits, labels, *weights):
     logits = logits.clone().requires_grad_()
     losses = made.losses(logits, labels, *weights)
     return losses.detach(), torch.autograd.grad(losses.sum(), logits)[0]
 
 
 @pytest.mark.parametrize("fit", [fit_isotonic, fit_platt])
-def test_a_calibration_is_that_of_the_rows_repeated(fit: Any) -> None:
+def test_a_calibration_is_that_of_the_rows_repeated(fit):
     labels, said, _, _ = rows()
     weights = whole_weights()[:, 0]
     again = np.repeat(np.arange(ROWS), weights.astype(int))
@@ -152,13 +150,12 @@ def test_a_calibration_is_that_of_the_rows_repeated(fit: Any) -> None:
 FIELD = (Field("all", 1),)  # scikit-learn takes account of a category's rows without their weights
 
 
-def test_trees_are_those_of_the_rows_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trees_are_those_of_the_rows_repeated(monkeypatch):
     monkeypatch.setattr(trees, "MOST_TREES", 5)  # later ones choose between splits that are equally good
     noise = np.random.default_rng(0).random((2, 150)) < 0.3
     stores = [MemoryStore(rows=150, fields=FIELD, weights=1) for _ in range(3)]
     for at, name in enumerate(("train", "valid")):
         split = stores[0].split(name)
-        assert split.weights is not None
         labels = np.abs(split.labels - noise[at][:, None])
         again = np.repeat(np.arange(150), split.weights[:, 0].astype(int))
         arrays = (split.ids, split.dense, labels.astype(np.float32), split.group)

@@ -3,10 +3,7 @@
 The counts in `WORK` are remade by `python tests/training/test_work.py`, where a change has earned it.
 """
 
-from __future__ import annotations
-
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -34,12 +31,12 @@ SLACK = 1.1
 class Work(TorchDispatchMode):
     """Counts operations, and the bytes of the memory that they take."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.operations = self.bytes = self.largest = 0
         self._known: dict[int, torch.UntypedStorage] = {}  # held, so that no address comes twice
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self._sizes((args, kwargs))
         out = func(*args, **(kwargs or {}))
         self.operations += 1
@@ -48,7 +45,7 @@ class Work(TorchDispatchMode):
             self.largest = max(self.largest, size)
         return out
 
-    def _sizes(self, values: Any) -> list[int]:
+    def _sizes(self, values):
         """Of the memory that was not known before."""
         storages = [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
         new = {each.data_ptr(): each for each in storages if each.data_ptr() not in self._known}
@@ -56,7 +53,7 @@ class Work(TorchDispatchMode):
         return [storage.nbytes() for storage in new.values()]
 
 
-def work_of(sharing: str, balancing: str, rows: int = ROWS, cardinality: int = 50, tasks: int = 2) -> Work:
+def work_of(sharing, balancing, rows=ROWS, cardinality=50, tasks=2):
     """Of one step, after two in which what is made once was made; products are torch's, on every processor."""
     least, products.WORTH_ONEDNN = products.WORTH_ONEDNN, sys.maxsize
     try:
@@ -65,7 +62,7 @@ def work_of(sharing: str, balancing: str, rows: int = ROWS, cardinality: int = 5
         products.WORTH_ONEDNN = least
 
 
-def _work_of(sharing: str, balancing: str, rows: int, cardinality: int, tasks: int) -> Work:
+def _work_of(sharing, balancing, rows, cardinality, tasks):
     fields = tuple(Field(f"field {number}", cardinality) for number in range(4))
     schema = Schema(fields, ("age",), tuple(Task(f"task {number}") for number in range(tasks)))
     config = {"sharing.kind": sharing, "balancing.kind": balancing, "optim.precision": "fp32"}
@@ -82,7 +79,7 @@ def _work_of(sharing: str, balancing: str, rows: int, cardinality: int, tasks: i
 
 
 @pytest.mark.parametrize(("sharing", "balancing"), WORK)
-def test_a_step_takes_no_more_operations_and_memory_than_it_did(sharing: str, balancing: str) -> None:
+def test_a_step_takes_no_more_operations_and_memory_than_it_did(sharing, balancing):
     work = work_of(sharing, balancing)
     operations, kilobytes = WORK[sharing, balancing]
     assert operations / 2 < work.operations <= operations * SLACK
@@ -90,17 +87,17 @@ def test_a_step_takes_no_more_operations_and_memory_than_it_did(sharing: str, ba
 
 
 @pytest.mark.parametrize(("sharing", "balancing"), [("ple", "static"), ("mmoe", "mgda")])
-def test_no_operation_is_for_a_single_sample(sharing: str, balancing: str) -> None:
+def test_no_operation_is_for_a_single_sample(sharing, balancing):
     assert work_of(sharing, balancing, rows=64).operations == work_of(sharing, balancing, rows=256).operations
 
 
-def test_no_tensor_is_as_large_as_the_table() -> None:
+def test_no_tensor_is_as_large_as_the_table():
     small, large = (work_of("mmoe", "pcgrad", rows=64, cardinality=each) for each in (50, 50_000))
     assert large.bytes == small.bytes
     assert large.largest < 4 * 50_000 * 4  # a float for each of its rows
 
 
-def test_aggregation_grows_linearly_with_tasks() -> None:
+def test_aggregation_grows_linearly_with_tasks():
     two, four, six = (work_of("mmoe", "pcgrad", tasks=each).bytes for each in (2, 4, 6))
     assert six - four <= (four - two) * 1.25
 

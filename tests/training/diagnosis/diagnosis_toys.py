@@ -1,7 +1,5 @@
 """Made-up trainings in which one cause holds a task back, by construction."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ class ToyStore:
 
     path, key, fingerprint, weights = Path("memory"), "toy", "0", None
 
-    def __init__(self, labels: Labels, rows: int = 2000, users: int = 20) -> None:
+    def __init__(self, labels, rows=2000, users=20):
         fields = (Field("user", users), Field("item", 10))
         self.schema = Schema(fields, tuple(f"x{at}" for at in range(6)), TASKS, scenario="item")
         self._splits = {}
@@ -36,11 +34,11 @@ class ToyStore:
             made = np.asarray(labels(rng, dense), dtype=np.float32)
             self._splits[name] = Split(ids.astype(np.int32), dense, made, np.full(rows, -1, np.int32))
 
-    def split(self, name: str) -> Split:
+    def split(self, name):
         return self._splits[name]
 
 
-def trainer(store: Any, every: int = 4, **more: Any) -> Trainer:
+def trainer(store, every=4, **more):
     """Probes before one in `every` of its steps."""
     dotted = {"optim.schedule": "constant", "optim.batch_size": 200, "optim.epochs": 6, "optim.patience": 100}
     dotted |= {"optim.lr": 5e-3, "embedding.dim": 4, "tower.layers": "8", "optim.precision": "fp32"}
@@ -51,32 +49,32 @@ def trainer(store: Any, every: int = 4, **more: Any) -> Trainer:
     return made
 
 
-def seen(made: Trainer) -> dict[str, Any]:
+def seen(made):
     """The diagnosis of a training that is run to its end."""
     made.run_to()
     return made.diagnosis.summary(made.course.curve, OBJECTIVES)
 
 
-def _noisy(signal: Any, rng: np.random.Generator, noise: float = 1.0) -> Any:
+def _noisy(signal, rng, noise=1.0):
     return signal + noise * rng.normal(size=len(signal)) > 0
 
 
-def opposite(rng: np.random.Generator, dense: Any) -> Any:
+def opposite(rng, dense):
     """Task two is task one turned around."""
     one = _noisy(dense[:, 0], rng)
     return np.stack([one, ~one], axis=1)
 
 
-def related(rng: np.random.Generator, dense: Any) -> Any:
+def related(rng, dense):
     """Two noisy looks at the same thing."""
     return np.stack([_noisy(dense[:, 0] + 0.5 * dense[:, 1], rng) for _ in range(2)], axis=1)
 
 
-def apart(rng: np.random.Generator, dense: Any) -> Any:
+def apart(rng, dense):
     """Two things that have nothing to do with each other."""
     return np.stack([_noisy(dense[:, at], rng, 0.5) for at in (0, 1)], axis=1)
 
 
-def at_two_speeds(rng: np.random.Generator, dense: Any) -> Any:
+def at_two_speeds(rng, dense):
     """Task one is soon learned, and then the noise in its labels by heart; task two is a parity, learned late."""
     return np.stack([_noisy(dense[:, 4], rng, 1.5), (dense[:, :3] > 0).sum(axis=1) % 2], axis=1)

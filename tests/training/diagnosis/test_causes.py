@@ -1,20 +1,16 @@
 """Trainings in which one cause is at work, by construction: it is the one that is named."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import torch
 from diagnosis_toys import ToyStore, apart, at_two_speeds, opposite, related, seen, trainer
 
 from bench.results.diagnosis import causes
 
 
-def named(diagnosis: dict[str, Any], task: str) -> list[str]:
+def named(diagnosis, task):
     return [cause.name for cause in causes(diagnosis, task)]
 
 
-def test_opposite_labels_on_towers_alike_conflict() -> None:
+def test_opposite_labels_on_towers_alike_conflict():
     """At p = 1/2 and with one tower w for both, g_1 = (p - y) w and g_2 = (p - (1 - y)) w are opposite."""
     made = trainer(ToyStore(opposite), **{"optim.lr": 1e-6})
     with torch.no_grad():
@@ -26,14 +22,14 @@ def test_opposite_labels_on_towers_alike_conflict() -> None:
         assert named(found, task) == ["conflicting directions"]
 
 
-def test_towers_that_may_differ_turn_opposite_labels_around() -> None:
+def test_towers_that_may_differ_turn_opposite_labels_around():
     """Then both tasks ask the same of what is shared: opposite labels are no conflict by themselves."""
     found = seen(trainer(ToyStore(opposite)))
     assert found["pairs"][0]["blocks"]["all shared"]["cosine"] > 0.1
     assert not named(found, "one") + named(found, "two")
 
 
-def test_two_unrelated_tasks_conflict_over_one_unit_and_not_over_many() -> None:
+def test_two_unrelated_tasks_conflict_over_one_unit_and_not_over_many():
     """Where the sum of the losses is least, g_1 + g_2 = 0 on what is shared: there the cosine is -1."""
     narrow = {"sharing.shared_bottom.layers": "1", "sharing.shared_bottom.activation": "tanh", "tower.layers": ""}
     narrow |= {"optim.epochs": 20, "optim.lr": 2e-2}  # until there is little left to gain
@@ -44,14 +40,14 @@ def test_two_unrelated_tasks_conflict_over_one_unit_and_not_over_many() -> None:
     assert "conflicting directions" not in named(seen(trainer(ToyStore(apart), **wide)), "two")
 
 
-def test_a_small_weight_is_unequal_scale_for_its_task_alone() -> None:
+def test_a_small_weight_is_unequal_scale_for_its_task_alone():
     found = seen(trainer(ToyStore(related), **{"balancing.static.weight.two": 0.01}))
     assert named(found, "two") == ["unequal scale"]
     assert named(found, "one") == []
     assert found["tasks"]["one"]["weight"] / found["tasks"]["two"]["weight"] == 100
 
 
-def test_one_task_that_overfits_before_the_other_has_learned_is_unequal_speed() -> None:
+def test_one_task_that_overfits_before_the_other_has_learned_is_unequal_speed():
     large = {"optim.epochs": 16, "optim.lr": 3e-3, "embedding.dim": 16, "sharing.shared_bottom.layers": "64-32"}
     found = seen(trainer(ToyStore(at_two_speeds, rows=3000, users=3000), every=40, **large))
     for task in ("one", "two"):
@@ -59,6 +55,6 @@ def test_one_task_that_overfits_before_the_other_has_learned_is_unequal_speed() 
     assert found["course"]["one.auc"]["best_samples"] < found["course"]["two.auc"]["best_samples"] / 2
 
 
-def test_nothing_is_named_where_tasks_are_related() -> None:
+def test_nothing_is_named_where_tasks_are_related():
     found = seen(trainer(ToyStore(related)))
     assert not named(found, "one") + named(found, "two")

@@ -1,9 +1,5 @@
 """A small schema with a multi-valued field, and batches whose sums are exact in single precision."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -16,17 +12,17 @@ Batch = tuple[Tensor, Tensor]
 
 
 @pytest.fixture(scope="session")
-def schema() -> Schema:
+def schema():
     return Schema(
         (Field("user", 9), Field("tags", 5, slots=3), Field("item", 30), Field("past", 30, 2, of="item")), (), ()
     )
 
 
 @pytest.fixture(scope="session")
-def table(schema: Schema) -> Callable[[], Tensor]:
+def table(schema):
     """Makes the same weight each time: (R, WIDTH), its padding zero."""
 
-    def make() -> Tensor:
+    def make():
         weight = torch.tensor(np.random.default_rng(0).normal(size=(schema.rows, WIDTH)), dtype=torch.float32)
         weight[0] = 0
         return weight
@@ -35,13 +31,13 @@ def table(schema: Schema) -> Callable[[], Tensor]:
 
 
 @pytest.fixture(scope="session")
-def batch(schema: Schema) -> Callable[..., Batch]:
+def batch(schema):
     """Makes ids with many repeats and some padding, and gradients that are multiples of 1/8.
 
     Such gradients add up without rounding, in whatever order.
     """
 
-    def make(seed: int, size: int = 40) -> Batch:
+    def make(seed, size=40):
         rng = np.random.default_rng(seed)
         columns = []
         for field, offset in zip(schema.fields, schema.offsets, strict=True):
@@ -49,9 +45,6 @@ def batch(schema: Schema) -> Callable[..., Batch]:
                 ids = offset + rng.integers(0, field.cardinality, size)
                 columns.append(np.where(rng.random(size) < 0.4, 0, ids) if slot else ids)
         gradient = rng.integers(-16, 17, (size, schema.slots, WIDTH)) / 8
-        return (
-            torch.tensor(np.stack(columns, axis=1), dtype=torch.int32),
-            torch.tensor(gradient, dtype=torch.float32),
-        )
+        return (torch.tensor(np.stack(columns, axis=1), dtype=torch.int32), torch.tensor(gradient, dtype=torch.float32))
 
     return make

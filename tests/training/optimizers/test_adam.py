@@ -9,7 +9,7 @@ from bench.training.optimizers.adam import RowAdam
 SCHEMA = Schema((Field("id", 30),), (), ())
 
 
-def test_bias_corrections_hold_however_many_steps_a_row_has_had() -> None:
+def test_bias_corrections_hold_however_many_steps_a_row_has_had():
     """Including beyond the tables' ends, where 1 - beta^t is 1."""
     for steps in (0, 1, 2, 350, 356, 357, 358, 5_000, 37_410, 37_412, 37_413, 1_000_000):
         for compiled in (True, False):

@@ -8,13 +8,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.core.schema import Field, Schema
-from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer
+from bench.training.optimizers import ROW_OPTIMIZERS
 
 Rule = Callable[[np.ndarray, dict, np.ndarray, float], np.ndarray]
 
 
-def adam(w: np.ndarray, state: dict, g: np.ndarray, lr: float) -> np.ndarray:
+def adam(w, state, g, lr):
     """Kingma & Ba, ICLR 2015, algorithm 1."""
     t = state["t"] = state.get("t", 0) + 1
     m = state["m"] = 0.9 * state.get("m", 0) + 0.1 * g
@@ -22,13 +21,13 @@ def adam(w: np.ndarray, state: dict, g: np.ndarray, lr: float) -> np.ndarray:
     return w - lr * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
 
 
-def adagrad(w: np.ndarray, state: dict, g: np.ndarray, lr: float) -> np.ndarray:
+def adagrad(w, state, g, lr):
     """Duchi et al., JMLR 2011, with the mean of squares over the row's width in place of each square."""
     s = state["s"] = state.get("s", 0) + np.mean(g * g)
     return w - lr * g / (np.sqrt(s) + 1e-10)
 
 
-def sgd(w: np.ndarray, state: dict, g: np.ndarray, lr: float) -> np.ndarray:
+def sgd(w, state, g, lr):
     return w - lr * g
 
 
@@ -39,7 +38,7 @@ SEEDS = st.integers(0, 10_000)
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def slow_twin(rule: Rule, weight: torch.Tensor, batches: list, rates: list[float], l2: float) -> np.ndarray:
+def slow_twin(rule, weight, batches, rates, l2):
     """The rule in double precision, one row at a time, looking at every row of the table in every step."""
     w = weight.double().numpy().copy()
     states: list[dict] = [{} for _ in w]
@@ -52,7 +51,7 @@ def slow_twin(rule: Rule, weight: torch.Tensor, batches: list, rates: list[float
     return w
 
 
-def build(name: str, weight: torch.Tensor, schema: Schema, **options) -> RowOptimizer:
+def build(name, weight, schema, **options):
     return ROW_OPTIMIZERS[name].build(weight, schema, **{"lr": 0.05} | options)
 
 
@@ -60,7 +59,7 @@ def build(name: str, weight: torch.Tensor, schema: Schema, **options) -> RowOpti
 @PATHS
 @few
 @given(seed=SEEDS, sizes=st.lists(st.integers(0, 40), min_size=1, max_size=4), l2=st.sampled_from([0.0, 0.5]))
-def test_equals_the_slow_twin(name, compiled, seed, sizes, l2, schema, table, batch) -> None:
+def test_equals_the_slow_twin(name, compiled, seed, sizes, l2, schema, table, batch):
     batches = [batch(seed + at, size) for at, size in enumerate(sizes)]
     rates = [0.05 / (at + 1) for at in range(len(sizes))]
     weight = table()
@@ -75,7 +74,7 @@ def test_equals_the_slow_twin(name, compiled, seed, sizes, l2, schema, table, ba
 @PATHS
 @few
 @given(seed=SEEDS, size=st.integers(0, 4))
-def test_untouched_rows_and_padding_keep_every_bit(name, compiled, seed, size, schema, table, batch) -> None:
+def test_untouched_rows_and_padding_keep_every_bit(name, compiled, seed, size, schema, table, batch):
     weight = table()
     before = weight.clone()
     optimizer = build(name, weight, schema, l2=1.0, compiled=compiled)
@@ -95,7 +94,7 @@ def test_untouched_rows_and_padding_keep_every_bit(name, compiled, seed, size, s
 @NAMES
 @few
 @given(seed=SEEDS, threads=st.integers(2, 9))
-def test_thread_count_changes_no_bit(name, seed, threads, schema, table, batch) -> None:
+def test_thread_count_changes_no_bit(name, seed, threads, schema, table, batch):
     one, many = table(), table()
     for weight, number in ((one, 1), (many, threads)):
         optimizer = build(name, weight, schema, threads=number)
@@ -108,21 +107,8 @@ def test_thread_count_changes_no_bit(name, seed, threads, schema, table, batch) 
 @NAMES
 @PATHS
 @few
-@given(seed=SEEDS)
-def test_order_of_samples_does_not_matter(name, compiled, seed, schema, table, batch) -> None:
-    straight, shuffled = table(), table()
-    ids, gradient = batch(seed)
-    order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
-    build(name, straight, schema, compiled=compiled).step(ids, gradient)
-    build(name, shuffled, schema, compiled=compiled).step(ids[order], gradient[order])
-    assert torch.equal(straight, shuffled)
-
-
-@NAMES
-@PATHS
-@few
 @given(seed=SEEDS, done=st.integers(0, 3))
-def test_a_resumed_optimizer_goes_on_bit_for_bit(name, compiled, seed, done, schema, table, batch) -> None:
+def test_a_resumed_optimizer_goes_on_bit_for_bit(name, compiled, seed, done, schema, table, batch):
     straight, resumed = table(), table()
     whole = build(name, straight, schema, compiled=compiled)
     first = build(name, resumed, schema, compiled=compiled)
@@ -140,59 +126,9 @@ def test_a_resumed_optimizer_goes_on_bit_for_bit(name, compiled, seed, done, sch
 
 
 @NAMES
-def test_a_state_moves_between_the_two_paths(name, schema, table, batch) -> None:
-    weights = [table(), table()]
-    for weight, paths in zip(weights, ((True, False), (False, True)), strict=True):
-        first = build(name, weight, schema, compiled=paths[0])
-        first.step(*batch(0))
-        second = build(name, weight, schema, compiled=paths[1])
-        second.load_state_dict(first.state_dict())
-        second.step(*batch(1))
-    torch.testing.assert_close(*weights, atol=3e-6, rtol=3e-6)
-
-
-@NAMES
 @PATHS
-def test_views_and_other_number_types_are_taken(name, compiled, schema, table, batch) -> None:
-    plain, other = table(), table()
-    ids, gradient = batch(0)
-    build(name, plain, schema, compiled=compiled).step(ids, gradient)
-    strided = ids.long().repeat_interleave(2, dim=1)[:, ::2]
-    halves = gradient.bfloat16().transpose(0, 1).contiguous().transpose(0, 1)  # multiples of 1/8 up to 2: exact
-    build(name, other, schema, compiled=compiled).step(strided, halves)
-    assert torch.equal(plain, other)
-
-
-@NAMES
-@PATHS
-def test_a_huge_gradient_stays_finite(name, compiled, schema, table, batch) -> None:
+def test_a_huge_gradient_stays_finite(name, compiled, schema, table, batch):
     weight = table()
     ids, gradient = batch(0)
     build(name, weight, schema, compiled=compiled).step(ids, gradient * 1e15)
     assert weight.isfinite().all()
-
-
-@NAMES
-def test_no_shape_depends_on_the_ids(name) -> None:
-    """Meta tensors hold no values: whatever reads one back, or sizes a result by one, raises here."""
-    schema = Schema((Field("user", 9), Field("tags", 5, slots=3)), (), ())
-    weight = torch.empty(schema.rows, 4, device="meta")
-    optimizer = build(name, weight, schema, l2=0.1)
-    optimizer.lr = 0.2
-    ids = torch.empty(6, schema.slots, dtype=torch.int32, device="meta")
-    optimizer.step(ids, torch.empty(6, schema.slots, 4, device="meta"))
-    assert {tensor.device.type for tensor in optimizer.state_dict().values()} <= {"meta"}
-
-
-@NAMES
-def test_memory_grows_with_the_table_by_the_state_alone(name) -> None:
-    per_row = {"adam": 8 * 4 + 4, "adagrad": 4, "sgd": 0}[name]
-    sizes = []
-    for cardinality in (1_000, 51_000):
-        schema = Schema((Field("id", cardinality),), (), ())
-        optimizer = build(name, torch.zeros(schema.rows, 4), schema)
-        assert optimizer.memory_bytes == schema.rows * per_row
-        optimizer.step(torch.ones(64, 1, dtype=torch.int32), torch.ones(64, 1, 4))
-        sizes.append(optimizer.memory_bytes)
-    assert sizes[1] - sizes[0] == 50_000 * per_row
-    assert sizes[0] > 1_001 * per_row
