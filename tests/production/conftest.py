@@ -1,25 +1,16 @@
 """A small funnel on disk, and an order to retrain a configuration on it."""
 
-from __future__ import annotations
-
-import sys
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
+from serving_toys import funnel_package, funnel_store
 
 from bench.core.objectives import parse
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
 from bench.frontier.retraining import Length, Retraining
-from bench.production.package import Package
 from bench.production.retrain import PartOrder, RetrainSpec
-
-sys.path.insert(0, str(Path(__file__).parent))  # for the module that tests share
-
-from serving_toys import funnel_package, funnel_store
 
 FULL = Length()
 CONFIG = {
@@ -37,7 +28,7 @@ class Funnel:
     card: Card
     store: Store
 
-    def order(self, config: dict[str, Any] | None = None, length: Length = FULL, **options: Any) -> RetrainSpec:
+    def order(self, config=None, length=FULL, **options):
         objectives = tuple(
             parse(f"{name}.auc", self.store.schema.tasks, "here") for name in ("click", "purchase.ctcvr")
         )
@@ -48,18 +39,18 @@ class Funnel:
 
 
 @pytest.fixture(scope="session")
-def funnel(tmp_path_factory: pytest.TempPathFactory) -> Funnel:
+def funnel(tmp_path_factory):
     card = load_card("synthetic-funnel@rows=6000")
     return Funnel(card, prepare(card, tmp_path_factory.mktemp("home")))
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory):
     return funnel_store(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
-def package(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Package:
+def package(store, tmp_path_factory):
     """An MMoE with a calibration and a score, in torch.export alone."""
     made = funnel_package(tmp_path_factory.mktemp("packages") / "funnel", store)
     vars(made)["engine"] = cache(made.engine)  # torch's loader takes a third of a second

@@ -1,9 +1,6 @@
 """What every engine must do, on a packaged model with four tasks and random weights."""
 
-from __future__ import annotations
-
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -12,11 +9,10 @@ from unittest import SkipTest
 import numpy as np
 import torch
 
-from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError
 from bench.core.records import Scalar
-from bench.production.engines import ENGINES, MODEL, ONNX, Engine, without_onnx, write_onnx, write_weights
-from bench.production.served_model import ModelSpec, Part, ServedModel
+from bench.production.engines import ENGINES, MODEL, ONNX, without_onnx, write_onnx, write_weights
+from bench.production.served_model import ModelSpec, Part
 from bench.testing.models import batch_of, schema_of
 
 SIZES = (0, 1, 7, 300)
@@ -26,7 +22,7 @@ CLOSE = 1e-5
 
 
 @cache
-def model() -> tuple[ModelSpec, ServedModel]:
+def model():
     """The specification and the model in the folder of `packaged`."""
     schema = schema_of("mixed", {})
     spec = ModelSpec(schema, (Part.whole(CONFIG, schema),), ((1,),))
@@ -35,7 +31,7 @@ def model() -> tuple[ModelSpec, ServedModel]:
 
 
 @cache
-def packaged() -> tempfile.TemporaryDirectory[str]:
+def packaged():
     """A folder with the files that engines read, written once for all checks."""
     spec, served = model()
     folder = tempfile.TemporaryDirectory()
@@ -45,14 +41,14 @@ def packaged() -> tempfile.TemporaryDirectory[str]:
     return folder
 
 
-def batch(rows: int) -> tuple[Ids, Singles]:
+def batch(rows):
     """Rows as engines get them: ids (B, S) and dense (B, D)."""
     ids, dense, _ = batch_of(model()[0].schema, rows)
     return ids.numpy(), dense.numpy()
 
 
 @contextmanager
-def opened(name: str, threads: int = 1) -> Iterator[Engine]:
+def opened(name, threads=1):
     """Opens the package with an engine; raises SkipTest if its requirements are not installed."""
     before = torch.get_num_threads()
     try:
@@ -65,7 +61,7 @@ def opened(name: str, threads: int = 1) -> Iterator[Engine]:
         torch.set_num_threads(before)  # an engine may set it for the whole process
 
 
-def its_predictions_are_the_models(name: str) -> None:
+def its_predictions_are_the_models(name):
     """Conditional and joint, float32 (B, T), for any number of rows, none included; ids and numbers are not changed."""
     _, served = model()
     with opened(name) as engine:
@@ -84,7 +80,7 @@ def its_predictions_are_the_models(name: str) -> None:
             assert (given[1] == dense).all(), "the numbers were changed in place"
 
 
-def a_row_does_not_depend_on_the_others(name: str) -> None:
+def a_row_does_not_depend_on_the_others(name):
     """Rows by themselves, and in another order, have the predictions that they have in a batch."""
     ids, dense = batch(7)
     with opened(name) as engine:
@@ -97,7 +93,7 @@ def a_row_does_not_depend_on_the_others(name: str) -> None:
                 np.testing.assert_allclose(other[len(ids) - 1 - at], many[at], atol=CLOSE, rtol=CLOSE)
 
 
-def threads_change_no_prediction(name: str) -> None:
+def threads_change_no_prediction(name):
     """One thread and two give the same, and what one call gave is not changed by the next."""
     ids, dense = batch(300)
     with opened(name, 1) as engine:

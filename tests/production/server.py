@@ -1,7 +1,5 @@
 """A model served by MLflow's own server on loopback, for tests."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket
@@ -10,10 +8,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -21,10 +17,10 @@ STARTED_WITHIN = 90  # seconds
 
 
 class Server:
-    def __init__(self, address: str, process: psutil.Process) -> None:
+    def __init__(self, address, process):
         self.address, self.process = address, process
 
-    def ask(self, document: Any) -> tuple[int, Any]:
+    def ask(self, document):
         """Status and JSON answer."""
         request = urllib.request.Request(
             f"{self.address}/invocations", json.dumps(document).encode(), {"Content-Type": "application/json"}
@@ -35,17 +31,17 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
 
-    def rows(self, rows: list[dict[str, Any]]) -> tuple[int, Any]:
+    def rows(self, rows):
         return self.ask({"dataframe_records": rows})
 
-    def memory_mb(self) -> float:
+    def memory_mb(self):
         """Of the server and its workers."""
         every = [self.process, *self.process.children(recursive=True)]
         return float(sum(each.memory_info().rss for each in every)) / 2**20
 
 
 @contextmanager
-def served(model: str, log: Path, uri: str = "", workers: int = 1) -> Iterator[Server]:
+def served(model, log, uri="", workers=1):
     """`mlflow models serve` with the local environment, until the block ends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -72,7 +68,7 @@ def served(model: str, log: Path, uri: str = "", workers: int = 1) -> Iterator[S
                 child.terminate()
 
 
-def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(server, process, log):
     until = time.monotonic() + STARTED_WITHIN
     while time.monotonic() < until:
         assert process.poll() is None, log.read_text(errors="replace")

@@ -1,39 +1,32 @@
 """A small model with everything that is served beside it, trained in about a second."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
 from bench.core.objectives import parse, primary
-from bench.data import Store, load_card, prepare
+from bench.data import load_card, prepare
 from bench.data.assemble import Assembler
-from bench.data.card import Card
-from bench.data.readers import Paths, read
+from bench.data.readers import read
 from bench.data.splits import SPLITS
 from bench.data.synthetic import GENERATORS
 from bench.frontier.score import Score
 from bench.production.calibration import Calibration
-from bench.production.package import Package, Parts, write_package
-from bench.production.served_model import ModelSpec, Part, State, TrainedTrees
+from bench.production.package import Parts, write_package
+from bench.production.served_model import ModelSpec, Part, TrainedTrees
 from bench.system.progress import Silent
 from bench.training import trees
 from bench.training.blend import mixed
 from bench.training.config import TrialConfig
-from bench.training.evaluation import Predictions
 from bench.training.loop import Trainer
 from bench.training.tree_data import Share, width
 from bench.training.tree_model import Grown, tree_model
 from bench.training.tree_settings import TreeSettings, whole_settings
-from bench.training.trees import TaskTrees, train_trees
+from bench.training.trees import train_trees
 
 FUNNEL = "synthetic-funnel@rows=4000"
 SMALL = {"embedding.dim": 4, "tower.layers": "8", "optim.epochs": 1.0}
@@ -41,7 +34,7 @@ CALIBRATIONS = {"click": Calibration(kind="platt", a=0.9, b=-0.1)}
 SCORE = Score(kind="power", weights={"click": 1.0, "purchase.ctcvr": 0.5})
 
 
-def trained(store: Store, seed: int = 0, **config: Any) -> Trainer:
+def trained(store, seed=0, **config):
     tasks = store.schema.tasks
     objectives = [parse(primary(task, in_groups=False), tasks, "test") for task in tasks]
     trainer = Trainer(store, TrialConfig.parse(SMALL | config), objectives, seed, device="cpu")
@@ -49,7 +42,7 @@ def trained(store: Store, seed: int = 0, **config: Any) -> Trainer:
     return trainer
 
 
-def best_states(trainer: Trainer) -> list[State]:
+def best_states(trainer):
     """A trained member: copies of the states that validation chose; before the first evaluation, the current one."""
     current = trainer.model.state_dict()
     chosen = [
@@ -59,7 +52,7 @@ def best_states(trainer: Trainer) -> list[State]:
     return [{name: tensor.detach().cpu().clone() for name, tensor in state.items()} for state in chosen]
 
 
-def parts_of(store: Store, *trainers: Trainer, **more: Any) -> Parts:
+def parts_of(store, *trainers, **more):
     valid = store.split("valid")
     return Parts(
         name=store.key,
@@ -72,18 +65,18 @@ def parts_of(store: Store, *trainers: Trainer, **more: Any) -> Parts:
     )
 
 
-def funnel_store(home: Path, key: str = FUNNEL) -> Store:
+def funnel_store(home, key=FUNNEL):
     store = prepare(load_card(key), home)
     return store.with_tasks(store.default_tasks)
 
 
-def funnel_package(folder: Path, store: Store, onnx: bool = False, **more: Any) -> Package:
+def funnel_package(folder, store, onnx=False, **more):
     given = {"score": SCORE, "calibrations": CALIBRATIONS} | more
     trainer = trained(store, **{"sharing.kind": "mmoe", "sharing.mmoe.layers": "8"})
     return write_package(parts_of(store, trainer, **given), folder, onnx)
 
 
-def trees_of(store: Store, most: int = 12) -> tuple[Part, TrainedTrees, list[TaskTrees]]:
+def trees_of(store, most=12):
     """A few boosted trees of each task: as a part, as they are packaged, and as scikit-learn has them."""
     share, tasks = Share.of(store.split("train"), width(store.schema)), store.schema.tasks
     with patch.object(trees, "MOST_TREES", most):
@@ -93,14 +86,12 @@ def trees_of(store: Store, most: int = 12) -> tuple[Part, TrainedTrees, list[Tas
     return part, TrainedTrees(model.sizes, model.state_dict()), made
 
 
-def package_of(kind: str, folder: Path, store: Store, onnx: bool = False, **more: Any) -> Package:
+def package_of(kind, folder, store, onnx=False, **more):
     """A package of `trees`, a `blend` or a `composite`, see `measured_package`."""
     return measured_package(kind, folder, store, onnx, **more)[0]
 
 
-def measured_package(
-    kind: str, folder: Path, store: Store, onnx: bool = False, **more: Any
-) -> tuple[Package, NDArray[Any]]:
+def measured_package(kind, folder, store, onnx=False, **more):
     """A package, and the joint predictions of test (N, T) as a run measures and keeps them: no module of a package.
 
     The blend takes half of the first task and a fifth of the second from trees. The composite has each task from a
@@ -129,25 +120,25 @@ def measured_package(
     return write_package(whole, folder, onnx), joint
 
 
-def _joint(pieces: Iterable[Predictions]) -> NDArray[Any]:
+def _joint(pieces):
     return np.concatenate([joint for _, joint in pieces])
 
 
-def raw_rows(key: str = FUNNEL) -> Any:
+def raw_rows(key=FUNNEL):
     """Raw rows of generated data, in the order of its generation."""
     reader: Any = load_card(key).reader
     generator = GENERATORS[reader.generator]
     return generator.generate(generator.config.model_validate(reader.parameters))
 
 
-def raw_split(card: Card, paths: Paths, name: str) -> Any:
+def raw_split(card, paths, name):
     """The raw rows of a split, in the order of its store."""
     assembler = Assembler(card, [])
     taken = [assembler.take(part) for part in read(card, paths, Silent())]
     return pa.concat_tables([rows.table.filter(pa.array(rows.split == SPLITS.index(name))) for rows in taken])
 
 
-def said_by(trainer: Trainer, ids: Any, dense: Any) -> tuple[Any, Any]:
+def said_by(trainer, ids, dense):
     """Conditional and joint probabilities of a trained model, in float32."""
     parts, members = [Part.whole(trainer.config.dotted(), trainer.schema)], [[best_states(trainer)]]
     served = ModelSpec.of_trained(trainer.schema, parts, members).of(members)

@@ -1,11 +1,8 @@
 """Packages that somebody changed, with digests to match, so that only what they hold gives them away."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from bench.production.package import digest_of, facts_of
@@ -14,7 +11,7 @@ Change = Callable[[Any], Any]
 """Values of a document, changed in place or replaced."""
 
 
-def tampered(package: Path, into: Path, name: str, change: Change) -> Path:
+def tampered(package, into, name, change):
     """A copy of a package with a change to the JSON of one file: `manifest.json`, or one with its digest made right."""
     shutil.copytree(package, into)
     (into / name).write_bytes(edited((into / name).read_bytes(), change))
@@ -22,14 +19,14 @@ def tampered(package: Path, into: Path, name: str, change: Change) -> Path:
     return into
 
 
-def edited(contents: bytes, change: Change) -> bytes:
+def edited(contents, change):
     values = json.loads(contents)
     given = change(values)
     values = values if given is None else given
     return values if isinstance(values, bytes) else json.dumps(values).encode()
 
 
-def sign(folder: Path) -> None:
+def sign(folder):
     """Makes the manifest's digests those of the files and its own; where it has no list of files, it stays."""
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())

@@ -1,10 +1,5 @@
 """What every engine must do, see `engine_checks`."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from engine_checks import OF_ALL
 
@@ -14,5 +9,5 @@ from bench.production.engines import ENGINES
 @pytest.mark.slow  # the model is written as ONNX
 @pytest.mark.parametrize("check", OF_ALL)
 @pytest.mark.parametrize("name", ENGINES)
-def test_an_engine(name: str, check: Callable[..., Any]) -> None:
+def test_an_engine(name, check):
     check(name)

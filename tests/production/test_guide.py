@@ -1,11 +1,8 @@
 """Every command of docs/guide-deploy.md runs, in order, on a log of one's own; the server is started and stopped."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guide-deploy.md"
 ROWS = 2000
 
 
-def write_log(path: Path) -> None:
+def write_log(path):
     rng = np.random.default_rng(0)
     users, items = rng.integers(0, 40, ROWS), rng.integers(0, 20, ROWS)
     price = rng.normal(10, 3, ROWS).round(2)
@@ -35,18 +32,18 @@ def write_log(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
 
 
-def files() -> dict[str, str]:
+def files():
     """The files that the guide shows, by name."""
     return dict(re.findall(r"^```toml (\S+)\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.M | re.S))
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def run(command: str) -> str:
+def say(capsys):
+    def run(command):
         capsys.readouterr()
         code = main(shlex.split(command)[1:])
         out, err = capsys.readouterr()
@@ -57,7 +54,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 @pytest.mark.slow  # half a minute: a search, two deployments and a server
-def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Callable[..., str]) -> None:
+def test_every_command_of_the_guide(tmp_path, monkeypatch, say):
     for name in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(name, reason="the extra `serve`")
     monkeypatch.chdir(tmp_path)
@@ -70,7 +67,6 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     answers: dict[str, tuple[int, Any]] = {}
     serving = next(command for command in commands if command.startswith("mlflow "))
     model = re.search(r"-m (\S+)", serving)
-    assert model is not None
     said: dict[str, str] = {}
     for command in commands:
         if command.startswith("seesaw "):

@@ -1,9 +1,6 @@
 """Rows whose history a kept file tells, against the rows of a store."""
 
-from __future__ import annotations
-
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +9,7 @@ from serving_toys import parts_of, trained
 
 from bench.cli import main
 from bench.core.errors import UserError
-from bench.data import Store, load_card, prepare
-from bench.data.card import Card
+from bench.data import load_card, prepare
 from bench.production.batch_scoring import BatchScoring
 from bench.production.evaluation import judge
 from bench.production.kept_history import KeptHistory, write_history
@@ -52,7 +48,7 @@ hour = {{ kind = "categorical", from = "hhmm", derive = "hour_of_hhmm" }}
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, Card, Store]:
+def log(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("log"), np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -69,7 +65,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, C
     return folder, frame, card, prepare(card, folder / "home", folder)
 
 
-def test_rows_are_those_of_the_store(log: tuple[Path, pd.DataFrame, Card, Store]) -> None:
+def test_rows_are_those_of_the_store(log):
     folder, frame, card, store = log
     assert write_history(card, folder / "all.parquet", folder / "home", folder, math.inf, Silent()) == ROWS
     history, test = KeptHistory(folder / "all.parquet", card), store.split("test")
@@ -82,7 +78,7 @@ def test_rows_are_those_of_the_store(log: tuple[Path, pd.DataFrame, Card, Store]
 
 
 @pytest.mark.slow  # the package is exported
-def test_files_are_scored_with_it(log: tuple[Path, pd.DataFrame, Card, Store]) -> None:
+def test_files_are_scored_with_it(log):
     """By the commands; the same predictions as of rows that bring their history."""
     folder, frame, card, store = log
     plain = card.model_dump(mode="json", by_alias=True)
@@ -103,9 +99,7 @@ def test_files_are_scored_with_it(log: tuple[Path, pd.DataFrame, Card, Store]) -
 
 
 @pytest.mark.slow
-def test_the_server_reads_it(
-    log: tuple[Path, pd.DataFrame, Card, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_server_reads_it(log, tmp_path, monkeypatch):
     import mlflow.pyfunc
 
     folder, frame, card, store = log
@@ -120,30 +114,3 @@ def test_the_server_reads_it(
     monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "none.parquet"))
     with pytest.raises(mlflow.exceptions.MlflowException, match="that `seesaw history` wrote, found no "):
         mlflow.pyfunc.load_model(str(tmp_path / "model"))
-
-
-def test_it_ends_where_it_was_kept_until_and_says_whom_it_does_not_know(
-    log: tuple[Path, pd.DataFrame, Card, Store],
-) -> None:
-    """Requests see nothing of each other, so all of one group have the same number of earlier rows."""
-    folder, frame, card, store = log
-    write_history(card, folder / "early.parquet", folder / "home", folder, TRAIN, Silent())
-    history = KeptHistory(folder / "early.parquet", card)
-    asked = frame.iloc[VALID:].assign(user=lambda rows: rows["user"].where(rows.index % 2 == 0, "new"))
-    table = RawRows(store.encoder, history).table(asked)
-    before = frame.iloc[:TRAIN]["user"].value_counts()
-    assert table["past_seen"].to_pylist() == [before.get(user, 0) for user in asked["user"]]
-    assert table["past_seen_since"].null_count == history.without == (ROWS - VALID) // 2
-
-
-def test_what_is_no_history_of_the_card_is_refused(log: tuple[Path, pd.DataFrame, Card, Store]) -> None:
-    folder, frame, card, _ = log
-    frame.to_parquet(folder / "other.parquet")
-    with pytest.raises(UserError, match=r"expected the history of log: group, time, value_item, .*; found user, item"):
-        KeptHistory(folder / "other.parquet", card)
-    with pytest.raises(UserError, match="that `seesaw history` wrote, found no "):
-        KeptHistory(folder / "none.parquet", card)
-    without = card.model_copy(update={"history": None})
-    with pytest.raises(UserError, match=r"log: expected a card with \[history\], found none"):
-        write_history(without, folder / "x.parquet", folder, folder, math.inf, Silent())
-    assert not (folder / "x.parquet").exists()

@@ -1,7 +1,5 @@
 """A package holds plain data alone, is what was trained, and is refused once a byte of it changed."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -12,17 +10,17 @@ from safetensors.torch import load_file
 from serving_toys import parts_of, trained
 
 from bench.core.errors import UserError
-from bench.data import Store, load_card, prepare
-from bench.frontier.score import Score
+from bench.data import load_card, prepare
+from bench.production.latency import latencies
 from bench.production.package import Package, write_package
 
 
 @pytest.fixture
-def copy(package: Package, tmp_path: Path) -> Path:
+def copy(package, tmp_path):
     return Path(shutil.copytree(package.folder, tmp_path / "copy"))
 
 
-def test_every_file_is_plain_data(package: Package) -> None:
+def test_every_file_is_plain_data(package):
     names = {path.name for path in package.folder.iterdir()}
     assert names == {*package.manifest.files, "manifest.json"}
     for path in package.folder.iterdir():
@@ -33,7 +31,7 @@ def test_every_file_is_plain_data(package: Package) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "encoder.json", "calibration.json", "policy.json", "README.md"])
-def test_a_changed_byte_is_refused(copy: Path, name: str) -> None:
+def test_a_changed_byte_is_refused(copy, name):
     contents = bytearray((copy / name).read_bytes() or b" ")
     contents[len(contents) // 2] ^= 1
     (copy / name).write_bytes(contents)
@@ -43,34 +41,14 @@ def test_a_changed_byte_is_refused(copy: Path, name: str) -> None:
         Package.open(copy)
 
 
-def test_a_changed_manifest_is_refused(copy: Path) -> None:
-    """Its score alone decides what comes first."""
-    manifest = (copy / "manifest.json").read_text()
-    assert '"kind": "power"' in manifest
-    (copy / "manifest.json").write_text(manifest.replace('"kind": "power"', '"kind": "sum"'))
-    with pytest.raises(UserError, match=r"manifest.json: expected values of the digest .*: it was changed or damaged"):
-        Package.open(copy)
-
-
-def test_what_is_no_package(copy: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"expected a packaged model with a manifest.json, found none"):
-        Package.open(tmp_path / "nothing")
-    (copy / "encoder.json").unlink()
-    with pytest.raises(UserError, match=r"expected the file 'encoder.json' of the package, found none"):
-        Package.open(copy)
-    (copy / "manifest.json").write_text("{")
-    with pytest.raises(UserError, match="not valid JSON"):
-        Package.open(copy)
-
-
-def test_a_package_without_onnx(package: Package) -> None:
+def test_a_package_without_onnx(package):
     pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
     with pytest.raises(UserError, match=r"expected a model.onnx in .*, found none"):
         package.engine("onnx")
 
 
 @pytest.mark.slow
-def test_separate_models_and_averages_are_packaged_whole(store: Store, tmp_path: Path) -> None:
+def test_separate_models_and_averages_are_packaged_whole(store, tmp_path):
     """Tasks at their own best states, and two seeds: what is packaged is what a plain average says."""
     trainers = [trained(store, seed, **{"sharing.kind": "single_task"}) for seed in (0, 1)]
     package = write_package(parts_of(store, *trainers), tmp_path / "average", onnx=False)
@@ -84,21 +62,6 @@ def test_separate_models_and_averages_are_packaged_whole(store: Store, tmp_path:
         expected.append(torch.stack(logits, 1).sigmoid().numpy())
     conditional, _ = package.engine()(np.array(valid.ids), np.array(valid.dense))
     np.testing.assert_allclose(conditional, np.mean(expected, axis=0), atol=1e-5)
-
-
-def test_a_score_of_nothing_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
-    parts = parts_of(store, trained(store), score=Score(weights={"purchase": 1.0}))
-    with pytest.raises(
-        UserError, match=r"unknown prediction 'purchase' .*known are click, purchase.ctcvr, purchase.cvr"
-    ):
-        write_package(parts, tmp_path / "package", onnx=False)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_extra_is_named_where_it_is_absent(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.production.engines.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"expected onnxruntime to run .*; in the checkout, pip install '.\[serve\]'"):
-        package.engine("onnx")
 
 
 SPEND = """
@@ -117,7 +80,7 @@ columns = { user = "categorical", age = { kind = "numeric" } }
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sharing", ["single_task", "mmoe"])
-def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing: str, tmp_path: Path) -> None:
+def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing, tmp_path):
     rng = np.random.default_rng(1)
     user, age = rng.integers(0, 50, 4000), rng.normal(size=4000)
     visit = rng.random(4000) < 0.4
@@ -138,3 +101,16 @@ def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing: 
         assert np.sqrt(np.mean((predicted - labels) ** 2)) == pytest.approx(measured["test/spend.rmse"], rel=1e-4)
         assert predicted.min() >= 0
         assert predicted.mean() == pytest.approx(labels.mean(), rel=0.5)  # a median of log(1 + y) would be far below
+
+
+@pytest.mark.slow
+def test_each_engine_on_each_batch(package):
+    found = latencies(package, (), (1,), (1, 7), 0.001)
+    assert [(each.engine, each.batch) for each in found] == [("eager", 1), ("eager", 7)]
+    for each in found:
+        assert 0 < each.p50_ms <= each.p99_ms
+        assert each.request_ms > 0
+        assert each.calls >= 20
+        assert each.rows_per_s > 0
+    with pytest.raises(UserError, match="unknown engine 'fast'"):
+        latencies(package, ["fast"], (1,), (1,), 0.001)

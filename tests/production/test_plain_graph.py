@@ -1,17 +1,12 @@
 """Every model that can be packaged has a graph within the list of ONNX operators, and the list holds nothing else."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import torch
 
-from bench.core.registry import Config, Entry
+from bench.core.registry import Entry
 from bench.core.schema import Cap, Field, Number, Scale, Schema, Task, Vector
-from bench.models.assembly import MultiTaskModel
 from bench.models.config import HiddenConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
@@ -58,7 +53,7 @@ AXES: dict[str, dict[str, Entry[Any]]] = {
 }
 
 
-def others(config: type[Config]) -> Iterator[tuple[str, Any]]:
+def others(config):
     """Each option of a configuration with a value that may take another way through the model's code."""
     for name, field in config.model_fields.items():
         default = field.get_default(call_default_factory=True)
@@ -72,12 +67,12 @@ def others(config: type[Config]) -> Iterator[tuple[str, Any]]:
             yield name, "6"
 
 
-def averaged(schema: Schema, networks: list[Any]) -> ServedModel:
+def averaged(schema, networks):
     """The mean of several networks."""
     return ServedModel([[Network(models)] for models in networks], [Part.whole({}, schema)], schema)
 
 
-def configs(schema: Schema) -> Iterator[dict[str, Any]]:
+def configs(schema):
     """Every entry of each axis with its defaults and with each other value of its options."""
     seen = set()
     yield {"sharing.kind": "shared_bottom", "embedding.by_cardinality": True}
@@ -97,12 +92,12 @@ def configs(schema: Schema) -> Iterator[dict[str, Any]]:
                     seen.add((option, value))
 
 
-def build(schema: Schema, dotted: dict[str, Any]) -> MultiTaskModel:
+def build(schema, dotted):
     base = {"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8", "optim.precision": "fp32"}
     return build_model(schema, TrialConfig.parse(base | dotted))
 
 
-def sizes_of(schema: Schema) -> TreeSizes:
+def sizes_of(schema):
     """Of a tree for each task, which asks for a number and a category."""
     many = len(schema.tasks)
     return TreeSizes(trees=(1,) * many, nodes=5 * many, choices=2 * NO_CHOICE, walking=(many, many))
@@ -113,7 +108,7 @@ OF_PLUGINS = {"Gemm", "Tanh"}
 
 
 @pytest.mark.slow  # a minute in torch's exporter
-def test_the_list_is_what_our_models_use(tmp_path: Path) -> None:
+def test_the_list_is_what_our_models_use(tmp_path):
     """All models in one export, saved as a package's is; with a schema of one field alone, every entry once."""
     onnx = pytest.importorskip("onnx", reason="no onnx: the extra `serve`")
     used = set()

@@ -1,12 +1,7 @@
 """A model in ONNX that says more than exports of ours is refused before ONNX Runtime reads it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +13,7 @@ onnx = pytest.importorskip("onnx", reason="no onnx: the extra `serve`")
 DATA = b"\0" * 64
 
 
-def small() -> Any:
+def small():
     """conditional = joint = dense @ w, with w in a file beside it."""
     make, kind = onnx.helper, onnx.TensorProto
     weight = kind(name="w", data_type=kind.FLOAT, dims=[2, 2], data_location=kind.EXTERNAL)
@@ -32,14 +27,14 @@ def small() -> Any:
     return make.make_model(graph, opset_imports=[make.make_opsetid("", 20)], ir_version=10)
 
 
-def written(model: Any, folder: Path) -> Path:
+def written(model, folder):
     (folder / "model.onnx.data").write_bytes(DATA)
     onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
 
 
-def calls(operator: str, domain: str = "", **attributes: Any) -> Callable[[Any], None]:
-    def change(model: Any) -> None:
+def calls(operator, domain="", **attributes):
+    def change(model):
         model.graph.node[1].CopyFrom(
             onnx.helper.make_node(operator, ["conditional"], ["joint"], domain=domain, **attributes)
         )
@@ -47,8 +42,8 @@ def calls(operator: str, domain: str = "", **attributes: Any) -> Callable[[Any],
     return change
 
 
-def outside(**facts: str) -> Callable[[Any], None]:
-    def change(model: Any) -> None:
+def outside(**facts):
+    def change(model):
         (weight,) = model.graph.initializer
         for each in weight.external_data:
             each.value = facts.get(each.key, each.value)
@@ -56,15 +51,15 @@ def outside(**facts: str) -> Callable[[Any], None]:
     return change
 
 
-def of_size(*sizes: int) -> Callable[[Any], None]:
+def of_size(*sizes):
     return lambda model: model.graph.initializer[0].dims.__setitem__(slice(None), list(sizes))
 
 
-def empty() -> Any:
+def empty():
     return onnx.helper.make_graph([], "empty", [], [])
 
 
-def hidden(model: Any) -> None:
+def hidden(model):
     """A tensor of another file among the attributes of a node."""
     tensor = onnx.TensorProto(data_type=1, dims=[4], data_location=1)
     tensor.external_data.add(key="location", value="/etc/passwd")
@@ -92,7 +87,7 @@ def hidden(model: Any) -> None:
         (lambda model: model.graph.initializer.add(name="x", data_type=99), "to be of numbers"),
     ],
 )
-def test_what_is_more_than_ours_is_refused(tmp_path: Path, change: Callable[[Any], object], sentence: str) -> None:
+def test_what_is_more_than_ours_is_refused(tmp_path, change, sentence):
     model = small()
     check_onnx(written(model, tmp_path))
     change(model)
@@ -100,7 +95,7 @@ def test_what_is_more_than_ours_is_refused(tmp_path: Path, change: Callable[[Any
         check_onnx(written(model, tmp_path))
 
 
-def test_what_is_no_model(tmp_path: Path) -> None:
+def test_what_is_no_model(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 99)
     with pytest.raises(UserError, match=r"model.onnx: expected a model in ONNX, found something else"):
         check_onnx(tmp_path / "model.onnx")
@@ -125,7 +120,7 @@ except Exception as error:
 
 
 @pytest.mark.slow  # a process of its own: the bound holds for all of it
-def test_allowed_operators_cannot_take_all_memory(tmp_path: Path) -> None:
+def test_allowed_operators_cannot_take_all_memory(tmp_path):
     """conditional = dense[:, :2], joint = the same; between them the product of all rows with all rows."""
     pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
     model, make = small(), onnx.helper

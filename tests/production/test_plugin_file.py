@@ -1,9 +1,6 @@
 """A package whose sharing comes from a plug-in file, under MLflow."""
 
-from __future__ import annotations
-
 import os
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +8,6 @@ from serving_toys import parts_of, raw_rows, trained
 
 from bench.core import plugins
 from bench.core.plugins import PLUGIN, PluginFile
-from bench.data import Store
 from bench.production.package import Package, write_package
 from bench.tracking.registry import save_model
 
@@ -25,7 +21,7 @@ SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of an
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def files(tmp_path_factory):
     """The plug-in that the model needs, and another one."""
     folder = tmp_path_factory.mktemp("plugins")
     (folder / "mine.py").write_text(TWIN)
@@ -34,14 +30,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def elsewhere(monkeypatch):
     """A process that knows no plug-in file yet."""
     monkeypatch.setattr(plugins, "_FILES", {})
     return monkeypatch
 
 
 @pytest.fixture(scope="module")
-def made(store: Store, files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+def made(store, files, tmp_path_factory):
     """The model of MLflow, and what it predicts for 20 rows."""
     folder = tmp_path_factory.mktemp("twin")
     with pytest.MonkeyPatch.context() as patch:
@@ -53,13 +49,11 @@ def made(store: Store, files: list[Path], tmp_path_factory: pytest.TempPathFacto
         return folder / "model", package.scorer().predict(rows())
 
 
-def rows() -> pd.DataFrame:
+def rows():
     return raw_rows().slice(0, 20).to_pandas()
 
 
-def test_the_variable_names_the_files(
-    made: tuple[Path, pd.DataFrame], files: list[Path], elsewhere: pytest.MonkeyPatch
-) -> None:
+def test_the_variable_names_the_files(made, files, elsewhere):
     import mlflow.pyfunc
 
     elsewhere.setenv(PLUGIN, os.pathsep.join(map(str, files)))
@@ -75,9 +69,7 @@ def test_the_variable_names_the_files(
         ("nowhere.py", "^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"),
     ],
 )
-def test_without_it_a_sentence_says_so(
-    made: tuple[Path, pd.DataFrame], files: list[Path], elsewhere: pytest.MonkeyPatch, named: str, sentence: str
-) -> None:
+def test_without_it_a_sentence_says_so(made, files, elsewhere, named, sentence):
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
 

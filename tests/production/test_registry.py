@@ -1,10 +1,6 @@
 """Versions and aliases in a store of the test's own, and a model that MLflow loads back."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +11,7 @@ from bench.core.errors import UserError
 from bench.frontier.score import Score
 from bench.production.package import Package
 from bench.production.scorer import example_rows
-from bench.system.atomic import lives, this_process
+from bench.system.atomic import lives
 from bench.tracking import registry as module
 from bench.tracking.registry import CHALLENGER, CHAMPION, WRITER, Registry, save_model
 from bench.tracking.store import MlflowStore, Node
@@ -24,25 +20,25 @@ EXPERIMENT = "seesaw/test"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory):
     return tmp_path_factory.mktemp("registry")
 
 
 @pytest.fixture(scope="module")
-def uri(home: Path) -> str:
+def uri(home):
     return f"sqlite:///{home / 'mlflow.db'}"
 
 
 @pytest.fixture(scope="module")
-def registry(uri: str, home: Path) -> Registry:
+def registry(uri, home):
     return Registry(uri, home)
 
 
 @pytest.fixture(scope="module")
-def deploy(registry: Registry, home: Path, package: Package) -> Callable[[str, str], list[str]]:
+def deploy(registry, home, package):
     run_id = registry.log(package, "seesaw/test", "deployed", {"a": "b"}, {"test/x": 0.5})
 
-    def do(name: str, alias: str) -> list[str]:
+    def do(name, alias):
         number = registry.register(name, run_id, "a card", {"k": "v"})
         moves = registry.moves(name, alias, number)
         registry.apply(name, moves)
@@ -51,7 +47,7 @@ def deploy(registry: Registry, home: Path, package: Package) -> Callable[[str, s
     return do
 
 
-def test_aliases_move_and_come_back(registry: Registry, deploy: Callable[[str, str], list[str]]) -> None:
+def test_aliases_move_and_come_back(registry, deploy):
     assert deploy("shop", CHAMPION) == ["champion moves to version 1"]
     assert deploy("shop", CHALLENGER) == ["challenger moves to version 2"]
     with pytest.raises(UserError, match="with the alias champion and previous, found challenger 2, champion 1"):
@@ -68,9 +64,7 @@ def test_aliases_move_and_come_back(registry: Registry, deploy: Callable[[str, s
         assert registry.aliases("shop") == {"champion": champion, "challenger": "2", "previous": previous}
 
 
-def test_a_promotion_that_was_stopped_half_way_is_done_by_doing_it_again(
-    registry: Registry, deploy: Callable[[str, str], list[str]]
-) -> None:
+def test_a_promotion_that_was_stopped_half_way_is_done_by_doing_it_again(registry, deploy):
     deploy("stopped", CHAMPION)
     deploy("stopped", CHALLENGER)
     registry.apply("stopped", registry.promote("stopped")[:1])
@@ -78,9 +72,7 @@ def test_a_promotion_that_was_stopped_half_way_is_done_by_doing_it_again(
     assert registry.aliases("stopped") == {"champion": "2", "challenger": "2", "previous": "1"}
 
 
-def test_a_model_by_its_name(
-    registry: Registry, deploy: Callable[[str, str], list[str]], package: Package, tmp_path: Path
-) -> None:
+def test_a_model_by_its_name(registry, deploy, package, tmp_path):
     deploy("by-name", CHAMPION)
     for name in ("by-name", "by-name@champion", "by-name/1", "models:/by-name@champion"):
         assert registry.fetch(name, tmp_path).digest == package.digest
@@ -95,9 +87,7 @@ def test_a_model_by_its_name(
             registry.fetch(name, tmp_path)
 
 
-def test_a_model_made_anew_is_fetched_anew(
-    registry: Registry, deploy: Callable[[str, str], list[str]], package: Package, tmp_path: Path
-) -> None:
+def test_a_model_made_anew_is_fetched_anew(registry, deploy, package, tmp_path):
     """Its versions count from 1 again, as do those of a model in another registry."""
     deploy("anew", CHAMPION)
     registry.fetch("anew/1", tmp_path / "models")
@@ -108,7 +98,7 @@ def test_a_model_made_anew_is_fetched_anew(
     assert registry.fetch("anew/1", tmp_path / "models").digest == other.digest != package.digest
 
 
-def test_mlflow_loads_it_without_a_pickle(package: Package, tmp_path: Path) -> None:
+def test_mlflow_loads_it_without_a_pickle(package, tmp_path):
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
 
@@ -124,7 +114,7 @@ def test_mlflow_loads_it_without_a_pickle(package: Package, tmp_path: Path) -> N
         model.predict(rows.assign(price="cheap"))
 
 
-def test_requests_as_the_server_answers_them(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_as_the_server_answers_them(package, tmp_path, monkeypatch):
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
     from mlflow.pyfunc import scoring_server
@@ -135,7 +125,7 @@ def test_requests_as_the_server_answers_them(package: Package, tmp_path: Path, m
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     schema = model.metadata.get_input_schema()
 
-    def ask(body: str, kind: str = "application/json") -> list[dict[str, float]]:
+    def ask(body, kind="application/json"):
         answer = scoring_server.invocations(body, kind, model, schema)
         return json.loads(answer.response)["predictions"] if answer.status == 200 else [answer.response]
 
@@ -157,7 +147,7 @@ def test_requests_as_the_server_answers_them(package: Package, tmp_path: Path, m
         ask(rows.to_csv(index=False), "text/csv")
 
 
-def test_a_tampered_package_is_refused_where_it_is_served(package: Package, tmp_path: Path) -> None:
+def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
 
@@ -169,25 +159,21 @@ def test_a_tampered_package_is_refused_where_it_is_served(package: Package, tmp_
         mlflow.pyfunc.load_model(str(tmp_path / "model"))
 
 
-def status_of(uri: str, run: str) -> str:
+def status_of(uri, run):
     store = MlflowStore(uri)
     found = {node.run_id: node for node in Node.search(store, store.experiment(EXPERIMENT), "")}
     assert lives(found[run].tags.get(WRITER, "")) is not None
     return found[run].status
 
 
-def newest(uri: str) -> str:
+def newest(uri):
     store = MlflowStore(uri)
     return Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
 
 
-@pytest.mark.parametrize(
-    ("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED")]
-)
-def test_a_run_ends_with_what_ended_its_deployment(
-    package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str
-) -> None:
-    def fail(*arguments: object) -> None:
+@pytest.mark.parametrize(("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
+def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monkeypatch, error, status):
+    def fail(*arguments):
         raise error
 
     monkeypatch.setattr(module, "save_model", fail)
@@ -195,18 +181,3 @@ def test_a_run_ends_with_what_ended_its_deployment(
         Registry(uri, tmp_path).log(package, EXPERIMENT, "deployed", {}, {})
     assert status_of(uri, newest(uri)) == status
     assert not list(package.folder.parent.glob(".*.part"))
-
-
-def test_the_run_of_a_killed_one_is_ended_by_the_next(
-    package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = MlflowStore(uri, tmp_path)
-    experiment = store.experiment(EXPERIMENT, make=True)
-    host, _, started = this_process().split("-")
-    gone, here = (
-        Node.create(store, experiment, "deployed", {"seesaw.kind": "deployment", WRITER: writer}).run_id
-        for writer in (f"{host}-{2**22 + 1}-{started}", this_process())
-    )
-    monkeypatch.setattr(module, "save_model", lambda package, folder: folder.mkdir())
-    mine = Registry(uri).log(package, EXPERIMENT, "deployed", {}, {})
-    assert [status_of(uri, run) for run in (gone, here, mine)] == ["KILLED", "RUNNING", "FINISHED"]

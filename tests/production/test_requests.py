@@ -1,7 +1,5 @@
 """A request as MLflow reads it: no id loses digits, and rows that lack columns are refused with a sentence."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 
@@ -11,7 +9,6 @@ import pytest
 from serving_toys import raw_rows
 
 from bench.core.errors import UserError
-from bench.production.package import Package
 
 LONG = 2**53 + 1  # the first whole number that is no float64
 
@@ -19,41 +16,41 @@ LONG = 2**53 + 1  # the first whole number that is no float64
 class Requests:
     """What MLflow's server does with a request's body, in this process."""
 
-    def __init__(self, package: Package) -> None:
+    def __init__(self, package):
         from bench.tracking import registry, served
 
         self.schema = registry.signature_of(package).inputs
         self.package, self.texts, self.exact = served.ServedPackage(), served._texts, served._exact_rows
         self.package._scorer = package.scorer()
 
-    def frame(self, data: dict[str, Any]) -> pd.DataFrame:
+    def frame(self, data):
         from mlflow.models.utils import _enforce_schema
         from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
         found: pd.DataFrame = _enforce_schema(self.exact(infer_and_parse_data)(data, self.schema), self.schema)
         return found
 
-    def csv(self, text: str) -> pd.DataFrame:
+    def csv(self, text):
         from mlflow.models.utils import _enforce_schema
 
         return self.package.predict(None, _enforce_schema(self.texts(io.StringIO(text)), self.schema))
 
-    def json(self, data: dict[str, Any]) -> pd.DataFrame:
+    def json(self, data):
         return self.package.predict(None, self.frame(data))
 
 
 @pytest.fixture(scope="module")
-def requests(package: Package) -> Requests:
+def requests(package):
     return Requests(package)
 
 
 @pytest.fixture
-def rows(requests: Requests) -> list[dict[str, Any]]:
+def rows(requests):
     return raw_rows().select(requests.schema.input_names()).slice(0, 2).to_pylist()
 
 
 @pytest.mark.parametrize("beside", [None, 1.5, "absent"])
-def test_an_id_keeps_its_digits_beside_one_that_is_none(requests: Requests, rows: list[dict], beside: Any) -> None:
+def test_an_id_keeps_its_digits_beside_one_that_is_none(requests, rows, beside):
     rows[0]["user_id"], rows[1]["user_id"] = LONG, None if beside == "absent" else beside
     columns = list(rows[0])
     cells = [[row[name] for name in columns] for row in rows]
@@ -67,7 +64,7 @@ def test_an_id_keeps_its_digits_beside_one_that_is_none(requests: Requests, rows
         assert table["user_id"].to_pylist()[0] == str(LONG)
 
 
-def test_an_id_that_is_a_float_already_is_refused(requests: Requests, rows: list[dict]) -> None:
+def test_an_id_that_is_a_float_already_is_refused(requests, rows):
     """In a frame, a table and a request; a number may be as large as it likes."""
     rows[1] |= {"user_id": float(LONG), "price": 1e300}
     expected = "row 2: 'user_id': expected an id as a whole number or a text, found the float 9007199254740992, which"
@@ -87,31 +84,10 @@ def test_an_id_that_is_a_float_already_is_refused(requests: Requests, rows: list
     "data",
     [{"dataframe_records": [{"x": 1}]}, {"dataframe_split": {"columns": ["x"], "data": [[1]]}}, {"inputs": {"x": [1]}}],
 )
-def test_rows_without_a_known_column_are_refused(requests: Requests, data: dict[str, Any]) -> None:
+def test_rows_without_a_known_column_are_refused(requests, data):
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException, match=r"expected rows with the columns user_id, .*, found none") as error:
         requests.json(data)
     assert error.value.get_http_status_code() == 400
     assert len(requests.json({"dataframe_records": []})) == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("{header}\n{row}\n7,8\n", "line 3: expected 10 columns, found 2"),
-        ("{header}\n\n{row},9\n", "line 3: expected 10 columns, found 11"),
-        ('{header}\n{row}\n"7\n', "line 3: expected CSV: unexpected end of data"),
-        ("\n", "line 1: expected a header with the names of the columns, found an empty line"),
-        ("price,price\n1,2\n", "line 1: expected a header with the names of the columns, found 'price' twice"),
-        ("x\n1\n", "expected rows with the columns user_id, .*, found none of them"),
-    ],
-)
-def test_csv_that_is_none_is_refused(requests: Requests, rows: list[dict], text: str, sentence: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    header, row = ",".join(rows[0]), ",".join(map(str, rows[0].values()))
-    with pytest.raises(MlflowException, match=sentence):
-        requests.csv(text.format(header=header, row=row))
-    expected = requests.json({"dataframe_records": rows[:1]})
-    pd.testing.assert_frame_equal(requests.csv(f"\ufeff{header}\r\n{row}\r\n"), expected, rtol=1e-6)

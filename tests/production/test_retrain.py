@@ -1,7 +1,5 @@
 """Retraining for production: without the held-out rows, to a length, on several seeds, calibrated, and checked."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +12,7 @@ from bench.data.refit import JOINED
 from bench.frontier.retraining import Length
 from bench.frontier.score import Score
 from bench.production.calibration import calibrated
-from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
-from bench.production.served_model import ModelSpec, Part
+from bench.production.retrain import Predictor, Retrained, retrain
 from bench.results.effect import Effect
 from bench.results.fusion import fused
 from bench.testing.metrics import evaluate
@@ -24,19 +21,19 @@ CLICK = Objective("click.auc", "maximize")
 
 
 @pytest.fixture(scope="module")
-def two(funnel, tmp_path_factory) -> Retrained:
+def two(funnel, tmp_path_factory):
     """Two members, averaged."""
     return retrain(funnel.order(choose="average"), tmp_path_factory.mktemp("two"), {})
 
 
-def same(a: Retrained, b: Retrained) -> bool:
+def same(a, b):
     states = [[state for member in each.members for states in member.parts for state in states] for each in (a, b)]
     return len(states[0]) == len(states[1]) and all(
         torch.equal(x[name], y[name]) for x, y in zip(*states, strict=True) for name in x
     )
 
 
-def test_both_seeds_are_kept_and_differ(two, funnel) -> None:
+def test_both_seeds_are_kept_and_differ(two, funnel):
     assert [member.seed for member in two.members] == two.provenance["seeds"]
     first, second = (member.parts[0][0]["embedding.weight"] for member in two.members)
     assert not torch.equal(first, second)
@@ -45,14 +42,14 @@ def test_both_seeds_are_kept_and_differ(two, funnel) -> None:
     assert two.members[0].samples == (pytest.approx(2 * 256 * batches, abs=1024),)
 
 
-def test_the_same_order_gives_the_same_bits(two, funnel, tmp_path) -> None:
+def test_the_same_order_gives_the_same_bits(two, funnel, tmp_path):
     again = retrain(funnel.order(choose="average"), tmp_path, {})
     assert same(two, again)
     assert (again.test, again.calibrated, again.calibrations) == (two.test, two.calibrated, two.calibrations)
     assert again.provenance == two.provenance
 
 
-def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> None:
+def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path):
     one = retrain(funnel.order(choose="one"), tmp_path, {})
     keys = ("valid/click.auc", "valid/purchase.ctcvr.auc")
     best = max(two.members, key=lambda member: sum(member.held_out[key] for key in keys))
@@ -61,7 +58,7 @@ def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> 
     assert one.test == best.test
 
 
-def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
+def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel):
     """Computed again, from each member's own predictions."""
     predictor = Predictor(funnel.store, two.parts, "cpu")
     each = [list(predictor.predictions("test", [member.parts])) for member in two.members]
@@ -77,45 +74,7 @@ def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
     )
 
 
-def test_what_is_measured_is_the_served_model_in_float32(two, funnel) -> None:
-    """Also where training and search take products in bfloat16."""
-    members = [member.parts for member in two.members]
-    parts = [Part.whole(two.parts[0].config | {"optim.precision": "bf16"}, funnel.store.schema)]
-    (found,) = Predictor(funnel.store, parts, "cpu").predictions("test", members)
-    test = funnel.store.split("test")
-    inputs = (torch.from_numpy(np.array(each)) for each in (test.ids_of(slice(None)), test.dense))
-    with torch.inference_mode():
-        _, served = ModelSpec.of_trained(funnel.store.schema, two.parts, members).of(members)(*inputs)
-    np.testing.assert_allclose(found.joint, served.numpy(), atol=1e-6)
-
-
-def test_every_prediction_is_calibrated(two) -> None:
-    assert list(two.calibrations) == ["click", "purchase.cvr", "purchase.ctcvr"]
-    for name in ("click", "purchase.ctcvr"):
-        before, after = (abs(of[f"test/{name}.pcoc"] - 1) for of in (two.test, two.calibrated))
-        assert after < max(before, 0.1)
-
-
-def test_training_stops_where_the_length_says(funnel, tmp_path) -> None:
-    short = retrain(funnel.order(length=Length(0.5), seeds=1), tmp_path, {})
-    assert short.warnings == (UNCONFIRMED,)
-    full = retrain(funnel.order(seeds=1), tmp_path, {})
-    assert short.members[0].samples[0] == pytest.approx(full.members[0].samples[0] / 4, abs=256)
-
-
-def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None:
-    """Each state's task is as if all had been trained to its length: a training that stops there gives it, too."""
-    length = Length(1.0, {"click.auc": 0.5, "purchase.ctcvr.auc": 1.5})
-    config = {"sharing.kind": "single_task"}
-    both = retrain(funnel.order(config, length, seeds=1, calibration="none"), tmp_path, {})
-    (member,) = both.members
-    assert len(member.parts[0]) == len(both.provenance["tasks"])
-    short = retrain(funnel.order(config, Length(0.5), seeds=1, calibration="none"), tmp_path, {})
-    assert both.test["test/click.auc"] == short.test["test/click.auc"]
-    assert both.test["test/purchase.cvr.auc"] != short.test["test/purchase.cvr.auc"]
-
-
-def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path) -> None:
+def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path):
     intervals = {CLICK: Effect(0.99, 0.98, 1.0)}
     order = funnel.order(seeds=1, calibration="none")
     with pytest.raises(UserError, match=r"refused: click.auc on test is 0\.\d+, worse than its prediction interval"):
@@ -127,7 +86,7 @@ def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path) 
     assert "better than its prediction interval" in warning
 
 
-def test_the_served_ranking_is_measured_on_test(funnel, tmp_path) -> None:
+def test_the_served_ranking_is_measured_on_test(funnel, tmp_path):
     tasks = funnel.store.schema.tasks
     score = Score.fusion("power", {"click": 0.7, "purchase": 0.3}, {}, tasks)
     outcomes = ("click.recall@10%", "purchase.recall@10%")

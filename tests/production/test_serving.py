@@ -1,20 +1,15 @@
 """MLflow's server with a package behind it: the same numbers as offline, and a sentence for rows that do not fit."""
 
-from __future__ import annotations
-
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from server import Server, served
+from server import served
 from serving_toys import FUNNEL, measured_package, raw_rows, raw_split
 
-from bench.data import Store, load_card
+from bench.data import load_card
 from bench.frontier.score import Score
-from bench.production.package import Package
 from bench.results.fusion import fused
 from bench.tracking.registry import save_model
 
@@ -23,7 +18,7 @@ REQUESTS, CLIENTS = 10_000, 4
 
 
 @pytest.fixture(scope="module")
-def server(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(package, tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     save_model(package, folder / "model")
     assert not [*folder.rglob("*.pkl"), *folder.rglob("*.pickle")]
@@ -32,11 +27,11 @@ def server(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[dict]:
+def rows():
     return raw_rows().slice(0, 20).to_pylist()
 
 
-def test_the_same_numbers_as_offline(server: Server, package: Package, rows: list[dict]) -> None:
+def test_the_same_numbers_as_offline(server, package, rows):
     expected = package.scorer().predict(rows)
     status, answer = server.rows(rows)
     assert status == 200
@@ -48,7 +43,7 @@ def test_the_same_numbers_as_offline(server: Server, package: Package, rows: lis
     np.testing.assert_allclose(pd.DataFrame(answer["predictions"]), expected, atol=1e-5)
 
 
-def test_missing_unknown_and_no_values(server: Server, rows: list[dict]) -> None:
+def test_missing_unknown_and_no_values(server, rows):
     some = [rows[0] | {"age": None, "user_id": "nobody"}, {k: v for k, v in rows[1].items() if k != "age"}]
     status, answer = server.rows(some)
     assert status == 200
@@ -60,7 +55,7 @@ def test_missing_unknown_and_no_values(server: Server, rows: list[dict]) -> None
 
 
 @pytest.mark.parametrize("kind", ["blend", "composite", "trees"])
-def test_the_served_order_is_the_measured_one_over_http(kind: str, store: Store, tmp_path: Path) -> None:
+def test_the_served_order_is_the_measured_one_over_http(kind, store, tmp_path):
     """Raw rows of test come back in the order in which a run measures the fusion of the predictions that it keeps."""
     weights, rates, tasks = {"click": 0.7, "purchase": 0.3}, {"click": 0.3, "purchase": 0.02}, store.schema.tasks
     score = Score.fusion("sum", weights, rates, tasks)
@@ -77,11 +72,11 @@ def test_the_served_order_is_the_measured_one_over_http(kind: str, store: Store,
     assert len(np.unique(found)) > len(found) // 2
 
 
-def test_ten_thousand_requests_neither_fail_nor_leak(server: Server, package: Package, rows: list[dict]) -> None:
+def test_ten_thousand_requests_neither_fail_nor_leak(server, package, rows):
     expected = package.scorer().predict(rows).to_numpy()
     wrong: list[object] = []
 
-    def client(number: int, requests: int) -> None:
+    def client(number, requests):
         for request in range(requests):
             at = (number + request) % len(rows)
             status, answer = server.rows([rows[at]])
@@ -89,7 +84,7 @@ def test_ten_thousand_requests_neither_fail_nor_leak(server: Server, package: Pa
             if status != 200 or np.abs(np.array(said) - expected[at]).max() > 1e-5:
                 wrong.append((status, said))
 
-    def all_clients(requests: int) -> None:
+    def all_clients(requests):
         threads = [threading.Thread(target=client, args=(number, requests // CLIENTS)) for number in range(CLIENTS)]
         for thread in threads:
             thread.start()

@@ -1,28 +1,22 @@
 """A package changed on purpose, with digests to match, is refused with a sentence before anything of it runs."""
 
-from __future__ import annotations
-
 import json
 import pickle
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tampered import Change, sign, tampered
+from tampered import sign, tampered
 
 from bench.core.errors import UserError
 from bench.production import bounds
-from bench.production.engines import open_engine
 from bench.production.package import Package
 
 
-def at(*path: Any, value: Any) -> Change:
+def at(*path, value):
     """A value at a place of a document; in a list of any length 0 is the first."""
 
-    def change(document: Any) -> None:
+    def change(document):
         for key in path[:-1]:
             document = document[key]
         document[path[-1]] = value
@@ -30,19 +24,19 @@ def at(*path: Any, value: Any) -> Change:
     return change
 
 
-def field(**facts: Any) -> Change:
+def field(**facts):
     return lambda manifest: manifest["data_schema"]["fields"][0].update(facts)
 
 
-def number(**facts: Any) -> Change:
+def number(**facts):
     return lambda manifest: manifest["data_schema"]["numbers"][0].update(facts)
 
 
-def task(**facts: Any) -> Change:
+def task(**facts):
     return lambda manifest: manifest["data_schema"]["tasks"][0].update(facts)
 
 
-def raw(contents: bytes) -> Change:
+def raw(contents):
     return lambda values: contents
 
 
@@ -53,31 +47,16 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
     ("name", "change", "sentence"),
     [
         ("manifest.json", raw(b"\xff\xfe"), "manifest.json: not valid JSON"),
-        (
-            "manifest.json",
-            raw(b'{"version": ' + b"1" * 5000 + b"}"),
-            "expected integers of at most 64 bits",
-        ),
+        ("manifest.json", raw(b'{"version": ' + b"1" * 5000 + b"}"), "expected integers of at most 64 bits"),
         ("manifest.json", NESTED, "manifest.json: expected tables and arrays at most 32 deep"),
-        ("manifest.json", raw(b"[]"), "manifest.json"),
         ("manifest.json", at("files", value={}), "files: expected 'README.md' among them, found none"),
         ("manifest.json", at("data_schema", "tasks", value=[]), "data_schema: expected 1 to 256 tasks, found 0"),
         ("manifest.json", field(cardinality=10**12), "data_schema: expected fewer than 2.31 rows.*found 1000000000"),
-        ("manifest.json", field(cardinality=2**31 - 3), "expected fewer than .* rows"),
-        ("manifest.json", field(slots=-1), "data_schema.fields.0.slots: .*found -1"),
         ("manifest.json", field(slots=10**9), "data_schema: .*at most 2.16 slots.*, 1000000"),
-        ("manifest.json", number(column=99), "expected '.*' among . dense columns"),
         ("manifest.json", number(counts=[1]), "expected 2 edges of '.*', found"),
-        ("manifest.json", number(edges=[1e30]), "edges of"),
-        ("encoder.json", at("fields", -1, "counts", value=[1]), "counts of ranges, found 1"),
-        ("encoder.json", at("fields", -1, "number", value="x"), "found none called 'x'"),
-        ("manifest.json", field(slots=3), "encoder.json: expected the inputs of manifest.json, found others"),
         ("manifest.json", task(parent="nothing"), "expected the parent of 'click' to be a task, found 'nothing'"),
-        ("manifest.json", task(parent="purchase"), "expected a task without a parent above 'click', found a circle"),
         ("manifest.json", task(name="score"), "expected predictions of different names, .* found 'score' twice"),
-        ("manifest.json", task(name="purchase"), "expected each task once, found 'purchase' twice"),
         ("manifest.json", at("members", value=[[10**9]]), "members: expected 1 or 2 states of each network"),
-        ("manifest.json", at("members", value=[[1]] * 10), "expected weights as the configuration makes them"),
         (
             "manifest.json",
             at("parts", 0, "config", "tower.layers", value="65536-65536-65536"),
@@ -86,40 +65,18 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
         ("manifest.json", at("parts", 0, "config", "tower.layers", value="-".join("1" * 9999)), "at most 64 items"),
         ("manifest.json", at("parts", 0, "config", "sharing.mmoe.experts", value=10**9), "sharing.mmoe.experts"),
         ("manifest.json", at("parts", 0, "config", "sharing.kind", value="nothing"), "unknown sharing kind 'nothing'"),
-        ("encoder.json", raw(b"\x80"), "encoder.json: not valid JSON"),
         ("encoder.json", raw(b"[]"), "encoder.json"),
-        ("encoder.json", at("fields", value=[]), "encoder.json: expected the inputs of manifest.json, found others"),
         ("encoder.json", at("fields", 0, "source", "derive", value="eval"), "unknown derivation 'eval'"),
-        ("encoder.json", at("dense", 0, "scale", value=0.0), "scale: .*greater than 0"),
         ("encoder.json", at("dense", 0, "mean", value=float("nan")), "mean: .*finite"),
-        ("calibration.json", raw(b"{"), "calibration.json: not valid JSON"),
         ("calibration.json", raw(b"[]"), "calibration.json: expected an object, found list"),
-        (
-            "calibration.json",
-            at("click", value=[1]),
-            r"click: expected a table, found \[1\]",
-        ),
-        (
-            "calibration.json",
-            at("click", value={"kind": []}),
-            "click: kind: expected 'platt' or 'isotonic'",
-        ),
         ("calibration.json", at("clik", value={"kind": "none"}), "unknown prediction 'clik'"),
-        ("manifest.json", at("score", "weights", value={"clik": 1.0}), "score.weights: unknown prediction 'clik'"),
-        (
-            "manifest.json",
-            at("score", "rates", value={"click": -1.0}),
-            "score.rates.click: .*greater than 0, found -1",
-        ),
-        ("manifest.json", at("score", value=[]), "manifest.json: score"),
+        ("manifest.json", at("score", "rates", value={"click": -1.0}), "score.rates.click: .*greater than 0, found -1"),
     ],
 )
-def test_parts_that_are_none_are_refused(
-    package: Package, tmp_path: Path, name: str, change: Change, sentence: str
-) -> None:
+def test_parts_that_are_none_are_refused(package, tmp_path, name, change, sentence):
     copy = tampered(package.folder, tmp_path / "copy", name, change)
 
-    def used() -> None:
+    def used():
         changed = Package.open(copy)
         _ = changed.encoder, changed.calibrations
         changed.scorer()
@@ -128,7 +85,7 @@ def test_parts_that_are_none_are_refused(
         used()
 
 
-def test_other_files_in_its_folder_are_refused(package: Package, tmp_path: Path) -> None:
+def test_other_files_in_its_folder_are_refused(package, tmp_path):
     copy = tampered(package.folder, tmp_path / "copy", "card.json", lambda values: values)
     Package.open(copy)
     (copy / "more.txt").write_text("")
@@ -142,8 +99,8 @@ def test_other_files_in_its_folder_are_refused(package: Package, tmp_path: Path)
         Package.open(copy)
 
 
-def edited(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], object]:
-    def write(path: Path) -> None:
+def edited(change):
+    def write(path):
         weights = load_file(path)
         change(weights)
         save_file(weights, path)
@@ -165,9 +122,7 @@ AS_MADE = "expected weights as the configuration makes them"
         (edited(lambda weights: weights.update({key: each.double() for key, each in weights.items()})), AS_MADE),
     ],
 )
-def test_weights_that_are_none_are_refused(
-    package: Package, tmp_path: Path, change: Callable[[Path], object], sentence: str
-) -> None:
+def test_weights_that_are_none_are_refused(package, tmp_path, change, sentence):
     copy = tampered(package.folder, tmp_path / "copy", "card.json", lambda values: values)
     change(copy / "model.safetensors")
     sign(copy)
@@ -178,14 +133,14 @@ def test_weights_that_are_none_are_refused(
 class Wide(torch.nn.Module):
     """One value that is too large."""
 
-    def forward(self, ids: Any, dense: Any) -> Any:
+    def forward(self, ids, dense):
         return ids, dense.unsqueeze(2).expand(-1, -1, 10**9) + dense.unsqueeze(2)
 
 
 class Several(torch.nn.Module):
     """Values that are too large together."""
 
-    def forward(self, ids: Any, dense: Any) -> Any:
+    def forward(self, ids, dense):
         found = [dense.unsqueeze(2).expand(-1, -1, 20_000) * (at + 2) for at in range(4)]
         return ids, torch.stack([each.sum(2) for each in found])
 
@@ -193,23 +148,14 @@ class Several(torch.nn.Module):
 class Products(torch.nn.Module):
     """Products of all rows with all, which need little memory."""
 
-    def forward(self, ids: Any, dense: Any) -> Any:
+    def forward(self, ids, dense):
         found = dense @ dense.t()
         for _ in range(9):
             found = found @ found
         return ids, found
 
 
-class Freed(torch.nn.Module):
-    """As many large values, one after the other."""
-
-    def forward(self, ids: Any, dense: Any) -> Any:
-        for at in range(4):
-            dense = dense + (dense.unsqueeze(2).expand(-1, -1, 20_000) * (at + 2)).sum(2)
-        return ids, dense
-
-
-def bounded(model: torch.nn.Module) -> None:
+def bounded(model):
     with torch.device("meta"):
         bounds.check(model, torch.zeros(bounds.ROWS, 2, dtype=torch.int32), torch.zeros(bounds.ROWS, 2))
 
@@ -222,19 +168,6 @@ def bounded(model: torch.nn.Module) -> None:
         (Products(), r"expected work of at most [\d,]+ additions for 4,096 rows, found more at 'mm'"),
     ],
 )
-def test_a_model_is_bounded_as_a_whole(model: torch.nn.Module, sentence: str) -> None:
+def test_a_model_is_bounded_as_a_whole(model, sentence):
     with pytest.raises(UserError, match=sentence):
         bounded(model)
-
-
-def test_values_that_are_freed_do_not_add_up() -> None:
-    bounded(Freed())
-
-
-@pytest.mark.parametrize("bound", ["MAX_BYTES", "MAX_WORK"])
-def test_the_modules_of_a_configuration_are_bounded_too(
-    package: Package, monkeypatch: pytest.MonkeyPatch, bound: str
-) -> None:
-    monkeypatch.setattr(bounds, bound, 1000)
-    with pytest.raises(UserError, match=r"model.safetensors: the model of its configuration: expected .*at most 1,000"):
-        open_engine("eager", package.folder, package.manifest.spec)

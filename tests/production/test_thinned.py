@@ -1,8 +1,5 @@
 """A log without nine of ten negatives, from its card to a package: its probabilities are those of all rows."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,6 @@ from serving_toys import raw_rows
 
 from bench.core.objectives import parse
 from bench.data import load_card, parse_card, prepare
-from bench.data.card import Card
 from bench.frontier.retraining import Length, Retraining
 from bench.production.evaluation import judge, judgements
 from bench.production.package import Parts, write_package
@@ -32,7 +28,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def logs(folder: Path) -> dict[str, Path]:
+def logs(folder):
     """Folders with all rows, with those left at one rate, and at a rate of their own.
 
     `shared` depends on the click, given all inputs.
@@ -58,7 +54,7 @@ def logs(folder: Path) -> dict[str, Path]:
     return places
 
 
-def card_of(**keys: Any) -> Card:
+def card_of(**keys):
     drawn = load_card(FUNNEL)
     columns = {name: column.model_dump(by_alias=True) for name, column in drawn.columns.items()}
     tasks = [
@@ -73,7 +69,7 @@ def card_of(**keys: Any) -> Card:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("log", "rate", "funnel"), [("number", RATE, "entire_space"), ("column", "kept", "direct")])
-def test_a_package_predicts_for_all_rows(tmp_path: Path, log: str, rate: Any, funnel: str) -> None:
+def test_a_package_predicts_for_all_rows(tmp_path, log, rate, funnel):
     places = logs(tmp_path)
     card = card_of(sampling={"task": "click", "rate": rate})
     store = prepare(card, tmp_path / "home", places[log])

@@ -1,12 +1,8 @@
 """Boosted trees as plain arrays: they say what scikit-learn says, in every engine, and wrong ones are refused."""
 
-from __future__ import annotations
-
 import json
 import shutil
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,18 +14,16 @@ from tampered import sign
 
 from bench.core.errors import UserError
 from bench.core.schema import Field
-from bench.data import Store
 from bench.data.store import Split
 from bench.models.trees import LARGEST, NO_CHOICE, TreeModel
 from bench.production.engines import open_engine, without_onnx
 from bench.production.package import Package
-from bench.production.served_model import TrainedTrees
 from bench.testing.training import VALUES, MemoryStore
 
 FIELDS = (Field("kind", 6), Field("tags", 6, slots=2), Field("item", 400))
 
 
-def gaps(store: MemoryStore) -> MemoryStore:
+def gaps(store):
     """Numbers with few values, a tenth of them missing in a way that tells, and a category that train does not have."""
     rng = np.random.default_rng(7)
     for name in ("train", "valid", "test", "confirm"):
@@ -45,7 +39,7 @@ def gaps(store: MemoryStore) -> MemoryStore:
 
 
 @pytest.fixture(scope="module")
-def grown() -> tuple[Any, TreeModel, list[Any]]:
+def grown():
     store: Any = gaps(MemoryStore(3000, VALUES, fields=FIELDS))
     _, packed, made = trees_of(store, 40)
     model = TreeModel(store.schema, packed.sizes)
@@ -53,7 +47,7 @@ def grown() -> tuple[Any, TreeModel, list[Any]]:
     return store, model, made
 
 
-def test_missing_values_unseen_categories_and_values_on_a_threshold(grown: Any) -> None:
+def test_missing_values_unseen_categories_and_values_on_a_threshold(grown):
     store, model, made = grown
     split = store.split("test")
     ids, dense = split.ids.copy(), split.dense.copy()
@@ -75,18 +69,18 @@ def test_missing_values_unseen_categories_and_values_on_a_threshold(grown: Any) 
 
 
 @pytest.fixture(scope="module")
-def package(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Package:
+def package(store, tmp_path_factory):
     return package_of("blend", tmp_path_factory.mktemp("trees") / "package", store, onnx=not without_onnx())
 
 
 @pytest.fixture(scope="module")
-def alone(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Package:
+def alone(store, tmp_path_factory):
     """Trees and nothing else: read in a moment."""
     return package_of("trees", tmp_path_factory.mktemp("alone") / "package", store)
 
 
 @pytest.mark.slow
-def test_every_engine_serves_a_blend(package: Package, store: Store) -> None:
+def test_every_engine_serves_a_blend(package, store):
     """Log odds mixed by each task's share, computed here from the parts alone."""
     rows = slice(0, 300)
     ids, dense = store.split("test").ids_of(rows), np.array(store.split("test").dense[rows])
@@ -115,14 +109,14 @@ def test_every_engine_serves_a_blend(package: Package, store: Store) -> None:
 Wrong = Callable[[np.ndarray, np.random.Generator], None]
 
 
-def put(value: float) -> Wrong:
-    def change(array: np.ndarray, rng: np.random.Generator) -> None:
+def put(value):
+    def change(array, rng):
         array[rng.integers(len(array))] = value
 
     return change
 
 
-def circle(array: np.ndarray, rng: np.random.Generator) -> None:
+def circle(array, rng):
     at = rng.choice(np.flatnonzero(array != np.arange(len(array))))
     array[at] = rng.integers(0, at) if at else 0
     array[at] -= array[at] == at
@@ -141,7 +135,7 @@ ARRAYS: dict[str, list[Wrong]] = {
 }
 
 
-def damaged(package: Package, folder: Path, seed: int) -> str:
+def damaged(package, folder, seed):
     """A copy with one wrong number in one array of its trees, or with other sizes; what was changed."""
     rng = np.random.default_rng(seed)
     shutil.copytree(package.folder, folder)
@@ -168,7 +162,7 @@ def damaged(package: Package, folder: Path, seed: int) -> str:
 
 
 @pytest.mark.slow
-def test_wrong_trees_are_refused_in_a_sentence(alone: Package, tmp_path: Path) -> None:
+def test_wrong_trees_are_refused_in_a_sentence(alone, tmp_path):
     for seed in range(200):
         folder = tmp_path / str(seed)
         what = damaged(alone, folder, seed)
@@ -179,7 +173,7 @@ def test_wrong_trees_are_refused_in_a_sentence(alone: Package, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_trees_in_onnx_are_looked_at_too(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trees_in_onnx_are_looked_at_too(package, tmp_path, monkeypatch):
     if without_onnx():
         pytest.skip(without_onnx())
     onnx: Any = pytest.importorskip("onnx")
@@ -195,25 +189,3 @@ def test_trees_in_onnx_are_looked_at_too(package: Package, tmp_path: Path, monke
     sign(folder)
     with pytest.raises(UserError, match="trees with children behind their parent"):
         open_engine("onnx", folder, Package.open(folder).manifest.spec)
-
-
-@pytest.mark.slow
-def test_a_hundred_candidates_by_three_hundred_trees_are_scored_in_time(store: Store) -> None:
-    """In 5 ms on a core that does nothing else; here four times as long, as other tests run beside it."""
-    _, packed, _ = trees_of(store, 150)
-    assert isinstance(packed, TrainedTrees)
-    model = TreeModel(store.schema, packed.sizes)
-    model.load_state_dict(packed.state)
-    rows = slice(0, 100)
-    given = (
-        torch.from_numpy(store.split("test").ids_of(rows)),
-        torch.from_numpy(np.array(store.split("test").dense[rows])),
-    )
-
-    times = []
-    with torch.inference_mode():
-        for _ in range(30):
-            began = time.process_time()
-            model(*given)
-            times.append(time.process_time() - began)
-    assert min(times) < 0.02

@@ -2,19 +2,14 @@
 
 import itertools
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
+from found import OBJECTIVES, changed, history, put
 from hypothesis import settings
 
 from bench.core.records import Failure, Replicate, TrialRecord
 from bench.tracking.logbook import Section
 from bench.tracking.store import MlflowStore
-
-sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
-
-from found import OBJECTIVES, changed, history, put
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

@@ -48,7 +48,7 @@ def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", se
         run=SimpleNamespace(run=run, folder=folder),
         picture=picture,
     )
-    found.picked = Decision.picked.fget(found)  # type: ignore[attr-defined]
+    found.picked = Decision.picked.fget(found)
     return found
 
 

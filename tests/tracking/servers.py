@@ -1,7 +1,5 @@
 """A real MLflow server that can be stopped and started, and servers that go wrong."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
@@ -13,7 +11,6 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -27,12 +24,12 @@ def free_port():
 class RealServer:
     """`mlflow server` on loopback with a sqlite file and artifacts in a folder; the same port after each start."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder):
         self.folder, self.port = folder, free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process = None
 
-    def start(self) -> None:
+    def start(self):
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         options += ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
         options += ["--artifacts-destination", str(self.folder / "artifacts")]
@@ -56,7 +53,7 @@ class RealServer:
         self.stop()
         pytest.skip(f"mlflow server did not start here: {(self.folder / 'server.log').read_text()[-300:]}")
 
-    def stop(self) -> None:
+    def stop(self):
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)  # it is the leader of a session of its own
             self._process.wait()

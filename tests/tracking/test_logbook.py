@@ -1,7 +1,5 @@
 """A store that is slow, down, wrong or back later: the search is not held up, and in the end all is there once."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from contents import content, everything_once
-from found import changed, found_in, history, put
+from found import found_in, history, put
 from servers import RealServer, faulty_proxy, free_port, silent_server
 
 from bench.core.records import RungResult
@@ -57,55 +55,6 @@ def test_what_fails_is_tried_again(start):
     assert logbook.finish("FINISHED", 1.0, LONG)
     assert tries == [False] * 4 + [True]
     assert logbook.trouble == ""
-
-
-def test_of_a_run_that_is_over_nothing_is_sent_before_all_is_known(start):
-    """Else `seesaw sync` counts a trial twice, where the front takes a moment to compute."""
-    tries, over = [], threading.Event()
-
-    def work(last):
-        tries.append(last)
-        over.set()
-
-    logbook = start(work, live=False)
-    assert not over.wait(0.2)
-    assert logbook.finish("FINISHED", 1.0, LONG)
-    assert tries == [True]
-
-
-def test_answers_without_end_end_the_waiting_too(start):
-    over = threading.Event()
-
-    def slow(last):
-        while not over.wait(0.01):
-            logbook.store.answered = time.monotonic()
-
-    logbook = start(slow)
-    assert not logbook.finish("FINISHED", 1.0, patience=LONG, most=0.3)
-    over.set()
-
-
-def test_two_failures_end_the_waiting_and_are_told(start):
-    tries = []
-
-    def work(last):
-        tries.append(last)
-        raise TrackingError("away")
-
-    logbook = start(work)
-    assert not logbook.finish("FINISHED", 1.0, LONG)
-    assert tries.count(True) == 2
-    assert logbook.trouble == "away"
-
-
-def test_a_mistake_of_ours_is_raised_to_who_waits(start):
-    def work(last):
-        raise ZeroDivisionError("ours")
-
-    logbook = start(work)
-    with pytest.raises(ZeroDivisionError, match="ours"):
-        logbook.finish("FINISHED", 1.0, LONG)
-    logbook._bug = None
 
 
 @pytest.fixture(scope="module")
@@ -246,26 +195,6 @@ def test_a_server_that_never_answers_holds_nothing_up(tmp_path, asked, records, 
         assert logbook.store.answered == 0
         assert section.there == 0
         assert not logbook.finish("FINISHED", 1.0, patience=0.5)
-
-
-def test_a_data_set_that_the_store_refuses_keeps_no_other_from_it(home, asked, make_trial, monkeypatch):
-    from mlflow import MlflowClient
-
-    make = MlflowClient.create_run
-
-    def refuse(self, experiment, started, tags, name):
-        if tags["seesaw.dataset"] == "refused":
-            raise OSError("no such data set here")
-        return make(self, experiment, started, tags, name)
-
-    monkeypatch.setattr(MlflowClient, "create_run", refuse)
-    logbook = Logbook(None, home)
-    refused, other = (logbook.section(history(), **changed(asked, {"dataset": name})) for name in ("refused", "other"))
-    for section in (refused, other):
-        section.log([make_trial(0), make_trial(1)], 2)
-    assert not logbook.finish("FINISHED", 1.0, patience=60)
-    assert logbook.trouble.endswith("no such data set here")
-    assert (refused.there, other.there) == (0, 2)
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """Fronts read back through MLflow's API alone, over several runs, from a real sqlite store."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -75,15 +73,3 @@ def test_other_data_are_not_merged_and_a_sentence_says_so(log, read, confirmed, 
     log([make_trial(0)], "c", objectives[:1], dataset="other")
     log([make_trial(0)], "d", dataset="other")
     assert "other: not merged, since their objectives differ (f00d: c; f00d: d)" in read().attrs["notes"]
-
-
-def test_what_is_not_confirmed_or_not_over_is_left_out_and_named(log, read, send, asked, confirmed, make_trial):
-    log(confirmed, "a")
-    log([make_trial(0, 0.9, 0.9)], "b")
-    send(make_trial(0, 0.99, 0.99), experiment=asked["identity"]["run"], run="c")
-    table = read()
-    assert set(table["run"]) == {"a"}
-    assert table.attrs["notes"] == [
-        "census-income: not confirmed, and not compared with what is: b",
-        "without a front yet, and left out: c",
-    ]

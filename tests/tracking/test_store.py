@@ -1,8 +1,5 @@
 """The way into MLflow: addresses without passwords, failures in words, nothing on standard output."""
 
-from __future__ import annotations
-
-import ast
 import os
 import shutil
 import sqlite3
@@ -25,33 +22,20 @@ from bench.tracking.store import MlflowStore, Node, TrackingError
 
 GOOD = (
     "http://127.0.0.1:5000",
-    "https://mlflow.example.org/team",
     "http://[::1]:5000",
     "https://user:word@host",
     "databricks",
-    "databricks://profile",
     "sqlite:///runs.db",
-    "sqlite:////data/runs.db",
     "postgresql+psycopg2://me@host/db?sslmode=require",
-    "mssql+pyodbc://host/db?driver=ODBC+Driver+18",
-    "mysql+pymysql://me@host/db",
     "file:///data/mlruns",
 )
 BAD = (
     "",
     "127.0.0.1:5000",
-    "mlruns",
     "htp://host:5000",
-    "http:/host:5000",
-    "http://",
     "http://:5000",
-    "http://host:port",
-    "http://host:70000",
     "http://[::1:5000",
-    "http://[::1/x",
     "sqlite://runs.db",
-    "sqlite:///",
-    "sqlite:",
     "postgres://host/db",
     "uc:http://host",
 )
@@ -93,14 +77,12 @@ def test_mlflow_knows_the_same_schemes(uri):
 @pytest.mark.parametrize(
     ("uri", "plain", "user", "word"),
     [
-        ("https://me:s3cret@host/x", "https://host/x", "me", "s3cret"),
-        ("http://me:a@s3cret@host:5000", "http://host:5000", "me", "a@s3cret"),
-        ("http://me:a/s3cret@host", "http://host", "me", "a/s3cret"),
-        ("http://me@host", "http://host", "me", "before"),
-        ("mysql+pymysql://me:s3cret:%40@host/db", "mysql+pymysql://host/db", "me", "s3cret:@"),
-        ("postgresql://me@host/db?password=s3cret&sslmode=require", "postgresql://host/db?sslmode=require",
-         "me", "s3cret"),
-    ],
+    ("https://me:s3cret@host/x", "https://host/x", "me", "s3cret"),
+    ("http://me:a/s3cret@host", "http://host", "me", "a/s3cret"),
+    ("mysql+pymysql://me:s3cret:%40@host/db", "mysql+pymysql://host/db", "me", "s3cret:@"),
+    ("postgresql://me@host/db?password=s3cret&sslmode=require", "postgresql://host/db?sslmode=require",
+         "me", "s3cret")
+],
 )  # fmt: skip
 def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plain, user, word, monkeypatch):
     for name in (USERNAME, PASSWORD):
@@ -120,52 +102,20 @@ def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plai
         "http://me:s3cret@host:port",
         "http://me:a?s3cret@host",
         "postgresql://host/s3cret@db",
-        "me:s3cret@host:5000",
         "http://me:s3cret",
         "postgresql://me@host/db?sslpassword=s3cret",
         "mssql+pyodbc:///?odbc_connect=PWD%3Ds3cret",
-        *(
-            f"https://host/x?{name}=s3cret"
-            for name in (
-                "access_token",
-                "api_key",
-                "key",
-                "access_key",
-                "sig",
-                "signature",
-                "auth",
-                "code",
-                "credential",
-                "s3cret",
-            )
-        ),
-        "https://host?s3cret",
+        *(f"https://host/x?{name}=s3cret" for name in ("access_token", "api_key", "sig", "auth", "s3cret")),
         "https://host/#s3cret",
-        "postgresql://host/db?options=-cpassword%3Ds3cret",
         "postgresql://host/db?sslmode=require&user=s3cret",
-        "postgresql://host/db?sslmode=a%26password%3Ds3cret",
         "sqlite:///runs.db?key=s3cret",
-        "sqlite+pysqlcipher://:s3cret@/runs.db",
-        "file://me:s3cret@/runs",
         "file:runs?s3cret",
-        "me:s3cret://host",
-        "me:s3c/ret",
-        "http://me:a/s3cret",
-        "htp://me:a#s3cret@host",
     ],
 )
 def test_what_is_refused_is_refused_without_its_password(uri):
     with pytest.raises(UserError, match=r"^--tracking: expected ") as error:
         plain_address(uri)
     assert "cret" not in str(error.value)
-
-
-@pytest.mark.parametrize("uri", ["sqlite:///runs/my@own.db", "file:runs", "file:./runs"])
-def test_a_file_s_path_is_made_absolute(uri, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = Path(urlsplit(plain_address(uri)).path.replace("//", "/"))
-    assert path.parts[: len(tmp_path.parts)] == tmp_path.parts
-    assert plain_address(plain_address(uri)) == plain_address(uri)
 
 
 @pytest.mark.parametrize("to", ["http://me:s3cret@127.0.0.1:1", "http://me:s3cret@nowhere.invalid"])
@@ -230,67 +180,10 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     assert {each.name for each in (tmp_path / "home").iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
 
 
-def test_a_store_that_is_no_store_is_named(tmp_path):
-    broken = tmp_path / "mlflow.db"
-    broken.write_text("not a database, but long enough to be taken for one at first sight")
-    with pytest.raises(TrackingError, match=f"in the MLflow store at sqlite:///{broken}: "):
-        MlflowStore(None, tmp_path).experiment("any")
-
-
-@pytest.mark.slow
-def test_a_store_lost_on_the_way_is_named(send, tracker, make_trial, monkeypatch):
-    parent = send()
-
-    def lost(*_args, **_kwargs):
-        raise OSError("disk full\nand more")
-
-    monkeypatch.setattr("mlflow.MlflowClient.log_batch", lost)
-    with pytest.raises(TrackingError) as error:
-        send(make_trial(5), section=parent)
-    told = f"could not log to the run 'mmoe trial 5' in the MLflow store at {tracker.uri}: disk full"
-    assert str(error.value) == told
-    assert isinstance(error.value, UserError)
-    assert isinstance(error.value.__cause__, OSError)
-
-
-def test_an_unknown_experiment_is_named_with_those_there_are(send, tracker):
-    send()
-    with pytest.raises(UserError, match=r"unknown experiment 'seesaw/quik' \(did you mean 'seesaw/quick'\?\)"):
-        frontier_of("seesaw/quik", tracker.uri)
-
-
 def test_reading_a_store_that_is_not_there_makes_none(tmp_path):
     with pytest.raises(TrackingError, match=r"^there is no MLflow store at sqlite:///.*mlflow.db$"):
         frontier_of("seesaw/quick", f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("uri", [None, "http://127.0.0.1:9"], ids=["file", "server"])
-def test_another_thread_imports_only_what_mlflow_alone_uses(tmp_path, uri):
-    """So no import of the search's thread can meet one of the sender's."""
-    code = f"""
-import sys, threading
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import bench.run.execute
-from bench.tracking.logbook import Logbook
-from conftest import trial
-from found import history
-from pathlib import Path
-home = Path({str(tmp_path)!r})
-logbook = Logbook({uri!r}, home)
-before = {{name.partition(".")[0] for name in sys.modules}}
-own = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed="0")
-section = logbook.section(history(), experiment="seesaw/s", identity=own, dataset="d")
-section.log([trial(0, replicates=((0.7, 0.8),))], 1)
-print(logbook.finish("FINISHED", 1.0, 120.0), section.there)
-print(sorted({{name.partition(".")[0] for name in sys.modules}} - before - {{"mlflow"}}))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    reached, imported = done.stdout.splitlines()
-    assert reached == ("True 1" if uri is None else "False 0")
-    assert set(ast.literal_eval(imported)) <= OF_MLFLOW_ALONE
 
 
 def test_a_locked_file_is_like_a_server_that_does_not_answer(home, asked, make_trial):
@@ -313,25 +206,12 @@ def test_a_locked_file_is_like_a_server_that_does_not_answer(home, asked, make_t
     assert section.there == 2
 
 
-def test_a_file_is_made_with_all_tables_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow cannot open a file in which some tables are missing."""
-
-    def ended(tracking_uri: str, **more: str) -> None:
-        Path(tracking_uri.removeprefix("sqlite:///")).write_text("some tables")
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr("mlflow.MlflowClient", ended)
-    with pytest.raises(TrackingError, match=r"could not look in the MLflow store at .*: the disk is full"):
-        MlflowStore(None, tmp_path).ask("look", "search_experiments", tries=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
-
-
-def test_a_copied_home_writes_into_itself(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
     """MLflow keeps absolute addresses of an experiment's and of a run's files."""
 
     from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
-    def text_of(store: MlflowStore, run: str) -> str:
+    def text_of(store, run):
         return Path(store.ask("find", "download_artifacts", run, "a.txt")).read_text()
 
     old = MlflowStore(None, home)

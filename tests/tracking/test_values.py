@@ -1,7 +1,5 @@
 """What is logged of a record, before MLflow sees it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
@@ -9,7 +7,6 @@ import pytest
 from found import found_in, history
 
 from bench.core.records import RungResult
-from bench.results.diagnosis import numbers
 from bench.run.reporting import on_trials
 from bench.tracking.values import UNPLACED, volumes
 
@@ -64,18 +61,6 @@ def test_one_at_a_time_equals_all_at_once(records, by_rungs):
     assert live.rows == later.rows
 
 
-def test_where_a_lower_rung_is_the_better_one_the_higher_adds_nothing(records):
-    peaked = []
-    for record in records:
-        low, high = record.rungs
-        better = {name: value + 0.05 for name, value in low.metrics.items()}
-        peaked.append(replace(record, rungs=(replace(low, metrics=better), high)))
-    whole = history(by_rungs=True)
-    whole.add(peaked, 8)
-    assert whole.rows[-1].hypervolume == whole.rows[3].hypervolume
-    assert whole.rows[-1].samples == 8 * 100
-
-
 def diagnosis(cosine=-0.3, tasks=("click", "like"), gate=("click", "like")):
     blocks = {"representation": cosine, "levels.0.shared": None, "all shared": cosine / 2}
     sizes = dict.fromkeys(blocks, 2.0)
@@ -108,45 +93,6 @@ def diagnosis(cosine=-0.3, tasks=("click", "like"), gate=("click", "like")):
         },
         "course": {"click.auc": {"task": "click", "best_samples": 100, "last_samples": 200, "best": 0.8, "lost": 0.01}},
     }
-
-
-def test_every_measurement_has_a_name_and_what_is_undefined_has_none():
-    assert numbers(diagnosis()) == {
-        "probes": 8,
-        "cosine/click-like/representation": -0.3,
-        "cosine/click-like/all shared": -0.15,
-        "below_zero/click-like/representation": 0.75,
-        "below_zero/click-like/all shared": 0.75,
-        **{f"loss/{task}": 0.5 for task in ("click", "like")},
-        **{f"weight/{task}": 1.0 for task in ("click", "like")},
-        **{
-            f"{name}/{task}/{block}": 2.0
-            for name in ("norm", "pull")
-            for task in ("click", "like")
-            for block in ("representation", "levels.0.shared", "all shared")
-        },
-        "best/click.auc": 0.8,
-        "best_samples/click.auc": 100,
-        "lost/click.auc": 0.01,
-        "entropy/levels.0.gates/click": 0.469,
-        "entropy/levels.0.gates/like": 1,
-        "collapsed/levels.0.gates/click": 1,
-        "collapsed/levels.0.gates/like": 0,
-        "share/levels.0.gates/click/0": 0.9,
-        "share/levels.0.gates/click/1": 0.1,
-        "share/levels.0.gates/like/0": 0.5,
-        "share/levels.0.gates/like/1": 0.5,
-        "dead/levels.0.shared/0": 0.25,
-        "dead/levels.0.shared/1": 0,
-        "silent/levels.0.shared/0": 0,
-        "silent/levels.0.shared/1": 1,
-    }
-    assert numbers({}) == {}
-
-
-def test_gates_for_all_tasks_are_told_apart():
-    names = numbers(diagnosis(gate=("all tasks", "all tasks"))).keys()
-    assert {f"entropy/levels.0.gates/all tasks.{at}" for at in (0, 1)} <= names
 
 
 @pytest.mark.slow
