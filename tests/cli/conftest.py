@@ -1,12 +1,8 @@
 """A small data set of one's own, and a way to call the command line in this process."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -121,32 +117,32 @@ class Shop:
     folder: Path
 
     @property
-    def card(self) -> Path:
+    def card(self):
         return self.folder / "card.toml"
 
     @property
-    def suite(self) -> Path:
+    def suite(self):
         return self.folder / "suite.toml"
 
     @property
-    def raw(self) -> Path:
+    def raw(self):
         return self.folder / "raw"
 
     @property
-    def log(self) -> Path:
+    def log(self):
         return self.raw / "log.csv"
 
-    def edit(self, file: Path, old: str, new: str) -> None:
+    def edit(self, file, old, new):
         text = file.read_text()
         assert old in text, f"{old!r} is not in {file.name}"
         file.write_text(text.replace(old, new))
 
-    def run(self, seesaw: Callable[..., Said], name: str, *more: object, executor: str = "inline") -> dict[str, Any]:
+    def run(self, seesaw, name, *more, executor="inline"):
         said = seesaw("run", self.suite, "--raw", self.raw, "--name", name, "--executor", executor, "--json", *more)
         assert said.code == 0, said.err
         return dict(json.loads(said.out))
 
-    def write_log(self, rows: int = 800, seed: int = 0, today: bool = False) -> None:
+    def write_log(self, rows=800, seed=0, today=False):
         """The raw file; `today` adds today's score: cheap items first, and none in every tenth row."""
         rng = np.random.default_rng(seed)
         users, items = rng.integers(0, 12, rows), rng.integers(0, 9, rows)
@@ -160,7 +156,7 @@ class Shop:
         self.log.write_text("\n".join(lines) + "\n")
 
 
-def open_shop(folder: Path) -> Shop:
+def open_shop(folder):
     made = Shop(folder)
     made.raw.mkdir(parents=True)
     made.card.write_text(CARD.replace("[reader]", 'time = "day"\n\n[reader]', 1))
@@ -171,18 +167,18 @@ def open_shop(folder: Path) -> Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(tmp_path):
     return open_shop(tmp_path / "shop")
 
 
 @pytest.fixture(scope="module")
-def module_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def module_shop(tmp_path_factory):
     """One for all tests of a module, which do not change it."""
     return open_shop(tmp_path_factory.mktemp("module") / "shop")
 
 
 @pytest.fixture(scope="module")
-def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_runs(tmp_path_factory):
     """A home with two small runs on generated data: balancers on one MMoE, and ways of sharing."""
     folder = tmp_path_factory.mktemp("two")
     for name, space, trials in (("balancers", "balancing", 4), ("kinds", "quick", 3)):
@@ -194,10 +190,10 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def seesaw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def seesaw(tmp_path, capsys):
     """Runs a command with a home of the test's own."""
 
-    def call(*arguments: object, home: Path | None = tmp_path / "home") -> Said:
+    def call(*arguments, home=tmp_path / "home"):
         capsys.readouterr()
         options = [] if home is None else ["--home", str(home)]
         code = main([str(argument) for argument in (*arguments, *options)])
@@ -207,15 +203,15 @@ def seesaw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
 
 
 @pytest.fixture
-def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], bool]], None]:
+def interrupt(monkeypatch):
     """Has Ctrl-C come instead of an inline job's outcome, where what is given says so of the job's number from 1 on."""
 
-    def install(when: Callable[[int], bool]) -> None:
+    def install(when):
         from bench.search.executors.base import InlineExecutor
 
         go, jobs = InlineExecutor.next, 0
 
-        def stops(self: InlineExecutor) -> object:
+        def stops(self):
             nonlocal jobs
             jobs += 1
             if when(jobs):

@@ -1,7 +1,5 @@
 """From files alone to a trained model: `seesaw card`, then `prepare` and `train` with the card as it was written."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
@@ -10,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from bench.cli import main
@@ -19,7 +16,7 @@ from bench.data.listing import card_schema
 SMALL = ["--set", "optim.epochs=1", "--set", "embedding.dim=4", "--set", "optim.batch_size=256", "--threads", "1"]
 
 
-def log(rows: int = 1200, seed: int = 0) -> pd.DataFrame:
+def log(rows=1200, seed=0):
     """An online shop's impressions, with most of what makes columns awkward."""
     rng = np.random.default_rng(seed)
     users, items = rng.integers(0, 60, rows), rng.integers(0, 30, rows)
@@ -57,15 +54,15 @@ def log(rows: int = 1200, seed: int = 0) -> pd.DataFrame:
 FUNNEL = ["--label", "click", "--label", "buy", "--parent", "buy=click"]
 
 
-def card_of(folder: Path, name: str = "card.toml") -> dict:
+def card_of(folder, name="card.toml"):
     return tomllib.loads((folder / name).read_text(encoding="utf-8"))
 
 
-def proposed(said) -> list[tuple[str, dict]]:
+def proposed(said):
     return [(each["at"], each["keys"]) for each in json.loads(said.out)["proposals"]]
 
 
-def trains(seesaw, card: Path, *options: object) -> dict:
+def trains(seesaw, card, *options):
     prepared = seesaw("prepare", card, *options, "--json")
     assert prepared.code == 0, prepared.err
     trained = seesaw("train", card, *options, *SMALL, "--json")
@@ -75,7 +72,7 @@ def trains(seesaw, card: Path, *options: object) -> dict:
     return json.loads(prepared.out)
 
 
-def test_a_csv_file_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
+def test_a_csv_file_becomes_a_trained_model(seesaw, tmp_path):
     log().to_csv(tmp_path / "log.csv", index=False)
     said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--time", "seen at", "--group", "user_id", "--json", home=None)
     assert said.code == 0, said.err
@@ -109,7 +106,7 @@ def test_a_csv_file_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
         assert f"buy {part['tasks']['buy']['positives']:,} (" in text
 
 
-def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path: Path) -> None:
+def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     rng, frame = np.random.default_rng(0), log(2400)
     frame = pd.concat([frame, frame.tail(5)]).assign(sample_weight=lambda all_: rng.uniform(1, 100, len(all_)).round(2))
     frame["spend"] = np.where(frame.click * frame.buy == 1, rng.lognormal(3, 1, len(frame)).round(2), np.nan)
@@ -133,41 +130,7 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path: Path) -> None:
     assert json.loads(seesaw("prepare", card, "--json").out)["weights"]["plain"]
 
 
-def test_parquet_with_types_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
-    frame = log().rename(columns={"": "row"})
-    frame["seen at"] = pd.to_datetime(frame["seen at"])
-    frame["premium"] = frame["premium"] == "yes"
-    frame["age"] = pd.to_numeric(frame["age"], errors="coerce")
-    frame["item_id"] = frame["item_id"].astype("category")
-    frame["vector"] = [[1.0, 2.0]] * len(frame)
-    frame.to_parquet(tmp_path / "log.parquet", index=False)
-    said = seesaw("card", tmp_path / "log.parquet", *FUNNEL, "--time", "seen at", home=None)
-    assert said.code == 0, said.err
-    card = card_of(tmp_path)
-    assert card["reader"] == {"kind": "parquet"}
-    assert card["columns"]["vector"] == {"kind": "vector", "length": 2}
-    assert isinstance(card["split"]["test"]["first"], str)
-    trains(seesaw, tmp_path / "card.toml")
-
-
-def test_several_packed_files_without_header(seesaw, tmp_path: Path) -> None:
-    names = ["a", "b", "c"]
-    rng = np.random.default_rng(0)
-    for at, packed in enumerate(("gzip", "zstd", "gzip")):
-        lines = (f"{rng.integers(0, 9)}\tx{rng.integers(0, 9)}\t{rng.integers(0, 2)}\n" for _ in range(200))
-        with pa.CompressedOutputStream(str(tmp_path / f"part[{at}].tsv.packed"), packed) as file:
-            file.write("".join(lines).encode())
-    files = [tmp_path / f"part[{at}].tsv.packed" for at in range(3)]
-    said = seesaw("card", *files, "--columns", ",".join(names), "--label", "c", "--split", "files", home=None)
-    assert said.code == 0, said.err
-    card = card_of(tmp_path)
-    assert card["reader"] == {"kind": "csv", "separator": "\t", "columns": names}
-    manifest = trains(seesaw, tmp_path / "card.toml")
-    rows = {name: part["rows"] for name, part in manifest["splits"].items()}
-    assert (rows["train"], rows["valid"] + rows["confirm"], rows["test"]) == (200, 200, 200)
-
-
-def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path: Path) -> None:
+def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path):
     raw, out = tmp_path / "raw", tmp_path / "cards" / "mine.toml"
     raw.mkdir()
     log().to_csv(raw / "log.csv", index=False, sep=";")
@@ -177,91 +140,7 @@ def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path: Path) -> None:
     trains(seesaw, out)
 
 
-def test_a_survey_with_the_publishers_split_and_todays_score(seesaw, tmp_path: Path) -> None:
-    """A household's id, a weight, a split, amounts and a score become what they are, and each says so."""
-    rng = np.random.default_rng(0)
-    home = np.repeat(np.arange(900), rng.integers(1, 5, 900))
-    rows = len(home)
-    happy = rng.random(rows) < 0.4
-    frame = pd.DataFrame(
-        {
-            "SERIALNO": [f"2022HU{each:07d}" for each in home],
-            "PWGTP": rng.integers(1, 300, rows),
-            "WAGP": np.where(rng.random(rows) < 0.6, np.exp(rng.normal(10, 1, rows)).round(-2), 0).astype(int),
-            "share": rng.random(rows).round(3),
-            "todays_score": rng.normal(happy, 1).round(3),
-            "page_score": rng.random(rows).round(3),
-            "part": np.where(rng.random(rows) < 0.2, "test", "train"),
-            "IsHappy": happy.astype(int),
-        }
-    ).sample(frac=1, random_state=0)
-    frame.to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", "--label", "IsHappy", "--json", home=None)
-    assert said.code == 0, said.err
-    card, told = card_of(tmp_path), json.loads(said.out)
-    assert set(card["columns"]) == {"WAGP", "share", "page_score"}
-    assert card["logged"] == ["todays_score"]
-    assert (card["split"]["kind"], card["split"]["column"], card["post_exposure"]) == ("column", "part", [])
-    assert "--group SERIALNO" in told["columns"]["SERIALNO"]["why"]
-    assert "as amounts and counts have" in told["columns"]["WAGP"]["why"]
-    assert proposed(said) == [("", {"units": "SERIALNO"}), ("", {"weight": "PWGTP"})]
-    assert seesaw("prepare", tmp_path / "card.toml").code == 0
-    frame.assign(IsHappy=frame["IsHappy"].where(frame["part"] == "train")).to_csv(tmp_path / "blind.csv", index=False)
-    options = ["--label", "IsHappy", "--logged", "page_score", "--out", tmp_path / "blind.toml", "--json"]
-    said = seesaw("card", tmp_path / "blind.csv", *options, home=None)
-    card = card_of(tmp_path, "blind.toml")
-    assert (card["split"]["kind"], card["logged"]) == ("random", ["todays_score", "page_score"])
-    assert "both classes in split 'test', but 0 of 0 are positive" in json.loads(said.out)["columns"]["part"]["why"]
-
-
-def test_the_time_split_knows_rows_beyond_those_inspected(seesaw, tmp_path: Path) -> None:
-    log().to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw(
-        "card", tmp_path / "log.csv", "--label", "click", "--time", "seen at", "--rows", 300, "--json", home=None
-    )
-    document = json.loads(said.out)
-    assert (document["rows"], document["complete"]) == (300, False)
-    rows = document["split"]["rows"]
-    assert (rows["train"], rows["valid"] + rows["confirm"], rows["test"]) == (960, 120, 120)
-    assert "head of each file" in (tmp_path / "card.toml").read_text()
-
-
-def test_what_columns_are_is_decided_by_what_they_tell_and_said(seesaw, tmp_path: Path) -> None:
-    rng, rows = np.random.default_rng(0), 6000
-    dealer, price, home = rng.integers(0, 120, rows), rng.integers(100, 400, rows), np.repeat(np.arange(rows // 2), 2)
-    visit = rng.random(rows) < (rng.random(120)[dealer] + price / 400) / 2
-    frame = pd.DataFrame(
-        {
-            "dealer": [f"d{number}" for number in dealer],
-            "price": price / 100,
-            "price_code": rng.integers(0, 9, rows),
-            "region": rng.integers(0, 50, rows),
-            "home": home + 10_000,
-            "spend": np.where(visit & (rng.random(rows) < 0.1), rng.exponential(50, rows).round(2) + 1, 0),
-            "part": np.where(np.arange(rows) % 5 == 0, "test", "train"),
-            "visit": visit.astype(int),
-        }
-    )
-    frame.to_csv(tmp_path / "log.csv", index=False)
-    options = ["--label", "visit", "--split", "column", "--split-column", "part", "--json"]
-    said = seesaw("card", tmp_path / "log.csv", *options, home=None)
-    assert said.code == 0, said.err
-    card, told = card_of(tmp_path), json.loads(said.out)["columns"]
-    assert card["post_exposure"] == ["spend"]
-    assert card["encoding"]["target_rates"] == ["dealer"]
-    assert card["split"]["valid_fraction"] == 0.1
-    assert card["columns"] == {
-        "dealer": "categorical",
-        "price": "numeric",
-        "price_code": "categorical",
-        "region": "categorical",
-    }
-    assert "id of a household" in told["home"]["why"]
-    assert "target rates" in told["dealer"]["why"]
-    assert seesaw("prepare", tmp_path / "card.toml").code == 0
-
-
-def test_nothing_is_replaced_without_being_told_to(seesaw, tmp_path: Path) -> None:
+def test_nothing_is_replaced_without_being_told_to(seesaw, tmp_path):
     log().to_csv(tmp_path / "log.csv", index=False)
     (tmp_path / "card.toml").write_text("mine")
     said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
@@ -273,7 +152,7 @@ def test_nothing_is_replaced_without_being_told_to(seesaw, tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mistakes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mistakes")
     frame = log(400)
     frame.to_csv(folder / "log.csv", index=False)
@@ -298,36 +177,17 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("log.csv", "at least one --label"),
         ("nope.csv --label click", "file not found"),
-        (". --label click", "found a folder"),
-        ("header.csv --label click", "below the header"),
         ("constant.csv --label click", "no column is left as an input: 'a' (constant)"),
         ("log.csv other.csv --label click", "'age' is in"),
-        ("log.csv log.parquet --label click", "files of one kind"),
-        ("text.parquet --label click", "text.parquet: expected a parquet file, by its name"),
         ("returns.csv --label click", "end with a newline, found a carriage return inside"),
         ("infinite.csv --label click --time at", "--time: 'at': expected finite times, found 'inf'"),
-        ("infinite.parquet --label click --time at", "--time: 'at': expected finite times, found 'inf'"),
-        ("far.parquet --label click --time at", "'at' is of type date beyond the years 1 to 9999, which is no time"),
-        ("log.csv log.csv --label click", "given twice"),
-        ("log.csv sub/log.csv --label click", "one folder"),
-        ("log.csv --label clik", "did you mean 'click'?"),
-        ("log.csv --label click --label click", "given twice"),
         ("log.csv --label click --label buy --parent buy=clik", "did you mean 'click'?"),
-        ("log.csv --label click --time when", "unknown column 'when'"),
         ("log.csv --label click --group click", "is a label"),
-        ("log.csv --label click --logged shop", "--logged: expected a column of numbers, found 'shop' of type text"),
         ("log.csv --label click --logged user_id --group user_id", "which the split or the group has"),
-        ("log.csv --label ''", "--label: expected the name of a column, found an empty one"),
-        ("log.csv --label click --time ''", "--time: expected the name of a column, found an empty one"),
-        ("log.parquet --label click --group vector", "--group: column 'vector' is of type list"),
-        ("log.csv --label click --separator ::", "one ASCII character"),
-        ("log.csv --label click --columns a,b", "expected 2 columns, found 19"),
         ("log.csv --label click --out card.txt", "ends in .toml"),
     ],
 )
-def test_each_mistake_is_one_sentence(
-    mistakes: Path, arguments: str, message: str, seesaw, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_mistake_is_one_sentence(mistakes, arguments, message, seesaw, monkeypatch):
     monkeypatch.chdir(mistakes)
     said = seesaw("card", *shlex.split(arguments), home=None)
     assert said.code == 2, said.err
@@ -337,7 +197,7 @@ def test_each_mistake_is_one_sentence(
 
 
 @pytest.mark.slow
-def test_real_census_income(seesaw, tmp_path: Path, census_raw: Path) -> None:
+def test_real_census_income(seesaw, tmp_path, census_raw):
     names = load_names("census-income")
     files = [census_raw / "census-income.data.gz", census_raw / "census-income.test.gz"]
     out = tmp_path / "card.toml"
@@ -356,7 +216,7 @@ def test_real_census_income(seesaw, tmp_path: Path, census_raw: Path) -> None:
 
 
 @pytest.mark.slow
-def test_real_kuairand(seesaw, tmp_path: Path, kuairand_raw: Path) -> None:
+def test_real_kuairand(seesaw, tmp_path, kuairand_raw):
     """What its own card, written by hand, lists as known only afterwards is found from the log alone."""
     out = tmp_path / "card.toml"
     labels = ["--label", "is_click", "--label", "is_like", "--parent", "is_like=is_click"]
@@ -372,7 +232,7 @@ def test_real_kuairand(seesaw, tmp_path: Path, kuairand_raw: Path) -> None:
 
 
 @pytest.mark.slow
-def test_real_hotel_bookings(seesaw, tmp_path: Path, hotel_raw: Path) -> None:
+def test_real_hotel_bookings(seesaw, tmp_path, hotel_raw):
     labels = [*("--label", "is_canceled"), *("--label", "adr"), *("--label", "booking_changes")]
     out = ["--out", tmp_path / "card.toml", "--json"]
     said = seesaw("card", hotel_raw / "hotel_bookings.csv.gz", *labels, *out, home=None)
@@ -380,22 +240,20 @@ def test_real_hotel_bookings(seesaw, tmp_path: Path, hotel_raw: Path) -> None:
     assert proposed(said) == [("reader", {"drop_duplicates": True})]
 
 
-def load_values(name: str) -> dict:
+def load_values(name):
     from bench.system import content
 
     return content.read_toml(content.find("datasets", name))
 
 
-def load_names(name: str) -> str:
+def load_names(name):
     return ",".join(load_values(name)["reader"]["columns"])
 
 
 GUIDE = Path(__file__).parents[2] / "docs" / "cards.md"
 
 
-def test_the_guides_commands_run_in_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_guides_commands_run_in_order(tmp_path, monkeypatch, capsys):
     """Its `python` and `console` blocks, in their order."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
@@ -410,7 +268,7 @@ def test_the_guides_commands_run_in_order(
             assert main(arguments) == 0, f"{line}\n{capsys.readouterr().err}"
 
 
-def test_the_guide_names_every_key_of_a_card() -> None:
+def test_the_guide_names_every_key_of_a_card():
     text = GUIDE.read_text(encoding="utf-8")
     schema = card_schema()
     models = [schema, *schema["$defs"].values()]

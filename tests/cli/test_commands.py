@@ -1,7 +1,6 @@
 """Every command, end to end, on a small data set of one's own."""
 
-from __future__ import annotations
-
+import errno
 import json
 import re
 import socket
@@ -9,14 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
+from bench import cli
+from bench.cli import main
+from bench.cli.options import answered
 from bench.data import load_card
 from bench.search.study import Study
 from bench.system import content
 from bench.tracking.reading import frontier_of
 
 
-def test_help_and_version(seesaw) -> None:
+def test_help_and_version(seesaw):
     assert seesaw("--version", home=None).out.startswith("seesaw 0.")
     text = seesaw("--help", home=None).out
     commands = "datasets spaces prepare synth train run resume sync status frontier report pick diagnose compare"
@@ -24,7 +27,7 @@ def test_help_and_version(seesaw) -> None:
         assert command in text
 
 
-def test_datasets_lists_and_shows(seesaw) -> None:
+def test_datasets_lists_and_shows(seesaw):
     said = seesaw("datasets")
     for name in ("census-income", "census-income-education", "kuairand-pure@late-window", "synthetic-funnel"):
         assert name in said.out
@@ -37,7 +40,7 @@ def test_datasets_lists_and_shows(seesaw) -> None:
             assert task.name in said.out
 
 
-def test_prepare_prints_rows_positives_and_rates(seesaw, shop) -> None:
+def test_prepare_prints_rows_positives_and_rates(seesaw, shop):
     document = json.loads(seesaw("prepare", shop.card, "--raw", shop.raw, "--json").out)
     splits = document["splits"]
     assert sum(split["rows"] for split in splits.values()) == 800
@@ -47,7 +50,7 @@ def test_prepare_prints_rows_positives_and_rates(seesaw, shop) -> None:
     assert "click" in seesaw("prepare", shop.card, "--raw", shop.raw).out
 
 
-def test_train_prints_the_documented_json(seesaw, shop) -> None:
+def test_train_prints_the_documented_json(seesaw, shop):
     said = seesaw(
         "train", shop.card, "--raw", shop.raw, "--set", "architecture=esmm", "--set", "optim.epochs=3", "--json"
     )
@@ -63,7 +66,7 @@ def test_train_prints_the_documented_json(seesaw, shop) -> None:
     assert f"{document['metrics']['test/click.auc']:.5f}" in again.out
 
 
-def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, tmp_path: Path, monkeypatch) -> None:
+def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, tmp_path, monkeypatch):
     """The whole way, once; what each part must do is tested beside it."""
     import mlflow.pyfunc
 
@@ -89,9 +92,7 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
 
 
 @pytest.mark.slow
-def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
-    seesaw, shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(seesaw, shop, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(socket.socket, "connect", lambda self, address: asked.append(address))
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **named: asked.append(host) or [])
@@ -129,8 +130,98 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert set(found["trial"].astype(int)) >= {each["trial"] for each in document["points"] if each["role"] == "trial"}
 
 
-def test_doctor_finds_nothing_missing(seesaw) -> None:
+def test_doctor_finds_nothing_missing(seesaw):
     document = json.loads(seesaw("doctor", "--json").out)
     assert document["machine"]["cores"] >= 1
     assert document["versions"]["torch"] != "not installed"
     assert not [problem for problem in document["problems"] if "optimizer" in problem or "found at" in problem]
+
+
+def test_synth_then_prepare_then_train(tmp_path, capsys):
+    raw, home = tmp_path / "raw", str(tmp_path / "home")
+    arguments = ["synth", "ali-ccp", "--rows", "6000", "--out", str(raw), "--click-rate", "0.3", "--buy-rate", "0.4"]
+    assert main([*arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["bytes"] == sum(path.stat().st_size for path in raw.iterdir())
+    assert main(["prepare", "ali-ccp", "--raw", str(raw), "--home", home, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["test"]["rows"] == 3000
+    command = ["train", "ali-ccp", "--raw", str(raw), "--home", home, "--set", "architecture=esmm", "--json"]
+    assert main([*command, "--set", "optim.epochs=1", "--threads", "1"]) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    assert 0.3 < metrics["test/click.auc"] < 1
+    assert main(arguments) == 2
+    assert "expected a new or empty folder" in capsys.readouterr().err
+
+
+def test_the_schema_knows_the_cards_keys(seesaw):
+    schema = json.loads(seesaw("datasets", "--schema").out)
+    assert {"id", "reader", "columns", "tasks", "split"} <= set(schema["properties"])
+    assert {"id", "tasks"} <= set(schema["required"])
+
+
+def test_stores_are_listed_with_their_size_and_freed_alone(seesaw, shop, tmp_path):
+    for dataset in ("synthetic-funnel@rows=2000", "synthetic-funnel@rows=3000"):
+        assert seesaw("prepare", dataset).code == 0
+    assert seesaw("prepare", shop.card, "--raw", shop.raw).code == 0
+    listed = seesaw("datasets").out
+    assert "synthetic-funnel@rows=2000" in listed
+    assert "shop" in listed
+    assert " MB" in listed
+    said = seesaw("datasets", "synthetic-funnel@rows=2000", "--remove")
+    assert said.code == 0
+    assert "removed" in said.out
+    keys = [store["key"] for store in json.loads(seesaw("datasets", "--json").out)["prepared"]]
+    assert sorted(keys) == ["shop", "synthetic-funnel@rows=3000"]
+    assert shop.log.is_file()
+    assert "nothing to remove" in seesaw("datasets", "synthetic-funnel@rows=2000", "--remove").out
+
+
+def test_every_space_is_listed_with_its_size(seesaw):
+    listed = json.loads(seesaw("spaces", "--json", home=None).out)["spaces"]
+    assert [one["name"] for one in listed] == content.names("search_spaces")
+    assert all(one["size"]["discrete"] > 1 and one["size"]["continuous"] for one in listed)
+    said = seesaw("spaces", home=None)
+    assert said.code == 0, said.err
+    assert "wide" in said.out
+    assert "infinite: " in said.out
+
+
+def _raising(monkeypatch, error):
+    def app(**options):
+        raise error
+
+    monkeypatch.setattr("bench.cli.app.app", app)
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch, capsys):
+    _raising(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "runs/a/study.jsonl"))
+    assert cli.main([]) == 2
+    assert capsys.readouterr().err == "seesaw: runs/a/study.jsonl: cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("odd")])
+def test_what_nobody_expected_is_our_bug_and_shows_where(error, monkeypatch, capsys):
+    _raising(monkeypatch, error)
+    assert cli.main([]) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert shown.endswith("seesaw: this is a bug in seesaw, not your mistake\n")
+
+
+@pytest.mark.parametrize(("code", "said"), [(0, ""), (1, ""), (130, "seesaw: interrupted\n")])
+def test_a_command_has_its_own_exit_code(code, said, monkeypatch, capsys):
+    monkeypatch.setattr("bench.cli.app.app", lambda **options: code)
+    assert cli.main([]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_command_may_fail_after_its_document(capsys):
+    def command(json):
+        try:
+            yield {"rows": 2}
+        finally:
+            raise typer.Exit(1)
+
+    with pytest.raises(typer.Exit):
+        answered(command)(json=True)
+    assert capsys.readouterr().out == '{\n  "rows": 2\n}\n'

@@ -1,15 +1,11 @@
 """`seesaw confirm`: what is added to a run that is over, and what is refused."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from bench.core.records import Point, TrialRecord
 from bench.report.text import sentences
 from bench.run.folder import Run
 from bench.search.study import Study
@@ -34,11 +30,11 @@ def weighed(shop):
     return shop
 
 
-def study_of(home: Path, name: str) -> Study:
+def study_of(home, name):
     return Study.read(next(iter(Run.open(home, name).datasets.values())).folder)
 
 
-def essence(records: list[TrialRecord] | list[Point]) -> list[tuple]:
+def essence(records):
     """What of records does not depend on the machine's pace."""
     return [
         (
@@ -53,7 +49,7 @@ def essence(records: list[TrialRecord] | list[Point]) -> list[tuple]:
     ]
 
 
-def every_surface_says_the_same(seesaw, home: Path, page: str) -> None:
+def every_surface_says_the_same(seesaw, home, page):
     """`frontier`, `compare`, `pick`, page and MLflow: one answer, and one value of each number."""
     import mlflow
 
@@ -80,9 +76,7 @@ def every_surface_says_the_same(seesaw, home: Path, page: str) -> None:
 
 
 @pytest.mark.slow
-def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
-    seesaw, weighed, tmp_path: Path, interrupt
-) -> None:
+def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(seesaw, weighed, tmp_path, interrupt):
     home, options = tmp_path / "home", ("--executor", "inline", "--raw", weighed.raw)
     for name in ("whole", "broken"):
         said = seesaw("run", weighed.suite, "--name", name, *options)
@@ -132,14 +126,14 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
     assert json.loads(again.out)["baselines"] == document["baselines"]
 
 
-def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path):
     from bench.run.create import create
     from bench.run.request import Request
 
-    def made(name: str) -> None:
+    def made(name):
         create(tmp_path / "home", Request(suite=str(weighed.suite), name=name, raw=weighed.raw))
 
-    def refused(*arguments: object) -> str:
+    def refused(*arguments):
         said = seesaw("confirm", *arguments)
         assert said.code == 2
         assert not list((tmp_path / "home/runs").glob("*/*/study.jsonl"))  # nothing was begun

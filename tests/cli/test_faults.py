@@ -1,7 +1,5 @@
 """Ctrl-C, a second driver and SIGKILL, on the real command line in processes of their own."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
@@ -9,23 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from types import SimpleNamespace
-from unittest.mock import MagicMock
 
 import psutil
 import pytest
-import torch
 
 from bench.core.errors import UserError
-from bench.core.records import Job, TrialResult
-from bench.run import create, execute
-from bench.run.folder import Run
+from bench.run import create
 from bench.run.request import Request
-from bench.search.executors.base import Options
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,28 +24,28 @@ ROOT = Path(__file__).parents[2]
 class Command:
     """`seesaw` in a process of its own."""
 
-    def __init__(self, home: Path, *arguments: object) -> None:
+    def __init__(self, home, *arguments):
         command = [sys.executable, "-m", "bench", *map(str, arguments), "--home", str(home)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def end(self) -> tuple[int, str, str]:
+    def end(self):
         out, err = self.process.communicate(timeout=200)
         return self.process.returncode, out, err
 
 
-def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+def until(condition, seconds=120.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.05)
 
 
-def log(home: Path, name: str) -> int:
+def log(home, name):
     """Bytes of the run's log."""
     return sum(path.stat().st_size for path in (home / "runs" / name).glob("*/study.jsonl"))
 
 
-def front(text: str) -> list[tuple[int, dict[str, float]]]:
+def front(text):
     """Trials and their quality; times and memory may differ."""
     return [
         (point["trial"], {key: value for key, value in point["metrics"].items() if not key.startswith("cost/")})
@@ -64,7 +55,7 @@ def front(text: str) -> list[tuple[int, dict[str, float]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "process"])
-def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path: Path, executor: str) -> None:
+def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path, executor):
     """While it works, a second driver is refused."""
     home = tmp_path / "home"
     shop.edit(shop.suite, "trials = 6", "trials = 200")  # it shall not end by itself
@@ -101,7 +92,7 @@ def test_ctrl_c_ends_cleanly_twice_as_well_and_the_run_goes_on(shop, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, tmp_path):
     home, chance = tmp_path / "home", random.Random(5)
     shop.edit(shop.suite, "trials = 6", "trials = 14")
     options = ("--raw", shop.raw, "--executor", "inline", "--json")
@@ -128,13 +119,11 @@ def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, 
 @pytest.mark.parametrize(
     ("name", "made"), [("a", ["a", "the run 'a' exists; go on with"]), (None, ["suite", "suite-2"])]
 )
-def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(
-    shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None, made: list[str]
-) -> None:
+def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(shop, tmp_path, monkeypatch, name, made):
     together, check = Barrier(2), create._check_data
     monkeypatch.setattr(create, "_check_data", lambda *given: (check(*given), together.wait()))
 
-    def begin(_: int) -> str:
+    def begin(_):
         try:
             return create.create(
                 tmp_path, Request(suite=str(shop.suite), name=name, raw=shop.raw, executor="inline")
@@ -145,54 +134,3 @@ def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(
     with ThreadPoolExecutor(2) as pool:
         found = sorted(pool.map(begin, range(2)))
     assert [each[: len(wanted)] for each, wanted in zip(found, made, strict=True)] == made
-
-
-def test_a_cluster_is_looked_for_before_a_run_is_written(seesaw, shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the number of workers is given, so that the same command can be typed again."""
-
-    def nowhere(options: Options) -> int:
-        raise UserError(f"expected a Ray cluster at {options.address}, found none")
-
-    monkeypatch.setattr(create, "ray_module", lambda name: SimpleNamespace(slots=nowhere))
-    ray = ("--executor", "ray", "--address", "here:1", "--workers", "2", "--name", "a")
-    said = seesaw("run", shop.suite, "--raw", shop.raw, *ray)
-    assert (said.code, said.err) == (2, "seesaw: expected a Ray cluster at here:1, found none\n")
-    assert seesaw("status", "a").code == 2
-
-
-def test_the_device_reaches_every_job(seesaw, shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine that seems to have a GPU; a resume may take another, and is refused one that is not there."""
-    asked: list[str] = []
-
-    def note(job: Job) -> TrialResult:
-        asked.append(job.device)
-        raise FloatingPointError("it is enough to know where")
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(execute, "run_job", note)
-    monkeypatch.setattr(execute, "Reporter", MagicMock())  # MLflow takes longer than all the rest
-    seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--device", "cpu")
-    assert asked == ["cpu"] * 6
-    seesaw("resume", "a", "--trials", "8", "--device", "cuda")
-    assert asked[6:] == ["cuda"] * 2
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    said = seesaw("resume", "a", "--trials", "9", "--device", "cuda")
-    assert (said.code, "expected a CUDA device that torch can use, found none" in said.err) == (2, True)
-    kept = Run.open(tmp_path / "home", "a").manifest
-    assert (kept.request.device, kept.suite.budget.trials) == ("cuda", 8)
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--executor", "ray", "--device", "cuda")
-    assert (said.code, "expected --gpus above 0 beside cuda" in said.err) == (2, True)
-
-
-@pytest.mark.slow
-def test_a_job_time_is_kept_and_a_job_beyond_it_recorded(seesaw, shop) -> None:
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--trials", 1, "--job-time", "0.002s")
-    assert said.code in (0, 2), said.err  # no trial is completed, so there is nothing to choose from
-    status = json.loads(seesaw("status", "a", "--json").out)
-    assert status["completed"] == 0
-    assert status["failed"] == 1
-    assert {failure["reason"] for failure in status["failures"]} == {
-        "tried 3 times; at last it took longer than 0.002 s"
-    }
-    assert {failure["kind"] for failure in status["failures"]} == {"infrastructure"}

@@ -1,31 +1,24 @@
 """From a question to a served model: picked without a file, deployed, served over HTTP, judged, then current."""
 
-from __future__ import annotations
-
 import csv
 import json
-import re
 import shlex
 import shutil
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from server import served
 
 from bench.cli import main
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import FOLDER, rows_of
 from bench.production.package import Package
 from bench.results.fusion import fused
-from bench.run.folder import DatasetRun, Run
+from bench.run.folder import Run
 from bench.run.result import picked_network, result_of, write_pick
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "production"))
-
-from server import served
 
 pytestmark = pytest.mark.slow  # searches of some seconds, then trainings and a server
 ASKED = ("--maximize", "buy.recall@10%", "--at-least", "click.recall@10%=0.1")
@@ -41,28 +34,28 @@ class Flow:
     seesaw: Any
 
     @property
-    def part(self) -> DatasetRun:
+    def part(self):
         return next(iter(Run.open(self.home, "flow").datasets.values()))
 
     @property
-    def picked(self) -> Any:
+    def picked(self):
         return json.loads((self.part.folder / "picked.json").read_text())
 
     @property
-    def package(self) -> Package:
+    def package(self):
         return Package.open(self.part.folder / "package")
 
-    def say(self, *arguments: object) -> str:
+    def say(self, *arguments):
         said = self.seesaw(*arguments, home=self.home)
         assert said.code == 0, f"{arguments}\n{said.err}"
         return str(said.out)
 
-    def json(self, *arguments: object) -> Any:
+    def json(self, *arguments):
         return json.loads(self.say(*arguments, "--json"))
 
 
 @pytest.fixture(scope="module")
-def ran(module_shop: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def ran(module_shop, tmp_path_factory):
     shop, home = module_shop, tmp_path_factory.mktemp("home")
     shop.write_log(4000, seed=1, today=True)
     shop.edit(shop.card, "[reader]", 'logged = ["today"]\n\n[reader]')
@@ -76,11 +69,11 @@ def ran(module_shop: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 @pytest.fixture
-def flow(ran: tuple[Path, Any], seesaw: Any) -> Flow:
+def flow(ran, seesaw):
     return Flow(*ran, seesaw)
 
 
-def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:
+def test_the_answer_is_served(flow, tmp_path):
     picked = flow.json("pick", "flow", *ASKED)
     assert {"trial", "weights", "outcomes", "sentence"} <= set(picked)
     assert 'epsilon.best = "buy.recall@10%"' in picked["policy"]
@@ -97,7 +90,6 @@ def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:
         status, answer = server.rows(rows)
     assert status == 200
     scorer, kept = package.scorer(), rows_of(flow.part.folder / FOLDER, "test")
-    assert kept is not None
     joint = scorer.engine(*scorer.encode(scorer.rows.table(rows)))[1]
     own = fused(picked["kind"], joint, [picked["weights"][task] for task in kept.tasks], kept.rates)
     said = np.array([row["score"] for row in answer["predictions"]])
@@ -105,7 +97,7 @@ def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:
     assert np.unique(own.round(4)).size > 100
 
 
-def test_the_served_score_is_judged_challenger_against_champion(flow: Flow) -> None:
+def test_the_served_score_is_judged_challenger_against_champion(flow):
     raw = ("--raw", flow.shop.raw)
     flow.say("deploy", "flow", "--name", "shop", "--force", "--no-onnx", "--as", "challenger", "--seed", 1, *raw)
     judged = flow.json("evaluate", "shop@challenger", flow.shop.card, "--split", "test", "--resamples", 50, *raw)
@@ -113,39 +105,8 @@ def test_the_served_score_is_judged_challenger_against_champion(flow: Flow) -> N
     assert judged["sentence"].startswith("shop@challenger against shop@champion: ")
 
 
-def test_a_saved_pick_lasts_until_the_next(flow: Flow) -> None:
-    picked = flow.json("pick", "flow", *ASKED, "--save")
-    assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'  # an answer alone
-    assert flow.json("frontier", "flow")["pick"] == picked
-    follows = "The pick follows the last `seesaw pick --save`"
-    assert follows in flow.say("resume", "flow")
-    assert flow.picked["policy"] == picked["policy"]
-    flow.say("report", "flow")
-    page = (flow.part.run.folder / "report.html").read_text()
-    assert follows in page
-    assert re.search(rf"<p>shop, \d+ rows of test, {flow.part.run.manifest.created[:10]}</p></header>", page)
-    planned = flow.say("deploy", "flow", "--dry-run")
-    assert re.search(r"would train .* on \d seeds?, ", planned)
-    assert planned.startswith("the run's verdict: ")
-    assert follows in planned
-    flow.say("pick", "flow", "--save")
-    assert flow.picked["policy"] == 'rule = "knee"\n'
-    assert follows not in flow.say("frontier", "flow")
-
-
-def test_a_pick_that_seldom_holds_is_told_first(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
-    holds = flow.json("pick", "flow")["stability"]["holds"]
-    for enough, first in ((holds + 0.01, f"This pick holds in {holds:.0%} of retrainings; "), (holds, "")):
-        monkeypatch.setattr("bench.run.deployment.ENOUGH", enough)
-        said = flow.seesaw("deploy", "flow", "--dry-run", "--json", home=flow.home)
-        document = json.loads(said.out)
-        assert ("unsure" in document, said.err.startswith(first)) == (bool(first), True)
-        assert said.err.splitlines() == ([next(iter(document.values()))] if first else [])
-
-
-def test_every_network_has_a_configuration_that_remakes_it(flow: Flow) -> None:
+def test_every_network_has_a_configuration_that_remakes_it(flow):
     result = result_of(flow.part)
-    assert result.pick is not None
     for point in (each for each in result.frontier.points if each.replicates):
         write_pick(replace(result, pick=replace(result.pick, point=point.id)))
         if picked_network(replace(result, pick=replace(result.pick, point=point.id))) is None:
@@ -161,7 +122,7 @@ def test_every_network_has_a_configuration_that_remakes_it(flow: Flow) -> None:
     write_pick(result)
 
 
-def test_trees_are_picked_deployed_and_score_rows(flow: Flow, tmp_path: Path) -> None:
+def test_trees_are_picked_deployed_and_score_rows(flow, tmp_path):
     table = result_of(flow.part).choices.table
     auc = float(table["click.auc"][table["point"] == "trees"].iloc[0])
     policy = tmp_path / "trees.toml"
@@ -184,7 +145,7 @@ def test_trees_are_picked_deployed_and_score_rows(flow: Flow, tmp_path: Path) ->
         shutil.move(tmp_path / "kept", kept)
 
 
-def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tuple[str, DatasetRun]:
+def with_current(flow, tmp_path, name, current):
     """The current point of a small run in words, and the run."""
     suite = tmp_path / "suite.toml"
     text = flow.shop.suite.read_text().replace("trials = 3", "trials = 2")
@@ -196,14 +157,12 @@ def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tupl
     return result_of(part).serving.against, part
 
 
-def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
+def test_a_column_of_the_log_is_current(flow, tmp_path):
     """Rows without today's score were ranked last."""
     (tmp_path / "today.toml").write_text('column = "today"')
     sentence, part = with_current(flow, tmp_path, "column", tmp_path / "today.toml")
     assert "today's score, column 'today'" in sentence
     rows, front = rows_of(part.folder / FOLDER, "test"), result_of(part).serving.served
-    assert rows is not None
-    assert front is not None
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
     measure = Measure(part.tasks, OUTCOMES, rows)
@@ -213,12 +172,11 @@ def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["package", "registered"])
-def test_a_deployed_model_is_current(flow: Flow, tmp_path: Path, which: str) -> None:
+def test_a_deployed_model_is_current(flow, tmp_path, which):
     current = flow.package.folder if which == "package" else "models:/shop@champion"
     sentence, part = with_current(flow, tmp_path, which, current)
     assert f"the current model ({current})" in sentence
     front = result_of(part).serving.served
-    assert front is not None
     own, score = front.table.iloc[front.current], flow.package.manifest.score
     assert own["role"] == "current"
     assert own["weights"] == pytest.approx({name.partition(".")[0]: weight for name, weight in score.weights.items()})

@@ -1,18 +1,15 @@
 """Progress on stderr: bars on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import io
 from types import SimpleNamespace
 
-import pytest
 from rich.console import Console
 
 from bench.cli import output
 from bench.system.progress import Work
 
 
-def test_the_rate_is_of_what_is_done_now(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_rate_is_of_what_is_done_now(monkeypatch, capsys):
     monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
     times = iter([100.0, 110.0])
     monkeypatch.setattr(output.time, "monotonic", lambda: next(times))
@@ -21,9 +18,7 @@ def test_the_rate_is_of_what_is_done_now(monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().err == "search: 3,800 of 4,800 samples, 20 samples/s, 50 s left\n"
 
 
-def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(monkeypatch, capsys):
     monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
     times = iter([0.0, 10.0, 20.0, 100.0])
     monkeypatch.setattr(output.time, "monotonic", lambda: next(times))
@@ -42,7 +37,7 @@ def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(
     assert "1 h 00 min left in all" in progress.console.file.getvalue()
 
 
-def test_a_bar_shows_the_time_left_however_slow_the_steps_are() -> None:
+def test_a_bar_shows_the_time_left_however_slow_the_steps_are():
     task = SimpleNamespace(total=10, completed=4, elapsed=80.0)
     assert output.TimeLeft(done=2).render(task).plain == "4 min 00 s left"
     for nothing in ({"completed": 2}, {"completed": 10}, {"total": None}):

@@ -1,7 +1,5 @@
 """What a user asks of a run: the same options on the command line, in a file, and in Python."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from bench.run.folder import Run
 from bench.run.request import Request
 
 
-def test_options_go_before_those_of_the_file(tmp_path: Path) -> None:
+def test_options_go_before_those_of_the_file(tmp_path):
     file = tmp_path / "asked.toml"
     file.write_text(
         'suite = "quick"\ntrials = 3\nseed = 5\ntime = "2m"\ndataset = ["a", "b"]\n[set.optim]\nepochs = 2\n'
@@ -26,17 +24,17 @@ def test_options_go_before_those_of_the_file(tmp_path: Path) -> None:
         Request.of({"suite": str(file)})
 
 
-def test_its_command_asks_for_the_same() -> None:
-    asked = Request(suite="quick", dataset="a,b", job_time="90s", set=["optim.lr=0.1", "sharing.kind=ple"])  # type: ignore[arg-type]
+def test_its_command_asks_for_the_same():
+    asked = Request(suite="quick", dataset="a,b", job_time="90s", set=["optim.lr=0.1", "sharing.kind=ple"])
     assert asked.words == [
         *("seesaw", "run", "quick", "--job-time", "90.0", "--dataset", "a,b"),
         *("--set", "optim.lr=0.1", "--set", 'sharing.kind="ple"'),
     ]
     pairs = asked.words[-1:-4:-2]
-    assert Request(suite="quick", set=pairs).set == asked.set  # type: ignore[arg-type]
+    assert Request(suite="quick", set=pairs).set == asked.set
 
 
-def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(Path(bench.__file__).parents[1])
     card = "datasets/synthetic-funnel/card.toml"
     run = create(tmp_path, Request(suite="quick", dataset=(card,), samples=10**9, executor="inline", raw=Path("raw")))
@@ -54,7 +52,7 @@ def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path: Path, monk
 
 
 @pytest.mark.slow
-def test_a_run_in_python_keeps_what_was_asked(shop, tmp_path: Path) -> None:
+def test_a_run_in_python_keeps_what_was_asked(shop, tmp_path):
     home = tmp_path / "home"
     found = bench.run_suite(shop.suite, home, raw=shop.raw, executor="inline", trials=4, name="a")
     assert found.verdict() == bench.load_run("a", home).verdict()

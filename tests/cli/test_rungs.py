@@ -1,10 +1,7 @@
 """A search by rungs, end to end, on a small data set of one's own."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -27,20 +24,12 @@ def rungs(shop):
     return shop
 
 
-def essence(home: Path, name: str) -> list[tuple]:
-    part = next(iter(Run.open(home, name).datasets.values()))
-    return [
-        (record.number, record.state, record.params, [(at.samples, at.order, valid(at.metrics)) for at in record.rungs])
-        for record in Study.read(part.folder).records()
-    ]
-
-
-def valid(metrics: dict[str, float]) -> dict[str, float]:
+def valid(metrics):
     return {name: value for name, value in metrics.items() if name.startswith("valid/")}
 
 
 @pytest.mark.slow
-def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_path: Path) -> None:
+def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_path):
     document = rungs.run(seesaw, "a")
     home = tmp_path / "home"
     folder = next(iter(Run.open(home, "a").datasets.values())).folder
@@ -81,25 +70,7 @@ def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_p
     assert json.loads(seesaw("pick", "a", "--json").out)["trial"] == document["pick"]["trial"]
 
 
-@pytest.mark.slow
-def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_path: Path, interrupt) -> None:
-    home = tmp_path / "home"
-    rungs.run(seesaw, "whole")
-    whole = essence(home, "whole")
-    interrupt(lambda job: job % 7 == 0)
-    said = seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline")
-    stopped = 0
-    while said.code == 130:
-        stopped += 1
-        said = seesaw("resume", "cut")
-    assert said.code == 0, said.err
-    assert stopped >= 3
-    assert essence(home, "cut") == whole
-    assert seesaw("resume", "cut").code == 0  # a finished run is left as it is
-    assert essence(home, "cut") == whole
-
-
-def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs) -> None:
+def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs):
     """How long a trial is, is known once the data is prepared."""
     rungs.edit(rungs.suite, f"samples = {BUDGET}", "samples = 99")
     said = seesaw("run", rungs.suite, "--raw", rungs.raw, "--executor", "inline")
@@ -110,7 +81,7 @@ def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs) -> None
 
 
 @pytest.mark.slow
-def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_path: Path) -> None:
+def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_path):
     """Whichever rung it is at: mid-schedule, on full length, and with objectives that are not the tasks' own."""
     rungs.edit(rungs.suite, '"buy.ctcvr.auc"]', '"buy.ctcvr.logloss"]')
     rungs.run(seesaw, "a")
@@ -136,7 +107,7 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
 
 
 @pytest.mark.slow
-def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_path: Path, interrupt) -> None:
+def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_path, interrupt):
     interrupt(lambda job: job == 9)
     assert seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline").code == 130
     (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
@@ -170,7 +141,7 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
 
 
 @pytest.mark.slow
-def test_an_ended_run_by_rungs_is_given_more(seesaw, rungs, tmp_path: Path) -> None:
+def test_an_ended_run_by_rungs_is_given_more(seesaw, rungs, tmp_path):
     """Trials that had been left below full length go on; what was confirmed stays so; MLflow has each trial once."""
     from mlflow import MlflowClient
 

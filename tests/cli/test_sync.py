@@ -1,34 +1,23 @@
 """MLflow that was away during a run, and `seesaw sync` after it: from the command line, with a real server."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
 import shutil
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
+from contents import content, everything_once
+from servers import RealServer, silent_server
 
 from bench import cli
 from bench.core.errors import UserError
-from bench.run import execute as execution
 from bench.run.create import create
 from bench.run.execute import extend
 from bench.run.folder import Run
-from bench.run.reporting import _section
 from bench.run.request import Request
 from bench.search.study import Study
 from bench.system.credentials import PASSWORD, USERNAME
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
-
-from contents import content, everything_once
-from servers import RealServer, silent_server
 
 SECRET = "a@s3cret"
 
@@ -36,33 +25,33 @@ SECRET = "a@s3cret"
 class Shell:
     """Calls commands with one home."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home):
         self.home = home
 
-    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+    def __call__(self, *arguments):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = cli.main([str(argument) for argument in (*arguments, "--home", self.home)])
         return code, out.getvalue(), err.getvalue()
 
-    def records(self, name: str) -> list:
+    def records(self, name):
         (part,) = Run.open(self.home, name).datasets.values()
         return Study.read(part.folder).records()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+def server(tmp_path_factory):
     made = RealServer(tmp_path_factory.mktemp("server"))
     yield made
     made.stop()
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def shell(tmp_path_factory):
     return Shell(tmp_path_factory.mktemp("home"))
 
 
-def searched(shell: Shell, shop, name: str, uri: str) -> tuple[int, str, str]:
+def searched(shell, shop, name, uri):
     options = ("--raw", shop.raw, "--executor", "inline", "--trials", 3, "--name", name, "--tracking", uri, "--json")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["seesaw", "run", *map(str, options)])  # what is kept as the command
@@ -70,7 +59,7 @@ def searched(shell: Shell, shop, name: str, uri: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def away(server: RealServer, shell: Shell, module_shop) -> Iterator[tuple[int, str, str]]:
+def away(server, shell, module_shop):
     """A run during which the server was not there; it is there from then on. The address came with a password."""
     with pytest.MonkeyPatch.context() as patch:
         for name in (USERNAME, PASSWORD):
@@ -80,26 +69,8 @@ def away(server: RealServer, shell: Shell, module_shop) -> Iterator[tuple[int, s
         yield said
 
 
-@pytest.fixture(scope="module")
-def live(server: RealServer, shell: Shell, module_shop, away) -> tuple[int, str, str]:
-    """A run that was logged as it went on; and what `seesaw sync` said of it meanwhile."""
-    meanwhile = []
-
-    def write_report(*arguments):
-        meanwhile.append(shell("sync", "live"))
-        return written(*arguments)
-
-    written = execution.write_report
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execution, "write_report", write_report)
-        said = searched(shell, module_shop, "live", server.uri)
-    assert said[0] == 0, said[2]
-    assert "seesaw sync" not in said[2]  # nothing was left to be sent
-    return meanwhile[0]
-
-
 @pytest.mark.slow
-def test_no_password_is_kept_or_shown(server: RealServer, shell: Shell, away) -> None:
+def test_no_password_is_kept_or_shown(server, shell, away):
     assert json.loads((shell.home / "runs/away/run.json").read_text())["request"]["tracking"] == server.uri
     dead = shell("sync", "away", "--tracking", f"http://me:{SECRET}@127.0.0.1:1")
     assert (dead[0], "nothing answers there" in dead[2]) == (2, True)
@@ -111,9 +82,7 @@ def test_no_password_is_kept_or_shown(server: RealServer, shell: Shell, away) ->
     assert not [path for path in files if b"s3cret" in path.read_bytes()]
 
 
-def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
-    seesaw, shop, tmp_path: Path, monkeypatch
-) -> None:
+def test_credentials_go_only_to_an_address_that_was_named_for_this_home(seesaw, shop, tmp_path, monkeypatch):
     """A run and its whole home may be somebody else's."""
     for name in (USERNAME, PASSWORD):
         monkeypatch.setenv(name, SECRET)
@@ -133,28 +102,19 @@ def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
         other = extend(run, tracking="https://me:s3cret@host/x")
         with pytest.raises(UserError, match=r"^--address: expected HOST:PORT .* found 'ray://\*\*\*@host:1'$"):
             extend(
-                run.changed(request=run.request.model_copy(update={"executor": "ray"})),
-                address="ray://s3cret@host:1",
+                run.changed(request=run.request.model_copy(update={"executor": "ray"})), address="ray://s3cret@host:1"
             )
         assert (other.request.tracking, other.store_address) == ("https://host/x", "https://host/x")
 
 
-def test_in_mlflow_a_run_has_its_data_sets_short_name(shop, tmp_path: Path) -> None:
-    run = create(tmp_path / "home", Request(suite=str(shop.suite), name="a", raw=shop.raw, executor="inline"))
-    [part] = run.datasets.values()
-    logbook: Any = SimpleNamespace(section=lambda history, **more: more)
-    found: Any = _section(logbook, part, cast(Study, SimpleNamespace(ladder=())), "f00d")
-    assert (found["dataset"], found["identity"]["dataset"]) == ("shop", str(shop.card))
-
-
-def one_sentence(err: str) -> str:
+def one_sentence(err):
     (line,) = err.splitlines()
     assert line.startswith("seesaw: ")
     return line
 
 
 @pytest.mark.slow
-def test_a_server_that_is_down_leaves_a_note(shell: Shell, away) -> None:
+def test_a_server_that_is_down_leaves_a_note(shell, away):
     code, out, err = away
     assert code == 0, err
     assert json.loads(out)["points"]
@@ -165,7 +125,7 @@ def test_a_server_that_is_down_leaves_a_note(shell: Shell, away) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_not_sent_is_sent_once(server: RealServer, shell: Shell, away, tmp_path: Path) -> None:
+def test_what_was_not_sent_is_sent_once(server, shell, away, tmp_path):
     code, out, err = shell("sync", "away", "--json")
     assert (code, err) == (0, "")
     document = json.loads(out)
@@ -181,10 +141,3 @@ def test_what_was_not_sent_is_sent_once(server: RealServer, shell: Shell, away, 
     assert shell("sync", "away") == (0, f"nothing was missing at {server.uri}\n", "")
     assert json.loads(shell("sync", "away", "--json")[1])["sent"] == dict.fromkeys(document["sent"], 0)
     assert content(server.uri, "away", tmp_path / "again", "seesaw/shop") == found
-
-
-@pytest.mark.slow
-def test_sync_waits_for_no_driver(shell: Shell, live) -> None:
-    code, out, err = live
-    assert (code, out) == (2, "")
-    assert "expected no other driver, found one at work" in one_sentence(err)

@@ -1,8 +1,5 @@
 """Runs that are over, as a new user sees them: compared, in a notebook."""
 
-from __future__ import annotations
-
-import csv
 import json
 import re
 import shutil
@@ -13,12 +10,11 @@ import pytest
 from mlflow import MlflowClient
 
 import bench
-from bench.core.errors import UserError
 
 pytestmark = pytest.mark.slow  # two runs are made first
 
 
-def test_two_runs_are_compared(seesaw, two_runs: Path, tmp_path: Path) -> None:
+def test_two_runs_are_compared(seesaw, two_runs, tmp_path):
     said = seesaw("compare", "balancers", "kinds", "--home", two_runs, home=None)
     assert said.code == 0, said.err
     assert re.search(r"^This run cannot say .* at least 7 are needed; `seesaw confirm ", said.out, re.M)
@@ -39,43 +35,7 @@ def test_two_runs_are_compared(seesaw, two_runs: Path, tmp_path: Path) -> None:
     assert group["answer"]["sentence"].split(":")[0] in text
 
 
-def test_one_metric_one_table(seesaw, two_runs: Path, tmp_path: Path) -> None:
-    file = tmp_path / "c.csv"
-    options = ["--by", "run", "--metric", "click.logloss", "--split", "confirm", "--out", file, "--home", two_runs]
-    assert seesaw("compare", "balancers", "kinds", *options, home=None).code == 0
-    rows = list(csv.DictReader(file.open()))
-    assert {row["measure"]: row["unit"] for row in rows} == {
-        "click.logloss": "logloss x 1000",
-        "hypervolume": "hypervolume",
-    }
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--by", "colour"], "unknown kind of family 'colour'"),
-        (["--split", "train"], "expected confirm or test, found 'train'"),
-        (["--metric", "click.acu"], "unknown metric 'click.acu' (did you mean 'click.auc'?)"),
-        (["--out", "c.xlsx"], "expected a file named .html or .csv, found 'c.xlsx'"),
-        (["balancers"], "found 'balancers' twice"),
-    ],
-)
-def test_mistakes_are_told(seesaw, two_runs: Path, options: list[str], words: str) -> None:
-    said = seesaw("compare", "balancers", *options, "--home", two_runs, home=None)
-    assert (said.code, words in said.err) == (2, True), said.err
-
-
-def test_other_data_are_compared_apart(seesaw, two_runs: Path, tmp_path: Path) -> None:
-    """Another fingerprint, as of data prepared otherwise."""
-    home = shutil.copytree(two_runs, tmp_path / "home")
-    [facts] = home.glob("runs/kinds/*/store.json")
-    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"fingerprint": "beef"}))
-    document = json.loads(seesaw("compare", "balancers", "kinds", "--json").out)
-    assert [group["runs"] for group in document["groups"]] == [["balancers"], ["kinds"]]
-    assert "was prepared differently" in document["notes"][0]
-
-
-def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs: Path) -> None:
+def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs):
     store = f"sqlite:///{two_runs / 'mlflow.db'}"
     assert seesaw("sync", "kinds", "--home", two_runs, home=None).code == 0  # on a busy machine, what was not sent
     document = json.loads(seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out)
@@ -87,15 +47,13 @@ def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs: Path) -> No
     assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
 
 
-def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_csv(
-    seesaw, two_runs: Path, tmp_path: Path
-) -> None:
+def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_csv(seesaw, two_runs, tmp_path):
     assert seesaw("sync", "kinds", "--home", two_runs, home=None).code == 0
     (path,) = (two_runs / "runs" / "kinds").glob("*/cells.parquet")
     kept, run = pd.read_parquet(path), bench.load_run("kinds", home=two_runs)
     assert set(kept["split"]) == {"valid", "confirm", "test"}
 
-    def plain(table: pd.DataFrame) -> list[tuple]:
+    def plain(table):
         table = table.fillna({"weights": ""}).astype(object)
         return list(table.where(table.notna(), None).itertuples(index=False))
 
@@ -111,29 +69,8 @@ def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_cs
     assert plain(read[list(kept)]) == plain(kept)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["kinds", "--csv", "file/below.csv"], "a folder"),
-        (["kinds", "--csv", "."], "Is a directory"),
-        (["--experiment", "seesaw/kinds", "--csv", "a.csv"], "--csv: expected a RUN beside it, found --experiment"),
-    ],
-)
-def test_cells_that_cannot_be_written_are_refused(
-    seesaw, two_runs: Path, tmp_path: Path, monkeypatch, options: list[str], words: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
-    said = seesaw("frontier", *options, "--home", two_runs, home=None)
-    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), said.err
-    assert words in said.err
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
-
-
 @pytest.mark.slow
-def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard(
-    seesaw, two_runs: Path, tmp_path: Path
-) -> None:
+def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard(seesaw, two_runs, tmp_path):
     home = shutil.copytree(two_runs, tmp_path / "home")
     folder = home / "runs" / "kinds"
     part = next(folder.glob("*/picked.json")).parent
@@ -162,27 +99,7 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
     assert f"the nearest is {picked['name']} " in document["reason"]
 
 
-def test_without_the_extra_a_pick_is_deployed_without_onnx(seesaw, two_runs: Path, monkeypatch) -> None:
-    asked = []
-
-    def make_package(*arguments: object) -> None:
-        asked.append(arguments[-1])
-        raise UserError("enough seen")
-
-    monkeypatch.setattr("bench.run.deploy.make_package", make_package)
-    monkeypatch.setattr("bench.production.engines.find_spec", lambda name: None if name == "onnxscript" else name)
-    said = seesaw("deploy", "kinds", home=two_runs)
-    assert said.err.splitlines()[-2:] == [  # after how often the pick holds
-        "the package will have no model in ONNX: onnxscript is not installed; in the checkout, "
-        "pip install '.[serve]' adds it",
-        "seesaw: enough seen",
-    ]
-    monkeypatch.setattr("bench.production.engines.find_spec", lambda name: name)
-    assert seesaw("deploy", "kinds", home=two_runs).err == seesaw("deploy", "kinds", "--no-onnx", home=two_runs).err
-    assert asked == [False, True, False]
-
-
-def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
+def test_a_notebook_has_tables_and_figures(two_runs):
     run = bench.load_run(two_runs / "runs" / "kinds")
     assert bench.load_run("kinds", home=two_runs).run.folder == run.run.folder
     assert run.frontier()["on_front"].all()

@@ -1,54 +1,40 @@
 """Watching a run: a block for each change, one place on a terminal, and an end."""
 
-from __future__ import annotations
-
-import fcntl
 import os
 import pty
 import select
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from bench.cli import main
 from bench.cli import output as module
 from bench.cli.output import watch
 from bench.run.folder import LIVE
 from bench.run.page import write_live
-from bench.system import lock
 from bench.system.lock import FolderLock, is_held
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch):
     monkeypatch.setattr(module, "PAUSE", 0.0)
 
 
-def test_what_changed_is_shown_and_how_it_ended(quick: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_changed_is_shown_and_how_it_ended(quick, capsys):
     looks = iter(["a", "a", "b", "b", "c"])
     going = iter([True, True, True, True, False])
     watch(lambda: next(looks), print, lambda: next(going))
     assert capsys.readouterr().out == "a\nb\nc\n"
 
 
-def test_the_end_is_seen_soon_however_long_a_look_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    times, slept = iter([0.0, 60.0, 660.0, 660.0]), []
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(times), sleep=slept.append))
-    going = iter([True, True, False, False])
-    watch(lambda: "a", print, lambda: next(going))
-    assert slept == [2, 5]
-
-
 @pytest.fixture
-def begun(tmp_path: Path) -> SimpleNamespace:
+def begun(tmp_path):
     return SimpleNamespace(folder=tmp_path, datasets={}, name="a", home=tmp_path)
 
 
-def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun: SimpleNamespace) -> None:
+def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun):
     search = {"rungs": [{"samples": 100, "trials": 7}, {"samples": 400, "trials": 2}], "left": 80.0, "ended": ""}
     search["begun"] = [{"trial": 9, "sharing": "mmoe", "to": 400, "since": 0.0}]
     found = {"shop": {"completed": 2, "replicates": 0, "search": search}}
@@ -69,16 +55,7 @@ def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun: SimpleNam
     assert '<p class="live">' not in page.read_text()
 
 
-def test_a_live_page_is_no_document_for_programs(
-    begun: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("bench.run.folder.Run.open", lambda *_: begun)
-    assert main(["status", "a", "--page", "--json"]) == 2
-    assert "--page: expected no --json beside it" in capsys.readouterr().err
-    assert not (begun.folder / LIVE).exists()
-
-
-def test_a_held_lock_is_seen_and_not_taken(tmp_path: Path) -> None:
+def test_a_held_lock_is_seen_and_not_taken(tmp_path):
     assert not is_held(tmp_path)
     with FolderLock(tmp_path):
         assert is_held(tmp_path)
@@ -87,16 +64,8 @@ def test_a_held_lock_is_seen_and_not_taken(tmp_path: Path) -> None:
     FolderLock(tmp_path).release()
 
 
-def test_a_look_at_a_lock_keeps_no_driver_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    FolderLock(tmp_path).release()
-    look = (tmp_path / lock.FILE).open()
-    fcntl.flock(look, fcntl.LOCK_SH)
-    monkeypatch.setattr(lock.time, "sleep", lambda seconds: look.close())
-    FolderLock(tmp_path).release()
-
-
 @pytest.mark.slow
-def test_on_a_terminal_it_stays_in_one_place_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+def test_on_a_terminal_it_stays_in_one_place_and_ctrl_c_ends_it(tmp_path):
     """A run that a driver works on, which here is the test: the command itself, on a terminal of its own."""
     folder = tmp_path / "runs" / "a"
     folder.mkdir(parents=True)

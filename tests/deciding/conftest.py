@@ -1,19 +1,12 @@
 """A log with the predictions of two models, whose truth is known; and the stored runs."""
 
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))  # has the stored runs
 
-
-def log_of(rows: int = 6_000, seed: int = 0, error: float = 0.9, other: float = 0.9) -> pd.DataFrame:
+def log_of(rows=6000, seed=0, error=0.9, other=0.9):
     """Clicks and purchases that some clicks lead to. `p_buy` is given a click, `q_buy` with it."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, 4))

@@ -1,8 +1,5 @@
 """An export of a run's kept predictions gives that run's front, pick and verdict, number for number."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +12,8 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.measure.predictions import FOLDER, rows_of
 from bench.run.result import candidates_of
 
-WITHOUT_UNIT = np.uint64((1 << 40) - 1)
 
-
-def exported(part: Any, front: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+def exported(part, front):
     """The log, and what is asked of it."""
     folder = part.folder / FOLDER
     rows = {split: rows_of(folder, split) for split in (SEARCH, CONFIRM, TEST)}
@@ -53,7 +48,7 @@ def exported(part: Any, front: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory):
     """The stored runs."""
     folder = tmp_path_factory.mktemp("home")
     unpack(folder)
@@ -70,7 +65,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("watched", {"today": "single_task"}),
     ],
 )
-def test_an_export_of_a_run_gives_its_front_and_verdict(home: Path, name: str, more: dict[str, str]) -> None:
+def test_an_export_of_a_run_gives_its_front_and_verdict(home, name, more):
     run = bench.load_run(name, home)
     result = run._result(None)
     table, asked = exported(result.run, result.frontier)
@@ -80,8 +75,6 @@ def test_an_export_of_a_run_gives_its_front_and_verdict(home: Path, name: str, m
         more = more | {"weights": text}
     found = bench.decide(table, **asked, **more).decision
     ours, theirs = found.serving.served, result.serving.served
-    assert ours is not None
-    assert theirs is not None
     ids = {"score": "current"} if name == "four" else {}
     assert [ids.get(each, each) for each in ours.table["point"]] == theirs.table["point"].tolist()
     assert ours.table["weights"].tolist() == theirs.table["weights"].tolist()

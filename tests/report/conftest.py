@@ -1,24 +1,21 @@
 """Made-up runs that look like real ones: heads in conflict, failures, replicates, served fronts of 2 to 5 outcomes."""
 
-from __future__ import annotations
-
 import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from ledger_toys import made_cells, made_served
+from opened import CHROMIUM
 
 from bench.core.objectives import Objective
 from bench.core.records import Failure, Replicate, TrialRecord
 from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import aims_of
-from bench.frontier.choices import Choices, head_choices, served_choices
+from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.lead import Lead
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict, unserved
@@ -27,12 +24,6 @@ from bench.report.view import View
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
 from bench.results.pareto import lattice, ranks
-from bench.results.served.served import Served
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "frontier"))  # makes `ledger_toys` importable
-sys.path.insert(0, str(Path(__file__).parent))
-from ledger_toys import made_cells, made_served
-from opened import CHROMIUM
 
 SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}
 BALANCING = {"static": 0.3, "uncertainty": 0.2, "dwa": 0.0, "gls": -0.4, "rlw": -0.6, "pcgrad": 0.2, "cagrad": 0.4}
@@ -45,13 +36,11 @@ FAILURES = (
 TASKS = ("income", "never_married", "education", "age", "hours")
 
 
-def objectives_of(count: int = 2) -> tuple[Objective, ...]:
+def objectives_of(count=2):
     return tuple(Objective(f"{task}.auc", "maximize") for task in TASKS[:count])
 
 
-def records_of(
-    trials: int = 60, seed: int = 0, confirmed: int = 9, objectives: int = 2, failures: bool = True
-) -> list[TrialRecord]:
+def records_of(trials=60, seed=0, confirmed=9, objectives=2, failures=True):
     """Trials whose quality depends on their kinds; the best `confirmed` of them are trained again on three seeds."""
     rng = np.random.default_rng(seed)
     records = [_record(number, rng, objectives, failures) for number in range(trials)]
@@ -65,7 +54,7 @@ def records_of(
     return [_confirmed(record, rng) if record.number in chosen else record for record in records]
 
 
-def _record(number: int, rng: np.random.Generator, objectives: int, failures: bool) -> TrialRecord:
+def _record(number, rng, objectives, failures):
     sharing = list(SHARING)[number if number < len(SHARING) else int(rng.choice(5, p=[0.12, 0.18, 0.3, 0.3, 0.1]))]
     balancing = str(rng.choice(list(BALANCING)))
     lean, lr = float(rng.uniform(-1, 1)), float(10 ** rng.uniform(-3.6, -2.2))
@@ -104,7 +93,7 @@ def _record(number: int, rng: np.random.Generator, objectives: int, failures: bo
     return replace(record, metrics=metrics, diagnosis=_diagnosis(pull))
 
 
-def _diagnosis(pull: float) -> dict[str, Any]:
+def _diagnosis(pull):
     """The more a trial pulls to one side, the more its first two tasks conflict."""
     angle = {"cosine": 0.2 - 0.4 * abs(pull), "below_zero": 0.3 + 0.4 * abs(pull), "probes": 20}
     tasks = {task: {"pull": {"representation": 1.0, "all shared": 1.0}} for task in TASKS[:2]}
@@ -112,7 +101,7 @@ def _diagnosis(pull: float) -> dict[str, Any]:
     return {"probes": 20, "tasks": tasks, "pairs": pairs, "course": {}}
 
 
-def _confirmed(record: TrialRecord, rng: np.random.Generator) -> TrialRecord:
+def _confirmed(record, rng):
     runs = []
     for i in (1, 2, 3):
         noise = rng.normal(0, [0.0003, 0.00008, 0.0006, 0.0004, 0.0004])
@@ -133,9 +122,7 @@ RANGES = ((0.117, 0.170), (0.201, 0.608), (0.15, 0.42), (0.22, 0.31), (0.31, 0.5
 BASELINES = {"single_task": "single-task models", "equal_weights": "equal weights", "trees": "boosted trees"}
 
 
-def served_of(
-    records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 300, today: bool = True, logged: bool = False
-) -> Served:
+def served_of(records, outcomes=2, draws=300, today=True, logged=False):
     """Confirmed trials and baselines under weights that lie densely where a rare task bends the front.
 
     Args:
@@ -200,7 +187,7 @@ def served_of(
     return made_served(objectives, table, at, there, current, slices, today)
 
 
-def leads_of(served: Served) -> list[Lead]:
+def leads_of(served):
     """By the policy with a current point, else at equal importance; and with each outcome three times as important."""
     rng = np.random.default_rng(7)
     first = "the policy" if served.today else "equal importance"
@@ -213,7 +200,7 @@ def leads_of(served: Served) -> list[Lead]:
             for title, own in gains.items()]  # fmt: skip
 
 
-def choices_of(served: Served) -> Choices:
+def choices_of(served):
     rng = np.random.default_rng(6)
     choices = served_choices(served, (), aims_of(Policy(), served.names, {}, today=False)[0])
     table = choices.table.copy()
@@ -241,10 +228,7 @@ UNNAMED = Verdict(
 )
 
 
-def view_of(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], served: int = 0, today: bool = True,
-    logged: bool = False, **more: Any,
-) -> View:  # fmt: skip
+def view_of(records, objectives, served=0, today=True, logged=False, **more):  # fmt: skip
     """A view; `served` is the number of served outcomes, 0 for a run with heads alone; `today`: of a current point."""
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
     heads, front, pick = frontier(records, objectives), None, None
@@ -289,33 +273,28 @@ def view_of(
 
 
 @pytest.fixture(scope="session")
-def make_records() -> Callable[..., list[TrialRecord]]:
+def make_records():
     return records_of
 
 
 @pytest.fixture(scope="session")
-def make_objectives() -> Callable[..., tuple[Objective, ...]]:
+def make_objectives():
     return objectives_of
 
 
 @pytest.fixture(scope="session")
-def make_view() -> Callable[..., View]:
+def make_view():
     return view_of
 
 
 @pytest.fixture(scope="session")
-def make_choices() -> Callable[..., Choices]:
-    return lambda *given, **more: choices_of(served_of(*given, **more))
-
-
-@pytest.fixture(scope="session")
-def view() -> View:
+def view():
     """Sixty trials, nine of them confirmed, and a served front of two outcomes."""
     return view_of(records_of(), objectives_of(), served=2)
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def browser():
     playwright = pytest.importorskip(
         "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"
     )
@@ -329,9 +308,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def pages(
-    make_records: Any, make_objectives: Any, make_view: Any, tmp_path_factory: Any
-) -> dict[str, tuple[View, Path]]:
+def pages(make_records, make_objectives, make_view, tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("pages"), {}
     for name, count, served, confirmed in (
         *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9), ("unnamed 2", 2, 2, 9), ("unnamed", 3, 3, 9)),

@@ -1,10 +1,7 @@
 """A page in a real browser."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
-from typing import Any
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 
@@ -12,7 +9,7 @@ CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 class Opened:
     """A page that is drawn, with all that it asked for and complained of."""
 
-    def __init__(self, browser: Any, path: Path, fragment: str = "", **context: Any) -> None:
+    def __init__(self, browser, path, fragment="", **context):
         self.requests: list[str] = []
         self.errors: list[str] = []
         self.context = browser.new_context(**context)
@@ -26,10 +23,10 @@ class Opened:
         self.page.goto(path.as_uri() + fragment)
         self.page.wait_for_selector("html[data-ready]", state="attached")
 
-    def text(self, selector: str) -> str:
+    def text(self, selector):
         return str(self.page.locator(selector).first.inner_text())
 
-    def fill(self, **values: int) -> None:
+    def fill(self, **values):
         """Moves sliders, by name with _ for -."""
         for name, value in values.items():
             self.page.locator(f'[name="{name.replace("_", "-")}"]').first.fill(str(value))

@@ -1,26 +1,28 @@
 """The document: one file, safe, the same for the same view."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json
 import re
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from bench.core.records import TRAINED
 from bench.frontier.verdict import Verdict
-from bench.report.comparison import critical_figure
+from bench.models.config import PRESETS
+from bench.models.sharing import SHARING
+from bench.report.comparison import comparison_document
+from bench.report.markup import COLOURS, KINDS, looks_of
 from bench.report.page import document
-from bench.report.picture import PLOTS, picture, standalone
-from bench.results.comparison.significance import ranking
+from bench.report.picture import picture, standalone
+from bench.results.comparison.beyond import Answer
+from bench.results.comparison.comparison import Compared, Comparison, Group
 
 EVIL = "<img src=x onerror=alert(1)>"
 
 
-def test_it_asks_for_nothing_and_runs_its_own_script_alone(view: Any) -> None:
+def test_it_asks_for_nothing_and_runs_its_own_script_alone(view):
     page = document([view], "quick-7")
     assert page == document([view], "quick-7")
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
@@ -30,7 +32,7 @@ def test_it_asks_for_nothing_and_runs_its_own_script_alone(view: Any) -> None:
     assert len(page) < 400_000
 
 
-def test_nothing_of_data_is_markup(view: Any) -> None:
+def test_nothing_of_data_is_markup(view):
     odd = replace(
         view,
         title=EVIL,
@@ -51,7 +53,7 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
     assert "&lt;img" in page
 
 
-def test_a_page_of_a_run_that_goes_on_says_how_far_it_is_and_loads_itself_again(view: Any) -> None:
+def test_a_page_of_a_run_that_goes_on_says_how_far_it_is_and_loads_itself_again(view):
     page = document([view], "quick-7", f"about 2 min left {EVIL}", again=5)
     assert '<meta name="again" content="5">' in page
     assert "about 2 min left &lt;img" in page
@@ -59,7 +61,7 @@ def test_a_page_of_a_run_that_goes_on_says_how_far_it_is_and_loads_itself_again(
     assert "Nothing yet." in document([], "quick-7", "Nothing yet.")  # nothing has a result
 
 
-def test_words_are_there_without_scripts(view: Any) -> None:
+def test_words_are_there_without_scripts(view):
     page = document([view], "quick-7")
     assert "<p>census-income, 99,762 rows of test, suite quick</p></header>" in page
     labels = {"model": "Switch the model", "weights": "Change only the weights", "keep": "Keep"}
@@ -78,7 +80,7 @@ def test_words_are_there_without_scripts(view: Any) -> None:
     assert data["run"] == "quick-7"
 
 
-def test_pictures_stand_alone(view: Any, make_records: Any, make_objectives: Any, make_view: Any) -> None:
+def test_pictures_stand_alone(view, make_records, make_objectives, make_view):
     for front in view.fronts:
         svg = standalone(picture(view, front)).svg
         assert svg.count("<path") > 5
@@ -89,17 +91,39 @@ def test_pictures_stand_alone(view: Any, make_records: Any, make_objectives: Any
     assert picture(make_view(make_records(objectives=1), make_objectives(1))) == ""
 
 
-def test_a_plot_is_a_function_and_a_line(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PLOTS, "mark", lambda view: f'<svg ><path id="mark" d="M0 {len(view.front)}"/></svg>')
-    page = document([view], "quick-7")
-    assert re.search(r'<noscript>.*id="mark".*</noscript>', page)
-    assert standalone(PLOTS["mark"](view)).svg.startswith("<svg xmlns")
+def test_the_page_has_the_answer_and_nothing_of_data_is_markup():
+    said = Answer(
+        "cannot say",
+        "This run cannot say whether any is better: 1 static weight; `seesaw confirm <b>x --static 7` adds them.",
+    )
+    group = Group("<i>shop", ("f00d",), ("first",), said, Comparison(), "nothing to compare", ("dwa",))
+    page = comparison_document(Compared("balancing", "test", (group,), None, ("a note",)))
+    assert "<code>seesaw confirm &lt;b&gt;x --static 7</code> adds them." in page
+    assert "&lt;i&gt;shop" in page
+    assert "Without a confirmed point: dwa." in page
+    assert "<h3>Tests</h3>" not in page
 
 
-def test_ranks_have_a_row_each_and_their_critical_difference() -> None:
-    import numpy as np
+def luminance(colour):
+    """Of WCAG 2."""
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
-    found = ranking(["a<b", "c"], np.array([[0.9, 0.8], [0.7, 0.6], [0.5, 0.1], [0.5, 0.2], [0.4, 0.1]]))
-    svg = critical_figure(found)
-    assert "a&lt;b 1.00" in svg
-    assert f"critical difference {found.critical:.2f}" in svg
+
+@pytest.mark.parametrize("dark", [0, 1])
+@pytest.mark.parametrize("role", ["text", "muted", "accent", "good", "loss"])
+def test_words_can_be_read(role, dark):
+    for ground in ("surface", "raised"):
+        low, high = sorted(luminance(COLOURS[each][dark]) for each in (role, ground))
+        assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_a_kind_looks_alike_in_all_runs():
+    """Those that the project has, baselines included, by a list; those of plug-ins by their names."""
+    ours = {*SHARING, *PRESETS, *TRAINED, "logged score", "composite"}
+    assert ours <= set(KINDS)
+    assert len(set(looks_of(KINDS).values())) == len(KINDS)
+    assert looks_of(["mmoe", "mine"]).items() <= looks_of([*KINDS, "mine"]).items()
+    assert len(set(looks_of(f"kind {i}" for i in range(35)).values())) == 35
+    assert len(looks_of(f"kind {i}" for i in range(90))) == 90

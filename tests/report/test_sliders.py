@@ -1,26 +1,18 @@
 """Sliders in a real browser: the live pick is that of its definition, and the command and the policy say it."""
 
-from __future__ import annotations
-
 import base64
-import re
 import tomllib
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from opened import Opened
 
 from bench.report.embed import section_data
-from bench.report.page import write_page
-from bench.report.view import View
 
 pytestmark = pytest.mark.slow  # a browser takes seconds to start
 
 
-def twin(view: View, value: list[float], loss: list[float | None], limit: dict[str, float]) -> tuple[str, float]:
+def twin(view, value, loss, limit):
     """The pick's name and how often it holds, by the definition in `bench.frontier.stability`."""
     data = section_data(view)["decision"]
     names = [axis["name"] for axis in data["axes"]]
@@ -40,7 +32,7 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
     may = cheap
     assert len(names) == len(least)
 
-    def judged(world: Any, slack: float) -> tuple[Any, Any]:
+    def judged(world, slack):
         share = world / world[..., data["current"] : data["current"] + 1, :]
         return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
 
@@ -58,7 +50,7 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
 
 
 @pytest.mark.parametrize("name", ["2", "5"])
-def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name: str) -> None:
+def test_the_live_pick_is_that_of_its_definition(browser, pages, name):
     view, path = pages[name]
     axes, rng = len(view.fronts[0].measures), np.random.default_rng(3)
     opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
@@ -89,20 +81,7 @@ def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name:
     assert opened.errors == []
 
 
-def test_where_nothing_is_sure_means_decide(browser: Any, pages: Any, tmp_path: Path) -> None:
-    view, _ = pages["2"]
-    choices = view.choices
-    noise = np.random.default_rng(0).normal(0, 0.3, choices.draws.shape).astype(choices.draws.dtype)
-    noise[:, choices.current] = 0  # of every other choice some outcome is in doubt
-    view = replace(view, choices=replace(choices, draws=choices.draws * (1 + noise)))
-    opened = Opened(browser, write_page([view], tmp_path / "page.html", "quick-7"))
-    opened.fill(worth_0=70, worth_1=50, loss_0=8)
-    pick, holds = twin(view, [70, 50], [0.08, 0.05], {})
-    assert f"Your pick: {pick}" in opened.text(".result")
-    assert f"Holds in {round(100 * holds + 1e-9)}%" in opened.text(".result")
-
-
-def test_worths_are_a_command(browser: Any, pages: Any) -> None:
+def test_worths_are_a_command(browser, pages):
     opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
     opened.fill(worth_0=1, worth_1=40, loss_0=2, loss_1=31)
     command = opened.page.locator("code.line").text_content()
@@ -111,26 +90,3 @@ def test_worths_are_a_command(browser: Any, pages: Any) -> None:
     opened.fill(value_1=0)
     assert opened.page.locator('[name="worth-1"]').input_value() == "0"
     assert "--value like" not in opened.page.locator("code.line").text_content()
-
-
-def test_where_nobody_said_what_is_served_nothing_is_current(browser: Any, pages: Any) -> None:
-    """And nothing is lost of it: there are values alone to move, of choices above a random order."""
-    opened = Opened(browser, pages["unnamed"][1], viewport={"width": 1280, "height": 800})
-    assert opened.page.locator('[name^="worth-"]').count() == 3
-    assert opened.page.locator('[name^="loss-"]').count() == 0
-    pick, holds = twin(pages["unnamed"][0], [10, 80, 30], [None] * 3, {})
-    opened.fill(worth_0=10, worth_1=80, worth_2=30)
-    assert f"Your pick: {pick}" in opened.text(".result")
-    assert f"Holds in {round(100 * holds + 1e-9)}%" in opened.text(".result")
-    assert "guard" not in opened.page.locator("code.toml").text_content()
-    opened.fill(worth_0=0, worth_1=80, worth_2=0)
-    assert opened.page.locator("code.line").text_content() == "seesaw pick quick-7 --value like=80 --save"
-    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
-    opened.page.wait_for_timeout(50)
-    shown = opened.page.evaluate("document.body.textContent.replace(/--current/g, '')")
-    for script in opened.page.evaluate(
-        "[...document.scripts, ...document.querySelectorAll('style')].map(e => e.textContent)"
-    ):
-        shown = shown.replace(script, "")
-    assert not re.findall(r".{30}\bcurrent\b.{30}", shown)
-    assert opened.errors == []

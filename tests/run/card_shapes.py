@@ -1,8 +1,5 @@
 """Random rows in the shape of the built-in cards: their tasks and kinds of inputs, few of each and few values."""
 
-from __future__ import annotations
-
-from collections.abc import Hashable
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +19,7 @@ class ShapedStore:
 
     key, fingerprint, weights = "shape", "0", None
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema):
         self.schema, self._folder = schema, TemporaryDirectory()
         self.path = Path(self._folder.name)
         rng = np.random.default_rng(0)
@@ -43,11 +40,11 @@ class ShapedStore:
             rng.integers(0, 8, ROWS).astype(np.int32),
         )
 
-    def split(self, name: str) -> Split:
+    def split(self, name):
         return self.rows
 
 
-def small(schema: Schema) -> Schema:
+def small(schema):
     """At most two inputs of each kind; names are the card's."""
     plain = schema.without_ranges
     kinds = groupby(sorted(plain.fields, key=lambda field: field.slots > 1), lambda field: field.slots > 1)
@@ -59,7 +56,7 @@ def small(schema: Schema) -> Schema:
     return Schema((*fields, *ranges), schema.dense[:INPUTS], schema.tasks, None, numbers, grouped=schema.grouped)
 
 
-def cards() -> dict[str, Schema]:
+def cards():
     """Every built-in card by what it trains by default, and by all its tasks where it has more."""
     found = {}
     for name in content.names("datasets"):
@@ -70,12 +67,12 @@ def cards() -> dict[str, Schema]:
     return found
 
 
-def distinct(schemas: dict[str, Schema]) -> dict[str, Schema]:
+def distinct(schemas):
     """One of each shape: names of tasks and inputs make no difference."""
     return dict({_shape(schema): (name, schema) for name, schema in reversed(schemas.items())}.values())
 
 
-def _shape(schema: Schema) -> Hashable:
+def _shape(schema):
     return (
         tuple(field.slots > 1 for field in schema.fields),
         bool(schema.dense),

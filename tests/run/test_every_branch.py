@@ -1,7 +1,5 @@
 """Every branch of a search space trains on the shapes of the built-in cards, or is left out there with a reason."""
 
-from __future__ import annotations
-
 from functools import cache
 from itertools import cycle
 
@@ -11,11 +9,9 @@ from card_shapes import ShapedStore, cards, distinct
 
 from bench.core.errors import UserError
 from bench.core.objectives import parse, primary
-from bench.core.records import Scalar
-from bench.core.schema import Schema
 from bench.search import tree as trees
-from bench.search.nodes import Leaf, Switch
-from bench.search.space import NO_BINARY, NO_GROUP, NO_NUMBER, NO_PARENT, NO_REGRESSION, Space, fitting, load_space
+from bench.search.nodes import Switch
+from bench.search.space import NO_BINARY, NO_GROUP, NO_NUMBER, NO_PARENT, NO_REGRESSION, fitting, load_space
 from bench.system import content
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -28,7 +24,7 @@ SHORT = {"optim.epochs": 1, "optim.batch_size": 32}
 stored = cache(ShapedStore)  # what a training makes beside a store is made once for each shape
 
 
-def branches(space: Space) -> dict[tuple[str, str], trees.Path]:
+def branches(space):
     """Every branch of every switch, with one way that leads to it."""
     found: dict[tuple[str, str], trees.Path] = {}
     for name, node, path in trees.walk(space.tree):
@@ -37,17 +33,17 @@ def branches(space: Space) -> dict[tuple[str, str], trees.Path]:
     return found
 
 
-def drawn(space: Space, path: trees.Path, tasks: list[str], rng: np.random.Generator) -> dict[str, Scalar]:
+def drawn(space, path, tasks, rng):
     """A random configuration with these branches."""
     switches = dict(path)
 
-    def choose(name: str, node: Leaf | Switch) -> Scalar:
+    def choose(name, node):
         return switches[name] if name in switches else node.draw(rng)
 
     return trees.resolve(space.tree, tasks, choose)
 
 
-def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.Generator) -> None:
+def check(space, schema, branch, rng):
     """A branch that is left out could not be trained; any other is."""
     tasks = [task.name for task in schema.tasks]
     fitted = fitting(space, schema)
@@ -68,7 +64,7 @@ def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.
     config = TrialConfig.parse(drawn(fitted.space, kept.get(branch, ()), tasks, rng) | SHORT)
     assert branch in kept or config.dotted()[branch[0]] == branch[1]  # the only one left is no branch any more
     objectives = [parse(primary(task, in_groups=False), schema.tasks, "shape") for task in schema.tasks]
-    trainer = Trainer(stored(schema), config, objectives, seed=0)  # type: ignore[arg-type]
+    trainer = Trainer(stored(schema), config, objectives, seed=0)
     trainer.run_to()
     metrics = trainer.metrics("valid")
     # After so few steps all predictions may be equal, which leaves a rank correlation undefined, and so left out.
@@ -82,10 +78,9 @@ TAUGHT = ("joint", "losses")
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in TAUGHT else ()) for name in SPACES if name != "wide"],
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in TAUGHT else ()) for name in SPACES if name != "wide"]
 )
-def test_every_branch_trains_on_some_shape_or_is_left_out(name: str) -> None:
+def test_every_branch_trains_on_some_shape_or_is_left_out(name):
     space, rng = load_space(name), np.random.default_rng(0)
     for branch, schema in zip(branches(space), cycle(SHAPES.values()), strict=False):
         check(space, schema, branch, rng)
@@ -93,18 +88,18 @@ def test_every_branch_trains_on_some_shape_or_is_left_out(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_branch_of_wide_trains_on_every_shape_or_is_left_out(shape: str) -> None:
+def test_every_branch_of_wide_trains_on_every_shape_or_is_left_out(shape):
     """It has the branches of all others."""
     space, rng = load_space("wide"), np.random.default_rng(1)
     for branch in branches(space):
         check(space, SHAPES[shape], branch, rng)
 
 
-def test_wide_has_every_branch_of_the_other_spaces() -> None:
+def test_wide_has_every_branch_of_the_other_spaces():
     assert set().union(*(branches(load_space(name)) for name in SPACES)) == set(branches(load_space("wide")))
 
 
-def test_the_shapes_are_of_every_sort() -> None:
+def test_the_shapes_are_of_every_sort():
     kinds = {(len(schema.tasks), *schema.parents, *(task.kind for task in schema.tasks)) for schema in SHAPES.values()}
     assert (2, None, None, "binary", "binary") in kinds
     assert (2, None, 0, "binary", "binary") in kinds

@@ -1,26 +1,14 @@
 """The time left of a run, on simulated logs: right within a factor of two from a third on."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-from typing import cast
-
 import numpy as np
 import pytest
 
 from bench.confirm.baselines import LEAST_TREES, LEAST_TRIES
 from bench.core.records import RungResult, TrialRecord
-from bench.core.schema import Task
-from bench.data import Store
 from bench.run.limits import most_epochs
-from bench.run.status import SERVING, After, Pace, WithLater
-from bench.run.status import TREES as FOREST
+from bench.run.status import SERVING, After, Pace
 from bench.run.suite import Suite, load_suite
 from bench.search.space import load_space
-from bench.system.progress import Silent
-from bench.testing.training import MemoryStore
-from bench.training.teacher import FOLDER
 
 LADDER = (20_000, 80_000, 320_000)
 BUDGET = 7 * LADDER[-1]
@@ -32,12 +20,12 @@ TREES, REPLICATE = 5.0, 1.4
 """A training of trees in passes of a network, and a replicate over a training to full length."""
 
 
-def record(number: int, rungs: list[RungResult]) -> TrialRecord:
+def record(number, rungs):
     state = "completed" if len(rungs) == len(LADDER) else "pruned"
     return TrialRecord(number, state, {}, {}, "mmoe", rungs=tuple(rungs), seconds=sum(rung.seconds for rung in rungs))
 
 
-def search(seed: int, workers: int, sample: float) -> Iterator[tuple[float, int, TrialRecord]]:
+def search(seed, workers, sample):
     """Jobs of a search by rungs until its budget is used: seconds of each, samples so far, the trial's record."""
     rng, used, number, order = np.random.default_rng(seed), 0, 0, 0
     while used + LADDER[0] <= BUDGET:
@@ -55,7 +43,7 @@ def search(seed: int, workers: int, sample: float) -> Iterator[tuple[float, int,
 
 
 @pytest.mark.parametrize(("workers", "sample"), [(1, 2e-5), (2, 4e-6)], ids=["long", "short beside the warm-up"])
-def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(workers: int, sample: float) -> None:
+def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(workers, sample):
     """
     Args:
         sample: seconds of a training sample.
@@ -64,7 +52,7 @@ def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(workers: int,
         assert_told(seed, workers, sample)
 
 
-def assert_told(seed: int, workers: int, sample: float) -> None:
+def assert_told(seed, workers, sample):
     suite, space, jobs = load_suite("quick"), load_space("quick"), list(search(seed, workers, sample))
     after, pace = After(suite, space, BUDGET / LADDER[-1]), Pace(LADDER, workers)
     full = FIXED * len(LADDER) + sample * LADDER[-1]
@@ -91,7 +79,7 @@ def assert_told(seed: int, workers: int, sample: float) -> None:
     assert 0.5 <= left / (full * (networks + trees - 10 * REPLICATE) / workers + 1.5 * SERVING) <= 2
 
 
-def test_what_comes_after_a_search_follows_the_suite() -> None:
+def test_what_comes_after_a_search_follows_the_suite():
     values, space = load_suite("quick").model_dump(), load_space("quick")
     bare = Suite(**values | {"confirm": {"replicates": 0}})
     pace = Pace((100,), 1, [TrialRecord(0, "completed", {}, {}, "mmoe", seconds=10.0)])
@@ -104,32 +92,3 @@ def test_what_comes_after_a_search_follows_the_suite() -> None:
     assert Pace((100,), 1).full_length is None
     assert Pace((100,), 1).search({"trials": 5}) is None
     assert pace.search({"trials": 3, "samples": 1}) == pytest.approx(10)
-
-
-def test_a_teacher_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    """Two of four tasks learn from trees: 8 trainings each, of which 4 try settings, on four fifths of the rows."""
-    tasks = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
-    store, suite = MemoryStore(tasks=tasks), load_suite("quick")
-    store.path = tmp_path
-    space, pace = load_space("losses"), Pace((100,), 1, [TrialRecord(0, "completed", {}, {}, "mmoe", seconds=10.0)])
-    after = After(suite, space, 7, cast(Store, store))
-    trees = 10 * FOREST / most_epochs(space)
-    assert after.seconds(pace, 2, ("teaching",)) == pytest.approx(trees * 8 * 0.8 * 2 / 4 / 2)
-    assert After(suite, load_space("quick"), 7, cast(Store, store)).teaching == 0
-    for name, left in (("buy", 1), ("like", 0)):
-        (tmp_path / FOLDER).mkdir(exist_ok=True)
-        (tmp_path / FOLDER / f"{name}.npy").touch()
-        assert after.seconds(pace, 2, ("teaching",)) == pytest.approx(trees * 8 * 0.8 * left / 4 / 2)
-
-
-def test_progress_asks_for_the_rest() -> None:
-    asked = []
-
-    class Said(Silent):
-        def show(self, work):  # type: ignore[no-untyped-def]
-            asked.append(work.later())
-            return super().show(work)
-
-    with WithLater(Said(), lambda: 42.0).task("search", 10, "trials") as advance:
-        advance(1)
-    assert asked == [42.0]

@@ -1,10 +1,5 @@
 """Suites: the shipped ones fit their data and spaces, and durations are read."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -19,8 +14,7 @@ from bench.data.synthetic import synthesise
 from bench.frontier.policy import Policy
 from bench.results.pareto import resolve_reference
 from bench.run.create import create
-from bench.run.execute import plan_of
-from bench.run.folder import Run, slug
+from bench.run.folder import Run
 from bench.run.request import Request
 from bench.run.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.search.plan import SHARING
@@ -30,7 +24,7 @@ from bench.system import content
 
 
 @pytest.mark.parametrize("name", content.names("reports"))
-def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name: str) -> None:
+def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name):
     suite = load_suite(name)
     assert suite.search.sampler in SAMPLERS
     policy = validate(Policy, suite.policy, name)
@@ -45,7 +39,7 @@ def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name: str) -> No
 
 
 @pytest.mark.parametrize("name", content.names("reports"))
-def test_a_shipped_suite_says_its_budget_in_lengths_and_its_outcomes_fit(name: str) -> None:
+def test_a_shipped_suite_says_its_budget_in_lengths_and_its_outcomes_fit(name):
     suite = load_suite(name)
     assert suite.budget.lengths
     assert suite.budget.time is None  # or one seed would not give one result
@@ -59,7 +53,7 @@ def test_a_shipped_suite_says_its_budget_in_lengths_and_its_outcomes_fit(name: s
 
 
 @pytest.mark.parametrize("name", ["ali-ccp", "aliexpress", "tenrec"])
-def test_a_suite_whose_data_must_be_brought_says_what_to_put_where(name: str, tmp_path: Path, capsys) -> None:
+def test_a_suite_whose_data_must_be_brought_says_what_to_put_where(name, tmp_path, capsys):
     home = tmp_path / "home"
     assert main(["run", name, "--home", str(home)]) == 2
     said = capsys.readouterr().err
@@ -77,7 +71,7 @@ def test_a_suite_whose_data_must_be_brought_says_what_to_put_where(name: str, tm
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ali-ccp", "aliexpress", "tenrec", "movielens"])
-def test_a_suite_runs_on_generated_files_in_its_format(name: str, tmp_path: Path, capsys) -> None:
+def test_a_suite_runs_on_generated_files_in_its_format(name, tmp_path, capsys):
     raw, datasets = tmp_path / "raw", [dataset.id for dataset in load_suite(name).datasets][:2]
     if name == "ali-ccp":
         synthesise(name, raw, {"rows": 20_000, "click_rate": 0.3, "buy_rate": 0.3})
@@ -95,20 +89,20 @@ def test_a_suite_runs_on_generated_files_in_its_format(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("2d", 172800), (45, 45)])
-def test_durations(text: object, expected: float) -> None:
+def test_durations(text, expected):
     assert seconds(text) == expected
     assert Budget(time=text).time == expected
 
 
 @pytest.mark.parametrize("text", ["", "m", "-1m", "0", "ten", "1w"])
-def test_what_is_no_duration(text: str) -> None:
+def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="expected a duration"):
         seconds(text)
     with pytest.raises(ValidationError):
         Budget(time=text)
 
 
-def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
+def test_objectives_default_to_every_tasks_own(tmp_path):
     tasks = load_card("synthetic-funnel").tasks
     served = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranked=[task.name for task in tasks])
     assert [objective.name for objective in served] == ["click.gauc", "purchase.ctcvr.gauc"]
@@ -118,7 +112,7 @@ def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
         resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks, ranked=())
 
 
-def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
+def test_runs_are_numbered_and_keep_what_was_decided(tmp_path):
     made = [create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel",), trials=3, seed=5)) for _ in range(3)]
     assert [run.name for run in made] == ["synthetic-funnel", "synthetic-funnel-2", "synthetic-funnel-3"]
     assert create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel", "census-income"))).name == "quick"
@@ -129,13 +123,7 @@ def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
     assert run.space.digest() == load_space("quick").restricted(run.manifest.suite.set).digest()
 
 
-def test_a_search_without_rungs_drops_the_suites_settings_of_rungs(tmp_path: Path) -> None:
-    for asked in ({"sampler": "tpe"}, {"lowest": "0"}, {"sampler": "tpe", "lowest": "0"}):
-        made = create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel",), **asked))
-        assert not made.manifest.suite.search.by_rungs
-
-
-def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path):
     run = create(tmp_path, Request(suite="quick", name="mine"))
     assert Run.open(tmp_path, "mine") == Run.open(tmp_path, str(run.folder))
     with pytest.raises(UserError, match=r"unknown run 'mime' \(did you mean 'mine'\?\)"):
@@ -143,46 +131,3 @@ def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: 
     (run.folder / "run.json").write_text("{")
     with pytest.raises(UserError, match=r"run\.json: not valid JSON"):
         Run.open(tmp_path, "mine")
-
-
-@pytest.mark.parametrize(
-    ("name", "objectives", "eta", "expected"),
-    [("quick", 2, None, (6.0, 1.0)), ("kuairand", 3, None, (4.0, 1.0)), ("kuairand", 3, (3.0,), (3.0,))],
-)
-def test_of_three_objectives_more_go_on_unless_the_suite_says_how_many(
-    tmp_path: Path, name: str, objectives: int, eta: tuple[float, ...] | None, expected: tuple[float, ...]
-) -> None:
-    made = create(tmp_path, Request(suite=name, name="rungs"))
-    search = made.manifest.suite.search.model_copy(update={"lowest": 1 / 32, "eta": eta})
-    suite = made.manifest.suite.model_copy(update={"search": search})
-    (made.folder / "run.json").write_text(made.manifest.model_copy(update={"suite": suite}).model_dump_json())
-    part = next(iter(Run.open(tmp_path, "rungs").datasets.values()))
-    card = load_card(part.key)
-    names = part.dataset.tasks or card.default_tasks
-    chosen = tuple(task for task in card.tasks if task.name in names)
-    plan = plan_of(part, part.run.space, chosen, 1000, part.objectives)
-    assert len(plan.objectives) == objectives
-    assert plan.by_rungs
-    assert plan.rules.eta == expected
-
-
-def test_slugs_are_safe_folder_names() -> None:
-    assert slug("kuairand-pure@late-window") == "kuairand-pure@late-window"
-    assert slug("../../etc/x card.toml") == "etc_x_card.toml"
-    assert slug("..") == "data"
-
-
-def test_an_outcome_that_a_policy_names_takes_its_tasks_place() -> None:
-    tasks, alone, groups = load_card("synthetic-funnel").tasks[:2], np.full(8, -1), np.repeat([0, 1], 4)
-
-    def names(dataset: SuiteDataset, group: Any, *asked: str) -> list[str]:
-        return [each.name for each in resolve_outcomes(dataset, tasks, group, asked)]
-
-    given = SuiteDataset(id="x", outcomes=("click.recall@10%", "purchase.gauc"))
-    assert names(SuiteDataset(id="x"), alone) == ["click.recall@10%", "purchase.recall@10%"]
-    assert names(SuiteDataset(id="x"), groups) == ["click.ndcg@5", "purchase.ndcg@5"]
-    assert names(SuiteDataset(id="x"), np.repeat(range(9), 3)) == ["click.recall@10%", "purchase.recall@10%"]
-    assert names(given, alone, "click.recall@10%") == ["click.recall@10%", "purchase.gauc"]
-    assert names(given, alone, "purchase.ndcg@3") == ["click.recall@10%", "purchase.ndcg@3"]
-    with pytest.raises(UserError, match=r"policy: expected an outcome such as click.ndcg@5"):
-        names(given, alone, "click.ndcg@5%")
