@@ -3,12 +3,9 @@
 python tests/prose.py    prints each place, and ends with 1 if there is one
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +60,7 @@ _SKIPPED = re.compile(
 )
 
 
-def texts() -> Iterator[tuple[str, int, str]]:
+def texts():
     """File, first line and text of every document, docstring, message of a UserError and help text."""
     for path in (*ROOT.glob("*.md"), *(path for room in DOCUMENTED for path in (ROOT / room).rglob("*.md"))):
         yield str(path.relative_to(ROOT)), 1, _SKIPPED.sub(_blank, path.read_text(encoding="utf-8"))
@@ -73,7 +70,7 @@ def texts() -> Iterator[tuple[str, int, str]]:
                 yield str(path.relative_to(ROOT)), found.lineno, _SKIPPED.sub(_blank, _text(found))
 
 
-def _prose(node: ast.AST) -> list[ast.expr]:
+def _prose(node):
     """The expressions of a node that hold prose: a docstring, a message, or a help text."""
     if isinstance(node, ast.Expr):
         return [node.value]
@@ -84,20 +81,20 @@ def _prose(node: ast.AST) -> list[ast.expr]:
     return [*messages, *(each.value for each in node.keywords if each.arg in ("help", "summary", "departs"))]
 
 
-def _text(node: ast.expr) -> str:
+def _text(node):
     """The string of a literal, with x for each value that is formatted into it."""
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(part) if isinstance(part, ast.Constant) else "x" for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-def _blank(match: re.Match[str]) -> str:
+def _blank(match):
     """What a skipped stretch leaves: a word for code within a sentence, its lines' ends for the rest."""
     text = match[0]
     return "x" * (text[0] in "`[" and not text.startswith("```")) + "\n" * text.count("\n")
 
 
-def complaints() -> Iterator[str]:
+def complaints():
     """A line for each place."""
     for path, first, text in texts():
         rules = PLAINER | next((more for folder, more in BY_FOLDER.items() if path.startswith(folder)), {})

@@ -1,25 +1,25 @@
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
+import numpy as np
 import pytest
 
-from bench.core.errors import UserError
 from bench.system import atomic
+from bench.system import mapped as module
 from bench.system.atomic import (
     Unwritable,
     atomic_folder,
-    lives,
     remove_abandoned,
     scratch_folder,
     this_process,
     write_text,
 )
+from bench.system.mapped import mapped
 
 ROOT = Path(__file__).parents[1]
 KILLED = """
@@ -40,20 +40,20 @@ with atomic_folder(Path(sys.argv[1])) as folder:
 """
 
 
-def replaced(target: Path) -> None:
+def replaced(target):
     with atomic_folder(target) as folder:
         (folder / "new").touch()
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Path:
+def target(tmp_path):
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "old").touch()
     return tmp_path / "package"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux exchanges two folders in one step")
-def test_a_kill_while_a_folder_is_replaced_loses_neither(target: Path) -> None:
+def test_a_kill_while_a_folder_is_replaced_loses_neither(target):
     """The process dies after it first renamed a folder, or before it removes the old one."""
     done = subprocess.run([sys.executable, "-c", KILLED, str(target)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
@@ -62,7 +62,7 @@ def test_a_kill_while_a_folder_is_replaced_loses_neither(target: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_what_a_killed_process_left_goes_when_the_same_is_written_again(target: Path) -> None:
+def test_what_a_killed_process_left_goes_when_the_same_is_written_again(target):
     gone = f"{this_process().partition('-')[0]}-{os.getpid()}-1"  # that number began at another time
     for name in (f".package.{gone}.a.part", f".text.{gone}.b.part", f".text.{this_process()}.c.part", ".text.d.part"):
         (target.parent / name).touch()
@@ -73,7 +73,7 @@ def test_what_a_killed_process_left_goes_when_the_same_is_written_again(target: 
 
 
 @pytest.mark.parametrize("exchanges", [True, False])
-def test_a_folder_is_replaced_whole(target: Path, exchanges: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_replaced_whole(target, exchanges, monkeypatch):
     if not exchanges:
         monkeypatch.setattr(atomic, "_exchanged", lambda first, second: False)
     replaced(target)
@@ -82,7 +82,7 @@ def test_a_folder_is_replaced_whole(target: Path, exchanges: bool, monkeypatch: 
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_all_is_on_disk_before_it_is_renamed(target: Path, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_is_on_disk_before_it_is_renamed(target, there, monkeypatch):
     done, names = list[object](), {"replace": os.replace, "exchange": atomic._exchanged}
     monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_ino))
     monkeypatch.setattr(os, "replace", lambda *given: (done.append("renamed"), names["replace"](*given)))
@@ -100,7 +100,7 @@ def test_all_is_on_disk_before_it_is_renamed(target: Path, there: bool, monkeypa
     assert done == [(target.parent / "text").stat().st_ino, "renamed", target.parent.stat().st_ino]
 
 
-def test_an_error_leaves_the_old_folder(target: Path) -> None:
+def test_an_error_leaves_the_old_folder(target):
     with pytest.raises(ZeroDivisionError), atomic_folder(target):
         raise ZeroDivisionError
     assert [path.name for path in target.iterdir()] == ["old"]
@@ -108,7 +108,7 @@ def test_an_error_leaves_the_old_folder(target: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder in which nothing can be made")
-def test_where_no_file_can_be_made_is_one_sentence() -> None:
+def test_where_no_file_can_be_made_is_one_sentence():
     sentence = r"^/proc/x: cannot be written: No such file or directory$"
     if os.geteuid():
         sentence = r"^/proc(/x)?: cannot be written: "
@@ -120,17 +120,62 @@ def test_where_no_file_can_be_made_is_one_sentence() -> None:
         pass
 
 
-def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
-    """Root may replace /dev/null."""
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match=r"expected a file, found a device or a pipe: .*/pipe"):
-        write_text(tmp_path / "pipe", "")
-    assert (tmp_path / "pipe").is_fifo()
+def test_one_thread_at_a_time_reads_a_header(tmp_path, monkeypatch):
+    """The threads of Python 3.11 share a counter of the parser: with two at a time a run has ended in a SystemError."""
+    np.save(tmp_path / "array.npy", np.arange(6).reshape(3, 2))
+    inside, load = [], np.load
+
+    def slow(*arguments, **options):
+        inside.append(1)
+        assert len(inside) == 1
+        time.sleep(0.01)
+        inside.pop()
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(module.np, "load", slow)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(mapped, [tmp_path / "array.npy"] * 8):
+            np.testing.assert_array_equal(found, [[0, 1], [2, 3], [4, 5]])
 
 
-def test_a_clock_that_is_set_does_not_end_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linux has the time of the boot by the clock as it is now."""
-    before, booted, created = this_process(), psutil.boot_time(), psutil.Process().create_time()
-    monkeypatch.setattr(psutil, "boot_time", lambda: booted + 3600)
-    monkeypatch.setattr(psutil.Process, "create_time", lambda process: created + 3600)
-    assert lives(before)
+def test_a_file_of_objects_is_refused(tmp_path):
+    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(ValueError, match="Python objects"):
+        mapped(tmp_path / "objects.npy")
+
+
+CODE = """
+import os, signal
+from bench.system.interrupts import interrupted_once
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ctrl_c = lambda: os.kill(os.getpid(), signal.SIGINT)
+try:
+    with interrupted_once():
+        ctrl_c()
+        print("never")
+except KeyboardInterrupt:
+    ctrl_c()
+    print("stopped")
+ctrl_c()
+"""
+
+
+def test_the_first_ctrl_c_stops_and_later_ones_are_ignored():
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    assert done.stdout == "stopped\n"
+    assert done.stderr == ""
+
+
+def test_without_ctrl_c_the_handler_is_what_it_was():
+    from bench.system.interrupts import interrupted_once
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with interrupted_once():
+            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

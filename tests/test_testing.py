@@ -1,12 +1,7 @@
 """The checks of `bench.testing` fail for entries that do something else."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from typing import Any
 from unittest import SkipTest
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,20 +10,17 @@ from bench.balancing import LossWeighting
 from bench.core.plugins import registry_of
 from bench.core.registry import Config, Entry
 from bench.frontier.policy import PickRule, weighted
-from bench.models.contracts import Interaction, Layout
-from bench.models.layers import BatchedMLP, mix
-from bench.models.losses.base import Context, Log
+from bench.models.contracts import Interaction
+from bench.models.losses.base import Log
 from bench.models.sharing import Sharing
 from bench.testing import checks, models
 
-Failing = Callable[[str, Any], set[str]]
-
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+def failing(monkeypatch):
     """The names of the checks that fail for an entry."""
 
-    def tried(group: str, entry: Any) -> set[str]:
+    def tried(group, entry):
         registry = registry_of(group)
         monkeypatch.setattr(registry, "_all", {**registry, "broken": entry})
         found = set()
@@ -47,22 +39,19 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        (PickRule(weighted, "is the best"), "it_can_be_named_in_a_policy_and_in_a_sentence"),
-        (PickRule(weighted, "is the best {names}", "mine"), "it_can_be_named_in_a_policy_and_in_a_sentence"),
-        (PickRule(lambda gains, terms: gains, "{names}"), "every_row_has_a_score"),
-        (PickRule(lambda gains, terms: np.log(gains @ terms.weights), "{names}"), "every_row_has_a_score"),
-        (PickRule(lambda gains, terms: (gains @ terms.weights).cumsum(-1), "{names}"), "scores_go_with_their_rows"),
-        (PickRule(lambda gains, terms: -gains @ terms.weights, "{names}"), "a_score_never_falls_as_a_gain_rises"),
-        (PickRule(lambda gains, terms: -abs(gains @ terms.weights), "{names}"), "a_score_never_falls_as_a_gain_rises"),
-    ],
+    (PickRule(weighted, "is the best"), "it_can_be_named_in_a_policy_and_in_a_sentence"),
+    (PickRule(lambda gains, terms: gains, "{names}"), "every_row_has_a_score"),
+    (PickRule(lambda gains, terms: (gains @ terms.weights).cumsum(-1), "{names}"), "scores_go_with_their_rows"),
+    (PickRule(lambda gains, terms: -gains @ terms.weights, "{names}"), "a_score_never_falls_as_a_gain_rises")
+],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_a_broken_rule_fails(failing: Failing, rule: PickRule, expected: str) -> None:
+def test_a_broken_rule_fails(failing, rule, expected):
     assert expected in failing("rule", rule)
 
 
-def test_a_rule_that_changes_what_it_is_given_fails(failing: Failing) -> None:
-    def score(gains: Any, terms: Any) -> Any:
+def test_a_rule_that_changes_what_it_is_given_fails(failing):
+    def score(gains, terms):
         gains += 1.0
         return weighted(gains, terms)
 
@@ -72,73 +61,68 @@ def test_a_rule_that_changes_what_it_is_given_fails(failing: Failing) -> None:
 class Plain(Sharing):
     """Of torch's own layers: one for all tasks, and a scale for each."""
 
-    def __init__(self, inputs: int, tasks: int, config: Config) -> None:
+    def __init__(self, inputs, tasks, config):
         super().__init__()
         self.first, self.scale = nn.Linear(inputs, 8), nn.Parameter(torch.ones(tasks, 1, 8))
         nn.init.zeros_(self.first.bias)
         self.outputs = 8
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         h: Tensor = torch.relu(self.first(x)) * self.scale
         return h
 
-    def shared_parameters(self) -> Iterator[nn.Parameter]:
+    def shared_parameters(self):
         return self.parameters() if len(self.scale) == 1 else self.first.parameters()
 
 
 @pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def plain(monkeypatch):
     sharing = registry_of("sharing")
     entry = Entry(Plain, Config, "-", "a layer, and a scale for each task")
     monkeypatch.setattr(sharing, "_all", {**sharing, "plain": entry})
     return {"sharing": "plain"}
 
 
-def test_a_sharing_may_be_of_torch_layers(plain: dict[str, str]) -> None:
+def test_a_sharing_may_be_of_torch_layers(plain):
     models.the_gradient_reaches_every_parameter("mixed", plain)
     models.shared_parameters_are_declared_exactly("mixed", plain)
-
-
-@pytest.mark.slow  # torch's exporter
-def test_a_sharing_of_torch_layers_can_be_packaged(plain: dict[str, str]) -> None:
-    models.it_can_be_packaged(plain)
 
 
 class TooFew(Plain):
     """Gives two representations for any number of tasks."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         return super().forward(x)[:2]
 
 
 class Mixed(Interaction):
     """Adds what other input sets have, and so other tasks."""
 
-    def __init__(self, layout: Layout, sets: int, config: Config) -> None:
+    def __init__(self, layout, sets, config):
         super().__init__()
         self.outputs = layout.inputs
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         return x + x.mean(0, keepdim=True)
 
 
 class Single(Mixed):
     """One matrix for all input sets, which knows float32 alone."""
 
-    def __init__(self, layout: Layout, sets: int, config: Config) -> None:
+    def __init__(self, layout, sets, config):
         super().__init__(layout, sets, config)
         self.linear = nn.Linear(layout.inputs, layout.inputs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         h: Tensor = self.linear(x)
         return h
 
 
-def loss_by(change: Callable[[Tensor, Tensor], Tensor]) -> Entry[Any]:
+def loss_by(change):
     """The log loss (B, T), changed together with the labels."""
 
     class Changed(Log):
-        def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+        def forward(self, logits, labels, known, context):
             return change(super().forward(logits, labels, known, context), labels)
 
     return Entry(Changed, Config, "-", "changed")
@@ -147,11 +131,11 @@ def loss_by(change: Callable[[Tensor, Tensor], Tensor]) -> Entry[Any]:
 class Idle(LossWeighting):
     """Has a weight that it does not use."""
 
-    def __init__(self, tasks: Any, config: Config) -> None:
+    def __init__(self, tasks, config):
         super().__init__(tasks)
         self.weight = nn.Parameter(torch.zeros(len(tasks)))
 
-    def forward(self, losses: Tensor) -> Tensor:
+    def forward(self, losses):
         return losses.sum()
 
 
@@ -165,29 +149,16 @@ TRAINED = "it_reaches_every_parameter_and_fits_64_rows"
     [
         ("sharing", Entry(TooFew, Config, "-", ""), "its_state_is_its_parameters", r"representations \(4, 16, 8\)"),
         ("interaction", Entry(Mixed, Config, "-", ""), APART, "embedding.weight.*own, moves 2"),
-        ("interaction", Entry(Single, Config, "-", ""), APART, "linear.weight.*own, moves 2"),
         ("interaction", Entry(Single, Config, "-", ""), "it_trains_in_bf16", "same dtype"),
         ("loss", loss_by(lambda losses, labels: losses.mean(1, keepdim=True)), OF_A_LOSS, r"expected .*\(32, 4\)"),
-        ("loss", loss_by(lambda losses, labels: losses + losses.mean(1, keepdim=True)), OF_A_LOSS, "logits"),
         ("loss", loss_by(lambda losses, labels: losses * (1 + labels.roll(1, 1))), OF_A_LOSS, "labels of task"),
-        ("loss", loss_by(lambda losses, labels: losses - 2), OF_A_LOSS, "at least 0"),
         ("balancing", Entry(Idle, Config, "-", ""), TRAINED, "balancer.weight"),
     ],
 )
-def test_a_broken_part_fails(
-    monkeypatch: pytest.MonkeyPatch, group: str, entry: Entry[Any], check: str, said: str
-) -> None:
+def test_a_broken_part_fails(monkeypatch, group, entry, check, said):
     registry = registry_of(group)
     monkeypatch.setattr(registry, "_all", {**registry, "broken": entry})
     (tried,) = (each for each in checks(group, "broken") if str(each) == check)
     with pytest.raises((AssertionError, ValueError, RuntimeError), match=said) as caught:
         tried()
     assert caught.value.__notes__[0].startswith(f"expected of {check}: ")
-
-
-def test_sums_of_experts_refuse_other_shapes() -> None:
-    """The compiled passes would read beyond the memory of the experts."""
-    with pytest.raises(ValueError, match=r"mix: expected scores of shape \(2, 6, 4\), found \(2, 6, 5\)"):
-        mix(torch.zeros(2, 6, 5), torch.zeros(4, 6, 8))
-    with pytest.raises(ValueError, match="divides 3 layers, found 2"):
-        BatchedMLP(3, 4, (8,))(torch.zeros(2, 6, 4))

@@ -1,7 +1,5 @@
 """The tested versions fit the ranges of pyproject.toml, and the oldest of them are its lower bounds."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 
@@ -17,13 +15,13 @@ OWN = canonicalize_name(PROJECT["name"])
 PYTHONS = ("3.11.0", "3.12.0", "3.13.0")
 
 
-def asked(*extras: str) -> list[Requirement]:
+def asked(*extras):
     """The project's dependencies and those of extras."""
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
     return [each for each in map(Requirement, lines) if canonicalize_name(each.name) != OWN]
 
 
-def pinned(name: str, python: str) -> dict[str, Version]:
+def pinned(name, python):
     """The version that a file of constraints has for each package, on Linux with this Python."""
     where = {"python_full_version": python, "python_version": python.rpartition(".")[0], "sys_platform": "linux"}
     found: dict[str, Version] = {}
@@ -39,7 +37,7 @@ def pinned(name: str, python: str) -> dict[str, Version]:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_every_dependency_has_one_tested_version_within_its_range(python: str) -> None:
+def test_every_dependency_has_one_tested_version_within_its_range(python):
     pins = pinned("constraints.txt", python)
     for each in asked("serve", "test", "ray", "docs", "notebook", "dev"):
         assert pins[canonicalize_name(each.name)] in each.specifier, each
@@ -47,14 +45,14 @@ def test_every_dependency_has_one_tested_version_within_its_range(python: str) -
     assert {"pip", "setuptools"} <= pins.keys()
 
 
-def test_the_oldest_versions_are_the_lower_bounds() -> None:
+def test_the_oldest_versions_are_the_lower_bounds():
     pins = pinned("constraints-oldest.txt", PYTHONS[0])
     for each in asked("serve", "test"):
         (bound,) = [pin.version for pin in each.specifier if pin.operator == ">="]
         assert pins[canonicalize_name(each.name)] in SpecifierSet(f"=={bound}.*"), f"{each}: raise the lower bound"
 
 
-def test_integration_checks_the_oldest_python() -> None:
+def test_integration_checks_the_oldest_python():
     oldest = PROJECT["requires-python"].removeprefix(">=")
     assert PYTHONS[0] == f"{oldest}.0"
     assert f"for version in {oldest} {PYTHONS[-1].removesuffix('.0')};" in (ROOT / ".ci" / "run").read_text()

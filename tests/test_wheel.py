@@ -1,7 +1,5 @@
 """The wheel: one top-level package, and its content is found from anywhere."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys
@@ -14,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory):
     """A checkout, as far as it is packaged."""
     source = tmp_path_factory.mktemp("source")
     kept = ("bench", "datasets", "search_spaces", "reports")
@@ -26,7 +24,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(source, tmp_path_factory):
     pytest.importorskip("build", reason="the package `build` makes the wheel")
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
@@ -37,7 +35,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_an_install_in_place_shows_no_warning(source: Path, tmp_path: Path) -> None:
+def test_an_install_in_place_shows_no_warning(source, tmp_path):
     code = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
@@ -48,12 +46,12 @@ def test_an_install_in_place_shows_no_warning(source: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_its_only_top_level_names_are_bench_and_its_alias(wheel: Path) -> None:
+def test_its_only_top_level_names_are_bench_and_its_alias(wheel):
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"bench", "seesaw.py"}
 
 
-def test_it_holds_every_module_and_all_content(wheel: Path) -> None:
+def test_it_holds_every_module_and_all_content(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "bench").rglob("*.py")}
     content = {
@@ -65,7 +63,7 @@ def test_it_holds_every_module_and_all_content(wheel: Path) -> None:
     assert modules | content | {"bench/py.typed"} <= inside
 
 
-def test_it_finds_its_content_from_an_empty_directory(wheel: Path, tmp_path: Path) -> None:
+def test_it_finds_its_content_from_an_empty_directory(wheel, tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     empty = tmp_path / "empty"

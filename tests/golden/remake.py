@@ -8,8 +8,6 @@ what the page draws, comparisons, metrics of MLflow, and what two rankings of ke
 other. A change that moves code and changes no estimator changes no value; `test_golden.py` holds both together.
 """
 
-from __future__ import annotations
-
 import base64
 import dataclasses
 import hashlib
@@ -154,7 +152,7 @@ LONG = 1_000
 """Longer texts, such as packed draws, are kept by their digest."""
 
 
-def write_log(folder: Path, made: Made) -> None:
+def write_log(folder, made):
     """The raw file: labels of one or two users' and items' factors, by whole numbers alone."""
     rng = np.random.default_rng(49)
     rows = made.rows
@@ -182,14 +180,14 @@ def write_log(folder: Path, made: Made) -> None:
     pd.DataFrame(columns).to_csv(folder / "log.csv", index=False)
 
 
-def task_text(name: str, parent: str) -> str:
+def task_text(name, parent):
     """A task of the card."""
     kind = '\nkind = "regression"' if name == "watch" else ""
     of = f'\nparent = "{parent}"' if parent else ""
     return f'[[tasks]]\nname = "{name}"\ncolumn = "{name}"{kind}{of}\n'
 
 
-def train(home: Path) -> None:
+def train(home):
     """The runs."""
     from bench.cli import main
     from bench.run import execute
@@ -217,13 +215,13 @@ def train(home: Path) -> None:
             check(main(["deploy", name, "--home", str(home)]))
 
 
-def check(code: int) -> None:
+def check(code):
     """Ends where a command failed."""
     if code:
         raise SystemExit(code)
 
 
-def pack(home: Path) -> None:
+def pack(home):
     """Stores what the runs left."""
     with tarfile.open(RUNS, "w:xz", preset=9) as archive:
         for path in sorted(home.glob("runs/**/*")):
@@ -235,18 +233,18 @@ def pack(home: Path) -> None:
                 archive.addfile(info, io.BytesIO(data))
 
 
-def unpack(home: Path) -> None:
+def unpack(home):
     """The stored runs, in a home."""
     with tarfile.open(RUNS) as archive:
         archive.extractall(home, filter="data")
 
 
-def values(home: Path) -> dict[str, Any]:
+def values(home):
     """By run all that is computed from what it left; and comparisons of runs on the same data."""
     return {name: _plain(_read(home, name)) for name in MADE} | {"packaged and two": _compared(home, "packaged", "two")}
 
 
-def _read(home: Path, name: str) -> dict[str, Any]:
+def _read(home, name):
     from bench.api import load_run
     from bench.report.embed import section_data
     from bench.run.page import view_of
@@ -275,7 +273,7 @@ def _read(home: Path, name: str) -> dict[str, Any]:
     }
 
 
-def _compared(home: Path, *names: str, by: str = "sharing") -> Any:
+def _compared(home, *names, by="sharing"):
     from bench.core.errors import UserError
     from bench.run.comparing import compare_runs
     from bench.run.folder import Run
@@ -286,7 +284,7 @@ def _compared(home: Path, *names: str, by: str = "sharing") -> Any:
         return str(error)
 
 
-def _evaluated(result: Any) -> Any:
+def _evaluated(result):
     """The kept predictions of the first two confirmed points against each other, as two packages' would be."""
     from bench.core.rows import TEST
     from bench.core.schema import SCORE, Schema
@@ -315,7 +313,7 @@ def _evaluated(result: Any) -> Any:
     return {each.metric: [each.estimate, each.other, each.difference, each.verdict] for each in found}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value):
     """As JSON has it: numbers, texts, lists and dicts."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
@@ -330,12 +328,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def write_values(home: Path) -> None:
+def write_values(home):
     """Writes them down."""
     VALUES.write_bytes(lzma.compress(json.dumps(values(home), sort_keys=True).encode(), preset=9))
 
 
-def read_values() -> dict[str, Any]:
+def read_values():
     """As they were written down."""
     found: dict[str, Any] = json.loads(lzma.decompress(VALUES.read_bytes()))
     return found

@@ -1,10 +1,7 @@
 """Values that are computed from stored runs are what they were: see `remake.py`."""
 
-from __future__ import annotations
-
 import json
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,14 +12,14 @@ RELATIVE = 1e-9
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(tmp_path_factory):
     home = tmp_path_factory.mktemp("golden")
     unpack(home)
     now: dict[str, Any] = json.loads(json.dumps(values(home), sort_keys=True))
     return now
 
 
-def apart(was: Any, now: Any, at: str = "") -> Iterator[str]:
+def apart(was, now, at=""):
     """Where two documents differ."""
     if isinstance(was, dict) and isinstance(now, dict):
         yield from (f"{at}: only one has {key}" for key in was.keys() ^ now.keys())
@@ -40,11 +37,11 @@ def apart(was: Any, now: Any, at: str = "") -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", [*MADE, "packaged and two"])
-def test_nothing_that_is_computed_from_a_stored_run_changes(found: dict[str, Any], run: str) -> None:
+def test_nothing_that_is_computed_from_a_stored_run_changes(found, run):
     assert list(apart(read_values()[run], found[run]))[:5] == []
 
 
-def test_a_difference_is_found() -> None:
+def test_a_difference_is_found():
     was = {"a": [1.0, float("nan")], "b": "told"}
     assert list(apart(was, {"a": [1.0 + 1e-12, float("nan")], "b": "told"})) == []
     assert len(list(apart(was, {"a": [1.1, 0.0], "c": "told"}))) == 4

@@ -1,9 +1,6 @@
 """Outcomes in plain Python: every order of equal scores is tried, and their mean taken."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterator, Sequence
 from itertools import chain, permutations, product
 
 from bench.core.objectives import ranked
@@ -12,7 +9,7 @@ Row = tuple[float, float, int]
 """Score, label and group."""
 
 
-def outcome(metric: str, rows: Sequence[Row]) -> float:
+def outcome(metric, rows):
     """An outcome's metric (`ndcg@5`) of rows; NaN where it is not defined."""
     grouped = any(group >= 0 for *_, group in rows)
     rows = [row for row in rows if not math.isnan(row[1])]
@@ -28,7 +25,7 @@ def outcome(metric: str, rows: Sequence[Row]) -> float:
     return sum(weight * value for weight, value in found) / weight if found else math.nan
 
 
-def _of(metric: str, rows: Sequence[Row]) -> tuple[float, float] | None:
+def _of(metric, rows):
     """Weight and value of one ranking."""
     gains = [max(label, 0.0) for _, label, _ in rows]
     of = ranked(metric)
@@ -57,16 +54,16 @@ def _of(metric: str, rows: Sequence[Row]) -> tuple[float, float] | None:
     return 1.0, sum(reached) / len(reached) / best
 
 
-def _average_precision(gains: Sequence[float], cut: float) -> float:
+def _average_precision(gains, cut):
     found = [sum(gains[: at + 1]) / (at + 1) for at, gain in enumerate(gains) if gain and at < cut]
     return sum(found) / min(sum(gains), cut)
 
 
-def _reciprocal(gains: Sequence[float], cut: float) -> float:
+def _reciprocal(gains, cut):
     return next((1 / (at + 1) for at, gain in enumerate(gains) if gain and at < cut), 0.0)
 
 
-def _orders(rows: Sequence[Row]) -> Iterator[list[int]]:
+def _orders(rows):
     """Every order of the rows with descending scores."""
     scores = sorted({score for score, *_ in rows}, reverse=True)
     ties = [[at for at, row in enumerate(rows) if row[0] == score] for score in scores]

@@ -1,7 +1,5 @@
 """Every metric of heads against an independent reference, and with weights against repeated rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +9,6 @@ from scipy import stats
 from sklearn import metrics
 
 from bench.core.objectives import METRICS
-from bench.core.schema import TaskKind
 from bench.measure.heads import heads_of
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import Observed
@@ -21,12 +18,12 @@ Floats = np.ndarray
 EVERY = [(kind, name) for kind, of in METRICS.items() for name in of]
 
 
-def _ne(y: Floats, p: Floats, group: Floats) -> float:
+def _ne(y, p, group):
     return float(metrics.log_loss(y, p) / stats.entropy([y.mean(), 1 - y.mean()]))
 
 
-def _within(weight: Callable[[Floats], float]) -> Callable[[Floats, Floats, Floats], float]:
-    def mean(y: Floats, p: Floats, group: Floats) -> float:
+def _within(weight):
+    def mean(y, p, group):
         mixed = [group == one for one in set(group) if one >= 0 and 0 < y[group == one].mean() < 1]
         areas = [metrics.roc_auc_score(y[rows], p[rows]) for rows in mixed]
         return float(np.average(areas, weights=[weight(y[rows]) for rows in mixed]))
@@ -34,13 +31,13 @@ def _within(weight: Callable[[Floats], float]) -> Callable[[Floats, Floats, Floa
     return mean
 
 
-def _parts(y: Floats, p: Floats, parts: int) -> float:
+def _parts(y, p, parts):
     """Of distinct predictions."""
     order = np.argsort(p)
     return sum(abs((p[rows] - y[rows]).sum()) for rows in np.array_split(order, parts))
 
 
-def _xauc(y: Floats, p: Floats, group: Floats) -> float:
+def _xauc(y, p, group):
     apart = np.sign(y[:, None] - y[None]), np.sign(p[:, None] - p[None])
     return float(((apart[0] * apart[1])[apart[0] > 0] + 1).mean() / 2)
 
@@ -62,7 +59,7 @@ REFERENCES: dict[str, Callable[[Floats, Floats, Floats], float]] = {
 }
 
 
-def rows_of(kind: TaskKind, count: int = 300) -> Observed:
+def rows_of(kind, count=300):
     rng = np.random.default_rng(3)
     predictions = rng.permutation(np.linspace(0.02, 0.98, count))  # all distinct
     labels = (rng.random(count) < predictions).astype(float)
@@ -72,14 +69,14 @@ def rows_of(kind: TaskKind, count: int = 300) -> Observed:
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_a_metric_is_that_of_its_reference(kind: TaskKind, name: str) -> None:
+def test_a_metric_is_that_of_its_reference(kind, name):
     rows = rows_of(kind)
     found = heads_of(kind)[name].prepare(rows)(rows.weights)
     assert found == pytest.approx(REFERENCES[name](rows.labels, rows.predictions, rows.group), rel=1e-9)
 
 
 @pytest.mark.parametrize("kind", METRICS)
-def test_a_weight_is_as_many_equal_rows(kind: TaskKind) -> None:
+def test_a_weight_is_as_many_equal_rows(kind):
     rows, times = rows_of(kind), np.random.default_rng(5).poisson(1.0, 300)
     many = [np.repeat(each, times) for each in (rows.labels, rows.predictions, rows.group)]
     once = metrics_of(kind, Observed(many[0], many[2], predictions=many[1]))
@@ -87,7 +84,7 @@ def test_a_weight_is_as_many_equal_rows(kind: TaskKind) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_a_metric_of_no_rows_is_not_defined(kind: TaskKind, name: str) -> None:
+def test_a_metric_of_no_rows_is_not_defined(kind, name):
     rows = rows_of(kind)
     nothing = np.zeros(0)
     assert np.isnan(heads_of(kind)[name].prepare(Observed(nothing, nothing, predictions=nothing))(nothing))
@@ -95,7 +92,7 @@ def test_a_metric_of_no_rows_is_not_defined(kind: TaskKind, name: str) -> None:
         assert np.isnan(heads_of(kind)[name].prepare(rows)(0 * rows.weights))
 
 
-def test_groups_are_ranked_once_for_both_areas_within_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_are_ranked_once_for_both_areas_within_them(monkeypatch):
     made, rows = [], rows_of("binary")
     monkeypatch.setattr("bench.measure.heads.areas.Measure", lambda *given: made.append(1) or Measure(*given))
     weights = np.random.default_rng(7).random(300)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,15 +5,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from bench.measure.keys import GROUP_SHIFT, Areas, code
-from bench.measure.runs import Runs, Sorted
+from bench.measure.keys import Areas, code
+from bench.measure.runs import Runs
 
 finite = st.floats(allow_nan=False, width=32)
 few = st.sampled_from([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 1.0, np.inf])
 floats = st.one_of(finite, few)
 
 
-def pack(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def pack(scores, labels):
     """Keys without group."""
     codes = np.array([code(bits) for bits in scores.astype(np.float32).view(np.uint32)], np.uint64)
     return codes << np.uint64(1) | (labels != 0).astype(np.uint64)
@@ -31,57 +29,26 @@ def rows(draw, scores=floats):
     )
 
 
-def auc(scores: np.ndarray, labels: np.ndarray) -> float | None:
+def auc(scores, labels):
     return Areas([np.sort(pack(scores, labels))]).auc
 
 
-def grouped_auc(scores: np.ndarray, labels: np.ndarray, group: np.ndarray) -> float | None:
-    inside = group >= 0
-    keys = pack(scores[inside], labels[inside]) | group[inside].astype(np.uint64) << np.uint64(GROUP_SHIFT)
-    return Areas([np.sort(keys)]).auc
-
-
-def slow_auc(scores: np.ndarray, labels: np.ndarray) -> float | None:
+def slow_auc(scores, labels):
     """By the definition: over all pairs of a positive and a negative."""
     pairs = [(p > n) + 0.5 * (p == n) for p in scores[labels == 1] for n in scores[labels == 0]]
     return sum(pairs) / len(pairs) if pairs else None
 
 
-def slow_grouped_auc(scores: np.ndarray, labels: np.ndarray, group: np.ndarray) -> float | None:
-    areas, sizes = [], []
-    for user in set(group[group >= 0].tolist()):
-        mine = group == user
-        if (area := slow_auc(scores[mine], labels[mine])) is not None:
-            areas.append(area)
-            sizes.append(mine.sum())
-    return float(np.average(areas, weights=sizes)) if areas else None
-
-
 @settings(deadline=None)  # the first call compiles
 @given(rows())
-def test_auc_counts_pairs(sample) -> None:
+def test_auc_counts_pairs(sample):
     scores, labels, _ = sample
     assert auc(scores, labels) == pytest.approx(slow_auc(scores, labels))
 
 
-@settings(deadline=None)  # the first call compiles
-@given(rows())
-def test_grouped_auc_averages_over_groups(sample) -> None:
-    assert grouped_auc(*sample) == pytest.approx(slow_grouped_auc(*sample))
-
-
-@settings(deadline=None)  # the first call compiles
-@given(rows(), st.lists(st.integers(0, 40), max_size=3))
-def test_pieces_of_a_sorted_sequence_are_read_as_one(sample, at: list[int]) -> None:
-    scores, labels, group = sample
-    keys = np.sort(pack(scores, labels) | np.maximum(group, 0).astype(np.uint64) << np.uint64(33))
-    whole, cut = Areas([keys]), Areas(np.split(keys, sorted(at)))
-    assert whole.auc == cut.auc
-
-
 @pytest.mark.parametrize("distinct", [2, 100, 10**9])
 @pytest.mark.parametrize("rate", [0.0005, 0.3])
-def test_auc_equals_scikit_learn_on_many_rows(distinct: int, rate: float) -> None:
+def test_auc_equals_scikit_learn_on_many_rows(distinct, rate):
     rng = np.random.default_rng(0)
     labels = (rng.random(50_000) < rate).astype(np.float32)
     scores = (np.floor(rng.beta(1 + labels, 2) * distinct) / distinct).astype(np.float32)
@@ -91,7 +58,7 @@ def test_auc_equals_scikit_learn_on_many_rows(distinct: int, rate: float) -> Non
 probabilities = st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
 
 
-def slow_distance(scores: np.ndarray, labels: np.ndarray, count: int) -> float:
+def slow_distance(scores, labels, count):
     """A bin for each distinct score at a rank k N / count; a row is in the last bin that starts at or below it."""
     ordered = np.sort(scores)
     starts = np.unique(ordered[np.arange(count) * len(scores) // count])
@@ -102,7 +69,7 @@ def slow_distance(scores: np.ndarray, labels: np.ndarray, count: int) -> float:
 
 @settings(deadline=None)  # the first call compiles
 @given(rows(probabilities), st.integers(1, 20), st.integers(0, 40))
-def test_distance_is_that_of_bins_of_equal_mass(sample, count: int, at: int) -> None:
+def test_distance_is_that_of_bins_of_equal_mass(sample, count, at):
     scores, labels, _ = sample
     if len(scores) == 0:
         return
@@ -114,7 +81,7 @@ def test_distance_is_that_of_bins_of_equal_mass(sample, count: int, at: int) -> 
 some_keys = st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 3)), max_size=60)
 
 
-def merged(arrays: list[list[int]], limit: int) -> list[np.ndarray]:
+def merged(arrays, limit):
     runs = Runs(np.uint64, limit)
     for values in arrays[:-1]:
         runs.add(np.sort(np.array(values, np.uint64)))
@@ -123,31 +90,6 @@ def merged(arrays: list[list[int]], limit: int) -> list[np.ndarray]:
 
 @settings(deadline=None)  # the first call compiles
 @given(st.lists(some_keys, min_size=1, max_size=5), st.integers(1, 100))
-def test_all_keys_come_back_in_order(arrays: list[list[int]], limit: int) -> None:
+def test_all_keys_come_back_in_order(arrays, limit):
     found = np.concatenate(merged(arrays, limit))
     np.testing.assert_array_equal(found, np.sort(np.array([key for values in arrays for key in values], np.uint64)))
-
-
-@given(st.lists(st.integers(0, 5), max_size=80), st.integers(1, 30))
-def test_rows_beside_their_keys_come_back_with_them(values: list[int], limit: int) -> None:
-    rows = np.array(list(zip(values, range(len(values)), strict=True)), [("by", np.int32), ("number", np.float32)])
-    held = Sorted(rows.dtype, 12, limit)
-    held.orders = {"by": lambda given: given[np.argsort(given["by"])]}
-    for part in np.array_split(rows, 7):
-        held.add(part)
-    found = np.concatenate([rows[:0], *held.read("by")])
-    assert np.all(np.diff(found["by"]) >= 0)
-    np.testing.assert_array_equal(np.sort(found, order="number"), rows)
-    assert len(held) == len(rows)
-    assert (held.held is None) == (len(rows) > 12)
-
-
-def test_no_piece_is_larger_than_the_limit() -> None:
-    rng = np.random.default_rng(0)
-    few = rng.integers(0, 3, 5000)  # each value more often than the limit
-    many = rng.integers(0, 2**62, 5000)
-    skewed = np.floor(np.exp(rng.random(5000) * 40))
-    for values in (few, many, skewed):
-        pieces = merged([list(map(int, part)) for part in np.split(values, 10)], 400)
-        assert max(map(len, pieces)) <= 400
-        assert sum(map(len, pieces)) == 5000

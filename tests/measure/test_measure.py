@@ -1,7 +1,5 @@
 """Outcomes against a slow twin, against scikit-learn, and on resamples against rows that are repeated."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import slow_outcomes
@@ -25,7 +23,7 @@ NAMES = (
 NAN = float("nan")
 
 
-def cells(rows: int, levels: int, groups: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cells(rows, levels, groups, seed):
     """Scores, labels (N, 2) with gaps, and groups, some rows without one; none has one where `groups` is 0."""
     rng = np.random.default_rng(seed)
     labels = np.stack([rng.integers(0, 2, rows), rng.integers(-1, 4, rows) * 2.5], axis=1).astype(np.float32)
@@ -33,7 +31,7 @@ def cells(rows: int, levels: int, groups: int, seed: int) -> tuple[np.ndarray, n
     return rng.integers(0, levels, rows) / 7, labels, rng.integers(-1, groups, rows) if groups else np.full(rows, -1)
 
 
-def by_hand(scores: np.ndarray, labels: np.ndarray, group: np.ndarray) -> list[float]:
+def by_hand(scores, labels, group):
     columns = {task.name: labels[:, at].tolist() for at, task in enumerate(TASKS)}
     found = []
     for name in NAMES:
@@ -46,7 +44,7 @@ def by_hand(scores: np.ndarray, labels: np.ndarray, group: np.ndarray) -> list[f
 
 @settings(deadline=None, max_examples=60)  # the first call compiles
 @given(st.integers(0, 7), st.sampled_from([1, 2, 4, 1000]), st.integers(0, 3), st.integers(0, 10**6))
-def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups, seed) -> None:
+def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups, seed):
     scores, labels, group = cells(rows, levels, groups, seed)
     if groups and not (group >= 0).any():
         group[:] = -1
@@ -57,7 +55,7 @@ def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups
 @pytest.mark.parametrize("piece", [3, 1 << 12])
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 400), st.sampled_from([1, 3, 40, 10**6]), st.integers(0, 30), st.integers(0, 10**6))
-def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, groups, seed) -> None:
+def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, groups, seed):
     monkeypatch.setattr("bench.measure.whole.PIECE", piece)
     scores, labels, group = cells(rows, levels, groups, seed)
     grouped = (group >= 0).any()
@@ -97,7 +95,7 @@ def test_neither_row_order_nor_a_monotone_change_matters_and_a_slice_is_its_rows
     np.testing.assert_allclose(found[:, 2], NAN)
 
 
-def test_outcomes_equal_those_of_scikit_learn() -> None:
+def test_outcomes_equal_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     group, grades = np.repeat(np.arange(200), 30), rng.integers(0, 5, 6000).astype(np.float32)
     for scores in (rng.random(6000), rng.integers(0, 9, 6000) / 9):
@@ -111,19 +109,7 @@ def test_outcomes_equal_those_of_scikit_learn() -> None:
         assert found.values(scores)[0] == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_random_order_has_its_cut_of_all_rows() -> None:
-    labels = (np.arange(1000) % 7 == 0).astype(np.float32)[:, None]
-    measure = Measure((Task("a"),), ("a.recall@10%", "a.auc"), Labelled(labels, np.full(1000, -1)))
-    assert measure.random()[0] == pytest.approx([0.1, 0.5])
-
-
-def test_a_name_that_is_no_outcome_is_refused() -> None:
-    for name, message in (("a.recall", "such as a.recall@10%"), ("b.auc", "a task of a, found 'b'")):
-        with pytest.raises(ValueError, match=message):
-            Measure((Task("a"),), (name,), Labelled(np.zeros((1, 1)), np.zeros(1)))
-
-
-def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_say() -> None:
+def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_say():
     sizes = np.array([2, 3, 3, 7, 1, 12])
     group = np.repeat(np.arange(len(sizes)), sizes)
     labels = np.diff(group, prepend=-1).astype(np.float32)[:, None]  # the first row of each
@@ -133,7 +119,7 @@ def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_sa
     assert random_ndcg(np.array([1])) == 1
 
 
-def test_a_task_is_ranked_within_groups_where_enough_groups_have_different_labels() -> None:
+def test_a_task_is_ranked_within_groups_where_enough_groups_have_different_labels():
     tasks, group = (Task("mixed"), Task("by_group"), Task("rare"), Task("unknown")), np.repeat(np.arange(40), 5)
     labels = np.zeros((200, 4), np.float32)
     labels[::5, 0] = 1

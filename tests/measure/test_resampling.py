@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.core.objectives import AREAS
 from bench.core.records import RARER
 from bench.core.schema import Task
 from bench.measure.resamples import counts, units_of
@@ -52,12 +51,6 @@ def test_each_resample_is_what_its_rows_repeated_are(rows, b):
         assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
 
 
-def test_pieces_do_not_matter(rows):
-    found, pieces = resampled(rows), resampled(rows, (1, 1500, ROWS))
-    for key, values in found.items():
-        assert pieces[key] == pytest.approx(values, abs=1e-9), key
-
-
 def test_two_models_are_measured_on_the_same_resamples(rows):
     labels, said, joint, group = rows
     worse = said.copy()
@@ -78,16 +71,6 @@ def test_counts_are_poisson_alike_within_a_user_and_independent_between():
     assert abs(correlation).max() < 0.1
     assert (counts(np.arange(3000, dtype=np.uint64), "test", 8, 32) == drawn[:, 32:]).all()
     assert (counts(np.arange(3000, dtype=np.uint64), "valid", 40) != drawn).any()
-
-
-def test_metrics_without_two_classes_are_left_out():
-    labels = np.zeros((50, 1), np.float32)
-    said = np.full((50, 1), 0.2, np.float32)
-    resampling = Resampling((Task("click"),), "valid", 4)
-    resampling.add(predicted(labels, said, said, np.full(50, -1, np.int32)))
-    found = {name.rpartition(".")[2] for name in resampling.result()}
-    assert found >= {"logloss", "brier", "ece"}
-    assert not found & {*AREAS, "ne", "pcoc"}
 
 
 def test_an_undefined_resample_costs_itself_alone():

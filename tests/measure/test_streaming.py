@@ -1,7 +1,5 @@
 """Outcomes beyond memory equal those within it, whatever the pieces."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,7 +27,7 @@ NAMES = tuple(
     groups=st.sampled_from([0, 4, 300]),
     seed=st.integers(0, 1000),
 )
-def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, levels, groups, seed) -> None:
+def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, levels, groups, seed):
     rng = np.random.default_rng(seed)
     labels = rng.integers(-1, 4, rows).astype(np.float32)
     labels[rng.random(rows) < 0.1] = np.nan
@@ -44,7 +42,7 @@ def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, level
         assert stream.result() == pytest.approx(known, rel=1e-12, abs=1e-15)
 
 
-def test_a_score_spread_over_many_bits_is_cut_exactly_beyond_memory() -> None:
+def test_a_score_spread_over_many_bits_is_cut_exactly_beyond_memory():
     rng = np.random.default_rng(0)
     scores = np.concatenate([rng.normal(size=500) * 10.0 ** rng.integers(-30, 30, 500), [0.0, -0.0]]).astype(np.float32)
     labels, group = (rng.random(502) < 0.3).astype(np.float32), np.full(502, -1)

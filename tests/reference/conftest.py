@@ -1,11 +1,6 @@
 """Rows of a reference whose truth is known."""
 
-from __future__ import annotations
-
-import sys
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +8,6 @@ import pytest
 from bench.core.objectives import Objective
 from bench.reference.table import Row
 from bench.reference.training import RESAMPLES, fusions
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))
 OUTCOMES = ("click.recall@10%", "buy.recall@10%")
@@ -24,10 +17,10 @@ SEED, ROWS, OWN = 4e-4, 3e-4, 1e-4
 
 
 @pytest.fixture(scope="session")
-def simulated() -> Callable[..., list[Row]]:
+def simulated():
     """Rows of one data set on which gradient methods lie `beyond` the concave front of static weights."""
 
-    def make(beyond: float, seed: int, seeds: int = 6, data: str = "made", methods: int = 3) -> list[Row]:
+    def make(beyond, seed, seeds=6, data="made", methods=3):
         rng = np.random.default_rng(seed)
         common = rng.normal(0, SEED, (seeds, 2))
         moved = rng.normal(0, ROWS, (RESAMPLES, 2))

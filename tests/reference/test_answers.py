@@ -1,56 +1,41 @@
 """Answers of the reference on rows whose truth is known."""
 
-from __future__ import annotations
-
-import re
-import tomllib
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from reference.answers import Answers, Front, answer, headline, turned
-from reference.members import gather
-from reference.page import document, markdown
-from reference.papers import Papers, Source
+from reference.answers import Front, answer, headline, turned
+from reference.page import markdown
+from reference.papers import Source
 
-from bench.core.errors import UserError
 from bench.core.objectives import Objective
-from bench.data import load_card
-from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
-from bench.reference.execute import published
-from bench.reference.table import Row, read, write
+from bench.reference.cells import ALONE, COMPOSITE, EQUAL
+from bench.reference.table import read, write
 from bench.reference.training import fusions
-from bench.results.comparison.significance import Word
 from bench.results.effect import Effect
-from bench.run.suite import load_suite
 
-Make = Callable[..., list[Row]]
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))
 
 
-def answered(rows: list[Row], *papers: Source) -> Answers:
+def answered(rows, *papers):
     names = dict.fromkeys((row.data for row in rows), OBJECTIVES)
     return answer(rows, names, {}, ["shared_bottom"], [], papers)
 
 
-def heads(rows: list[Row]) -> list[str]:
+def heads(rows):
     return [each.verdict for each in answered(rows).fronts if each.what == "heads"]
 
 
-def test_yes_where_gradient_methods_lie_beyond(simulated: Make) -> None:
+def test_yes_where_gradient_methods_lie_beyond(simulated):
     assert heads(simulated(0.002, seed=1)) == ["yes"]
 
 
 @pytest.mark.slow
-def test_hardly_ever_yes_where_they_lie_on_the_front(simulated: Make) -> None:
+def test_hardly_ever_yes_where_they_lie_on_the_front(simulated):
     found = [heads(simulated(0.0, seed=seed, methods=8))[0] for seed in range(60)]
     assert found.count("yes") <= 6  # 5% of 60 are 3; more than 6 has a chance of 3%
 
 
-def test_no_where_all_lie_within_the_margin(simulated: Make) -> None:
+def test_no_where_all_lie_within_the_margin(simulated):
     assert heads(simulated(-0.001, seed=3, seeds=10)) == ["no"]
     found = answered(simulated(-0.001, seed=3, seeds=10))
     assert found.sentence.startswith(
@@ -59,11 +44,11 @@ def test_no_where_all_lie_within_the_margin(simulated: Make) -> None:
     )
 
 
-def front(what: str, verdict: Word, value: float, margin: float, unit: str) -> Front:
+def front(what, verdict, value, margin, unit):
     return Front("made", "mmoe", what, verdict, Effect(value, value - 1, value + 1), margin, unit, "mgda", 0.5)
 
 
-def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead() -> None:
+def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead():
     way = "% of the way from the reference to the best"
     found = headline(
         [
@@ -81,14 +66,7 @@ def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead() -> None:
     )
 
 
-def test_few_static_weights_give_no_answer(simulated: Make) -> None:
-    rows = [row for row in simulated(0.002, seed=1) if row.balancing != "static" or row.seed < 1]
-    found = answered(rows)
-    assert not found.fronts
-    assert found.sentence.startswith("Cannot say yet")
-
-
-def test_the_table_gives_back_its_rows(simulated: Make, tmp_path: Path) -> None:
+def test_the_table_gives_back_its_rows(simulated, tmp_path):
     rows = simulated(0.001, seed=5)
     write(rows, tmp_path / "table.parquet")
     back = read(tmp_path / "table.parquet")
@@ -103,32 +81,7 @@ def test_the_table_gives_back_its_rows(simulated: Make, tmp_path: Path) -> None:
     assert (tmp_path / "table.parquet").read_bytes() == text
 
 
-def test_another_table_is_refused(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"data": ["made"]}), tmp_path / "table.parquet")
-    with pytest.raises(UserError, match="expected a table of the reference, found no column balancing, commit"):
-        read(tmp_path / "table.parquet")
-
-
-def test_the_page_says_what_the_answers_say_and_what_is_left(simulated: Make) -> None:
-    found = answered(simulated(0.002, seed=1) + simulated(0.0, seed=2, data="other"))
-    cells = [Cell(data, "shared_bottom", name) for data in ("made", "other") for name in ("static", "mgda", "pcgrad")]
-    text = markdown(found, cells, 6, "seesaw publish")
-    assert found.sentence in text
-    assert "| made | 2 of 3 |" in text
-    page = document(found, cells, 6)
-    assert found.sentence in page.replace("&#x27;", "'")
-    assert "<script" not in page
-    links = re.findall(r'<a href="#([^"]*)"', page)
-    assert links
-    assert links == re.findall(r'<section class="run" id="([^"]*)"', page)
-    assert page.count('type="radio"') == 3  # all data sets, or one
-    assert '#only-0:checked) :is([data-of="other"])' in page
-    assert '<tr data-of="made">' in page
-    assert "thousandths" in text
-    assert ".0001" not in text
-
-
-def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_counted(simulated: Make) -> None:
+def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_counted(simulated):
     """Two models: the one that shares is ahead by AUC, and behind in clicks where the head of clicks ranks alone."""
     names, behind = ("click.ndcg@5", "buy.ndcg@5"), {True: 0.01, False: 0.0}
     alone = [each.weights[0] == 1 for each in fusions(2) for _ in names]
@@ -155,7 +108,7 @@ def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_
     assert answered(simulated(0.0, seed=1)).within == []
 
 
-def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated: Make) -> None:
+def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated):
     rows = simulated(0.0, seed=1)
     rows += [replace(row, balancing="equal") for row in rows if row.config.get("balancing.static.weight.buy") == 8]
     table = {
@@ -175,23 +128,3 @@ def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated: M
     assert "4 figures on other data (unseen) wait for our rows." in text
     assert "Of 2 published differences, " in text
     assert "| unseen |" not in text
-
-
-def test_published_figures_are_of_data_and_tasks_of_the_reference() -> None:
-    with (published("reference").parent / "papers.toml").open("rb") as file:
-        papers = Papers.model_validate(tomllib.load(file))
-    known = {dataset.id for dataset in load_suite("reference").datasets}
-    for source in papers.sources:
-        assert source.data in known
-        tasks = {task.name for task in load_card(source.data).tasks}
-        for table in source.auc.values():
-            assert {objective.partition(".")[0] for objective in table} <= tasks, source.name
-            assert all(0.5 < value < 1 for value in table.values())
-
-
-def test_weights_stand_in_the_order_of_the_objectives(simulated: Make) -> None:
-    """A table keeps the keys of a configuration in order of the alphabet."""
-    rows = [replace(row, config=dict(sorted(row.config.items()))) for row in simulated(0.0, seed=1)]
-    (data,) = gather(rows, {"made": OBJECTIVES}, {})
-    static = {each.label: each.config for each in data.members if each.balancing == "static"}
-    assert static["static 1:8"]["balancing.static.weight.buy"] == 8.0

@@ -1,22 +1,17 @@
 """Parts of a design from raw data to rows, on a generated log."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from publish import publish
 
 from bench.cli import main
 from bench.core.errors import UserError
-from bench.reference.cells import ALONE, cells_of, of_part, predicted_weights
-from bench.reference.execute import design_of, run_design
+from bench.reference.cells import ALONE, predicted_weights
+from bench.reference.execute import run_design
 from bench.reference.table import RESAMPLED_SEEDS, Rows, lines, read
-from bench.reference.training import fusions
-from bench.run.suite import load_suite
 from bench.system.progress import Silent
 
 SUITE = """
@@ -39,23 +34,14 @@ limit = 2
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> str:
+def suite(tmp_path):
     file = tmp_path / "small" / "suite.toml"
     file.parent.mkdir()
     file.write_text(SUITE)
     return str(file)
 
 
-def test_parts_name_cells() -> None:
-    design = design_of(load_suite("reference"))
-    cells = cells_of(design, ["census-income", "hotel-bookings"])
-    assert {cell.balancing for cell in of_part(cells, "census/mmoe")} >= {"static", "equal", "pcgrad", "predicted"}
-    assert [cell.part for cell in of_part(cells, "hotel/ple/mgda")] == ["hotel-bookings/ple/mgda"]
-    with pytest.raises(UserError, match=r"expected a part such as .* found 'census/nothing'"):
-        of_part(cells, "census/nothing")
-
-
-def test_predicted_weights_make_gradients_equally_long() -> None:
+def test_predicted_weights_make_gradients_equally_long():
     weights = predicted_weights([2.0, 1.0, 4.0], ("a", "b", "c"))
     assert weights["a"] * 2 == pytest.approx(weights["b"], rel=1e-3)
     assert weights["c"] * 4 == pytest.approx(weights["b"], rel=1e-3)
@@ -63,12 +49,8 @@ def test_predicted_weights_make_gradients_equally_long() -> None:
     assert predicted_weights([], ("a", "b")) == {"a": 1.0, "b": 1.0}
 
 
-def test_every_model_is_served_by_the_same_weights() -> None:
-    assert [len(fusions(tasks)) for tasks in (1, 2, 3, 4)] == [1, 7, 10, 10]
-
-
 @pytest.mark.slow
-def test_a_design_is_trained_once_and_published(suite: str, tmp_path: Path) -> None:
+def test_a_design_is_trained_once_and_published(suite, tmp_path):
     home = tmp_path / "home"
     first = run_design(home, suite, [], None, None, 1, Silent())
     assert first.failed == 0
@@ -109,7 +91,7 @@ BALANCING = {"my_largest": Entry(Largest, NoOptions, "-", "the largest loss alon
 
 
 @pytest.mark.slow
-def test_a_method_of_ones_own_gets_the_trials_of_the_others(suite: str, tmp_path: Path) -> None:
+def test_a_method_of_ones_own_gets_the_trials_of_the_others(suite, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(OWN)
     words = ["run", suite, "--only", "my_largest", "--plugin", str(plugin), "--workers", "1", "--home", str(tmp_path)]
@@ -121,7 +103,7 @@ def test_a_method_of_ones_own_gets_the_trials_of_the_others(suite: str, tmp_path
 
 
 @pytest.mark.slow
-def test_a_torn_last_row_is_trained_again(suite: str, tmp_path: Path) -> None:
+def test_a_torn_last_row_is_trained_again(suite, tmp_path):
     home = tmp_path / "home"
     run_design(home, suite, ["synthetic/shared_bottom/equal"], None, None, 1, Silent())
     file = next((home / "reference").glob("*.jsonl"))
@@ -144,13 +126,13 @@ def test_a_torn_last_row_is_trained_again(suite: str, tmp_path: Path) -> None:
         (["--only", "nothing"], "--only: unknown balancer or way of sharing 'nothing'"),
     ],
 )
-def test_a_mistake_is_one_sentence(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_one_sentence(words, expected, capsys):
     assert main(["run", "reference", *words]) == 2
     assert expected in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_points_of_a_search_stand_beside_the_cells(suite: str, tmp_path: Path) -> None:
+def test_points_of_a_search_stand_beside_the_cells(suite, tmp_path):
     home, data = tmp_path / "home", "synthetic-funnel@rows=3000"
     run_design(home, suite, [f"{data}/shared_bottom/equal"], None, None, 1, Silent())
     words = ["--dataset", data, "--trials", "3", "--lowest", "0", "--set", "optim.epochs=1", "--workers", "1"]

@@ -1,7 +1,5 @@
 """Rows of the published table, trained again here."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ DATA, SEEDS = "hotel-bookings", (1, 2, 3)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (RAW / DATA).is_dir(), reason="needs hotel bookings in ../shared/data")
-def test_cells_that_are_trained_again_lie_within_their_intervals(tmp_path: Path) -> None:
+def test_cells_that_are_trained_again_lie_within_their_intervals(tmp_path):
     suite = load_suite("reference")
     objectives = objectives_of(suite)
     data = next(each for each in gather(read(published("reference")), objectives, {}) if each.name == DATA)

@@ -1,7 +1,5 @@
 """The experiment on conflicting gradients computes what it says: gradients, and what PCGrad does with two of them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -13,10 +11,10 @@ from bench.core.registry import NoOptions
 
 
 @pytest.mark.parametrize("theta", [(0.5, -3.0), (-1.0, 0.3), (2.0, 1.5)])
-def test_gradients_are_those_of_the_losses(theta: tuple[float, float]) -> None:
+def test_gradients_are_those_of_the_losses(theta):
     at = np.array(theta)
 
-    def losses(point: np.ndarray) -> np.ndarray:
+    def losses(point):
         return SCALES * np.log(np.abs(arguments(point)))
 
     step = 1e-6 * np.eye(2)
@@ -24,7 +22,7 @@ def test_gradients_are_those_of_the_losses(theta: tuple[float, float]) -> None:
     assert gradients(at) == pytest.approx(numeric, rel=1e-5)
 
 
-def test_where_the_valley_is_steep_the_gradients_conflict_and_pcgrad_changes_the_step() -> None:
+def test_where_the_valley_is_steep_the_gradients_conflict_and_pcgrad_changes_the_step():
     jacobian = gradients(np.array([1.8, -1.6]))
     first, second = jacobian
     assert first @ second < 0
@@ -34,13 +32,13 @@ def test_where_the_valley_is_steep_the_gradients_conflict_and_pcgrad_changes_the
 
 
 @pytest.mark.slow
-def test_pcgrad_gets_out_of_the_valley_in_which_the_sum_of_losses_stays() -> None:
+def test_pcgrad_gets_out_of_the_valley_in_which_the_sum_of_losses_stays():
     static, pcgrad = (left(path(kind, 1)) for kind in ("static", "pcgrad"))
     assert static.max() > 3
     assert pcgrad.max() < 0.25
 
 
-def test_expected_auc_is_that_of_drawn_labels() -> None:
+def test_expected_auc_is_that_of_drawn_labels():
     from sklearn.metrics import roc_auc_score
 
     rng = np.random.default_rng(0)

@@ -1,7 +1,5 @@
 """Intervals hold the truth and probabilities come true on simulated runs; `front_coverage.py` does it at length."""
 
-from __future__ import annotations
-
 import few_positives
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from fronts import SETTINGS
 
 
 @pytest.mark.slow
-def test_a_few_runs() -> None:
+def test_a_few_runs():
     setting = next(each for each in SETTINGS if each.correlation)
     tallies = [(setting, tally_of(setting, 10, draws=120))]
     assert setting.name in coverage_table(tallies)
@@ -20,7 +18,7 @@ def test_a_few_runs() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_nominal_intervals_cover(setting) -> None:
+def test_nominal_intervals_cover(setting):
     tally = tally_of(setting, 120, draws=200)
     for name in ("mean", "difference", "volume"):
         assert 0.81 <= tally.share(name) <= 0.98, name  # 120 runs: 90% within three standard errors
@@ -32,7 +30,7 @@ def test_nominal_intervals_cover(setting) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("expected", [4, 15])
-def test_intervals_cover_with_few_positives(expected) -> None:
+def test_intervals_cover_with_few_positives(expected):
     found = few_positives.coverage(expected, 100)
     for name, share in found.items():
         least = 0.65 if "@" in name and expected < 8 else 0.78  # outcomes are too narrow there, as the document says

@@ -1,7 +1,5 @@
 """`docs/zoo.md` is what the registries and the published tables say."""
 
-from __future__ import annotations
-
 import pytest
 from guide import COMMAND, document
 from published import ROOT, experiments, measured_costs, tables
@@ -11,13 +9,13 @@ from bench.training.config import AXES
 
 
 @pytest.mark.slow
-def test_the_guide_is_what_the_registries_say() -> None:
+def test_the_guide_is_what_the_registries_say():
     written = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
     assert written == document(), f"docs/zoo.md is no longer what the registries say; remake it: {COMMAND}"
 
 
 @pytest.mark.slow
-def test_the_guide_has_every_entry_with_its_paper_and_options() -> None:
+def test_the_guide_has_every_entry_with_its_paper_and_options():
     text = document()
     for registry in AXES.values():
         for kind, entry in registry.items():
@@ -28,7 +26,7 @@ def test_the_guide_has_every_entry_with_its_paper_and_options() -> None:
                 assert f"| `{option}` | `" in section, f"{kind}: {option}"
 
 
-def test_published_tables_are_counted() -> None:
+def test_published_tables_are_counted():
     """Against docs/costs.md, counted by eye."""
     text = "| a | b |\n|---|---|\n| 1 | 2 |\n\nno table | here\n"
     assert list(tables(text)) == [[{"a": "1", "b": "2"}]]

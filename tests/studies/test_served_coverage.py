@@ -1,7 +1,5 @@
 """Intervals of the served front hold the truth on simulated runs; `served_coverage.py` does it at length."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from served_coverage import coverage_table, tally_of
@@ -10,7 +8,7 @@ from served_worlds import setups
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 5])
-def test_nominal_intervals_cover(at: int) -> None:
+def test_nominal_intervals_cover(at):
     setup = setups()[at]
     setup.truth_seeds = 16
     tally = tally_of(setup, 25)
