@@ -146,12 +146,12 @@ def beginning(
 def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> list[dict[str, Scalar]]:
     """Searched parameters of the best matching portfolio, best first; empty if none matches.
 
-    A portfolio matches if it was learnt on no more rows of train and knows every choice of the space, and the space has
-    its losses: configurations with a choice at its default would pull the search to themselves (docs/search.md). It may
-    leave the kind of numbers open. Among these the one with the fewest other choices wins, so data without groups do not
-    start with configurations learnt within groups; then the largest, then the one with the nearest number of objectives.
-    A configuration whose sharing the space lacks is left out; other values become the nearest that the space has, or the
-    default.
+    A portfolio matches if it was learnt on no more rows of train and knows every choice of the space, and the space
+    has its losses: configurations with a choice at its default would pull the search to themselves (docs/search.md).
+    It may leave the kind of numbers open. Among these the one with the fewest other choices wins, so data without
+    groups do not start with configurations learnt within groups; then the largest, then the one with the nearest
+    number of objectives. A configuration whose sharing the space lacks is left out; other values become the nearest
+    that the space has, or the default.
     """
     switches = {name for name, node in space.tree.items() if isinstance(node, Switch)} - {NUMERIC}
     known = []
