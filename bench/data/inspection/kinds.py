@@ -66,6 +66,8 @@ class Finding:
 
 
 CATEGORY = {"kind": "categorical"}
+ROUND = 0.2
+"""Of distinct values the share that end in two zeros from which on large numbers are amounts: of codes it is .01."""
 
 
 def find_kind(column: Counted, halves: Halves | None = None) -> Finding:
@@ -115,7 +117,7 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], halves: Halves | Non
         return Finding(CATEGORY, "whole numbers whose name is that of a code")
     if len(numbers) <= (FEW_QUANTITIES if named else FEW):
         return Finding(CATEGORY, "few distinct whole numbers")
-    if np.abs(numbers).max() >= 1e8 and not named:
+    if np.abs(numbers).max() >= 1e8 and not named and (numbers % 100 == 0).mean() < ROUND:
         return Finding(CATEGORY, "whole numbers too large to be counts: codes")
     found = _quantity(column, numbers, "many distinct whole numbers")
     if halves is None or named or "log1p" in (found.option or {}):

@@ -58,6 +58,12 @@ def happens(chance):
     return (np.random.default_rng(1).random(len(chance)) < chance).astype(float)
 
 
+def test_large_whole_numbers_are_amounts_if_they_are_round_and_codes_else():
+    large = RNG.integers(1_000, 3_000, 500)
+    assert kind("raised", large * 100_000)["kind"] == "numeric"
+    assert kind("raised", large * 100_003) == {"kind": "categorical"}
+
+
 MANY = 20_000
 
 
