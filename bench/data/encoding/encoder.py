@@ -5,34 +5,42 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Discriminator, model_validator
+from pydantic import model_validator
 
-from bench.core.arrays import Ids
+from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError
 from bench.core.plain import read_json
 from bench.core.registry import Config
-from bench.core.schema import Cap, Field, Number, Schema, Task, Vector
+from bench.core.schema import Cap, Field, Schema, Task, Vector
 from bench.core.validation import validate
-from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, MultiValuedField
-from bench.data.encoding.numeric import Dense, NumericColumn, VectorColumns
+from bench.data.columns import DENSE, FIELDS, by_kind
+from bench.data.columns.base import PAD, DensePart, FieldPart, Part
+from bench.data.columns.categorical import CategoricalField
+from bench.data.columns.numeric import BucketField, NumericColumn
+from bench.data.columns.vector import VectorColumns
+from bench.data.encoding.past import HistoryField
 from bench.data.encoding.rates import TargetRates
 from bench.system.atomic import write_text
 
-FieldPart = Annotated[CategoricalField | MultiValuedField | HistoryField | BucketField, Discriminator("kind")]
-DensePart = Annotated[NumericColumn | VectorColumns | TargetRates, Discriminator("kind")]
+if TYPE_CHECKING:
+    AnyField = FieldPart | HistoryField
+    AnyDense = DensePart
+else:
+    AnyField = by_kind((*FIELDS, HistoryField))
+    AnyDense = by_kind((*DENSE, TargetRates))
 
 
 class Encoder(Config):
     """Turns raw rows into the models' inputs. Fitted on train only, and independent of the card."""
 
     version: Literal[4] = 4
-    fields: tuple[FieldPart, ...]
+    fields: tuple[AnyField, ...]
     """Ranges of numbers come last."""
-    dense: tuple[DensePart, ...]
+    dense: tuple[AnyDense, ...]
 
     @model_validator(mode="after")
     def _ranges_of_numbers(self) -> Encoder:
@@ -51,6 +59,11 @@ class Encoder(Config):
         return {part.name: part for part in self.fields if isinstance(part, CategoricalField)}
 
     @property
+    def inputs(self) -> list[Part]:
+        """All parts, the dense ones first."""
+        return [*self.dense, *self.fields]
+
+    @property
     def dense_names(self) -> tuple[str, ...]:
         """Names of the D dense columns."""
         return tuple(name for part in self.dense for name in part.names)
@@ -67,7 +80,8 @@ class Encoder(Config):
             Vector(part.name, at, len(part.parts)) for at, part in self._placed if isinstance(part, VectorColumns)
         )
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
-        numbers = tuple(_number(part, *self._numeric[part.number]) for part in ranges)
+        of_ranges = ((part, *self._numeric[part.number]) for part in ranges)
+        numbers = tuple(column.number(at, part) for part, at, column in of_ranges)
         return Schema(self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario)
 
     def cap_of(self, name: str | None, unit: float) -> Cap | None:
@@ -94,7 +108,7 @@ class Encoder(Config):
             part.field(owners[part.of]) if isinstance(part, HistoryField) else part.field for part in self.fields
         )
 
-    def encode(self, table: pa.Table) -> tuple[Ids, Dense]:
+    def encode(self, table: pa.Table) -> tuple[Ids, Singles]:
         """Encodes raw rows as ids (N, S), dense (N, D); raises UserError for an absent column or a bad number."""
         owners = self._owners
         ids, dense = [np.empty((table.num_rows, 0), np.int32)], [np.empty((table.num_rows, 0), np.float32)]
@@ -114,10 +128,3 @@ class Encoder(Config):
         if not path.is_file():
             raise UserError(f"expected an encoder, found no {path}")
         return validate(cls, read_json(path), str(path))
-
-
-def _number(ranges: BucketField, at: int, column: NumericColumn) -> Number:
-    """Describes a number to models; `at` is its first dense column."""
-    edges = column.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
-    missing = at + 1 if column.flag else None
-    return Number(column.name, at, missing, tuple(edges.tolist()), ranges.counts)

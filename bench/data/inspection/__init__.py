@@ -1,5 +1,8 @@
 """A user's files, looked at: what their columns hold, as a proposal of a card with its reasons.
 
+    from bench.data.inspection.draft import CardRequest, draft_card
+    from bench.data.inspection.render import card_text
+
     draft = draft_card(CardRequest(files=(Path("log.csv"),), labels=("click", "buy"), parents=("buy=click",)), progress)
     text = card_text(draft)
 
@@ -11,8 +14,3 @@ Nothing is guessed silently: what was chosen, left out or suspected stands on th
 * The grounds: a column's values (`column`, `times`), its name (`names`), what it tells of a label (`telling`).
 * `proposals`: what somebody must decide. `render`: the card.
 """
-
-from bench.data.inspection.draft import ROWS, CardRequest, Draft, check_id, draft_card
-from bench.data.inspection.render import card_text
-
-__all__ = ["ROWS", "CardRequest", "Draft", "card_text", "check_id", "draft_card"]

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word
+from bench.data.tasks import skewness
 from bench.data.values import (
     DATES,
     NUMBERS,
@@ -30,6 +32,9 @@ CLEAR = (r"\N", "NULL", "null", "Null", "NaN", "nan", "<NA>", "N/A", "n/a", "#N/
 """They mean missing and nothing else."""
 DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
 """They mean missing among numbers; among names, NA may be a country and none an answer."""
+
+SKEW = 2.0
+"""Skewness from which a tail is long; that of an exponential distribution."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,21 @@ class Counted:
         codes = self.codes[self.codes >= 0]
         together = 1 + int((np.diff(codes) != 0).sum()) <= 1.02 * len(self.counts)
         return together and (self.numbers is not None or bool(self.matching(r"\d").all()))
+
+    @property
+    def zeros(self) -> bool:
+        """Whether numbers have leading zeros, as codes do."""
+        if self.type != "text" or has_word(self.name, QUANTITIES) or has_word(self.name, TIMES):
+            return False
+        return self.numbers is not None and bool(self.matching(r"^0\d+$").any())
+
+    @cached_property
+    def long_tail(self) -> bool:
+        """Whether numbers are skewed, and far less so after a logarithm, as amounts and counts are."""
+        assert self.numbers is not None
+        logged = np.sign(self.numbers) * np.log1p(np.abs(self.numbers))
+        skew = abs(skewness(self.numbers, self.counts))
+        return skew > SKEW and abs(skewness(logged, self.counts)) < skew / 2
 
     @property
     def cells(self) -> NDArray[np.int64]:

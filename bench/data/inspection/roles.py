@@ -9,8 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.columns.base import Finding
+from bench.data.columns.categorical import FEW
 from bench.data.inspection.column import Counted
-from bench.data.inspection.kinds import FEW, LATER, WEIGHT, Finding, find_kind, find_new, find_rate
+from bench.data.inspection.kinds import LATER, WEIGHT, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Labels
 from bench.data.inspection.leaks import Together, find_leak
 from bench.data.inspection.names import is_part, is_todays_score

@@ -21,7 +21,7 @@ from bench.core.errors import UserError
 from bench.data.card import Card
 from bench.data.checks import BadRow
 from bench.data.codes import UNKNOWN, Codes, IntegerCodes
-from bench.data.columns import MultiValued
+from bench.data.columns.multi_valued import MultiValued
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import blocks, side_by_side
 from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
