@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -110,7 +110,10 @@ class Part(Config):
 
     def examples(self) -> list[Any]:
         """`EXAMPLES` raw values as a request may have them."""
-        return [None if self.source.derive is None else example_of(self.source.derive)] * EXAMPLES
+        return self._examples() if self.source.derive is None else [example_of(self.source.derive)] * EXAMPLES
+
+    def _examples(self) -> list[Any]:
+        return [None] * EXAMPLES
 
 
 PAD = -1
@@ -153,10 +156,15 @@ class Fitter(ABC):
 
     Attributes:
         source: final after `finish`.
+        column: its options on the card.
+        min_count: rows of train that a value needs.
     """
 
-    def __init__(self, name: str, source: Source, width: int = 1) -> None:
-        self.name, self.source, self.width = name, source, width
+    width = 1
+
+    def __init__(self, name: str, source: Source, column: Any, min_count: int = 1) -> None:
+        self.name, self.source, self.column = name, source, column
+        self.min_count = getattr(column, "min_count", None) or min_count
 
     @abstractmethod
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[Any]:
@@ -200,8 +208,10 @@ class Kind(Config, ABC):
     """A function of the raw column, from `bench.data.columns.derivations`."""
     kind: str
     reads: ClassVar[Reads] = "text"
+    fits: ClassVar[type[Fitter]]
     parts: ClassVar[tuple[type[Part], ...]]
     """Classes of the parts that its fitter makes."""
+    slots: ClassVar[int] = 1
     counted: ClassVar[tuple[str, str] | None] = None
     """One and several of them, in a card's explanation; of kinds whose values get embeddings as `min_count` says."""
 
@@ -217,13 +227,13 @@ class Kind(Config, ABC):
         """What the input of that name reads."""
         return Source(column=self.source or name, derive=self.derive, missing=missing)
 
-    @abstractmethod
     def fitter(self, name: str, source: Source, min_count: int) -> Fitter:
         """Fits the input of that name; `min_count` is the card's."""
+        return self.fits(name, source, self, min_count)
 
-    @abstractmethod
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds the input to a schema without data: a field has two values, a number one range."""
+        return replace(shape, fields=(*shape.fields, schema.Field(name, 2, self.slots)))
 
     def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
         """The sieve takes the rows of its raw Arrow column that do not fit."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,7 +12,7 @@ from pydantic import Field
 
 from bench.core import schema
 from bench.data.codes import ABSENT, Codes
-from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Fitter, Kind, LocalIds, Mask, Source
+from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Mask, Source
 from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
 from bench.data.inspection.names import QUANTITIES, has_word, is_id
 from bench.data.inspection.telling import cells_of
@@ -51,9 +50,8 @@ class CategoricalField(FieldPart):
         """Look-up of its categories."""
         return Known(self.vocabulary.values, self.vocabulary.numbers, 0, 0)
 
-    def examples(self) -> list[Any]:
-        """Train's most frequent categories."""
-        return super().examples() if self.source.derive is not None else frequent(self.vocabulary.values)
+    def _examples(self) -> list[Any]:
+        return list(frequent(self.vocabulary.values))
 
 
 def frequent(values: tuple[str | None, ...]) -> list[str | None]:
@@ -66,10 +64,7 @@ class CategoricalFitter(ValueFitter):
     """Counts a column with one value a row."""
 
     part: type[CategoricalField] = CategoricalField
-
-    def __init__(self, name: str, source: Source, min_count: int) -> None:
-        super().__init__(name, source, min_count)
-        self._missing = 0
+    _missing = 0
 
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, 1), ABSENT where missing; new values are UNKNOWN unless `grow`."""
@@ -103,17 +98,10 @@ class Categorical(Kind):
     kind: Literal["categorical"] = "categorical"
     min_count: int | None = Field(None, ge=1)
     """Rows of train a value needs; rarer ones share the field's unknown. Absent: the card's."""
+    fits: ClassVar = CategoricalFitter
     parts: ClassVar = (CategoricalField,)
     by_form: ClassVar[bool] = False
     counted: ClassVar = ("categorical input", "categorical inputs")
-
-    def fitter(self, name: str, source: Source, min_count: int) -> Fitter:
-        """See `Kind.fitter`."""
-        return CategoricalFitter(name, source, self.min_count or min_count)
-
-    def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
-        """Adds a field."""
-        return replace(shape, fields=(*shape.fields, schema.Field(name, 2)))
 
     @classmethod
     def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:

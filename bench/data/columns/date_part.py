@@ -6,7 +6,6 @@ Hours and weekdays come again after training has ended; a point in time does not
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from bench.core import schema
 from bench.core.errors import UserError
-from bench.data.columns.base import EXAMPLES, Finding, Fitter, Kind, Source
+from bench.data.columns.base import EXAMPLES, Finding, Kind, Source
 from bench.data.columns.categorical import CategoricalField, CategoricalFitter
 from bench.data.inspection.times import reads_as_time
 from bench.data.values import DATES, distinct, is_any, texts_of, whole_column
@@ -107,8 +105,7 @@ class DatePartField(CategoricalField):
         """The sieve takes rows whose text is no time."""
         _check_times(name, column, missing, sieve)
 
-    def examples(self) -> list[Any]:
-        """A time."""
+    def _examples(self) -> list[Any]:
         return [EXAMPLE] * EXAMPLES
 
 
@@ -126,19 +123,12 @@ class DatePart(Kind):
     """Which; of a text or timestamp as it is written, without regard to its offset or time zone."""
     min_count: int | None = Field(None, ge=1)
     derive: None = None
+    fits: ClassVar = DatePartFitter
     parts: ClassVar = (DatePartField,)
 
     def source_of(self, name: str, missing: tuple[str, ...]) -> Source:
         """See `Kind.source_of`."""
         return TimeSource(column=self.source or name, missing=missing, part=self.part)
-
-    def fitter(self, name: str, source: Source, min_count: int) -> Fitter:
-        """See `Kind.fitter`."""
-        return DatePartFitter(name, source, self.min_count or min_count)
-
-    def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
-        """Adds a field."""
-        return replace(shape, fields=(*shape.fields, schema.Field(name, 2)))
 
     def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
         """The sieve takes rows whose text is no time."""

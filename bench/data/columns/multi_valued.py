@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -21,7 +20,6 @@ from bench.data.columns.base import (
     PAD,
     FieldPart,
     Finding,
-    Fitter,
     Kind,
     LocalIds,
     Mask,
@@ -139,10 +137,7 @@ class MultiValuedField(FieldPart):
     def _known(self) -> Known:
         return Known(self.vocabulary.values, self.vocabulary.numbers, PAD, 0)
 
-    def examples(self) -> list[Any]:
-        """Lists of train's most frequent categories, as texts."""
-        if self.source.derive is not None:
-            return super().examples()
+    def _examples(self) -> list[Any]:
         texts = [value for value in self.vocabulary.values if value is not None][:EXAMPLES]
         ends = [at % len(texts) + 1 if texts else 0 for at in range(EXAMPLES)]
         return [self.separator.join(texts[:end]) or None for end in ends]
@@ -151,9 +146,9 @@ class MultiValuedField(FieldPart):
 class MultiValuedFitter(ValueFitter):
     """Fits a column with several values a row."""
 
-    def __init__(self, name: str, source: Source, column: MultiValued, min_count: int) -> None:
-        super().__init__(name, source, min_count, column.max_length)
-        self.column = column
+    def __init__(self, name: str, source: Source, column: Any, min_count: int = 1) -> None:
+        super().__init__(name, source, column, min_count)
+        self.width = column.max_length
 
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor counted."""
@@ -182,16 +177,14 @@ class MultiValued(Kind):
     """Which values of a longer list stay."""
     min_count: int | None = Limits(None, ge=1)
     reads: ClassVar[Reads] = "list"
+    fits: ClassVar = MultiValuedFitter
     parts: ClassVar = (MultiValuedField,)
     counted: ClassVar = ("list of categories", "lists of categories")
 
-    def fitter(self, name: str, source: Source, min_count: int) -> Fitter:
-        """See `Kind.fitter`."""
-        return MultiValuedFitter(name, source, self, self.min_count or min_count)
-
-    def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
-        """Adds a field of several slots."""
-        return replace(shape, fields=(*shape.fields, schema.Field(name, 2, self.max_length)))
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        """Values of a row."""
+        return self.max_length
 
     @classmethod
     def draft(cls, column: Counted, halves: Any) -> Finding | None:

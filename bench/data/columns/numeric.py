@@ -91,10 +91,9 @@ class NumericColumn(DensePart):
         edges = self.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
         return schema.Number(self.name, at, at + 1 if self.flag else None, tuple(edges.tolist()), ranges.counts)
 
-    def examples(self) -> list[Any]:
-        """The mean."""
+    def _examples(self) -> list[Any]:
         middle = math.copysign(math.expm1(abs(self.mean)), self.mean) if self.log1p else self.mean
-        return super().examples() if self.source.derive is not None else [float(f"{middle:.4g}")] * EXAMPLES
+        return [float(f"{middle:.4g}")] * EXAMPLES
 
 
 class BucketField(FieldPart):
@@ -145,18 +144,13 @@ class BucketField(FieldPart):
     def _cuts(self) -> NDArray[np.float64]:
         return np.array(self.edges)
 
-    def examples(self) -> list[Any]:
-        """The edge in the middle."""
-        middle = self.edges[len(self.edges) // 2] if self.edges else 0.0
-        return super().examples() if self.source.derive is not None else [float(f"{middle:.4g}")] * EXAMPLES
-
 
 class NumericFitter(Fitter):
     """Fits a quantity and its ranges."""
 
-    def __init__(self, name: str, source: Source, column: Numeric) -> None:
-        super().__init__(name, source)
-        self.column, self._moments, self._distinct = column, RunningMoments(column.log1p), DistinctNumbers()
+    def __init__(self, name: str, source: Source, column: Any, min_count: int = 1) -> None:
+        super().__init__(name, source, column)
+        self._moments, self._distinct = RunningMoments(column.log1p), DistinctNumbers()
 
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[np.float64]:
         """Numbers (n, 1), NaN where missing."""
@@ -186,10 +180,6 @@ class NumericFitter(Fitter):
             )
 
 
-SENTINELS = (-1, -9, -99, -999, -9999)
-"""Numbers often written for a missing value."""
-
-
 class Numeric(Kind):
     """A quantity: standardised with the mean and deviation of train, and as a range between quantiles of train."""
 
@@ -199,12 +189,9 @@ class Numeric(Kind):
     missing_flag: bool = False
     """Keep the 0/1 column `<name>_missing` even where train lacks no value."""
     reads: ClassVar[Reads] = "number"
+    fits: ClassVar = NumericFitter
     parts: ClassVar = (NumericColumn, BucketField)
     by_form: ClassVar[bool] = False
-
-    def fitter(self, name: str, source: Source, min_count: int = 1) -> NumericFitter:
-        """See `Kind.fitter`."""
-        return NumericFitter(name, source, self)
 
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds a number."""
@@ -226,9 +213,6 @@ class Numeric(Kind):
         if column.numbers is None or column.zeros:
             return None
         why = "many distinct whole numbers" if column.whole else "numbers with fractions"
-        low, next_low = np.sort(column.numbers)[:2] if len(column.numbers) > 1 else (0, 0)
-        if low in SENTINELS and next_low > low / 10:
-            why += f"; {low:g} may stand for a missing value; if it does in every column, add it to reader.missing"
         if column.long_tail:
             return Finding({"kind": "numeric", "log1p": True}, f"{why}; a long tail, as amounts and counts have")
         return Finding({"kind": "numeric"}, why)

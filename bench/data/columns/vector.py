@@ -84,17 +84,16 @@ class VectorColumns(DensePart):
         missing = np.asarray(np.isnan(numbers).all(axis=1))[:, None]
         return np.concatenate([standard, missing[:, : int(self.flag)]], axis=1).astype(np.float32)
 
-    def examples(self) -> list[Any]:
-        """Mean vectors."""
+    def _examples(self) -> list[Any]:
         return [[float(f"{each.mean:.4g}") for each in self.parts]] * EXAMPLES
 
 
 class VectorFitter(Fitter):
     """Fits each number of a vector as a quantity."""
 
-    def __init__(self, name: str, source: Source, column: Vector) -> None:
-        super().__init__(name, source, column.length)
-        self.column, self._lacking = column, False
+    def __init__(self, name: str, source: Source, column: Any, min_count: int = 1) -> None:
+        super().__init__(name, source, column)
+        self.width, self._lacking = column.length, False
         self._moments = [RunningMoments() for _ in range(column.length)]
 
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[np.float64]:
@@ -124,11 +123,8 @@ class Vector(Kind):
     """Keep the 0/1 column `<name>_missing` even where train lacks no vector."""
     derive: None = None
     reads: ClassVar[Reads] = "vector"
+    fits: ClassVar = VectorFitter
     parts: ClassVar = (VectorColumns,)
-
-    def fitter(self, name: str, source: Source, min_count: int) -> Fitter:
-        """See `Kind.fitter`."""
-        return VectorFitter(name, source, self)
 
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds a vector."""

@@ -79,9 +79,9 @@ class ValueFitter(Fitter):
         local: (V + 2,) local id of each code, the last two for UNKNOWN and ABSENT; final after `finish`.
     """
 
-    def __init__(self, name: str, source: Source, min_count: int, width: int = 1) -> None:
-        super().__init__(name, source, width)
-        self.min_count, self.values, self.local = min_count, ColumnCodes(), np.zeros(2, np.int32)
+    def __init__(self, name: str, source: Source, column: Any, min_count: int = 1) -> None:
+        super().__init__(name, source, column, min_count)
+        self.values, self.local = ColumnCodes(), np.zeros(2, np.int32)
         self._spellings: tuple[str, str] | None = None
         self._counts = np.zeros(1024, np.int64)  # rows of train for each code
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field as Limits
 from pydantic import model_validator
 
 from bench.core.arrays import Ids, Singles
@@ -17,14 +18,40 @@ from bench.core.plain import read_json
 from bench.core.registry import Config
 from bench.core.schema import Cap, Field, Schema, Task, Vector
 from bench.core.validation import validate
+from bench.data.codes import ABSENT
 from bench.data.columns import DENSE, FIELDS, by_kind
-from bench.data.columns.base import PAD, DensePart, FieldPart, Part
+from bench.data.columns.base import PAD, DensePart, FieldPart, LocalIds, Part, Reads, Source
 from bench.data.columns.categorical import CategoricalField
+from bench.data.columns.multi_valued import Lists, list_codes
 from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.columns.vector import VectorColumns
-from bench.data.encoding.past import HistoryField
 from bench.data.encoding.rates import TargetRates
 from bench.system.atomic import write_text
+
+
+class HistoryField(Part):
+    """The newest values of another field in earlier rows of the group, newest first, with repeats."""
+
+    kind: Literal["history"] = "history"
+    name: str
+    source: Source
+    """A list, or a text separated by commas, in rows that bring their own history."""
+    of: str
+    """The field whose vocabulary and table rows it uses."""
+    slots: int = Limits(ge=2, le=2**16)
+    reads: ClassVar[Reads] = "list"
+
+    def field(self, owner: CategoricalField) -> Field:
+        """The field in the schema."""
+        return Field(self.name, owner.vocabulary.cardinality, self.slots, self.of)
+
+    def encode(self, table: pa.Table, owner: CategoricalField) -> LocalIds:
+        """Local ids (N, slots), padded at the end."""
+        known = owner.known
+        lists = Lists(self.source, ",", self.slots, "first", repeats=True)
+        codes = list_codes(lists, known.codes, table, grow=False, spelled=owner.source.spelled)
+        return np.where(codes == ABSENT, PAD, known.meaning[codes])
+
 
 if TYPE_CHECKING:
     AnyField = FieldPart | HistoryField

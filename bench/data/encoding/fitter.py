@@ -21,8 +21,7 @@ from bench.data.codes import Codes, look_up
 from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Mask, Source
 from bench.data.columns.numeric import BucketField, Numeric, NumericFitter
 from bench.data.columns.vocabulary import ValueFitter
-from bench.data.encoding.encoder import Encoder
-from bench.data.encoding.past import HistoryField
+from bench.data.encoding.encoder import Encoder, HistoryField
 from bench.data.encoding.rates import RatesFitter, TargetRates
 from bench.system.progress import Progress, Silent
 

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.columns.base import Finding
-from bench.data.columns.categorical import FEW
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import LATER, WEIGHT, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Labels
 from bench.data.inspection.leaks import Together, find_leak
-from bench.data.inspection.names import is_part, is_todays_score
+from bench.data.inspection.names import is_todays_score
 from bench.data.inspection.split import Split, Wish
 from bench.data.inspection.telling import halves_of
 
@@ -49,12 +48,7 @@ class ColumnDraft:
 def given_roles(
     wish: Wish, split: Split, labels: Labels, published: Mapping[str, str], logged: Sequence[str]
 ) -> dict[str, Decided]:
-    """The columns that are no inputs whatever they hold, and why.
-
-    Args:
-        published: columns that name parts of published data, and why they are no inputs.
-        logged: columns of the score that ranked.
-    """
+    """The columns that are no inputs whatever they hold, and why; `published` ones name the publisher's splits."""
     roles: dict[str, Decided] = {name: ("left out", why) for name, why in published.items()}
     roles |= dict.fromkeys(logged, ("logged", "the score that ranked when the log was written, as --logged says"))
     together = wish.group if split.table.get("unit") == "group" else wish.hashed
@@ -78,7 +72,7 @@ def draft_columns(
     """The drafts in order, and what all inputs together tell of a task, where it is suspicious.
 
     Args:
-        split: (N,) the split of each row.
+        split: (N,).
         group: the column whose rows are ranked together.
     """
     halves = halves_of(split, labels)
@@ -109,8 +103,6 @@ def _decided(
         return "post-exposure", late
     if finding.option is None:
         return "left out", finding.why
-    if is_part(column.name) and len(column.counts) <= FEW:
-        return "left out", "its name says that it assigns rows to parts, as a publisher's split does"
     if finding.category and (new := find_new(column, split)):
         return "left out", new
     return "input", finding.why
