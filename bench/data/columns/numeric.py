@@ -21,18 +21,7 @@ from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
 from bench.core import schema
 from bench.core.arrays import Singles
-from bench.data.columns.base import (
-    EXAMPLES,
-    DensePart,
-    FieldPart,
-    Finding,
-    Fitter,
-    Kind,
-    LocalIds,
-    Mask,
-    Reads,
-    Source,
-)
+from bench.data.columns.base import EXAMPLES, DensePart, FieldPart, Finding, Fitter, Kind, LocalIds, Mask, Reads, Source
 from bench.data.columns.moments import RunningMoments, logged
 from bench.data.columns.ranges import DistinctNumbers, place_in_ranges
 

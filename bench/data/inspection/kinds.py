@@ -113,9 +113,12 @@ def find_new(column: Counted, split: NDArray[np.int8]) -> str | None:
     return None
 
 
-MANY, OFTEN, COVERED, TELLS = 100, 5, 0.5, 0.05
-"""Target rates are for a category of more distinct values than `MANY`, where so large a share of validation's rows have
-a value that so many rows of train have, and where its rates tell so much of a task, as AUC above a half or R2."""
+MANY = 100
+"""Distinct values beyond which rates are thought of: an embedding of its own learns few values as well."""
+OFTEN, COVERED = 5, 0.5
+"""Rows of train from which on a value's rate says something, and the share of validation's rows with such a value."""
+TELLS = 0.05
+"""AUC above a half, or R2, that rates must have in a task."""
 
 
 def find_rate(column: Counted, halves: Halves) -> str | None:

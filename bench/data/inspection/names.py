@@ -13,13 +13,16 @@ def _set(text: str) -> frozenset[str]:
 
 _IDS = _set(
     "id ids uid pid iid gid vid cid sku code codes zip zipcode postcode key hash uuid guid cat category categories "
-    "type class brand author device os tab channel city country region state language lang campaign creative slot "
-    "shop store seller user item product video ad gender segment group cluster hh serial puma district zone"
+    "cate type class brand author device os tab channel city country region state language lang campaign creative "
+    "adgroup placement slot shop store seller merchant user item product video ad query gender sex segment group "
+    "cluster household hh serial serialno family puma fips statefip county province district zone tract postal "
+    "municipality agent company employer occupation occ industry naics sic supplier vendor warehouse station route "
+    "carrier airport department dept"
 )
 QUANTITIES = _set(
-    "age amount amt avg balance cnt cost count days distance duration gain gains height hours income length loss "
-    "losses mean minutes months ms num number pct percent price rate ratio salary score sec seconds size sum total "
-    "views wage weeks weight width years"
+    "age amount amt avg balance cnt cost count days dividends distance duration gain gains height hours income len "
+    "length loss losses mean minutes months ms num number pct percent price rate ratio salary score sec seconds size "
+    "sum total views wage wages weeks weight width years"
 )
 TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
 _VISITS = _set("household hh serial serialno session visit request basket")
@@ -92,11 +95,6 @@ def is_afterwards(name: str) -> bool:
         return bool(found & (_ACTIONS | _ALSO_THINGS))
     alone = "".join(parts) in _ACTIONS or found & _STAYS or {"long", "view"} <= found
     return bool(alone or (found & (_ACTIONS | _SPANS) and found & _MEASURES))
-
-
-def may_be_afterwards(name: str) -> bool:
-    """Whether it names what is done, or something known before: `share`, `order`, `rating`."""
-    return has_word(name, _ALSO_THINGS) and not has_word(name, _HISTORY)
 
 
 def is_todays_score(name: str) -> bool:

@@ -56,9 +56,9 @@ class Wish:
 
     def check(self) -> None:
         """Raises UserError for shares that leave nothing, or a kind that lacks its column."""
-        for name in ("valid", "test"):
-            if not 0 < getattr(self, name) < 1:
-                raise UserError(f"--{name}: expected a share between 0 and 1, found {getattr(self, name):g}")
+        for name, share in (("valid", self.valid), ("test", self.test)):
+            if not 0 < share < 1:
+                raise UserError(f"--{name}: expected a share between 0 and 1, found {share:g}")
         if self.valid + self.test >= 1:
             raise UserError(f"nothing is left for train: --valid {self.valid:g} and --test {self.test:g} reach 1")
         needs = {
@@ -163,22 +163,18 @@ def _text(column: Counted) -> Text:
 
 
 def _found(wish: Wish, rows: Rows) -> Found:
-    match wish.chosen:
-        case "time":
-            return _by_time(wish, rows.columns)
-        case "files":
-            return _by_files(wish, rows)
-        case "column":
-            return _by_column(wish, rows.columns)
-        case "hash":
-            why = (
-                f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
-                "tomorrow's, so that the test asks about values that train never saw."
-            )
-            return {"kind": "hash", "column": wish.hashed, "valid": wish.valid, "test": wish.test}, (why,)
+    if wish.chosen in _WAYS:
+        return _WAYS[wish.chosen](wish, rows)
+    shares = {"valid": wish.valid, "test": wish.test}
+    if wish.chosen == "hash":
+        why = (
+            f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
+            "tomorrow's, so that the test asks about values that train never saw."
+        )
+        return {"kind": "hash", "column": wish.hashed, **shares}, (why,)
     unit = "row" if wish.group is None else "group"
     why = f"By a seeded draw for each {unit}. If the rows have a time, a split by time is closer to what is served."
-    return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, (why,)
+    return {"kind": "random", "unit": unit, **shares}, (why,)
 
 
 def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
@@ -197,9 +193,8 @@ def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
 
 
-def _by_time(wish: Wish, columns: Mapping[str, Counted]) -> Found:
-    assert wish.time is not None
-    column = columns[wish.time]
+def _by_time(wish: Wish, rows: Rows) -> Found:
+    column = rows.columns[wish.time or ""]
     times, place = _timeline(column)
     if len(times) < 3:
         raise UserError(f"--time: '{wish.time}' has {len(times)} distinct values; a split by time needs three or more")
@@ -257,9 +252,8 @@ def is_published(column: Counted) -> bool:
     return {"train", "test"} <= named <= {*_NAMES}
 
 
-def _by_column(wish: Wish, columns: Mapping[str, Counted]) -> Found:
-    assert wish.column is not None
-    column = columns[wish.column]
+def _by_column(wish: Wish, rows: Rows) -> Found:
+    column = rows.columns[wish.column or ""]
     texts = column.texts()
     table: dict[str, Any] = {"kind": "column", "column": wish.column}
     for name, spellings in _NAMES.items():
@@ -272,7 +266,10 @@ def _by_column(wish: Wish, columns: Mapping[str, Counted]) -> Found:
     rest = [text for text in texts if text.lower() not in _SPLIT_OF]
     left = f" Rows with another value ({', '.join(map(repr, rest[:5]))}) are left out." if rest else ""
     how = f"By '{wish.column}', which says where a row belongs.{left}"
-    return _with_valid(table, how, wish, columns, np.array([*texts, ""])[column.codes])
+    return _with_valid(table, how, wish, rows.columns, np.array([*texts, ""])[column.codes])
+
+
+_WAYS = {"time": _by_time, "files": _by_files, "column": _by_column}
 
 
 def _with_valid(
