@@ -192,6 +192,13 @@ class Finding:
     why: str
     name: str | None = None
     """Of the input, where it is not the column's."""
+    proposed: bool = False
+    """Whether it is no input unless somebody decides so."""
+
+    @property
+    def makes_input(self) -> bool:
+        """Whether the card takes it as an input."""
+        return self.option is not None and not self.proposed
 
     @property
     def category(self) -> bool:

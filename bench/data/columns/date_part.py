@@ -142,12 +142,13 @@ class DatePart(Kind):
 
     @classmethod
     def draft(cls, column: Counted, halves: Any) -> Finding | None:
-        """Times make no input as they are; the reason says which part could be one."""
+        """A time is no input itself; what comes again of it is proposed: its hour, or the weekday of dates."""
         if not reads_as_time(column):
             return None
         why = "a date or point in time: later rows have times that train never saw"
-        dated = part_of(column.distinct, "hour")
-        if dated[1].any():
+        hours, unread = part_of(column.distinct, "hour")
+        if unread.any():
             return Finding(None, why)
-        part = "hour" if dated[0].null_count < len(dated[0]) else "weekday"
-        return Finding(None, f'{why}; kind = "date-part" with part = "{part}" makes an input of it')
+        part = "weekday" if hours.null_count == len(hours) else "hour"
+        option = {"kind": "date-part", "from": column.name, "part": part}
+        return Finding(option, f"{why}; its {part} may be an input", f"{column.name}_{part}", proposed=True)

@@ -82,7 +82,7 @@ def draft_columns(
         column = column_of(name)
         finding, rate = find_kind(column, halves), None
         role, why = given.get(name) or _decided(column, finding, labels, split, group)
-        if role == "time" and finding.option is None:
+        if role == "time" and not finding.makes_input:
             why = finding.why
         if role == "input":
             together.add(column)
@@ -101,7 +101,7 @@ def _decided(
         return "logged", "its name is that of the score by which the log was ranked"
     if finding.why != WEIGHT and (late := find_leak(column, labels, group)):
         return "post-exposure", late
-    if finding.option is None:
+    if not finding.makes_input:
         return "left out", finding.why
     if finding.category and (new := find_new(column, split)):
         return "left out", new
