@@ -14,9 +14,6 @@ from bench.core import schema
 from bench.data.codes import ABSENT, Codes
 from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Mask, Source
 from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
-from bench.data.inspection.names import QUANTITIES, has_word, is_id
-from bench.data.inspection.telling import cells_of
-from bench.data.inspection.times import is_hhmm
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
@@ -106,7 +103,7 @@ class Categorical(Kind):
     @classmethod
     def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:
         """Texts; and whole numbers that are codes, by name, by number, or since neighbours are not alike."""
-        if is_hhmm(column):
+        if column.is_clock:
             option = {"kind": "categorical", "from": column.name, "derive": "hour_of_hhmm"}
             return Finding(option, "a time of day such as 1730, of which the hour is kept", f"{column.name}_hour")
         why = _text(column) if column.numbers is None or column.zeros else _code(column, halves)
@@ -122,12 +119,11 @@ def _text(column: Counted) -> str:
 def _code(column: Counted, halves: Halves | None) -> str | None:
     if not column.whole or column.numbers is None:
         return None
-    named = has_word(column.name, QUANTITIES)
-    if is_id(column.name) and len(column.counts) > 2:
+    if column.is_code and len(column.counts) > 2:
         return "whole numbers whose name is that of a code"
-    if len(column.counts) <= (FEW_QUANTITIES if named else FEW):
+    if len(column.counts) <= (FEW_QUANTITIES if column.is_quantity else FEW):
         return "few distinct whole numbers"
-    if named:
+    if column.is_quantity:
         return None
     if np.abs(column.numbers).max() >= 1e8:
         return "whole numbers too large to be counts: codes"
@@ -136,7 +132,7 @@ def _code(column: Counted, halves: Halves | None) -> str | None:
 
 def _unlike(column: Counted, halves: Halves) -> str | None:
     """Evidence that neighbouring values are unrelated."""
-    each, few = halves.tell(column.cells), halves.tell(cells_of(column, FEW_RANGES, exact=0))
+    each, few = halves.tell(column.cells), halves.tell_ranges(column, FEW_RANGES)
     for name, label in halves.labels.items():
         by_chance = CHANCE / math.sqrt(label.fewest(halves.tried))
         if each[name] - few[name] >= max(CODES[0], by_chance, CODES[1] * (each[name] - label.chance)):

@@ -16,7 +16,6 @@ from pydantic import Field
 from bench.core.errors import UserError
 from bench.data.columns.base import EXAMPLES, Finding, Kind, Source
 from bench.data.columns.categorical import CategoricalField, CategoricalFitter
-from bench.data.inspection.times import reads_as_time
 from bench.data.values import DATES, distinct, is_any, texts_of, whole_column
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ class DatePart(Kind):
     @classmethod
     def draft(cls, column: Counted, halves: Any) -> Finding | None:
         """A time is no input itself; what comes again of it is proposed: its hour, or the weekday of dates."""
-        if not reads_as_time(column):
+        if not column.is_time:
             return None
         why = "a date or point in time: later rows have times that train never saw"
         hours, unread = part_of(column.distinct, "hour")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.inspection.names import QUANTITIES, TIMES, has_word
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, words
 from bench.data.tasks import skewness
 from bench.data.values import (
     DATES,
@@ -33,6 +33,7 @@ CLEAR = (r"\N", "NULL", "null", "Null", "NaN", "nan", "<NA>", "N/A", "n/a", "#N/
 DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
 """They mean missing among numbers; among names, NA may be a country and none an answer."""
 
+_TIME = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)([T ,]+\d{1,2}:\d{2}.*)?$"
 SKEW = 2.0
 """Skewness from which a tail is long; that of an exponential distribution."""
 
@@ -105,9 +106,32 @@ class Counted:
         return together and (self.numbers is not None or bool(self.matching(r"\d").all()))
 
     @property
+    def is_time(self) -> bool:
+        """Whether every value is a date or a point in time, in whatever form of text."""
+        return self.temporal or (self.type == "text" and self.numbers is None and bool(self.matching(_TIME).all()))
+
+    @property
+    def is_clock(self) -> bool:
+        """Whether numbers are times of day such as 1730, by name and value."""
+        parts = {"".join(words(self.name)), *words(self.name)}
+        if not self.whole or self.numbers is None or not (parts & {"hhmm", "hourmin"} or {"hour", "min"} <= parts):
+            return False
+        return bool(((self.numbers >= 0) & (self.numbers < 2400) & (self.numbers % 100 < 60)).all())
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the name is rather that of a code than of a quantity."""
+        return is_id(self.name)
+
+    @property
+    def is_quantity(self) -> bool:
+        """Whether the name is that of a quantity."""
+        return has_word(self.name, QUANTITIES)
+
+    @property
     def zeros(self) -> bool:
         """Whether numbers have leading zeros, as codes do."""
-        if self.type != "text" or has_word(self.name, QUANTITIES) or has_word(self.name, TIMES):
+        if self.type != "text" or self.is_quantity or has_word(self.name, TIMES):
             return False
         return self.numbers is not None and bool(self.matching(r"^0\d+$").any())
 

@@ -12,7 +12,7 @@ from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
 from bench.data.inspection.names import QUANTITIES, has_word, is_id, is_visit, is_weight
 from bench.data.inspection.telling import LEAST, Halves
-from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd
+from bench.data.inspection.times import epoch_unit, is_yyyymmdd
 from bench.data.splits import TEST, TRAIN, VALID
 
 MOST = 20_000
@@ -67,7 +67,7 @@ def _identity(column: Counted) -> str | None:
             return "free text"
         each = "another value in (almost) every row, as an id of the row or free text has"
         return _visit(column) or (each if column.one_each else None)
-    if is_hhmm(column):
+    if column.is_clock:
         return None
     if is_yyyymmdd(column):
         return f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'

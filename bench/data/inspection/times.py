@@ -8,21 +8,13 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.data.inspection.column import Counted
-from bench.data.inspection.names import TIMES, has_word, words
+from bench.data.inspection.names import TIMES, has_word
 
 _ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?$"
 _OFFSET = r"(:\d{2}([.,]\d+)?) ?(Z|[+-]\d{2}(:?\d{2})?)$"
-_ANY = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)([T ,]+\d{1,2}:\d{2}.*)?$"
 _EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 EXAMPLE = "2024-03-01 or 2024-03-01 10:00:00"
 CYCLES = frozenset(("hour", "hours", "hr", "minute", "minutes", "weekday", "dow", "hourmin"))
-
-
-def reads_as_time(column: Counted) -> bool:
-    """Whether every value is a date or a point in time, in whatever form of text."""
-    if column.temporal:
-        return True
-    return column.type == "text" and column.numbers is None and bool(column.matching(_ANY).all())
 
 
 def epoch_unit(column: Counted) -> str | None:
@@ -39,16 +31,6 @@ def is_yyyymmdd(column: Counted) -> bool:
     year, month, day = column.numbers // 10000, column.numbers // 100 % 100, column.numbers % 100
     fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     return bool(fits.all())
-
-
-def is_hhmm(column: Counted) -> bool:
-    """Whether numbers are times of day such as 1730, by name and value."""
-    if not column.whole or column.numbers is None:
-        return False
-    parts = words(column.name)
-    named = "hhmm" in parts or "hourmin" in parts or ("hour" in parts and "min" in parts)
-    fits = (column.numbers >= 0) & (column.numbers < 2400) & (column.numbers % 100 < 60)
-    return named and bool(fits.all())
 
 
 def check_sortable(column: Counted) -> None:
