@@ -54,17 +54,21 @@ class EncoderFitter:
             else:
                 self._numbers[name] = fitter
         past = card.history
-        self._lists = {rule.name: past.length for rule in past.list_rules} if past else {}
-        self._past = {
-            rule.name: NumericFitter(rule.name, Source(column=rule.name), Numeric(log1p=rule.kind != "rate"))
-            for rule in (past.number_rules if past else ())
-        }
+        self._lists, self._past = list[HistoryField](), dict[str, NumericFitter]()
+        if past is not None:
+            for rule in past.list_rules:
+                source = Source(column=rule.name, missing=card.missing)
+                self._lists.append(HistoryField(name=rule.name, source=source, of=rule.of, slots=past.length))
+            for of in past.number_rules:
+                log1p = Numeric(log1p=of.kind != "rate")
+                self._past[of.name] = NumericFitter(of.name, Source(column=of.name), log1p)
         named = encoding.rate_tasks
         self._rated = [at for at, task in enumerate(card.tasks) if not named or task.name in named]
         tasks = tuple(card.tasks[at] for at in self._rated)
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(name, tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed)
-        self._at = _places({name: each.width for name, each in self._values.items()} | self._lists)
+        widths = {name: each.width for name, each in self._values.items()}
+        self._at = _places(widths | {part.name: part.slots for part in self._lists})
         self._numbers_at = _places({name: each.width for name, each in (self._numbers | self._past).items()})
         self._encoder: Encoder | None = None
 
@@ -101,7 +105,7 @@ class EncoderFitter:
                 note(f"{self.card.key}: {sentence}")
         rates = (each.finish(self._values[name].source, self._values[name].texts) for name, each in self._rates.items())
         encoder = Encoder(
-            fields=(*of_values, *self._of_lists(), *(part for part in of_numbers if isinstance(part, FieldPart))),
+            fields=(*of_values, *self._lists, *(part for part in of_numbers if isinstance(part, FieldPart))),
             dense=(*(part for part in of_numbers if isinstance(part, DensePart)), *rates),
         )
         if (twice := repeated([*(part.name for part in encoder.fields), *encoder.dense_names])) is not None:
@@ -109,12 +113,6 @@ class EncoderFitter:
         self._encoder = encoder
         self._fix(encoder)
         return encoder
-
-    def _of_lists(self) -> list[HistoryField]:
-        past = self.card.history
-        source = {name: Source(column=name, missing=self.card.missing) for name in self._lists}
-        rules = past.list_rules if past else ()
-        return [HistoryField(name=r.name, source=source[r.name], of=r.of, slots=self._lists[r.name]) for r in rules]
 
     def encode(self, rows: Provisional, start: int | None) -> tuple[Ids, Singles]:
         """Encodes kept rows as ids (n, S) and dense (n, D), equal to `Encoder.encode` of the raw rows.
