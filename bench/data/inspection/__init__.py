@@ -9,8 +9,8 @@
 Nothing is guessed silently: what was chosen, left out or suspected stands on the card with the evidence. Where to look:
 
 * `draft`: all steps in their order. `sample` reads rows, `column` counts one column, `labels` makes the tasks.
-* `split`: by what rows are assigned, and whether `times` sort.
+* `split`: by what rows are assigned, and whether times sort.
 * `roles`: what becomes of each column. `leaks`: is it known too late? `kinds`: which input does it make?
-* The grounds: a column's values (`column`, `times`), its name (`names`), what it tells of a label (`telling`).
+* The grounds: a column's values (`column`), its name (`names`), what it tells of a label (`telling`).
 * `proposals`: what somebody must decide. `render`: the card.
 """

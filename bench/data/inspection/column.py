@@ -34,6 +34,7 @@ DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
 """They mean missing among numbers; among names, NA may be a country and none an answer."""
 
 _TIME = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)([T ,]+\d{1,2}:\d{2}.*)?$"
+_EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 SKEW = 2.0
 """Skewness from which a tail is long; that of an exponential distribution."""
 
@@ -109,6 +110,27 @@ class Counted:
     def is_time(self) -> bool:
         """Whether every value is a date or a point in time, in whatever form of text."""
         return self.temporal or (self.type == "text" and self.numbers is None and bool(self.matching(_TIME).all()))
+
+    @property
+    def epochs(self) -> dict[str, NDArray[np.bool_]]:
+        """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the years 2000 to 2050."""
+        numbers = np.empty(0) if self.numbers is None else self.numbers
+        return {unit: (numbers >= 9.4e8 * each) & (numbers <= 2.55e9 * each) for unit, each in _EPOCHS.items()}
+
+    @property
+    def epoch_unit(self) -> str | None:
+        """The unit in which all numbers look like times since 1970."""
+        named = has_word(self.name, TIMES) or len(self.counts) > self.known / 2
+        return next((unit for unit, of in self.epochs.items() if named and of.all()), None)
+
+    @property
+    def is_yyyymmdd(self) -> bool:
+        """Whether numbers are dates such as 20240301."""
+        if not self.whole or self.numbers is None or len(self.numbers) < 2:
+            return False
+        year, month, day = self.numbers // 10000, self.numbers // 100 % 100, self.numbers % 100
+        fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+        return bool(fits.all())
 
     @property
     def is_clock(self) -> bool:

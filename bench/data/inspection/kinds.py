@@ -12,7 +12,6 @@ from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
 from bench.data.inspection.names import QUANTITIES, has_word, is_id, is_visit, is_weight
 from bench.data.inspection.telling import LEAST, Halves
-from bench.data.inspection.times import epoch_unit, is_yyyymmdd
 from bench.data.splits import TEST, TRAIN, VALID
 
 MOST = 20_000
@@ -69,9 +68,9 @@ def _identity(column: Counted) -> str | None:
         return _visit(column) or (each if column.one_each else None)
     if column.is_clock:
         return None
-    if is_yyyymmdd(column):
+    if column.is_yyyymmdd:
         return f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
-    if unit := epoch_unit(column):
+    if unit := column.epoch_unit:
         suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
         derived = f'; derive = "hour_of_unix_{suffix}" makes an input of it' if suffix else ""
         return f"a point in time, in {unit} since 1970: {LATER}{derived}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -14,8 +15,7 @@ from bench.core.errors import UserError
 from bench.core.objectives import random_ndcg, ranked_by_group
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
-from bench.data.inspection.names import words
-from bench.data.inspection.times import check_sortable
+from bench.data.inspection.names import has_word, words
 from bench.data.spill import LabelCounts
 from bench.data.splits import CONFIRM, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
 from bench.data.values import Text
@@ -179,7 +179,7 @@ def _found(wish: Wish, rows: Rows) -> Found:
 
 def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none."""
-    check_sortable(column)
+    _check_sortable(column)
     if column.numbers is None:
         times: list[Time] = [*column.texts()]
     else:
@@ -191,6 +191,42 @@ def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
         raise UserError(f"--time: '{column.name}': {error}") from None
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
+
+
+_ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?$"
+_OFFSET = r"(:\d{2}([.,]\d+)?) ?(Z|[+-]\d{2}(:?\d{2})?)$"
+CYCLES = frozenset(("hour", "hours", "hr", "minute", "minutes", "weekday", "dow", "hourmin"))
+
+
+def _check_sortable(column: Counted) -> None:
+    """Raises UserError where values do not sort as time does: an hour of the day, or texts of several forms."""
+    where = f"--time: '{column.name}'"
+    if column.known == 0:
+        raise UserError(f"{where} has no value")
+    if not column.single:
+        raise UserError(f"{where} is of type {column.type}, which is no time")
+    if column.numbers is not None:
+        units = column.epochs
+        several = " and ".join(unit for unit, of in units.items() if of.any())
+        if np.any([*units.values()], axis=0).all() and not any(of.all() for of in units.values()):
+            raise UserError(f"{where}: expected times in one unit, found {several} since 1970")
+        low, high = column.numbers.min(), column.numbers.max()
+        if column.whole and has_word(column.name, CYCLES) and 0 <= low <= high < 60:
+            raise UserError(
+                f"{where}: expected a time that goes on from day to day, found {low:.0f} to {high:.0f}, which says "
+                "nothing of the day"
+            )
+    elif not column.temporal:
+        if infinite := [text for text in column.texts() if text.lstrip("+-").lower() in ("inf", "infinity")]:
+            raise UserError(f"{where}: expected finite times, found '{infinite[0]}'")
+        fits = column.matching(_ISO)
+        form = pc.replace_substring_regex(pc.replace_substring_regex(column.distinct, _OFFSET, r"\1Z"), r"\d", "0")
+        fits &= pc.equal(form, form[int(np.argmax(fits))]).to_numpy(zero_copy_only=False)
+        if not fits.all():
+            found, beside = (column.distinct[int(at)].as_py() for at in (np.argmin(fits), np.argmax(fits)))
+            also = f" beside {beside!r}" if fits.any() else ""
+            forms = "texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
+            raise UserError(f"{where}: expected numbers, or {forms}, found {found!r}{also}")
 
 
 def _by_time(wish: Wish, rows: Rows) -> Found:
