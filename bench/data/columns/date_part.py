@@ -65,7 +65,7 @@ def _whole(digits: Any) -> Any:
 
 
 def _check_times(name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
-    wrong = part_of(column, "weekday", missing)[1]
+    wrong = part_of(column, "weekday", missing)[1] & ~sieve.bad
     if wrong.any():
         sieve.refuse(wrong, "time", _unfit(name, column, wrong))
 
