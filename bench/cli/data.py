@@ -18,7 +18,7 @@ from bench.system.home import resolve_home, writable_home
 from bench.system.progress import duration
 
 if TYPE_CHECKING:
-    from bench.data.inspection import Draft
+    from bench.data.inspection.draft import Draft
 
 
 def datasets(
@@ -157,7 +157,8 @@ def card(
     """Look into files and write a card for them, with reasons."""
     from bench.core.plain import parse_toml
     from bench.data import parse_card
-    from bench.data.inspection import ROWS, CardRequest, card_text, check_id, draft_card
+    from bench.data.inspection.draft import ROWS, CardRequest, check_id, draft_card
+    from bench.data.inspection.render import card_text
     from bench.system.atomic import write_text
 
     target = out or files[0].parent / "card.toml"

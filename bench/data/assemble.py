@@ -78,7 +78,7 @@ class Assembler:
             self.rejects.refuse(reason, sentence)
         self.rejects.unpaired += raw.unpaired
         sieve = Sieve(self.rejects, raw.place, raw.table.num_rows)
-        table = checked(raw.table, self._wanted, missing, sieve, card.vectors)
+        table = checked(raw.table, self._wanted, missing, sieve, card.checks)
         if card.time is not None and card.textual_time:
             check_times(table[card.time], card.time, card.split_times, missing, sieve)
         labels = read_labels(table, card.task_rules, missing, sieve)

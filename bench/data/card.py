@@ -12,9 +12,15 @@ from pydantic import Field, PrivateAttr, model_validator
 from bench.core import schema
 from bench.core.errors import check_known, repeated, unknown
 from bench.core.registry import Config
-from bench.core.schema import SCENARIO, Number, Schema, Task
-from bench.data.columns import Categorical, Column, MultiValued, Numeric, SegmentName, SegmentRule, Vector
+from bench.core.schema import SCENARIO, Schema, Task
+from bench.data.checks import Check
+from bench.data.columns import Column
+from bench.data.columns.base import Reads, read_as
+from bench.data.columns.categorical import Categorical
+from bench.data.columns.numeric import Numeric
+from bench.data.columns.vector import Vector
 from bench.data.history import HistoryConfig
+from bench.data.segments import SegmentName, SegmentRule
 from bench.data.sources import CsvReader, Names, RawFile, ReaderConfig, Source, SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, Time, TimeSplit, ValidOfTrain
 from bench.data.tasks import Span, TaskRule, check_tasks
@@ -137,26 +143,19 @@ class Card(Config):
         return first | self.segments
 
     @property
-    def raw_columns(self) -> dict[str, str]:
-        """Every raw column that is needed -> `number` if used as one, `list` or `vector` if only so, else `text`."""
-        kinds = dict[str, set[str]]()
-        for raw, kind in self._uses:
-            kinds.setdefault(raw, set()).add(kind)
-        return {raw: "number" if "number" in of else of.pop() if len(of) == 1 else "text" for raw, of in kinds.items()}
+    def raw_columns(self) -> dict[str, Reads]:
+        """Every raw column that is needed, and how it is read, see `read_as`."""
+        return read_as(self._uses)
 
     @property
-    def _uses(self) -> Iterator[tuple[str, str]]:
-        """(raw column, as what it is used)."""
-        for name, raw in self.inputs:
-            match self.columns[name]:
-                case MultiValued(derive=None):
-                    yield raw, "list"
-                case Vector():
-                    yield raw, "vector"
-                case Categorical(derive=None):
-                    yield raw, "text"
-                case _:
-                    yield raw, "number"
+    def checks(self) -> list[tuple[str, Check]]:
+        """(raw column, check) of each kind of input that reads the column."""
+        found = {(raw, self.columns[name].kind): self.columns[name].check for name, raw in self.inputs}
+        return [(raw, check) for (raw, _), check in found.items()]
+
+    @property
+    def _uses(self) -> Iterator[tuple[str, Reads]]:
+        yield from ((raw, self.columns[name].wanted) for name, raw in self.inputs)
         for rule in self.task_rules:
             yield from ((raw, "number" if rule.kind == "regression" else "text") for raw in rule.sources)
             yield from ((raw, "number") for raw in (rule.truth, rule.duration, rule.censored) if raw)
@@ -167,12 +166,6 @@ class Card(Config):
         yield from ((rule.raw, "number" if rule.ranges else "text") for rule in self.segment_rules.values())
         weights = (raw for raw, _ in weight_columns(self.weight, self.sampling))
         yield from ((raw, "number") for raw in (*self.logged, *weights, *([self.history_time] if self.history else ())))
-
-    @property
-    def vectors(self) -> dict[str, int]:
-        """Length of each raw column of vectors."""
-        columns = self.columns.items()
-        return {column.source or name: column.length for name, column in columns if isinstance(column, Vector)}
 
     @property
     def history_time(self) -> str:
@@ -242,11 +235,11 @@ class Card(Config):
         refused |= dict.fromkeys(self.logged, "which is listed under logged")
         refused |= dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
         refused |= {raw: f"the label of task '{rule.name}'" for rule in self.task_rules for raw in rule.sources}
+        lengths = dict[str, int]()
         for name, raw in self.inputs:
-            if isinstance(vector := self.columns[name], Vector) and vector.length != self.vectors[raw]:
-                raise ValueError(
-                    f"inputs read '{raw}' as vectors of {vector.length} and of {self.vectors[raw]} numbers"
-                )
+            column = self.columns[name]
+            if isinstance(column, Vector) and (other := lengths.setdefault(raw, column.length)) != column.length:
+                raise ValueError(f"inputs read '{raw}' as vectors of {other} and of {column.length} numbers")
             if raw in refused:
                 raise ValueError(f"input '{name}' reads '{raw}', {refused[raw]}")
         for rule in self.task_rules:
@@ -351,34 +344,22 @@ def shape_of(card: Card, tasks: Sequence[str] = ()) -> Schema:
     for name in tasks:
         check_known("task", name, by_name)
     past = card.history
-    fields, numbers = list[schema.Field](), list[Number]()
-    vectors, dense = list[schema.Vector](), list[str]()
-    for name, column in (*card.columns.items(), *((name, Numeric()) for name in (past.numbers if past else ()))):
-        match column:
-            case Categorical():
-                fields.append(schema.Field(name, 2))
-            case MultiValued():
-                fields.append(schema.Field(name, 2, column.max_length))
-            case Vector():
-                vectors.append(schema.Vector(name, len(dense), column.length))
-                dense += [f"{name}_{at}" for at in range(column.length)]
-            case Numeric():
-                numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
-                dense.append(name)
-    fields += [schema.Field(each.name, 2, past.length, each.of) for each in past.list_rules] if past else []
-    fields += [schema.Field(f"{number.name}_bucket", 3) for number in numbers]
+    shape = Schema((), (), ())
+    numbers = {name: Numeric() for name in (past.numbers if past else ())}
+    for name, column in (card.columns | numbers).items():
+        shape = column.shape_in(shape, name)
+    lists = [schema.Field(each.name, 2, past.length, each.of) for each in past.list_rules] if past else []
+    ranges = (schema.Field(f"{number.name}_bucket", 3) for number in shape.numbers)
     logged = {rule.name for rule in card.task_rules if rule.kind == "regression" and rule.scale in ("auto", "log1p")}
     # Whether a scale is logarithmic only data can tell; here it is where it may be.
     scale = schema.Scale(log=True, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
     named = (by_name[name] for name in tasks or card.default_tasks)
     chosen = tuple(replace(task, scale=scale) if task.name in logged else task for task in named)
-    return Schema(
-        tuple(fields),
-        tuple(dense),
-        chosen,
-        card.input_of(Categorical, card.group),
-        tuple(numbers),
-        tuple(vectors),
-        card.group is not None,
-        card.input_of(Categorical, card.scenario),
+    return replace(
+        shape,
+        fields=(*shape.fields, *lists, *ranges),
+        tasks=chosen,
+        group=card.input_of(Categorical, card.group),
+        grouped=card.group is not None,
+        scenario=card.input_of(Categorical, card.scenario),
     )

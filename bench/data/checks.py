@@ -6,8 +6,7 @@ fit is a failure, or is dropped and counted where the card says `on_bad_row = "d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +96,8 @@ class Sieve:
             self.bad |= new
 
 
+Check = Callable[[str, Any, Collection[str], Sieve], None]
+"""(raw column, Arrow column, markers of missing values, sieve): the sieve takes the rows that do not fit."""
 _EXPECTED = {
     "number": "numbers",
     "text": "texts or numbers",
@@ -111,13 +112,13 @@ def checked(
     wanted: Mapping[str, str],
     missing: Collection[str],
     sieve: Sieve,
-    vectors: Mapping[str, int] = MappingProxyType({}),
+    checks: Iterable[tuple[str, Check]] = (),
 ) -> Any:
     """The table with numbers in columns that are wanted as such; the sieve takes the rows that do not fit.
 
     Args:
         wanted: as `Card.raw_columns`.
-        vectors: raw column -> how many numbers its vectors have.
+        checks: (raw column, what its kind checks of it).
 
     Raises:
         UserError: a column of a type that does not hold what is wanted.
@@ -131,9 +132,7 @@ def checked(
             raise UserError(
                 f"{sieve.place(0)}: '{name}': expected {_EXPECTED[wanted[name]]}, found a column of type {kind}"
             )
-        if wanted.get(name) == "vector":
-            _check_lengths(name, column, vectors[name], sieve)
-        elif name in wanted and is_list(kind) and is_any(kind.value_type, TEXTS):
+        if name in wanted and is_list(kind) and is_any(kind.value_type, TEXTS):
             _check_lists(name, column, sieve)
         if (
             name in wanted
@@ -154,6 +153,9 @@ def checked(
             for at in wrong:
                 sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{texts[at]}'")
             columns[name] = pa.array(np.append(parsed, np.nan)[codes], from_pandas=True)  # the last serves code -1
+    for name, check in checks:
+        if name in columns:
+            check(name, columns[name], missing, sieve)
     return pa.table(columns)
 
 
@@ -182,17 +184,6 @@ def _holds(kind: Any, wanted: str) -> bool:
     if wanted == "list" and is_list(kind):
         kind = kind.value_type
     return is_any(kind, NUMBERS + TEXTS) if wanted == "number" else not pa.types.is_nested(kind)
-
-
-def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
-    """The sieve takes rows whose vector has another length."""
-    if pa.types.is_null(column.type):
-        return
-    rows, lists = distinct(column)
-    sizes = np.append(np.diff(taken_apart(lists)[0]), length)[rows]
-    if (wrong := (sizes != length) & ~sieve.bad).any():
-        found = f"expected a vector of {length:,} numbers, found {sizes[np.argmax(wrong)]:,}"
-        sieve.refuse(wrong, "length", f"'{name}': {found}")
 
 
 def _check_lists(name: str, column: Any, sieve: Sieve) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.core.errors import UserError, listed
 from bench.data.card import Card
-from bench.data.columns import Categorical, MultiValued, Numeric, Vector
+from bench.data.columns import KINDS
 from bench.data.sources import SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Range, TimeSplit, ValidOfTrain
 from bench.data.store import Store
@@ -56,7 +56,7 @@ def describe(card: Card) -> dict[str, Any]:
 def card_schema() -> dict[str, Any]:
     """The JSON schema of a card's file, for editors: of `Card`, and of the short forms that reading it allows."""
     schema: dict[str, Any] = Card.model_json_schema(by_alias=True)
-    kinds = ["categorical", "numeric", "multi-valued"]
+    kinds = [name for name, kind in KINDS.items() if not any(own.is_required() for own in kind.model_fields.values())]
     schema["required"].remove("columns")  # a generator may name them
     columns = schema["properties"]["columns"]
     columns["additionalProperties"] = {"anyOf": [{"enum": kinds}, columns["additionalProperties"]]}
@@ -264,27 +264,20 @@ def _groups(card: Card) -> Iterator[str]:
 
 
 def _inputs(card: Card) -> Iterator[str]:
-    of_kind = {
-        kind: [name for name, column in card.columns.items() if isinstance(column, kind)]
-        for kind in (Categorical, Numeric, MultiValued)
-    }
+    inputs = {kind: {n: own for n, own in card.columns.items() if own.kind == name} for name, kind in KINDS.items()}
     for name, column in card.columns.items():
-        if isinstance(column, Vector):
-            yield f"{name} is a vector of {column.length:,} numbers, standardised by train's means and deviations."
         if column.derive is not None:
             yield f"{name} is made of '{column.source or name}' by {column.derive}."
-    if of_kind[Categorical] or of_kind[MultiValued]:
+    counted = {kind.counted: len(own) for kind, own in reversed(inputs.items()) if kind.counted}
+    if any(counted.values()):
         kept = f"{card.encoding.min_count} rows of train" if card.encoding.min_count > 1 else "one row of train"
+        several = listed([f"{number or 'no'} {names[number != 1]}" for names, number in counted.items()])
         yield (
-            f"{_count(len(of_kind[Categorical]), 'categorical input')} and "
-            f"{_count(len(of_kind[MultiValued]), 'list')} of categories: a value gets an embedding of its own from "
-            f"{kept} on, unless the input says otherwise; rarer and new ones share the unknown's."
+            f"{several}: a value gets an embedding of its own from {kept} on, unless the input says otherwise; rarer "
+            "and new ones share the unknown's."
         )
-    if numeric := of_kind[Numeric]:
-        text = f"{_count(len(numeric), 'numeric input')}, standardised by train's mean and deviation"
-        logged = [name for name in numeric if getattr(card.columns[name], "log1p", False)]
-        text += f"; after a logarithm: {', '.join(logged)}" if logged else ""
-        yield f"{text}; the model's option numeric.kind says how it sees them."
+    for kind, own in inputs.items():
+        yield from kind.describe(own) if own else ()
     if (history := card.history) is not None:
         seen = listed(("rows seen", *history.actions))
         yield (
@@ -302,7 +295,3 @@ def _inputs(card: Card) -> Iterator[str]:
             f"{listed(rates)} {'is' if len(rates) == 1 else 'are'} also described by {whose} among "
             "train rows of the same value, taken from other rows."
         )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

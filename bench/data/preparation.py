@@ -24,15 +24,17 @@ from bench.core import plugins
 from bench.data.arrays import ArrayWriter
 from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
-from bench.data.columns import Categorical, Numeric
+from bench.data.columns.categorical import Categorical
+from bench.data.columns.numeric import Numeric
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.history import Pasts
 from bench.data.packing import Packing
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.blocks import unpacked_name
+from bench.data.segments import Segments
 from bench.data.sources import SyntheticReader, is_pattern
-from bench.data.spill import CHUNK, Segments, Spill, arrays_of
+from bench.data.spill import CHUNK, Spill, arrays_of
 from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
 from bench.data.tasks import scaled_tasks
@@ -188,7 +190,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) ->
     files = card.split.train if isinstance(card.split, FileSplit) else card.row_files
     last = max(map(card.row_files.index, files))  # of the files that may hold rows of train
     every = card.history is not None  # values that train does not hold are told apart in histories
-    segments = Segments(card)
+    segments = Segments(card.segment_rules, card.missing)
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, stack) for name in SPLITS]
         for part in read(card, paths, progress, folder):

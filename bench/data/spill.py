@@ -15,10 +15,8 @@ from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.assemble import Rows
 from bench.data.card import Card
 from bench.data.checks import Labels
-from bench.data.codes import TextCodes
-from bench.data.columns import MOST, OTHER
+from bench.data.columns.moments import LARGEST, RunningMoments
 from bench.data.encoding.fitter import Provisional
-from bench.data.encoding.numeric import LARGEST, RunningMoments
 from bench.data.splits import of_validation
 from bench.data.tasks import TaskRule
 from bench.data.values import as_numbers
@@ -125,72 +123,3 @@ class Spill:
             yield at * CHUNK, rows
         for path in paths:
             path.unlink()
-
-
-BLOCK = 1 << 16
-"""Rows whose segments are written at a time."""
-WAITING = "provisional"
-Numbers = NDArray[np.int32]
-
-
-class Segments:
-    """The segments that rows are in; takes the parts of a card's rows, in order, all splits together.
-
-    Values of categories are numbered as they first appear; which are told apart is known when all of train has been
-    seen. The numbers wait on disk until then.
-    """
-
-    def __init__(self, card: Card) -> None:
-        self._rules = list(card.segment_rules.items())
-        self._missing = card.missing
-        self._values = [TextCodes() for _ in self._rules]
-        self._counts = [np.zeros(0, np.int64) for _ in self._rules]
-
-    def take(self, table: Any, train: NDArray[np.bool_]) -> dict[str, Numbers]:
-        """What is to be kept of the n rows of an Arrow table: provisional numbers (n, G), if there are segments."""
-        found = [self._numbers(at, table, train) for at in range(len(self._rules))]
-        return {WAITING: np.stack(found, axis=1)} if found else {}
-
-    def _numbers(self, at: int, table: Any, train: NDArray[np.bool_]) -> Numbers:
-        """(n,) provisional: of a range its code, of any other value its number; -1 where missing."""
-        rule = self._rules[at][1]
-        if rule.ranges:
-            values = as_numbers(table[rule.raw], self._missing, rule.raw)
-            codes = np.searchsorted(rule.ranges, values, side="right")
-            return np.where(np.isnan(values), -1, codes).astype(np.int32)
-        numbers = self._values[at].code_column(table[rule.raw], self._missing)
-        seen = np.bincount(numbers[train & (numbers >= 0)], minlength=len(self._values[at]))
-        seen[: len(self._counts[at])] += self._counts[at]
-        self._counts[at] = seen
-        return numbers
-
-    def finish(self, folders: Sequence[Path]) -> dict[str, Any]:
-        """Writes each split's `segments.npy`, when all files are closed; gives what the manifest says."""
-        if not self._rules:
-            return {}
-        made = [self._made(at) for at in range(len(self._rules))]
-        for folder in folders:
-            waiting = folder / f"{WAITING}.npy"
-            with ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
-                for block in read_parts(mapped(waiting), BLOCK):
-                    out.append(np.stack([codes[block[:, at]] for at, (_, codes) in enumerate(made)], axis=1))
-            waiting.unlink()
-        return {"segments": {name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)}}
-
-    def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
-        """The values of a segment, and for each provisional number the place among them, the last for missing."""
-        rule, counts = self._rules[at][1], self._counts[at]
-        if rule.ranges:
-            return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))
-        if rule.known is not None:
-            return list(rule.fixed), np.append((counts == 0).astype(np.int16), np.int16(-1))
-        frequent = np.argsort(-counts, kind="stable")[: MOST + 1]  # one more, in case `OTHER` is a value of its own
-        texts = dict(zip(frequent.tolist(), self._values[at].texts(frequent.tolist()), strict=True))
-        named = [number for number, text in texts.items() if counts[number] and text != OTHER][:MOST]
-        values = [texts[number] for number in named]
-        if len(named) < len(counts):
-            values.append(OTHER)
-        places = np.full(len(counts) + 1, len(named), np.int16)
-        places[named] = np.arange(len(named))
-        places[-1] = -1
-        return values, places

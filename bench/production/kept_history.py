@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.data.card import Card
-from bench.data.encoding.base import Source
+from bench.data.columns.base import Source
 from bench.data.history import HistoryConfig, Rows, past
 from bench.data.preparation import rows_of
 from bench.data.values import as_numbers, as_text
@@ -160,11 +160,7 @@ def _keys(card: Card, table: pa.Table) -> pa.Table:
 
 
 def _sources(card: Card) -> dict[str, Source]:
-    sources = {}
-    for name in config_of(card).inputs:
-        column = card.columns[name]
-        sources[name] = Source(column=column.source or name, derive=column.derive, missing=card.missing)
-    return sources
+    return {name: card.columns[name].source_of(name, card.missing) for name in config_of(card).inputs}
 
 
 def _texts(text: Any) -> Any:

@@ -4,12 +4,11 @@ score.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,10 +19,8 @@ from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError
 from bench.core.schema import SCORE, Schema
 from bench.data.checks import Place, Rejects, Sieve, checked
+from bench.data.columns.base import Reads, read_as
 from bench.data.encoding.encoder import Encoder
-from bench.data.encoding.fields import BucketField, CategoricalField, HistoryField, MultiValuedField
-from bench.data.encoding.numeric import NumericColumn, VectorColumns
-from bench.data.encoding.rates import TargetRates
 from bench.data.values import canonical
 from bench.frontier.score import Score, prediction_names
 from bench.production.bounds import ROWS
@@ -46,7 +43,7 @@ class RawColumn:
     """
 
     name: str
-    kind: Literal["number", "text", "list", "vector"]
+    kind: Reads
     optional: bool
 
 
@@ -55,23 +52,12 @@ class RawRows:
 
     def __init__(self, encoder: Encoder, history: KeptHistory | None = None) -> None:
         parts = [*encoder.fields, *encoder.dense]
-        numeric, single, needed, markers = set(), set(), set(), dict[str, None]()
-        self._vectors = {part.source.column: len(part.parts) for part in parts if isinstance(part, VectorColumns)}
-        for part in parts:
-            name = part.source.column
-            markers |= dict.fromkeys(part.source.missing)
-            if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
-                numeric.add(name)
-            elif not isinstance(part, (MultiValuedField, HistoryField, VectorColumns)):
-                single.add(name)
-            if isinstance(part, CategoricalField) and None not in part.vocabulary.values:
-                needed.add(name)
-            if isinstance(part, (NumericColumn, VectorColumns)) and not part.flag:
-                needed.add(name)
-        self.markers = tuple(markers)
-        kinds = dict.fromkeys((part.source.column for part in parts), "list") | dict.fromkeys(self._vectors, "vector")
-        kinds |= dict.fromkeys(single, "text") | dict.fromkeys(numeric, "number")
-        self.columns = tuple(RawColumn(name, cast(Any, kind), name not in needed) for name, kind in kinds.items())
+        needed = {part.source.column for part in parts if part.needed}
+        self.markers = tuple(dict.fromkeys(marker for part in parts for marker in part.source.missing))
+        kinds = read_as((part.source.column, part.wanted) for part in parts)
+        self.columns = tuple(RawColumn(name, kind, name not in needed) for name, kind in kinds.items())
+        checks = {(part.source.column, part.kind): part.check for part in parts}
+        self._checks = [(name, check) for (name, _), check in checks.items()]
         self._history = history
         if history is not None:
             own = {column.name: column for column in self.columns if column.name not in history.made}
@@ -100,7 +86,7 @@ class RawRows:
                     at = int(np.argmax(rounded))
                     raise UserError(f"{place(at)}: {_said_of_rounded(column.name, values[at])}")
         wanted = {column.name: column.kind for column in self.columns}
-        table = checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows), self._vectors)
+        table = checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows), self._checks)
         return table if self._history is None else self._history.beside(table)
 
     def absent(self, names: Sequence[str]) -> list[str]:
@@ -192,38 +178,13 @@ def _text(value: Any, column: RawColumn, row: int) -> str | None:
     return canonical(value)
 
 
-EXAMPLES = 3
-
-
 def example_rows(encoder: Encoder) -> pd.DataFrame:
     """A few rows by raw column: train's most frequent categories, and mean numbers."""
     examples: dict[str, list[Any]] = {}
-    for part in [*encoder.dense, *encoder.fields]:
-        values = [None] * EXAMPLES if isinstance(part, HistoryField) else _values(part)
-        examples.setdefault(part.source.column, values)
+    for part in encoder.inputs:
+        examples.setdefault(part.source.column, part.examples())
     columns = [column.name for column in RawRows(encoder).columns]
     return pd.DataFrame({name: pd.Series(examples[name], dtype=object) for name in columns})
-
-
-def _values(part: Any) -> list[Any]:
-    if isinstance(part, (NumericColumn, BucketField)) or part.source.derive is not None:
-        return [float(f"{_middle(part):.4g}")] * EXAMPLES
-    if isinstance(part, VectorColumns):
-        return [[float(f"{each.mean:.4g}") for each in part.parts]] * EXAMPLES
-    known = part.values if isinstance(part, TargetRates) else part.vocabulary.values
-    texts = [value for value in known if value is not None][:EXAMPLES] or [None]
-    if isinstance(part, MultiValuedField):
-        texts = [part.separator.join(texts[: at + 1]) if texts[0] else None for at in range(len(texts))]
-    return [texts[at % len(texts)] for at in range(EXAMPLES)]
-
-
-def _middle(part: Any) -> float:
-    """A number in the middle of train's; for a derivation any valid raw number."""
-    if part.source.derive is not None:
-        return 20240101.0 if part.source.derive.endswith("yyyymmdd") else 1200.0
-    if isinstance(part, BucketField):
-        return part.edges[len(part.edges) // 2] if part.edges else 0.0
-    return math.copysign(math.expm1(abs(part.mean)), part.mean) if part.log1p else float(part.mean)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench.core.errors import UserError
 from bench.data import Store, parse_card, prepare
 from bench.data.card import shape_of
-from bench.data.columns import hour_of_unix, weekday_of_unix, weekday_of_yyyymmdd
+from bench.data.columns.derivations import hour_of_unix, weekday_of_unix, weekday_of_yyyymmdd
 from bench.data.preparation import recipe
 from bench.data.readers import base
 from bench.data.refit import JOINED, held_out, refit_store

@@ -12,9 +12,8 @@ import twin
 from data_toys import LEAST, arrays
 
 from bench.data import load_card, parse_card, prepare, spill
-from bench.data.encoding import numeric
-from bench.data.encoding.fields import BucketField
-from bench.data.encoding.numeric import NumericColumn
+from bench.data.columns import moments
+from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.fetch import at_hand
 from bench.data.readers import base, blocks
 from bench.data.splits import SPLITS
@@ -227,7 +226,7 @@ def test_kuairand(kuairand_raw, tmp_path, monkeypatch):
 
 
 def test_files_may_be_cut_anywhere(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(numeric, "PIECE", 64)
+    monkeypatch.setattr(moments, "PIECE", 64)
     write(raw, ",")
     header, *lines = (raw / "a.csv").read_text().splitlines(keepends=True)
     found = []

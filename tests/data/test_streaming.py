@@ -10,7 +10,7 @@ import pytest
 from data_toys import arrays
 
 from bench.data import load_card, parse_card, prepare, spill
-from bench.data.columns import MultiValued
+from bench.data.columns.multi_valued import MultiValued
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import blocks
 from bench.data.splits import SPLITS

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bench.core.seeds import derive
-from bench.data.columns import DERIVATIONS, Categorical, Numeric
+from bench.data.columns.categorical import Categorical
+from bench.data.columns.derivations import DERIVATIONS
+from bench.data.columns.numeric import Numeric
 from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
 from bench.data.tasks import Span
 from bench.data.values import Text, canonical

@@ -5,34 +5,69 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Discriminator, model_validator
+from pydantic import Field as Limits
+from pydantic import model_validator
 
-from bench.core.arrays import Ids
+from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError
 from bench.core.plain import read_json
 from bench.core.registry import Config
-from bench.core.schema import Cap, Field, Number, Schema, Task, Vector
+from bench.core.schema import Cap, Field, Schema, Task, Vector
 from bench.core.validation import validate
-from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, MultiValuedField
-from bench.data.encoding.numeric import Dense, NumericColumn, VectorColumns
+from bench.data.codes import ABSENT
+from bench.data.columns import DENSE, FIELDS, by_kind
+from bench.data.columns.base import PAD, DensePart, FieldPart, LocalIds, Part, Reads, Source
+from bench.data.columns.categorical import CategoricalField
+from bench.data.columns.multi_valued import Lists, list_codes
+from bench.data.columns.numeric import BucketField, NumericColumn
+from bench.data.columns.vector import VectorColumns
 from bench.data.encoding.rates import TargetRates
 from bench.system.atomic import write_text
 
-FieldPart = Annotated[CategoricalField | MultiValuedField | HistoryField | BucketField, Discriminator("kind")]
-DensePart = Annotated[NumericColumn | VectorColumns | TargetRates, Discriminator("kind")]
+
+class HistoryField(Part):
+    """The newest values of another field in earlier rows of the group, newest first, with repeats."""
+
+    kind: Literal["history"] = "history"
+    name: str
+    source: Source
+    """A list, or a text separated by commas, in rows that bring their own history."""
+    of: str
+    """The field whose vocabulary and table rows it uses."""
+    slots: int = Limits(ge=2, le=2**16)
+    reads: ClassVar[Reads] = "list"
+
+    def field(self, owner: CategoricalField) -> Field:
+        """The field in the schema."""
+        return Field(self.name, owner.vocabulary.cardinality, self.slots, self.of)
+
+    def encode(self, table: pa.Table, owner: CategoricalField) -> LocalIds:
+        """Local ids (N, slots), padded at the end."""
+        known = owner.known
+        lists = Lists(self.source, ",", self.slots, "first", repeats=True)
+        codes = list_codes(lists, known.codes, table, grow=False, spelled=owner.source.spelled)
+        return np.where(codes == ABSENT, PAD, known.meaning[codes])
+
+
+if TYPE_CHECKING:
+    AnyField = FieldPart | HistoryField
+    AnyDense = DensePart
+else:
+    AnyField = by_kind((*FIELDS, HistoryField))
+    AnyDense = by_kind((*DENSE, TargetRates))
 
 
 class Encoder(Config):
     """Turns raw rows into the models' inputs. Fitted on train only, and independent of the card."""
 
     version: Literal[4] = 4
-    fields: tuple[FieldPart, ...]
+    fields: tuple[AnyField, ...]
     """Ranges of numbers come last."""
-    dense: tuple[DensePart, ...]
+    dense: tuple[AnyDense, ...]
 
     @model_validator(mode="after")
     def _ranges_of_numbers(self) -> Encoder:
@@ -51,6 +86,11 @@ class Encoder(Config):
         return {part.name: part for part in self.fields if isinstance(part, CategoricalField)}
 
     @property
+    def inputs(self) -> list[Part]:
+        """All parts, the dense ones first."""
+        return [*self.dense, *self.fields]
+
+    @property
     def dense_names(self) -> tuple[str, ...]:
         """Names of the D dense columns."""
         return tuple(name for part in self.dense for name in part.names)
@@ -67,7 +107,8 @@ class Encoder(Config):
             Vector(part.name, at, len(part.parts)) for at, part in self._placed if isinstance(part, VectorColumns)
         )
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
-        numbers = tuple(_number(part, *self._numeric[part.number]) for part in ranges)
+        of_ranges = ((part, *self._numeric[part.number]) for part in ranges)
+        numbers = tuple(column.number(at, part) for part, at, column in of_ranges)
         return Schema(self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario)
 
     def cap_of(self, name: str | None, unit: float) -> Cap | None:
@@ -94,7 +135,7 @@ class Encoder(Config):
             part.field(owners[part.of]) if isinstance(part, HistoryField) else part.field for part in self.fields
         )
 
-    def encode(self, table: pa.Table) -> tuple[Ids, Dense]:
+    def encode(self, table: pa.Table) -> tuple[Ids, Singles]:
         """Encodes raw rows as ids (N, S), dense (N, D); raises UserError for an absent column or a bad number."""
         owners = self._owners
         ids, dense = [np.empty((table.num_rows, 0), np.int32)], [np.empty((table.num_rows, 0), np.float32)]
@@ -114,10 +155,3 @@ class Encoder(Config):
         if not path.is_file():
             raise UserError(f"expected an encoder, found no {path}")
         return validate(cls, read_json(path), str(path))
-
-
-def _number(ranges: BucketField, at: int, column: NumericColumn) -> Number:
-    """Describes a number to models; `at` is its first dense column."""
-    edges = column.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
-    missing = at + 1 if column.flag else None
-    return Number(column.name, at, missing, tuple(edges.tolist()), ranges.counts)

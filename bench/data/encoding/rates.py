@@ -16,18 +16,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from bench.core.registry import Config
+from bench.core.arrays import Singles
 from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.data.codes import UNKNOWN, Codes
-from bench.data.encoding.base import Known, Source
-from bench.data.encoding.numeric import Dense, RunningMoments
+from bench.data.columns.base import DensePart, Source
+from bench.data.columns.categorical import frequent
+from bench.data.columns.moments import RunningMoments
+from bench.data.columns.vocabulary import Known
 from bench.system.intrinsics import jit
 
 Values = NDArray[np.float64]
 
 
-class TargetRates(Config):
+class TargetRates(DensePart):
     """For one column, standardised: a rate for each task, and the log of the number of rows behind them.
 
     A rate is (sum of labels + smoothing * mean) / (labels + smoothing), for a binary task as its logit.
@@ -65,18 +67,22 @@ class TargetRates(Config):
         """Names of its dense columns."""
         return (*(f"{self.name}_{task}_rate" for task in self.tasks), f"{self.name}_count")
 
-    def encode(self, table: pa.Table) -> Dense:
+    def encode(self, table: pa.Table) -> Singles:
         """(N, T + 1), for rows outside train."""
         return self._known.of(self.source, table)
+
+    def examples(self) -> list[Any]:
+        """Train's first categories."""
+        return super().examples() if self.source.derive is not None else list(frequent(self.values))
 
     @cached_property
     def _known(self) -> Known:
         rows = self.standardised(np.array(self.table))
         return Known(self.values, rows[:-1], rows[-1], rows[-1])
 
-    def standardised(self, values: Values) -> Dense:
+    def standardised(self, values: Values) -> Singles:
         """Standardises rates and log counts (N, T + 1)."""
-        dense: Dense = ((values - np.array(self.mean)) / np.array(self.scale)).astype(np.float32)
+        dense: Singles = ((values - np.array(self.mean)) / np.array(self.scale)).astype(np.float32)
         return dense
 
 
@@ -144,7 +150,7 @@ class RatesFitter:
         )
         return self._part
 
-    def dense(self, codes: Codes, start: int | None) -> Dense:
+    def dense(self, codes: Codes, start: int | None) -> Singles:
         """(n, T + 1) of codes (n,); `start` is the index of the first within train, None outside train."""
         assert self._part is not None
         at = np.where(codes == UNKNOWN, self._used, codes + 1)

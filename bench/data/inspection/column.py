@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, words
+from bench.data.tasks import skewness
 from bench.data.values import (
     DATES,
     NUMBERS,
@@ -30,6 +32,11 @@ CLEAR = (r"\N", "NULL", "null", "Null", "NaN", "nan", "<NA>", "N/A", "n/a", "#N/
 """They mean missing and nothing else."""
 DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
 """They mean missing among numbers; among names, NA may be a country and none an answer."""
+
+_TIME = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)([T ,]+\d{1,2}:\d{2}.*)?$"
+_EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+SKEW = 2.0
+"""Skewness from which a tail is long; that of an exponential distribution."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,65 @@ class Counted:
         codes = self.codes[self.codes >= 0]
         together = 1 + int((np.diff(codes) != 0).sum()) <= 1.02 * len(self.counts)
         return together and (self.numbers is not None or bool(self.matching(r"\d").all()))
+
+    @property
+    def is_time(self) -> bool:
+        """Whether every value is a date or a point in time, in whatever form of text."""
+        return self.temporal or (self.type == "text" and self.numbers is None and bool(self.matching(_TIME).all()))
+
+    @property
+    def epochs(self) -> dict[str, NDArray[np.bool_]]:
+        """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the years 2000 to 2050."""
+        numbers = np.empty(0) if self.numbers is None else self.numbers
+        return {unit: (numbers >= 9.4e8 * each) & (numbers <= 2.55e9 * each) for unit, each in _EPOCHS.items()}
+
+    @property
+    def epoch_unit(self) -> str | None:
+        """The unit in which all numbers look like times since 1970."""
+        named = has_word(self.name, TIMES) or len(self.counts) > self.known / 2
+        return next((unit for unit, of in self.epochs.items() if named and of.all()), None)
+
+    @property
+    def is_yyyymmdd(self) -> bool:
+        """Whether numbers are dates such as 20240301."""
+        if not self.whole or self.numbers is None or len(self.numbers) < 2:
+            return False
+        year, month, day = self.numbers // 10000, self.numbers // 100 % 100, self.numbers % 100
+        fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+        return bool(fits.all())
+
+    @property
+    def is_clock(self) -> bool:
+        """Whether numbers are times of day such as 1730, by name and value."""
+        parts = {"".join(words(self.name)), *words(self.name)}
+        if not self.whole or self.numbers is None or not (parts & {"hhmm", "hourmin"} or {"hour", "min"} <= parts):
+            return False
+        return bool(((self.numbers >= 0) & (self.numbers < 2400) & (self.numbers % 100 < 60)).all())
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the name is rather that of a code than of a quantity."""
+        return is_id(self.name)
+
+    @property
+    def is_quantity(self) -> bool:
+        """Whether the name is that of a quantity."""
+        return has_word(self.name, QUANTITIES)
+
+    @property
+    def zeros(self) -> bool:
+        """Whether numbers have leading zeros, as codes do."""
+        if self.type != "text" or self.is_quantity or has_word(self.name, TIMES):
+            return False
+        return self.numbers is not None and bool(self.matching(r"^0\d+$").any())
+
+    @cached_property
+    def long_tail(self) -> bool:
+        """Whether numbers are skewed, and far less so after a logarithm, as amounts and counts are."""
+        assert self.numbers is not None
+        logged = np.sign(self.numbers) * np.log1p(np.abs(self.numbers))
+        skew = abs(skewness(self.numbers, self.counts))
+        return skew > SKEW and abs(skewness(logged, self.counts)) < skew / 2
 
     @property
     def cells(self) -> NDArray[np.int64]:

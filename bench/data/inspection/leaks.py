@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Label, Labels
-from bench.data.inspection.names import is_afterwards, is_place, may_be_afterwards
+from bench.data.inspection.names import is_afterwards, is_place
 from bench.data.inspection.telling import LEAST, Halves, Mask, cells_of, out_of_fold, score
 from bench.system.machine import tree_threads
 
@@ -24,8 +24,6 @@ SUSPECT = 0.98
 EXCEPTIONS = 0.02
 """Rows that hold something (or nothing) though the label is otherwise, as a share of those that chance would give.
 Up to this share it is taken to imply the label. Innocent columns of Census-Income and hotel bookings stay above .05."""
-BY_NAME = 0.2
-"""The same share where the name says already that it may be made afterwards."""
 COMMON = 0.75
 """Share of a label's value above which nothing is said of what implies it: much does."""
 NOTHING = ("0", "-1", "no", "false", "n", "f", "none", "-")
@@ -44,7 +42,7 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
     """
     if len(column.counts) == 0:
         return None
-    cells, most = cells_of(column), BY_NAME if may_be_afterwards(column.name) else EXCEPTIONS
+    cells = cells_of(column)
     telling = {"0 or missing but for": _something(column), "missing in": column.codes < 0}
     found: list[tuple[float, str]] = []
     for name, label in labels.items():
@@ -53,7 +51,7 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
         if (told := out_of_fold(cells, label)) >= SUSPECT:
             found.append((told, f"it alone tells '{name}' ({label.measure} {told:.4f})"))
         else:
-            clauses = (_implied(rows, where, name, label, most) for where, rows in telling.items())
+            clauses = (_implied(rows, where, name, label) for where, rows in telling.items())
             found += [(told, clause) for clause in clauses if clause is not None]
     if found:
         return max(found, key=lambda each: each[0])[1]
@@ -69,7 +67,7 @@ def _something(column: Counted) -> Mask:
     return np.append(~nothing, False)[column.codes]
 
 
-def _implied(rows: Mask, where: str, name: str, label: Label, most: float) -> str | None:
+def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
     """Which value of a 0/1 label (almost) all of these rows have, where that is no matter of course."""
     seen = ~np.isnan(label.y)
     event = label.y if label.binary else label.y != 0
@@ -79,7 +77,7 @@ def _implied(rows: Mask, where: str, name: str, label: Label, most: float) -> st
     for value in (1, 0):
         common = float((event[seen] == value).mean())
         expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
-        if common <= COMMON and expected >= LEAST and exceptions <= most * expected:
+        if common <= COMMON and expected >= LEAST and exceptions <= EXCEPTIONS * expected:
             share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
             what = f"'{name}' is {value}" if label.binary else f"'{name}' is {'not ' if value else ''}0"
             return (

@@ -19,19 +19,18 @@ _IDS = _set(
     "municipality agent company employer occupation occ industry naics sic supplier vendor warehouse station route "
     "carrier airport department dept"
 )
-_NOT_IDS = _set("paid unpaid valid invalid avoid grid liquid fluid solid rapid covid")  # though they end in id
 QUANTITIES = _set(
     "age amount amt avg balance cnt cost count days dividends distance duration gain gains height hours income len "
     "length loss losses mean minutes months ms num number pct percent price rate ratio salary score sec seconds size "
     "sum total views wage wages weeks weight width years"
 )
-_COUNTS = _set("num number count cnt n total sum avg mean max min")
 TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
-_VISITS = _set("household hh serial serialno dwelling session visit request basket")
+_VISITS = _set("household hh serial serialno session visit request basket")
 _PEOPLE = _set("user u member customer client visitor person patient student buyer participant respondent")
-_WEIGHTS = re.compile(r"weights?|..+wt|.*wgtp?|.+wght|wt.*|perwt|wtfinl")
-_SURVEYS = _set("instance sample sampling survey design final replicate person household frequency population")
-_THINGS = _set("birth birthwt body bodywt new newt gram grams kg lb item parcel package product net gross vehicle car")
+_WEIGHT = re.compile(
+    r"(sample|sampling|survey|design|instance|final|replicate|person|household).*weights?|p?wgtp\d*|fnlwgt|"
+    r"(per|hh|[a-z]+sup)wt|wt.+yr|wtfinl"
+)
 _HISTORY = _set(
     "count cnt counts num number rate ctr cvr avg mean hist history historical last prev previous past prior total "
     "sum average days freq frequency pred predicted est estimated expected popularity ago since"
@@ -61,13 +60,9 @@ def has_word(name: str, known: frozenset[str]) -> bool:
 def is_id(name: str) -> bool:
     """Whether a whole number of that name is rather a code than a quantity: `size_code`, but not `item_price`."""
     parts = [part for part in words(name) if not part.isdigit()]
-    if not parts or parts[0] in _COUNTS or (has_word(name, QUANTITIES) and not _names_id(parts[-1])):
-        return False
-    return any(map(_names_id, parts))
-
-
-def _names_id(part: str) -> bool:
-    return part in _IDS or (part.endswith("id") and len(part) > 3 and part not in _NOT_IDS)
+    ids = [part in _IDS or (part.endswith("id") and len(part) > 3) for part in parts]
+    counts = parts[:1] != [] and parts[0] in QUANTITIES & _HISTORY
+    return any(ids) and not counts and (ids[-1] or not has_word(name, QUANTITIES))
 
 
 def is_visit(name: str) -> bool:
@@ -81,16 +76,9 @@ def is_unit(name: str) -> bool:
     return bool(parts) and parts[-1].removesuffix("id") in _PEOPLE | _VISITS
 
 
-def is_part(name: str) -> bool:
-    """Whether it names the part of published data that a row belongs to: `is_train`, `fold`."""
-    return re.fullmatch("is(train|test|valid|validation|holdout)|(k|cv)?fold", "".join(words(name))) is not None
-
-
 def is_weight(name: str) -> bool:
     """Whether it names a weight of a sampling design, as `PWGTP` and `sample_weight` do; `weight` may be a thing's."""
-    parts = set(words(name))
-    found = {part for part in parts if _WEIGHTS.fullmatch(part)}
-    return bool(found - {"weight", "weights"} or (found and parts & _SURVEYS)) and not parts & _THINGS
+    return _WEIGHT.fullmatch("".join(words(name))) is not None
 
 
 def is_afterwards(name: str) -> bool:
@@ -100,18 +88,13 @@ def is_afterwards(name: str) -> bool:
     length of a video.
     """
     parts = words(name)
-    joined, found = "".join(parts), set(parts)
+    found = {"".join(parts), *parts}
     if not parts or found & _HISTORY:
         return False
     if parts[0] in ("is", "has", "did", "was"):
         return bool(found & (_ACTIONS | _ALSO_THINGS))
-    measured = found & (_ACTIONS | _SPANS) and found & _MEASURES
-    return bool(joined in _ACTIONS or joined in _STAYS or found & _STAYS or measured or {"long", "view"} <= found)
-
-
-def may_be_afterwards(name: str) -> bool:
-    """Whether it names what is done, or something known before: `share`, `order`, `rating`."""
-    return has_word(name, _ALSO_THINGS) and not has_word(name, _HISTORY)
+    alone = "".join(parts) in _ACTIONS or found & _STAYS or {"long", "view"} <= found
+    return bool(alone or (found & (_ACTIONS | _SPANS) and found & _MEASURES))
 
 
 def is_todays_score(name: str) -> bool:

@@ -1,6 +1,6 @@
-"""What else a card could say: units, weights, repeated rows and parents, each with the evidence for it.
+"""Keys that a card could also have: units, a weight, repeated rows and parents, each with the evidence for it.
 
-The card has it as a comment, so nothing changes until somebody decides.
+The card has them as comments, so nothing changes until somebody decides.
 """
 
 from __future__ import annotations
@@ -23,11 +23,7 @@ REPEATS = 0.95
 
 
 class Proposal(NamedTuple):
-    """Keys of the card, and why they may hold.
-
-    Attributes:
-        at: the table that they belong to: `reader` or `tasks.NAME`; empty at the top level.
-    """
+    """Keys of the card, in the table `at` (the top level, `reader` or `tasks.NAME`), and why they may hold."""
 
     at: str
     keys: dict[str, Any]
@@ -42,13 +38,10 @@ def proposals(
     rows: int,
     repeated: int,
 ) -> Iterator[Proposal]:
-    """All that there is to propose.
-
-    Args:
-        repeated: how many of the rows equal an earlier one.
-    """
-    named = [column_of(draft.name) for draft in columns if is_unit(draft.name) and draft.role != "label"]
-    yield from _units(named, group, rows)
+    """All that there is to propose, where `repeated` of the rows equal an earlier one."""
+    yield from _units(
+        [column_of(each.name) for each in columns if is_unit(each.name) and each.role != "label"], group, rows
+    )
     if weight := next((draft.name for draft in columns if draft.why == WEIGHT), None):
         why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
         yield Proposal("", {"weight": weight}, why)

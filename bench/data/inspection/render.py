@@ -165,6 +165,8 @@ def _inputs(draft: Draft) -> Iterator[str]:
     yield from ["", "# Not inputs:"] * bool(aside)
     for column in aside:
         yield from comment(f"{column.name or NAMELESS}: {column.why}. {_facts(column)}.", "  ")
+        if column.input != column.name:
+            yield f"# {_assignment(column)}"
 
 
 def _assignment(column: ColumnDraft) -> str:

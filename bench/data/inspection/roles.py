@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
-from bench.data.inspection.kinds import FEW, LATER, WEIGHT, Finding, find_kind, find_new, find_rate
+from bench.data.inspection.kinds import LATER, WEIGHT, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Labels
 from bench.data.inspection.leaks import Together, find_leak
-from bench.data.inspection.names import is_part, is_todays_score
+from bench.data.inspection.names import is_todays_score
 from bench.data.inspection.split import Split, Wish
 from bench.data.inspection.telling import halves_of
 
@@ -47,12 +48,7 @@ class ColumnDraft:
 def given_roles(
     wish: Wish, split: Split, labels: Labels, published: Mapping[str, str], logged: Sequence[str]
 ) -> dict[str, Decided]:
-    """The columns that are no inputs whatever they hold, and why.
-
-    Args:
-        published: columns that name parts of published data, and why they are no inputs.
-        logged: columns of the score that ranked.
-    """
+    """The columns that are no inputs whatever they hold, and why; `published` ones name the publisher's splits."""
     roles: dict[str, Decided] = {name: ("left out", why) for name, why in published.items()}
     roles |= dict.fromkeys(logged, ("logged", "the score that ranked when the log was written, as --logged says"))
     together = wish.group if split.table.get("unit") == "group" else wish.hashed
@@ -76,7 +72,7 @@ def draft_columns(
     """The drafts in order, and what all inputs together tell of a task, where it is suspicious.
 
     Args:
-        split: (N,) the split of each row.
+        split: (N,).
         group: the column whose rows are ranked together.
     """
     halves = halves_of(split, labels)
@@ -86,7 +82,7 @@ def draft_columns(
         column = column_of(name)
         finding, rate = find_kind(column, halves), None
         role, why = given.get(name) or _decided(column, finding, labels, split, group)
-        if role == "time" and finding.option is None:
+        if role == "time" and not finding.makes_input:
             why = finding.why
         if role == "input":
             together.add(column)
@@ -105,10 +101,8 @@ def _decided(
         return "logged", "its name is that of the score by which the log was ranked"
     if finding.why != WEIGHT and (late := find_leak(column, labels, group)):
         return "post-exposure", late
-    if finding.option is None:
+    if not finding.makes_input:
         return "left out", finding.why
-    if is_part(column.name) and len(column.counts) <= FEW:
-        return "left out", "its name says that it assigns rows to parts, as a publisher's split does"
     if finding.category and (new := find_new(column, split)):
         return "left out", new
     return "input", finding.why

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -14,8 +15,7 @@ from bench.core.errors import UserError
 from bench.core.objectives import random_ndcg, ranked_by_group
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
-from bench.data.inspection.names import words
-from bench.data.inspection.times import check_sortable
+from bench.data.inspection.names import has_word, words
 from bench.data.spill import LabelCounts
 from bench.data.splits import CONFIRM, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
 from bench.data.values import Text
@@ -56,9 +56,9 @@ class Wish:
 
     def check(self) -> None:
         """Raises UserError for shares that leave nothing, or a kind that lacks its column."""
-        for name in ("valid", "test"):
-            if not 0 < getattr(self, name) < 1:
-                raise UserError(f"--{name}: expected a share between 0 and 1, found {getattr(self, name):g}")
+        for name, share in (("valid", self.valid), ("test", self.test)):
+            if not 0 < share < 1:
+                raise UserError(f"--{name}: expected a share between 0 and 1, found {share:g}")
         if self.valid + self.test >= 1:
             raise UserError(f"nothing is left for train: --valid {self.valid:g} and --test {self.test:g} reach 1")
         needs = {
@@ -163,27 +163,23 @@ def _text(column: Counted) -> Text:
 
 
 def _found(wish: Wish, rows: Rows) -> Found:
-    match wish.chosen:
-        case "time":
-            return _by_time(wish, rows.columns)
-        case "files":
-            return _by_files(wish, rows)
-        case "column":
-            return _by_column(wish, rows.columns)
-        case "hash":
-            why = (
-                f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
-                "tomorrow's, so that the test asks about values that train never saw."
-            )
-            return {"kind": "hash", "column": wish.hashed, "valid": wish.valid, "test": wish.test}, (why,)
+    if wish.chosen in _WAYS:
+        return _WAYS[wish.chosen](wish, rows)
+    shares = {"valid": wish.valid, "test": wish.test}
+    if wish.chosen == "hash":
+        why = (
+            f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
+            "tomorrow's, so that the test asks about values that train never saw."
+        )
+        return {"kind": "hash", "column": wish.hashed, **shares}, (why,)
     unit = "row" if wish.group is None else "group"
     why = f"By a seeded draw for each {unit}. If the rows have a time, a split by time is closer to what is served."
-    return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, (why,)
+    return {"kind": "random", "unit": unit, **shares}, (why,)
 
 
 def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none."""
-    check_sortable(column)
+    _check_sortable(column)
     if column.numbers is None:
         times: list[Time] = [*column.texts()]
     else:
@@ -197,9 +193,44 @@ def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
 
 
-def _by_time(wish: Wish, columns: Mapping[str, Counted]) -> Found:
-    assert wish.time is not None
-    column = columns[wish.time]
+_ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?$"
+_OFFSET = r"(:\d{2}([.,]\d+)?) ?(Z|[+-]\d{2}(:?\d{2})?)$"
+CYCLES = frozenset(("hour", "hours", "hr", "minute", "minutes", "weekday", "dow", "hourmin"))
+
+
+def _check_sortable(column: Counted) -> None:
+    """Raises UserError where values do not sort as time does: an hour of the day, or texts of several forms."""
+    where = f"--time: '{column.name}'"
+    if column.known == 0:
+        raise UserError(f"{where} has no value")
+    if not column.single:
+        raise UserError(f"{where} is of type {column.type}, which is no time")
+    if column.numbers is not None:
+        units = column.epochs
+        several = " and ".join(unit for unit, of in units.items() if of.any())
+        if np.any([*units.values()], axis=0).all() and not any(of.all() for of in units.values()):
+            raise UserError(f"{where}: expected times in one unit, found {several} since 1970")
+        low, high = column.numbers.min(), column.numbers.max()
+        if column.whole and has_word(column.name, CYCLES) and 0 <= low <= high < 60:
+            raise UserError(
+                f"{where}: expected a time that goes on from day to day, found {low:.0f} to {high:.0f}, which says "
+                "nothing of the day"
+            )
+    elif not column.temporal:
+        if infinite := [text for text in column.texts() if text.lstrip("+-").lower() in ("inf", "infinity")]:
+            raise UserError(f"{where}: expected finite times, found '{infinite[0]}'")
+        fits = column.matching(_ISO)
+        form = pc.replace_substring_regex(pc.replace_substring_regex(column.distinct, _OFFSET, r"\1Z"), r"\d", "0")
+        fits &= pc.equal(form, form[int(np.argmax(fits))]).to_numpy(zero_copy_only=False)
+        if not fits.all():
+            found, beside = (column.distinct[int(at)].as_py() for at in (np.argmin(fits), np.argmax(fits)))
+            also = f" beside {beside!r}" if fits.any() else ""
+            forms = "texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
+            raise UserError(f"{where}: expected numbers, or {forms}, found {found!r}{also}")
+
+
+def _by_time(wish: Wish, rows: Rows) -> Found:
+    column = rows.columns[wish.time or ""]
     times, place = _timeline(column)
     if len(times) < 3:
         raise UserError(f"--time: '{wish.time}' has {len(times)} distinct values; a split by time needs three or more")
@@ -257,9 +288,8 @@ def is_published(column: Counted) -> bool:
     return {"train", "test"} <= named <= {*_NAMES}
 
 
-def _by_column(wish: Wish, columns: Mapping[str, Counted]) -> Found:
-    assert wish.column is not None
-    column = columns[wish.column]
+def _by_column(wish: Wish, rows: Rows) -> Found:
+    column = rows.columns[wish.column or ""]
     texts = column.texts()
     table: dict[str, Any] = {"kind": "column", "column": wish.column}
     for name, spellings in _NAMES.items():
@@ -272,7 +302,10 @@ def _by_column(wish: Wish, columns: Mapping[str, Counted]) -> Found:
     rest = [text for text in texts if text.lower() not in _SPLIT_OF]
     left = f" Rows with another value ({', '.join(map(repr, rest[:5]))}) are left out." if rest else ""
     how = f"By '{wish.column}', which says where a row belongs.{left}"
-    return _with_valid(table, how, wish, columns, np.array([*texts, ""])[column.codes])
+    return _with_valid(table, how, wish, rows.columns, np.array([*texts, ""])[column.codes])
+
+
+_WAYS = {"time": _by_time, "files": _by_files, "column": _by_column}
 
 
 def _with_valid(

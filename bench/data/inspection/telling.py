@@ -82,6 +82,10 @@ class Halves(NamedTuple):
     tried: Mask
     labels: Labels
 
+    def tell_ranges(self, column: Counted, ranges: int) -> dict[str, float]:
+        """The same of ranges of a column's numbers, as `tell` of its values."""
+        return self.tell(cells_of(column, ranges, exact=0))
+
     def tell(self, cells: NDArray[np.int64]) -> dict[str, float]:
         """Task -> AUC (R2 of a number) where tried of the mean label where learnt of a row's cell (N,), smoothed."""
         found = {}

@@ -21,7 +21,6 @@ from bench.core.errors import UserError
 from bench.data.card import Card
 from bench.data.checks import BadRow
 from bench.data.codes import UNKNOWN, Codes, IntegerCodes
-from bench.data.columns import MultiValued
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import blocks, side_by_side
 from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
@@ -147,8 +146,8 @@ class Side:
         kinds, slots = card.raw_columns, dict[str, int]()
         for name, raw in card.inputs:
             column = card.columns[name]
-            if isinstance(column, MultiValued):
-                slots[raw] = max(slots.get(raw, 0), column.max_length)
+            if column.wanted == "list":
+                slots[raw] = max(slots.get(raw, 0), column.slots)
         used = [field for field in fields if field in kinds or field + VALUE in kinds]
         wide = [slots.get(field, 1) if field in kinds else 0 for field in used]
         summed = [field + VALUE in kinds for field in used]

@@ -5,10 +5,12 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.encoding.base import Source, Vocabulary
+from bench.data.columns.base import Source
+from bench.data.columns.categorical import CategoricalField
+from bench.data.columns.multi_valued import MultiValuedField
+from bench.data.columns.numeric import BucketField, NumericColumn
+from bench.data.columns.vocabulary import Vocabulary
 from bench.data.encoding.encoder import Encoder
-from bench.data.encoding.fields import BucketField, CategoricalField, MultiValuedField
-from bench.data.encoding.numeric import NumericColumn
 from bench.data.encoding.rates import TargetRates
 from bench.data.values import canonical
 

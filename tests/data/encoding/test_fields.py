@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.schema import begins
-from bench.data.encoding import numeric as module
-from bench.data.encoding.base import Source
-from bench.data.encoding.fields import BucketField
-from bench.data.encoding.numeric import DistinctNumbers
+from bench.data.columns import ranges as module
+from bench.data.columns.base import Source
+from bench.data.columns.numeric import BucketField
+from bench.data.columns.ranges import DistinctNumbers
 
 SOURCE = Source(column="x", missing=("?",))
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
-from bench.data.encoding.base import Source
-from bench.data.encoding.numeric import NumericColumn, RunningMoments
+from bench.data.columns.base import Source
+from bench.data.columns.moments import RunningMoments
+from bench.data.columns.numeric import NumericColumn
 
 SOURCE = Source(column="x")
 

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.data.codes import TextCodes
-from bench.data.encoding.base import Source
+from bench.data.columns.base import Source
 from bench.data.encoding.rates import RatesFitter
 from bench.data.values import texts_of
 

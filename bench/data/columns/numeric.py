@@ -1,0 +1,207 @@
+"""A quantity a row: standardised, and as the range that it is in.
+
+A number is standardised with the mean and deviation of train, NaN -> 0 beside a missing flag. Extreme outliers count
+for neither and are clipped, in training and in serving.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field as Limits
+from pydantic import FiniteFloat, NonNegativeInt, model_validator
+
+from bench.core import schema
+from bench.core.arrays import Singles
+from bench.data.columns.base import EXAMPLES, DensePart, FieldPart, Finding, Fitter, Kind, LocalIds, Mask, Reads, Source
+from bench.data.columns.moments import RunningMoments, logged
+from bench.data.columns.ranges import DistinctNumbers, place_in_ranges
+
+if TYPE_CHECKING:
+    from bench.data.inspection.column import Counted
+
+
+class NumericColumn(DensePart):
+    """A standardised quantity."""
+
+    kind: Literal["numeric"] = "numeric"
+    name: str
+    source: Source
+    log1p: bool
+    mean: FiniteFloat
+    scale: float = Limits(gt=0)
+    low: FiniteFloat
+    high: FiniteFloat
+    """Bounds to which numbers are clipped, after the logarithm."""
+    flag: bool
+    """Whether a second column is 1 where the quantity is missing."""
+    reads: ClassVar[Reads] = "number"
+
+    @classmethod
+    def of_moments(cls, name: str, source: Source, flag: bool, moments: RunningMoments) -> NumericColumn:
+        """Builds it from moments of train, with a flag if asked for or if train lacks a value."""
+        mean, scale, low, high, _ = moments.robust()
+        flag = flag or moments.known < moments.rows
+        return cls(name=name, source=source, log1p=moments.log1p, mean=mean, scale=scale, low=low, high=high, flag=flag)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its dense columns."""
+        return (self.name, f"{self.name}_missing") if self.flag else (self.name,)
+
+    @property
+    def needed(self) -> bool:
+        """Whether train lacked no value."""
+        return not self.flag
+
+    def encode(self, table: pa.Table) -> Singles:
+        """(N, 1), or (N, 2) with the flag."""
+        return self.encode_numbers(self.source.numbers(table))
+
+    def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
+        """`encode` of numbers (N,) or (N, 1)."""
+        numbers = np.clip(logged(numbers.reshape(-1), self.log1p), self.low, self.high)
+        missing = np.isnan(numbers)
+        columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
+        if self.flag:
+            columns.append(missing)
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def number(self, at: int, ranges: BucketField) -> schema.Number:
+        """Describes the quantity to models; `at` is its first dense column."""
+        edges = self.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
+        return schema.Number(self.name, at, at + 1 if self.flag else None, tuple(edges.tolist()), ranges.counts)
+
+    def _examples(self) -> list[Any]:
+        middle = math.copysign(math.expm1(abs(self.mean)), self.mean) if self.log1p else self.mean
+        return [float(f"{middle:.4g}")] * EXAMPLES
+
+
+class BucketField(FieldPart):
+    """A number as one of V ranges of about equal count in train, and one more for missing."""
+
+    kind: Literal["bucket"] = "bucket"
+    number: str
+    """Name of the numeric input."""
+    source: Source
+    edges: tuple[FiniteFloat, ...]
+    """(V - 1,); x is in range 1 + (number of edges <= x)."""
+    low: FiniteFloat
+    high: FiniteFloat
+    """Least and greatest number of train."""
+    counts: tuple[NonNegativeInt, ...]
+    """(V,) rows of train in each range."""
+    reads: ClassVar[Reads] = "number"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BucketField:
+        if any(after < before for before, after in pairwise((self.low, *self.edges, self.high))):
+            raise ValueError("expected low, edges and high in ascending order")
+        if len(self.counts) != len(self.edges) + 1:
+            raise ValueError(f"expected {len(self.edges) + 1} counts of ranges, found {len(self.counts)}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Name of the field."""
+        return f"{self.number}_bucket"
+
+    @property
+    def field(self) -> schema.Field:
+        """The field in the schema."""
+        return schema.Field(self.name, len(self.edges) + 3)  # unknown, the ranges, missing
+
+    def encode(self, table: pa.Table) -> LocalIds:
+        """Local ids (N, 1)."""
+        return self.encode_numbers(self.source.numbers(table))
+
+    def encode_numbers(self, numbers: NDArray[np.float64]) -> LocalIds:
+        """`encode` of numbers (N,) or (N, 1)."""
+        local = np.empty(len(numbers), np.int32)
+        place_in_ranges(self._cuts, numbers.reshape(-1), local)
+        return local[:, None]
+
+    @cached_property
+    def _cuts(self) -> NDArray[np.float64]:
+        return np.array(self.edges)
+
+
+class NumericFitter(Fitter):
+    """Fits a quantity and its ranges."""
+
+    def __init__(self, name: str, source: Source, column: Any, min_count: int = 1) -> None:
+        super().__init__(name, source, column)
+        self._moments, self._distinct = RunningMoments(column.log1p), DistinctNumbers()
+
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[np.float64]:
+        """Numbers (n, 1), NaN where missing."""
+        numbers = self.source.numbers(table)
+        self.add(numbers[train])
+        return numbers[:, None]
+
+    def add(self, numbers: NDArray[np.float64]) -> None:
+        """Fits on numbers (n,) of train."""
+        self._moments.add(numbers)
+        self._distinct.add(numbers)
+
+    def finish(self) -> tuple[NumericColumn, BucketField]:
+        """The standardised column, and the ranges at train's quantiles."""
+        column = NumericColumn.of_moments(self.name, self.source, self.column.missing_flag, self._moments)
+        ranges = self._distinct.ranges()
+        return column, BucketField(number=self.name, source=self.source, **ranges._asdict())
+
+    def notes(self) -> Iterator[str]:
+        """Warns of numbers that count for nothing."""
+        found = self._moments.robust()
+        if found.left_out:
+            yield (
+                f"'{self.name}' has {found.left_out:,} values in train that are far from all others: its mean and "
+                f"deviation are without them, and it is cut at {found.low:.4g} and {found.high:.4g}"
+                f"{', after the logarithm' if self.column.log1p else ''}"
+            )
+
+
+class Numeric(Kind):
+    """A quantity: standardised with the mean and deviation of train, and as a range between quantiles of train."""
+
+    kind: Literal["numeric"] = "numeric"
+    log1p: bool = False
+    """Take sign(x) log(1 + |x|) first, for heavy tails."""
+    missing_flag: bool = False
+    """Keep the 0/1 column `<name>_missing` even where train lacks no value."""
+    reads: ClassVar[Reads] = "number"
+    fits: ClassVar = NumericFitter
+    parts: ClassVar = (NumericColumn, BucketField)
+    by_form: ClassVar[bool] = False
+
+    def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
+        """Adds a number."""
+        number = schema.Number(name, len(shape.dense), None, (0.0, 1.0), (1,))
+        return replace(shape, numbers=(*shape.numbers, number), dense=(*shape.dense, name))
+
+    @classmethod
+    def describe(cls, inputs: Mapping[str, Self]) -> Iterator[str]:
+        """One sentence for all."""
+        one = "1 numeric input" if len(inputs) == 1 else f"{len(inputs)} numeric inputs"
+        logged = [name for name, column in inputs.items() if column.log1p]
+        text = f"{one}, standardised by train's mean and deviation"
+        text += f"; after a logarithm: {', '.join(logged)}" if logged else ""
+        yield f"{text}; the model's option numeric.kind says how it sees them."
+
+    @classmethod
+    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+        """Numbers that are no codes."""
+        if column.numbers is None or column.zeros:
+            return None
+        why = "many distinct whole numbers" if column.whole else "numbers with fractions"
+        if column.long_tail:
+            return Finding({"kind": "numeric", "log1p": True}, f"{why}; a long tail, as amounts and counts have")
+        return Finding({"kind": "numeric"}, why)

@@ -1,0 +1,148 @@
+"""A vector a row, as an embedding that was computed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.core import schema
+from bench.core.arrays import Singles
+from bench.data.columns.base import EXAMPLES, DensePart, Finding, Fitter, Kind, Mask, Reads, Source
+from bench.data.columns.moments import RunningMoments
+from bench.data.columns.numeric import NumericColumn
+from bench.data.values import distinct, taken_apart, whole_column
+
+if TYPE_CHECKING:
+    from bench.data.checks import Sieve
+    from bench.data.inspection.column import Counted
+
+
+def vectors_of(source: Source, table: pa.Table, length: int) -> NDArray[np.float64]:
+    """(N, length) of a column of lists, rounded to float32; NaN where missing or not finite."""
+    column = whole_column(source.raw(table))
+    numbers = np.full((len(column), length), np.nan)
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    if there.any():
+        values = taken_apart(column)[1].cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+        numbers[there] = values.reshape(-1, length)
+    numbers[~np.isfinite(numbers)] = np.nan
+    return numbers
+
+
+def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
+    if pa.types.is_null(column.type):
+        return
+    rows, lists = distinct(column)
+    sizes = np.append(np.diff(taken_apart(lists)[0]), length)[rows]
+    if (wrong := (sizes != length) & ~sieve.bad).any():
+        found = f"expected a vector of {length:,} numbers, found {sizes[np.argmax(wrong)]:,}"
+        sieve.refuse(wrong, "length", f"'{name}': {found}")
+
+
+class VectorColumns(DensePart):
+    """A vector of D numbers, each standardised, without ranges; zeros where it is missing."""
+
+    kind: Literal["vector"] = "vector"
+    name: str
+    source: Source
+    parts: tuple[NumericColumn, ...] = Field(min_length=1)
+    """(D,) without flags."""
+    flag: bool
+    """Whether one more column is 1 where the vector is missing."""
+    reads: ClassVar[Reads] = "vector"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its dense columns."""
+        return (*(part.name for part in self.parts), *([f"{self.name}_missing"] if self.flag else []))
+
+    @property
+    def needed(self) -> bool:
+        """Whether train lacked no vector."""
+        return not self.flag
+
+    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+        """The sieve takes rows whose vector has another length."""
+        _check_lengths(name, column, len(self.parts), sieve)
+
+    def encode(self, table: pa.Table) -> Singles:
+        """(N, D), or (N, D + 1) with the flag."""
+        return self.encode_numbers(vectors_of(self.source, table, len(self.parts)))
+
+    def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
+        """`encode` of numbers (N, D)."""
+        mean, scale, low, high = (
+            np.array([getattr(part, name) for part in self.parts]) for name in ("mean", "scale", "low", "high")
+        )
+        standard = np.nan_to_num((np.clip(numbers, low, high) - mean) / scale)
+        missing = np.asarray(np.isnan(numbers).all(axis=1))[:, None]
+        return np.concatenate([standard, missing[:, : int(self.flag)]], axis=1).astype(np.float32)
+
+    def _examples(self) -> list[Any]:
+        return [[float(f"{each.mean:.4g}") for each in self.parts]] * EXAMPLES
+
+
+class VectorFitter(Fitter):
+    """Fits each number of a vector as a quantity."""
+
+    def __init__(self, name: str, source: Source, column: Any, min_count: int = 1) -> None:
+        super().__init__(name, source, column)
+        self.width, self._lacking = column.length, False
+        self._moments = [RunningMoments() for _ in range(column.length)]
+
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[np.float64]:
+        """Numbers (n, D), NaN where missing."""
+        numbers = vectors_of(self.source, table, self.width)
+        for moments, column in zip(self._moments, numbers[train].T, strict=True):
+            moments.add(column)
+        self._lacking |= bool(np.isnan(numbers[train]).all(axis=1).any())
+        return numbers
+
+    def finish(self) -> tuple[VectorColumns]:
+        """The standardised columns."""
+        parts = []
+        for at, moments in enumerate(self._moments):
+            part = NumericColumn.of_moments(f"{self.name}_{at}", self.source, False, moments)
+            parts.append(part.model_copy(update={"flag": False}))
+        flag = self.column.missing_flag or self._lacking
+        return (VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag),)
+
+
+class Vector(Kind):
+    """A list of numbers of one length, as an embedding that was computed elsewhere: that many dense columns."""
+
+    kind: Literal["vector"] = "vector"
+    length: int = Field(ge=1, le=4096)
+    missing_flag: bool = False
+    """Keep the 0/1 column `<name>_missing` even where train lacks no vector."""
+    derive: None = None
+    reads: ClassVar[Reads] = "vector"
+    fits: ClassVar = VectorFitter
+    parts: ClassVar = (VectorColumns,)
+
+    def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
+        """Adds a vector."""
+        vectors = (*shape.vectors, schema.Vector(name, len(shape.dense), self.length))
+        return replace(shape, vectors=vectors, dense=(*shape.dense, *(f"{name}_{at}" for at in range(self.length))))
+
+    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+        """The sieve takes rows whose vector has another length."""
+        _check_lengths(name, column, self.length, sieve)
+
+    @classmethod
+    def describe(cls, inputs: Mapping[str, Self]) -> Iterator[str]:
+        """One sentence a vector."""
+        for name, column in inputs.items():
+            yield f"{name} is a vector of {column.length:,} numbers, standardised by train's means and deviations."
+
+    @classmethod
+    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+        """Lists of numbers with fractions, all of one length."""
+        option = {"kind": "vector", "length": column.vector}
+        return Finding(option, "lists of numbers, all of one length") if column.vector else None

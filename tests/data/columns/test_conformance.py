@@ -1,0 +1,195 @@
+"""Every kind of column: who adds one adds a sample here, and all that is asked of a kind is asked of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from data_toys import card_of
+
+from bench.core.errors import UserError
+from bench.data import prepare
+from bench.data.card import shape_of
+from bench.data.columns import DENSE, FIELDS, KINDS
+from bench.data.encoding.encoder import Encoder
+from bench.data.encoding.fitter import EncoderFitter
+from bench.data.inspection.column import count_column
+from bench.data.inspection.kinds import find_kind
+from bench.data.listing import card_schema, explain
+from bench.production.scorer import RawRows, example_rows
+
+ROWS = 240
+
+
+class Sample(NamedTuple):
+    """A kind with options, some values of its raw column, and the same values in other forms that must mean the same.
+
+    Attributes:
+        bad: a value that a row cannot have, and words of the error; None where each fits.
+        drafted: whether a drafted card takes a column of such values as an input, or only proposes it.
+    """
+
+    option: dict[str, Any]
+    values: Sequence[Any]
+    forms: Sequence[Sequence[Any]]
+    bad: tuple[Any, str] | None
+    drafted: bool = True
+
+
+TIMES = ["2024-03-01 10:00:00", "2023-12-31 23:59:59", "2024-02-29 00:30:00", "2024-03-04 10:15:00"]
+SAMPLES = {
+    "categorical": Sample({}, ["a", "b", "1", "b"], [["a", "b", "1.0", " b"]], None),
+    "numeric": Sample({"log1p": True}, [0.5, 1.25, -3, 1e4], [["0.5", "1.250", "-3", "1e4"]], ("x", "number")),
+    "multi-valued": Sample(
+        {"separator": "|", "max_length": 2},
+        ["x|y", "y", "z|x", "y|z|x"],
+        [[["x", "y"], ["y"], ["z", "x"], ["y", "z", "x"]]],
+        None,
+    ),
+    "vector": Sample(
+        {"length": 2},
+        [[0.5, 1.0], [2.0, -1.0], [0.0, 0.25], [1.0, 1.0]],
+        [[np.array([0.5, 1.0]), (2, -1.0), [0, 0.25], [1, 1]]],
+        ([0.5], "vector of 2 numbers"),
+    ),
+    "date-part": Sample(
+        {"part": "hour"},
+        TIMES,
+        [
+            [pd.Timestamp(time) for time in TIMES],
+            [time.replace(" ", "T") + "+02:00" for time in TIMES],
+            [time.replace("-", "/")[:16] for time in TIMES],
+        ],
+        ("2024-02-30 10:00:00", "expected a time such as"),
+        drafted=False,
+    ),
+}
+
+
+def test_every_kind_has_a_sample():
+    assert set(SAMPLES) == set(KINDS)
+    assert all(kind.model_fields["kind"].default == name for name, kind in KINDS.items())
+    kinds = [part.model_fields["kind"].default for parts in (FIELDS, DENSE) for part in parts]
+    assert len(FIELDS) == len({part.model_fields["kind"].default for part in FIELDS})
+    assert len(DENSE) == len({part.model_fields["kind"].default for part in DENSE})
+    assert len(kinds) == sum(len(kind.parts) for kind in KINDS.values())
+
+
+@pytest.fixture(params=[(kind, lacking) for kind in SAMPLES for lacking in (False, True)], ids=str)
+def case(request):
+    """A kind, its sample, the values of a log, some of them missing or none, and a card for the log."""
+    kind, lacking = request.param
+    sample = SAMPLES[kind]
+    values = [None if lacking and at % 7 == 0 else sample.values[at % len(sample.values)] for at in range(ROWS)]
+    columns = {"made": {"kind": kind, "from": "raw", **sample.option}}
+    return kind, sample, values, log_card(columns)
+
+
+def log_card(columns, **reader):
+    return card_of(reader={"kind": "parquet", **reader}, files=[{"name": "log.parquet"}], columns=columns)
+
+
+def log(values):
+    return pa.table({"raw": pa.array(values), "click": [at % 3 % 2 for at in range(len(values))]})
+
+
+def fitted(card, table):
+    """The encoder, and train's rows as it encodes what was kept of them."""
+    fitter = EncoderFitter(card)
+    kept = [fitter.take(part, np.ones(len(part), bool), np.zeros((len(part), 1), np.float32)) for part in cut(table)]
+    encoder = fitter.finish()
+    both = [fitter.encode(part, None) for part in kept]
+    return encoder, tuple(np.concatenate(each) for each in zip(*both, strict=True))
+
+
+def cut(table):
+    return [table.slice(0, 50), table.slice(50, 1), table.slice(51)]
+
+
+def same(found, wanted):
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_serving_encodes_as_training_does(case):
+    kind, sample, values, card = case
+    encoder, trained = fitted(card, log(values))
+    rows = RawRows(encoder)
+    same(encoder.encode(rows.table(log(values))), trained)
+    same(encoder.encode(rows.table([{"raw": value} for value in values])), trained)
+    for form in sample.forms:
+        given = [None if value is None else form[at % len(form)] for at, value in enumerate(values)]
+        same(encoder.encode(rows.table([{"raw": value} for value in given])), trained)
+    assert rows.columns[0].optional == (None in values or kind == "multi-valued")
+
+
+def test_a_store_has_the_shape_that_the_card_promises(case, tmp_path):
+    _, _, values, card = case
+    pq.write_table(log(values), tmp_path / "log.parquet", row_group_size=70)
+    store, shape = prepare(card, tmp_path / "home", tmp_path), shape_of(card)
+    assert [field.name for field in store.schema.fields] == [field.name for field in shape.fields]
+    assert [field.slots for field in store.schema.fields] == [field.slots for field in shape.fields]
+    assert [name for name in store.schema.dense if not name.endswith("_missing")] == [*shape.dense]
+    assert [each.name for each in store.schema.numbers] == [each.name for each in shape.numbers]
+    assert [(each.name, each.length) for each in store.schema.vectors] == [
+        (each.name, each.length) for each in shape.vectors
+    ]
+    again = RawRows(store.encoder)
+    served = store.encoder.encode(again.table(example_rows(store.encoder)))
+    assert all(len(each) == 3 and np.isfinite(each).all() for each in served)
+
+
+def test_an_encoder_is_read_back(case, tmp_path):
+    _, _, values, card = case
+    encoder, trained = fitted(card, log(values))
+    encoder.save(tmp_path / "encoder.json")
+    again = Encoder.load(tmp_path / "encoder.json")
+    assert again == encoder
+    same(again.encode(log(values)), trained)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, sample in SAMPLES.items() if sample.bad])
+def test_a_bad_value_is_named_or_dropped(kind, tmp_path):
+    sample = SAMPLES[kind]
+    bad, words = sample.bad
+    form = [str(value) for value in sample.values] if isinstance(bad, str) else sample.values
+    values = [form[at % len(form)] for at in range(ROWS)]
+    values[41] = bad
+    pq.write_table(log(values), tmp_path / "log.parquet")
+    columns = {"made": {"kind": kind, "from": "raw", **sample.option}}
+    with pytest.raises(UserError, match=f"row 42.*raw.*{words}"):
+        prepare(log_card(columns), tmp_path / "home", tmp_path)
+    dropping = log_card(columns, on_bad_row="drop", bad_row_limit=0.1)
+    store = prepare(dropping, tmp_path / "home", tmp_path)
+    assert sum(store.manifest["bad_rows"].values()) == 1
+    with pytest.raises(UserError, match=f"row 2.*raw.*{words}"):
+        RawRows(store.encoder).table([{"raw": form[0]}, {"raw": bad}])
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_card_says_what_it_is(kind):
+    columns = {"made": {"kind": kind, "from": "raw", **SAMPLES[kind].option}}
+    plain = explain(card_of(reader={"kind": "parquet"}, files=[{"name": "f"}], columns={"raw": "numeric"}))
+    told = [sentence for sentence in explain(log_card(columns)) if sentence not in plain]
+    assert len(told) >= 2  # the file, and the input
+    assert all(sentence.endswith(".") for sentence in told)
+    shown = json.dumps(card_schema())
+    assert f'"{kind}"' in shown
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_draft_finds_it(kind):
+    sample = SAMPLES[kind]
+    rng = np.random.default_rng(0)
+    values = [sample.values[at] for at in rng.integers(0, len(sample.values), ROWS)]
+    if kind == "numeric":
+        values = rng.normal(size=ROWS).tolist()
+    found = find_kind(count_column("raw", pa.chunked_array([pa.array(values)])))
+    assert found.makes_input == sample.drafted
+    assert log_card({"made": {"from": "raw", **(found.option or {})}}).columns["made"].kind == kind
