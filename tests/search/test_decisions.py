@@ -135,3 +135,10 @@ class TestProposals:
         known.tell((9.0, 9.0))
         assert second == Proposals(of).next(known, [*configs, first])
         assert second != first
+
+    def test_a_trial_that_failed_without_a_result_is_passed_over(self):
+        known = ledger(0.1, 0.2)
+        known.ask(RungStep(2, 0), "mmoe")
+        known.tell(None)
+        assert known.known_at(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
+        assert known.known_at(1) == [()]  # trial 1 was begun before anything was told

@@ -134,3 +134,15 @@ def test_intervals_of_the_difference_cover_the_truth(resampled):
         _, (gap,) = by_front(families, VOLUME, seed, draws=200)
         hits += gap.effect.low <= truth <= gap.effect.high
     assert 0.78 < hits / runs < 0.99  # nominal 90%, 80 runs
+
+
+def test_fronts_far_apart_have_a_small_p_and_unrepeated_ones_none():
+    rng = np.random.default_rng(0)
+    families = {"a": seen(front(3), rng), "b": seen(front(5, 0.01), rng)}
+    volumes, (gap,) = by_front(families, VOLUME, seed=0)
+    assert volumes["a"] - volumes["b"] == pytest.approx(gap.effect.value)
+    assert gap.noise < 0.001
+    assert gap.effect.low < gap.effect.value < gap.effect.high < 0
+    once = [Sample(np.full((1, 2), 0.7), np.zeros((1, 0, 2)))]
+    _, (alone,) = by_front({"a": once, "b": once}, VOLUME, seed=0)
+    assert np.isnan([alone.noise, alone.effect.value]).all()
