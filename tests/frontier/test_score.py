@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from bench.core.errors import UserError
 from bench.core.schema import Task
 from bench.frontier.score import Score, prediction_names
 from bench.results.fusion import fused
@@ -41,3 +44,20 @@ def test_a_picked_fusion_is_fused_bit_for_bit(data, kind):
 def test_without_weights_joint_probabilities_are_added():
     assert Score().of(TASKS).weights == {"click": 1.0, "buy.ctcvr": 1.0}
     assert Score().of((Task("watch", "regression"),)).apply({"watch": np.ones(3)}).tolist() == [0, 0, 0]
+
+
+def test_mistakes():
+    with pytest.raises(UserError, match=r"score.weights: unknown prediction 'buy'"):
+        Score(weights={"buy": 1.0}).of(TASKS)
+    with pytest.raises(UserError, match=r"score.rates: unknown prediction 'buy'"):
+        Score(weights={"click": 1.0}, rates={"buy": 1.0}).of(TASKS)
+    with pytest.raises(ValidationError, match=r"weights.click\n +Input should be a finite number"):
+        Score(weights={"click": float("inf")})
+    with pytest.raises(ValidationError, match=r"rates.click\n +Input should be greater than 0"):
+        Score(rates={"click": 0.0})
+    with pytest.raises(ValidationError, match="expected no rates beside kind = 'power'"):
+        Score(kind="power", rates={"click": 0.1})
+    with pytest.raises(UserError, match="unknown task 'clik'"):
+        Score.fusion("power", {"clik": 1.0}, {}, TASKS)
+    with pytest.raises(UserError, match="expected a base rate of 'click' above 0, found None"):
+        Score.fusion("sum", {"click": 1.0}, {}, TASKS)
