@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.frontier.policy import PickRule
 from bench.core.registry import Entry
+from bench.frontier.policy import PickRule
 from seesaw_example.least_gain import least_gain
 from seesaw_example.linear_residual import LinearResidual, LinearResidualConfig
 from seesaw_example.loss_power import LossPower, LossPowerConfig
