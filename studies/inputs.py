@@ -77,9 +77,8 @@ DRAWN = {
     "optim.lr": (0.0015, 0.012),
     "optim.embedding_l2": (0.003, 3.0),
     "tower.dropout": (0.01, 0.4),
-    "numeric.periodic.sigma": (0.01, 1.0),
 }
-"""Ranges of what is tuned, all on a logarithmic scale; the last one for the variant that has it."""
+"""Ranges of what is tuned, all on a logarithmic scale."""
 FIRST, TREES = "bucket", "trees"
 WITHOUT = "without regressions"
 FRONTS = {"front within groups": "ndcg@5", "front over all rows": "{share}@10%"}
@@ -91,7 +90,6 @@ OWN: dict[str, dict[str, Scalar]] = {
     "scaled": {"numeric.kind": "scaled"},
     "piecewise_linear": {"numeric.kind": "piecewise_linear"},
     "bucket_and_piecewise": {"numeric.kind": "bucket_and_piecewise"},
-    "periodic": {"numeric.kind": "periodic"},
     "4 members": {"ensemble.members": 4},
     "averaging": {"optim.averaging": 0.25},
     "fm": {"interaction.kind": "fm"},
@@ -99,7 +97,6 @@ OWN: dict[str, dict[str, Scalar]] = {
     "masknet": {"interaction.kind": "masknet"},
     "mean": {"sequence.kind": "mean"},
     "din": {"sequence.kind": "din"},
-    "attention": {"sequence.kind": "attention"},
     "single_task": {"sharing.kind": "single_task"},
     "mmoe": {"sharing.kind": "mmoe"},
     "ple": {"sharing.kind": "ple"},
@@ -129,7 +126,6 @@ OWN: dict[str, dict[str, Scalar]] = {
     "pepnet, gates by user": {"sharing.pepnet.domain": "user_id"},
     "star": {"sharing.kind": "star"},
     "mlora": {"sharing.kind": "mlora"},
-    "focal": {"loss.kind": "focal"},
     "bpr": {"loss.kind": "bpr"},
     "bpr, weight 0.1": {"loss.bpr.weight": 0.1},
     "listwise": {"loss.kind": "listwise"},
@@ -171,13 +167,12 @@ def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict
     if variant == TREES:
         return configurations(tasks, many, derive(0, NAME))
     ranges = {**DRAWN, "optim.epochs": EPOCHS[data]}
-    points = Sobol(len(ranges), rng=np.random.default_rng(derive(0, NAME))).random_base2(10)[:many]
+    points = Sobol(1 + len(ranges), rng=np.random.default_rng(derive(0, NAME))).random_base2(10)[:many]
+    points = np.delete(points, len(DRAWN), axis=1)  # of a parameter that is gone: the others keep their draws
     own = VARIANTS[variant]
     found = []
     for point in points.tolist():
         values = {name: low * (high / low) ** at for (name, (low, high)), at in zip(ranges.items(), point, strict=True)}
-        if own.get("numeric.kind") != "periodic":
-            del values["numeric.periodic.sigma"]
         found.append({**FIXED, **values, **own})
     return found
 

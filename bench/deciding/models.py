@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,11 @@ from bench.core.errors import UserError
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked, Formula
 from bench.deciding.log import Log
+from bench.measure.heads.areas import auc
 from bench.measure.heads.calibration import ECE_BINS, Deciles
 from bench.measure.platt import MOST_ROWS, platt
 from bench.measure.predictions import Rows
+from bench.measure.spaces import Observed
 from bench.results.ledger import ALL
 from bench.results.served.measuring import Candidate, Role
 
@@ -217,24 +219,14 @@ def calibrations(models: Sequence[Model], parts: Parts, rows: Mapping[str, Rows]
                 y, p, w = of.labels[own, at], said[own], weights[own]
                 happened = float(w @ y)
                 if happened > 0:
-                    fits = np.nan, np.nan
+                    fits, some = (np.nan, np.nan), slice(None, None, 1 + len(y) // MOST_ROWS)
+                    rows_of = Observed(y[some], np.empty(0), predictions=p[some])
+                    area = auc.prepare(rows_of)(np.ones(len(y[some])))
                     if model.probabilities[at]:
-                        some = slice(None, None, 1 + len(y) // MOST_ROWS)
                         error = Deciles(y[some], p[some], w[some], ECE_BINS).distance(w[some]) / float(w[some].sum())
                         fits = float(w @ p) / happened, error
-                    found.append(Calibration(model.name, task, part, _area(y, p), *fits))
+                    found.append(Calibration(model.name, task, part, area, *fits))
     return found
-
-
-def _area(labels: Singles, said: NDArray[Any]) -> float:
-    """The area under the curve; ties count half."""
-    some = slice(None, None, 1 + len(labels) // MOST_ROWS)
-    of, p = labels[some] > 0, said[some]
-    positive, negative = p[of], np.sort(p[~of])
-    if not len(positive) or not len(negative):
-        return float("nan")
-    below = [np.searchsorted(negative, positive, side).mean() for side in ("left", "right")]
-    return float(sum(below) / 2 / len(negative))
 
 
 def suspicion(fits: Sequence[Calibration]) -> list[str]:

@@ -109,8 +109,8 @@ class MultiTaskModel(nn.Module):
             ),
             self.input_sets,
         )
-        layout = Layout(schema, embedding.dim, by_cardinality=embedding.by_cardinality, numbers=self._numeric.tokens)
-        self.by_sets = InputSets(self.input_sets, layout.dim, layout.field_widths)
+        layout = Layout(schema, embedding.dim, numbers=self._numeric.tokens)
+        self.by_sets = InputSets(self.input_sets, layout.dim)
         before = lookup(INTERACTIONS, "interaction kind", interaction.kind)
         self.interaction = BySets(lambda sets: before.build(layout, sets, interaction.options), common, self.input_sets)
         layout = replace(layout, more=self.interaction.outputs - layout.inputs)

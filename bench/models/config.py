@@ -93,12 +93,9 @@ class EmbeddingConfig(Config):
     """Options of the embeddings of ids."""
 
     dim: int = Field(16, ge=1, le=1024)
-    """Width of an embedding; under `by_cardinality` of the widest."""
+    """Width of an embedding."""
     project_vectors: bool = False
     """Whether a linear map makes one token of a precomputed vector; else its numbers are inputs."""
-    by_cardinality: bool = False
-    """Whether a field of n rows has as width the least power of two from 6 n^(1/4) on, up to `dim` (after Wang et al.,
-    ADKDD 2017). It uses only the first coordinates of its rows: inputs and products shrink, the table does not."""
 
 
 class EnsembleConfig(Config):

@@ -7,11 +7,9 @@ are drawn by name (`Drawn`).
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -154,16 +152,14 @@ class Layout:
 
     Attributes:
         schema: names the fields, and the dense columns that are single inputs.
-        dim: width of a token, or of the widest.
+        dim: width of a token.
         more: number of columns that an interaction appends.
-        by_cardinality: whether small fields have narrower embeddings, see `bench.models.config.EmbeddingConfig`.
         numbers: names of numbers with a token, of width `dim`.
     """
 
     schema: Schema
     dim: int
     more: int = 0
-    by_cardinality: bool = False
     numbers: tuple[str, ...] = ()
 
     @property
@@ -171,28 +167,10 @@ class Layout:
         """Names of the tokens."""
         return (*(field.name for field in self.schema.fields), *self.numbers)
 
-    @cached_property
-    def widths(self) -> tuple[int, ...]:
-        """Width of each token."""
-        return (*self.field_widths, *[self.dim] * len(self.numbers))
-
-    @cached_property
-    def field_widths(self) -> tuple[int, ...]:
-        """Width of each field's embedding."""
-        if not self.by_cardinality:
-            return (self.dim,) * len(self.schema.fields)
-        wished = (6 * field.cardinality**0.25 for field in self.schema.fields)
-        return tuple(min(self.dim, 2 ** math.ceil(math.log2(width))) for width in wished)
-
     @property
     def embedded(self) -> int:
         """Total width of all tokens."""
-        return sum(self.widths)
-
-    @property
-    def is_ragged(self) -> bool:
-        """Whether some token is narrower than `dim`."""
-        return self.embedded < self.dim * len(self.widths)
+        return self.dim * len(self.names)
 
     @property
     def inputs(self) -> int:
@@ -201,8 +179,7 @@ class Layout:
 
     def columns(self, token: int) -> range:
         """Columns of a token, by its index."""
-        first = sum(self.widths[:token])
-        return range(first, first + self.widths[token])
+        return range(token * self.dim, (token + 1) * self.dim)
 
 
 class Sharing(nn.Module, ABC):

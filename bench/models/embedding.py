@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple, cast
@@ -145,22 +145,13 @@ class _Run(NamedTuple):
 
 
 class InputSets(nn.Module):
-    """Splits pooled fields by input set, and keeps the coordinates of each embedding that its field uses.
+    """Splits pooled fields by input set: a row of the table has I = `sets` embeddings of width `dim` side by side."""
 
-    A row of the table has I = `sets` embeddings side by side, each of width `dim`; `widths` counts used coordinates.
-    """
-
-    kept: Tensor
-
-    def __init__(self, sets: int, dim: int, widths: Sequence[int]) -> None:
+    def __init__(self, sets: int, dim: int) -> None:
         super().__init__()
         self.sets, self.dim = sets, dim
-        self.ragged = any(width < dim for width in widths)
-        kept = [field * dim + at for field, width in enumerate(widths) for at in range(width)]
-        self.register_buffer("kept", torch.tensor(kept, dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, F, I dim) -> (I, B, sum of widths)."""
+        """x (B, F, I dim) -> (I, B, F dim)."""
         batch, fields, _ = x.shape
-        x = x.reshape(batch, fields, self.sets, self.dim).permute(2, 0, 1, 3).flatten(2)  # a view where I is 1
-        return x.index_select(2, self.kept) if self.ragged else x
+        return x.reshape(batch, fields, self.sets, self.dim).permute(2, 0, 1, 3).flatten(2)  # a view where I is 1

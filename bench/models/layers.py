@@ -293,8 +293,9 @@ class MemberInputs(Drawn):
     def __init__(self, layout: Layout, sets: int, members: int) -> None:
         super().__init__()
         self.outputs = layout.inputs
-        fields = [column for field in range(len(layout.widths)) for column in [field] * layout.widths[field]]
-        others = range(len(layout.widths), len(layout.widths) + layout.inputs - layout.embedded)
+        tokens = len(layout.names)
+        fields = [token for token in range(tokens) for _ in range(layout.dim)]
+        others = range(tokens, tokens + layout.inputs - layout.embedded)
         self._chunks = [*fields, *others]  # index of each column's sign
         self.weight = nn.Parameter(torch.empty(sets, members, layout.inputs))
         self.reset_parameters()

@@ -20,6 +20,7 @@ from bench.core.errors import UserError
 from bench.core.registry import Config
 from bench.core.schema import Schema
 from bench.frontier.score import prediction_names
+from bench.measure.platt import logistic
 from bench.measure.spaces import Predicted, sample_spaces
 
 Kind = Literal["platt", "isotonic"]
@@ -133,8 +134,6 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     keeps separable data finite. A negative slope would reverse the order; it becomes 0, and all get the mean. Raises
     ValueError if no row has a label.
     """
-    from sklearn.linear_model import LogisticRegression  # not needed in serving
-
     p, y, w = _labelled(p, y, weights)
     x = logit(p)
     positives, rows = (y * w).sum(), w.sum()
@@ -142,11 +141,7 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     middle, spread = x.mean(), x.std()
     if spread < 1e-9:
         return Calibration(kind="platt", a=1.0, b=float(logit(np.average(target, weights=w)) - middle))
-    z = ((x - middle) / spread)[:, None]
-    both = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=200)
-    each = np.concatenate([target * w, (1 - target) * w])
-    both.fit(np.concatenate([z, z]), np.repeat([1, 0], len(z)), each)
-    slope, offset = float(both.coef_[0, 0]), float(both.intercept_[0])
+    offset, slope = logistic((x - middle) / spread, target, w).tolist()
     if slope < 0:
         return Calibration(kind="platt", a=0.0, b=float(logit(np.average(target, weights=w))))
     return Calibration(kind="platt", a=float(slope / spread), b=float(offset - slope * middle / spread))

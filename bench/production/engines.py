@@ -231,9 +231,9 @@ def write_onnx(model: ServedModel, schema: Schema, path: Path) -> None:
 
 
 _OPERATORS = """
-Add Cast CastLike Clip Concat Constant ConstantOfShape Cos Div Einsum Equal Erf Exp Expand EyeLike Gather Gelu Gemm
+Add Cast CastLike Clip Concat Constant ConstantOfShape Div Einsum Equal Erf Exp Expand EyeLike Gather Gelu Gemm
 Greater Identity LayerNormalization Log MatMul Max Min Mul Neg Not Or Pow Range Reciprocal ReduceLogSumExp ReduceMean
-ReduceSum Relu Reshape ScatterElements SequenceAt Shape Sigmoid Sin Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh
+ReduceSum Relu Reshape ScatterElements SequenceAt Shape Sigmoid Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh
 TopK Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())

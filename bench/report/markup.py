@@ -54,11 +54,12 @@ SYMBOLS: dict[str, str] = {
 }
 KINDS = (
     *("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddings", "trees", "ensemble", "current", "esmm"),
-    *("equal_weights", "random_weights", "static_weights", "cgc", "omoe", "cross_stitch", "adatt", "stem"),
+    *("equal_weights", "random_weights", "static_weights", "cgc", "omoe", "snr", "cross_stitch", "adatt", "stem"),
     *("home", "pepnet", "star", "mlora", "escm2", "escm2_dr", "aitm", "logged score", "today's score", "composite"),
     "blend",
 )
-"""Kinds of models that have the same colour and shape in all runs, in the order of pages; new ones are added last."""
+"""Kinds of models that have the same colour and shape in all runs, in the order of pages. New ones are added last, and
+one that is gone keeps its place."""
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,6 @@ def _of_optimizer(name: str) -> _Found:
     from bench.testing import training
 
     store, dotted = training.MemoryStore(), {"optim.embedding_optimizer": name}
-    yield "", partial(training.coordinates_that_a_field_does_not_use_never_move, store, name)
     yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted)
     yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)
 

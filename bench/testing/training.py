@@ -152,18 +152,6 @@ def it_reaches_every_parameter_and_fits_64_rows(
     raise AssertionError(f"64 rows were not overfitted: {fitted}")
 
 
-def coordinates_that_a_field_does_not_use_never_move(store: MemoryStore, optimizer: str) -> None:
-    """An optimizer of embedding rows leaves alone what `embedding.by_cardinality` does not use."""
-    more = {"embedding.dim": 32, "embedding.by_cardinality": True, "optim.embedding_optimizer": optimizer}
-    made = trainer(store, {"sharing.kind": "mmoe"} | more)
-    table, batch = made.model.embedding.weight, next(Batches(store.split("train")).in_order(64))
-    before = table.detach().clone()
-    for _ in range(5):
-        made.step(*batch)
-    moved = (table != before).any(dim=0)
-    assert moved.tolist() == [at < 16 for at in range(32)]  # 6 n^(1/4) is between 8 and 16 for all its fields
-
-
 def it_trains_in_bf16(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
     """Two steps with products in bfloat16: what multiplies x has x's precision, as in `x @ weight.to(x.dtype)`."""
     made = trainer(store, {**dotted, "optim.precision": "bf16"})

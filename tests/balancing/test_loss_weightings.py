@@ -20,7 +20,7 @@ def test_weights_are_positive(name):
 
 @pytest.mark.parametrize("name", STATEFUL)
 def test_the_state_matters(name):
-    """Without it `losses_go_on_from_a_saved_state` could not fail."""
+    """Without it `it_goes_on_from_a_saved_state_bit_for_bit` could not fail."""
     whole = of.build(name, 4)
     of.losses_of(whole, 7, seed=0)
     assert not torch.equal(of.losses_of(whole, 9, seed=1), of.losses_of(of.build(name, 4), 9, seed=1))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mean_pinball_loss
@@ -27,24 +27,6 @@ def each(loss, logits, labels, **context):
     return loss(logits, labels, torch.ones_like(labels, dtype=torch.bool), Context(**context))
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
-def test_the_focal_loss_is_that_of_the_paper_in_its_score(gamma):
-    """The score that stands for a logit is the one whose focal loss is least at that probability."""
-    loss = made("focal", gamma=gamma)
-    logits = torch.linspace(-6, 6, 13, dtype=torch.float64)
-    labels = torch.ones_like(logits)
-
-    def focal(score, label):
-        own = 1 / (1 + np.exp(-score if label else score))
-        return float(-((1 - own) ** gamma) * np.log(own))
-
-    of_one, of_none = each(loss, logits, labels), each(loss, logits, 0 * labels)
-    for at, p in enumerate(logits.sigmoid().tolist()):
-        score = minimize_scalar(lambda u, p=p: p * focal(u, 1) + (1 - p) * focal(u, 0), (-1, 1), tol=1e-12).x
-        assert float(of_one[at]) == pytest.approx(focal(score, 1), rel=1e-5)
-        assert float(of_none[at]) == pytest.approx(focal(score, 0), rel=1e-5)
-
-
 @pytest.mark.parametrize("kind", POINTWISE)
 def test_a_loss_of_single_samples_is_least_at_the_true_probability(kind):
     loss = made(kind)
@@ -54,21 +36,6 @@ def test_a_loss_of_single_samples_is_least_at_the_true_probability(kind):
         (slope,) = torch.autograd.grad(p * both[0] + (1 - p) * both[1], logit)
         assert float(slope.sum()) == pytest.approx(0, abs=1e-9)
         assert loss.of_constant(p) == pytest.approx((p * both[0] + (1 - p) * both[1]).item())
-
-
-def test_focal_gradients_are_those_of_finite_differences_and_finite_at_any_logit():
-    loss = made("focal")
-    logits = torch.tensor([[-200.0, -30.0, -1.0, 0.0, 0.3, 40.0, 151.0, 300.0]], dtype=torch.float64)
-    for labels in (torch.ones_like(logits), torch.zeros_like(logits)):
-        assert torch.autograd.gradcheck(lambda at, to=labels: each(loss, at, to), logits.clone().requires_grad_())
-        far = (logits.float() * 100).requires_grad_()
-        given = each(loss, far, labels.float())
-        (slope,) = torch.autograd.grad(given.sum(), far)
-        assert given.isfinite().all()
-        assert slope.isfinite().all()
-    assert torch.equal(
-        each(made("focal", gamma=0.0), logits, 0 * logits).round(decimals=9), F.softplus(logits).round(decimals=9)
-    )
 
 
 def test_weighted_logistic_is_least_at_the_mean_time():

@@ -31,7 +31,6 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("bucket", {"bins": 2}),
     ("piecewise_linear", {}),
     ("piecewise_linear", {"bins": 2, "activation": False}),
-    ("periodic", {"frequencies": 3, "sigma": 0.5}),
     ("bucket_and_piecewise", {"ranges": 3}),
 ]
 EACH = pytest.mark.parametrize(("kind", "options"), OPTIONS)
@@ -86,7 +85,7 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen():
     ids, _ = batch_on(SCHEMA, 200)
     assert torch.equal(made("bucket").rows(ids), ids)
     assert made("bucket").schema == SCHEMA
-    for kind in ("scaled", "piecewise_linear", "periodic"):
+    for kind in ("scaled", "piecewise_linear"):
         assert torch.equal(made(kind).rows(ids), ids[:, :5])
         assert made(kind).schema.fields == FIELDS
         assert made(kind).rows(ids).is_contiguous()
@@ -130,20 +129,5 @@ def test_piecewise_linear_equals_the_authors(activation):
                 last = len(each) - 2
                 theirs.linear.weight[q, :last] = ours.linear.weight[at, q, :last]
                 theirs.linear.weight[q, -1] = ours.linear.weight[at, q, last]
-            theirs.linear.bias.copy_(ours.linear.bias[at])
-        torch.testing.assert_close(found, theirs(DENSE), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("activation", [True, False])
-def test_periodic_equals_the_authors(activation):
-    theirs_of = pytest.importorskip("rtdl_num_embeddings", reason="rtdl_num_embeddings is not installed")
-    ours = made("periodic", 2, replace(SCHEMA, numbers=NUMBERS), frequencies=5, sigma=0.7, activation=activation)
-    for at, found in enumerate(tokens_of(ours)):
-        theirs = theirs_of.PeriodicEmbeddings(
-            3, 4, n_frequencies=5, frequency_init_scale=0.7, activation=activation, lite=False
-        )
-        with torch.no_grad():
-            theirs.periodic.weight.copy_(ours.waves.weight[at])
-            theirs.linear.weight.copy_(ours.linear.weight[at])
             theirs.linear.bias.copy_(ours.linear.bias[at])
         torch.testing.assert_close(found, theirs(DENSE), rtol=1e-5, atol=1e-5)

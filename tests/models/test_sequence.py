@@ -1,6 +1,5 @@
 """Histories in a model, against loops over rows and places."""
 
-import math
 from dataclasses import replace
 from itertools import cycle, product
 
@@ -47,16 +46,7 @@ def din(module, t, past, at):
     return total
 
 
-def attention(module, t, past, at):
-    h = [value + module.places.weight[at, place] for place, value in enumerate(past)]
-    query = module.query.weight[at] @ t
-    scores = torch.stack([query @ (module.key.weight[at] @ value) for value in h]) / math.sqrt(DIM)
-    answer = sum(share * (module.value.weight[at] @ value) for share, value in zip(scores.softmax(0), h, strict=True))
-    hidden = (module.hidden.weight[at] @ answer + module.hidden.bias[at]).relu()
-    return answer + module.out.weight[at] @ hidden + module.out.bias[at]
-
-
-TWINS = {"mean": mean, "din": din, "attention": attention}
+TWINS = {"mean": mean, "din": din}
 
 
 @pytest.mark.parametrize("kind", SEQUENCE)

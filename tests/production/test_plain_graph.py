@@ -75,7 +75,6 @@ def averaged(schema, networks):
 def configs(schema):
     """Every entry of each axis with its defaults and with each other value of its options."""
     seen = set()
-    yield {"sharing.kind": "shared_bottom", "embedding.by_cardinality": True}
     yield {"embedding.project_vectors": True}
     yield {"numeric.kind": "bucket", "numeric.bucket.bins": 2}
     yield {"ensemble.members": 3}

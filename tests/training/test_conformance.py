@@ -13,7 +13,6 @@ from bench.models.interactions import INTERACTIONS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.sharing import SHARING
 from bench.testing import training
-from bench.training.optimizers import ROW_OPTIMIZERS
 
 # A product of losses, or a sum of their logarithms, gives all weight to the task whose loss vanishes first: on 64 rows
 # the others then stop short.
@@ -67,11 +66,6 @@ def test_it_reaches_every_parameter_and_fits_64_rows(tiny, chosen):
 @mostly_slow(sampled(), last(sampled(), 12))
 def test_a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen):
     training.a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen)
-
-
-@pytest.mark.parametrize("optimizer", ROW_OPTIMIZERS)
-def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer):
-    training.coordinates_that_a_field_does_not_use_never_move(tiny, optimizer)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -38,21 +36,18 @@ class FieldNorm(nn.Module):
 
     def __init__(self, layout: Layout, sets: int) -> None:
         super().__init__()
-        # Neighbours of one width are normalised together.
-        self.runs = [(len(list(run)), width) for width, run in groupby(layout.widths)]
+        self.tokens, self.dim = len(layout.names), layout.dim
         self.scale = nn.Parameter(torch.ones(sets, layout.embedded))
         self.shift = nn.Parameter(torch.zeros(sets, layout.embedded))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (I, B, inputs) -> the same shape and precision."""
-        embedded, normal = self.scale.shape[1], []
+        embedded = self.scale.shape[1]
         if not embedded:
             return x
         wide = x[..., :embedded].to(torch.promote_types(x.dtype, torch.float32))
-        parts = torch.split(wide, [fields * width for fields, width in self.runs], dim=2)
-        for run, (fields, width) in zip(parts, self.runs, strict=True):
-            normal.append(F.layer_norm(run.reshape(*x.shape[:2], fields, width), (width,), eps=EPS).flatten(2))
-        y = torch.cat(normal, dim=2) * self.scale.unsqueeze(1) + self.shift.unsqueeze(1)
+        each = wide.reshape(*x.shape[:2], self.tokens, self.dim)
+        y = F.layer_norm(each, (self.dim,), eps=EPS).flatten(2) * self.scale.unsqueeze(1) + self.shift.unsqueeze(1)
         return torch.cat([y.to(x.dtype), x[..., embedded:]], dim=2)
 
 

@@ -7,7 +7,6 @@ from bench.core.registry import Entry, NoOptions
 from bench.models.losses.base import Context, Log, Loss, MeanLosses, RegressionLoss, is_uncensored
 from bench.models.losses.bins import Bins
 from bench.models.losses.distilled import Distilled, DistilledConfig
-from bench.models.losses.focal import Focal, FocalConfig
 from bench.models.losses.huber import Huber, HuberConfig
 from bench.models.losses.quantile import Quantile, QuantileConfig
 from bench.models.losses.ranking import BPR, JRC, BPRConfig, Listwise, RankingConfig, has_groups
@@ -18,15 +17,6 @@ __all__ = ["LOSSES", "REGRESSION_LOSSES", "Context", "Loss", "MeanLosses", "Regr
 
 _OURS: dict[str, Entry[Loss]] = {
     "log": Entry(Log, NoOptions, "-", "the log loss of each sample"),
-    "focal": Entry(
-        Focal,
-        FocalConfig,
-        "Lin et al., ICCV 2017",
-        "less weight for samples that are predicted well; probabilities stay calibrated",
-        departs="The paper predicts the score q as the probability, which is too near to 1/2, and its class weight "
-        "alpha moves it further. Here the logit is that of the true probability, by the closed form of Charoenphakdee "
-        "et al. (CVPR 2021), and there is no alpha.",
-    ),
     "distilled": Entry(
         Distilled,
         DistilledConfig,

@@ -8,7 +8,6 @@ from bench.core.schema import Schema
 from bench.models.contracts import Numeric
 from bench.models.numeric.bucket import Bucket, BucketConfig
 from bench.models.numeric.bucket_and_piecewise import BucketAndPiecewise, BucketAndPiecewiseConfig
-from bench.models.numeric.periodic import Periodic, PeriodicConfig
 from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
 from bench.models.numeric.scaled import Scaled
 
@@ -39,14 +38,6 @@ _OURS: dict[str, Entry[Numeric]] = {
         "-",
         "the ranges of `bucket` and the tokens of `piecewise_linear`, both of each number",
         unfit=has_numbers,
-    ),
-    "periodic": Entry(
-        Periodic,
-        PeriodicConfig,
-        "Gorishniy et al., NeurIPS 2022",
-        "a token for each number, of waves of learned frequencies",
-        unfit=has_numbers,
-        departs="Missing numbers have a token of their own.",
     ),
 }
 NUMERIC = Registry("numeric", _OURS)

@@ -6,7 +6,6 @@ from bench.core.plugins import Registry
 from bench.core.registry import Entry, NoOptions
 from bench.core.schema import Schema
 from bench.models.contracts import Sequence
-from bench.models.sequence.attention import Attention
 from bench.models.sequence.din import Din, DinConfig
 from bench.models.sequence.mean import Mean
 
@@ -27,14 +26,6 @@ _OURS: dict[str, Entry[Sequence]] = {
         "a history's values, each weighed by the row's own value",
         unfit=has_history,
         departs="Hidden units are ReLU, in one layer, and no regularisation is special to large tables.",
-    ),
-    "attention": Entry(
-        Attention,
-        NoOptions,
-        "Kang & McAuley, ICDM 2018",
-        "one block of attention over a history, asked by the row's own value",
-        unfit=has_history,
-        departs="The query is the row's own value in place of the last one of the history; one head; no layer norm.",
     ),
 }
 SEQUENCE = Registry("sequence", _OURS)

@@ -122,11 +122,6 @@ class RowOptimizer(ABC):
         for name, tensor in self._state.items():
             tensor.copy_(state[name])
 
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes of the state and of scratch memory, without the weight."""
-        return sum(tensor.nbytes for tensor in self._state.values()) + sum(part.memory_bytes for part in self._parts)
-
     def _fused_state(self) -> tuple[Tensor, ...]:
         """Further tensors of the fused kernel besides the weight."""
         return tuple(self._state.values())

@@ -107,11 +107,6 @@ class Part:
         count = sum_by_row(ids, gradient, self.columns, self.ends, bits, table, at, rows, sums)
         return rows, sums, count  # type: ignore[return-value]
 
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes of the scratch memory."""
-        return sum(array.nbytes for array in self._scratch)
-
     def _reserve(self, batch: int, width: int) -> None:
         self._batch, self._width = batch, width
         bits = np.array([(2 * batch * len(table.columns)).bit_length() for table in self.tables], dtype=np.int64)
