@@ -170,7 +170,10 @@ const planePanel = (section, [i, j], width, height) => {
   const [across, xstep] = ticks(xs, Math.max(2, (width - left - right) / 70));
   const [upwards, ystep] = ticks(ys, Math.max(2, (height - top - bottom) / 60));
   if (!section.absolute) svg += `<rect x="${Math.max(x(0), left)}" y="${top}" width="${Math.max(width - right - Math.max(x(0), left), 0)}" height="${Math.max(Math.min(y(0), height - bottom) - top, 0)}" fill="var(--accent)" opacity=".05"/>`;
-  for (const value of across) svg += path(`M${x(value).toFixed(1)} ${top}V${height - bottom}`, 'stroke="var(--grid)"') + words(x(value), height - bottom + 15, sign(value, xstep) + unit(i), `text-anchor="middle" class="tick" ${font}`);
+  for (const value of across) {
+    const said = sign(value, xstep) + unit(i);
+    svg += path(`M${x(value).toFixed(1)} ${top}V${height - bottom}`, 'stroke="var(--grid)"') + words(Math.min(x(value), width - wide(said) / 2), height - bottom + 15, said, `text-anchor="middle" class="tick" ${font}`);
+  }
   for (const value of upwards) svg += path(`M${left} ${y(value).toFixed(1)}H${width - right}`, 'stroke="var(--grid)"') + words(left - 6, y(value) + 4, sign(value, ystep) + unit(j), `text-anchor="end" class="tick" ${font}`);
   const title = (axis, room) => [axisTitle(section, axis), plane.axes[axis].label, brief(plane.axes).labels[axis]].find((text, k) => k === 2 || wide(text) <= room);
   svg += words((left + width - right) / 2, height - 6, title(i, width - left), `text-anchor="middle" class="axis" ${font}`);
