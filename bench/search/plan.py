@@ -19,13 +19,12 @@ from bench.results.pareto import resolve_reference
 from bench.search import tree as trees
 from bench.search.nodes import Switch
 from bench.search.ranking import Rules
-from bench.search.space import Space
+from bench.search.space import NUMERIC, Space
 from bench.system import content
 
 SHARING = "sharing.kind"
 SINGLE_TASK = "single_task"
 LOSS = "loss.kind"
-NUMERIC = "numeric.kind"
 
 
 def missing_tries(first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], tries: int) -> list[dict[str, Scalar]]:

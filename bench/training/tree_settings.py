@@ -100,8 +100,8 @@ def _at(point: list[float]) -> dict[str, Any]:
 
 
 HASTE = 2.0
-"""How many times larger steps are in tries that only compare settings: half the trees, and on the data sets at hand the
-same order of settings."""
+"""How many times larger steps are in tries that only compare settings: half the trees. The best of `FIRST` is then the
+same on Census-Income, hotel bookings and the generated funnel, and another on KuaiRand, where all three are close."""
 
 
 def hasty(config: Mapping[str, Scalar]) -> dict[str, Scalar]:

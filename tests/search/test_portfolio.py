@@ -2,10 +2,11 @@
 
 from itertools import product
 
+import pytest
 from search_toys import toy_plan, toy_space
 
-from bench.search.plan import fitted, learnt
-from bench.search.space import Space, load_space
+from bench.search.plan import LEARNT_FIRST, NUMERIC, beginning, fitted, learnt
+from bench.search.space import load_space
 
 TASKS = ("click", "like", "share")
 CONFIG = {
@@ -17,10 +18,6 @@ CONFIG = {
     "tower.layers": "9000",
     "optim.batch_size": 4096,
 }
-
-
-def leaf(node):
-    return Space("one leaf", "here", {"x": node, "sharing.kind": toy_space().tree["sharing.kind"]})
 
 
 def test_the_file_opens_the_spaces_that_it_knows():
@@ -36,6 +33,22 @@ def test_the_file_opens_the_spaces_that_it_knows():
             assert any(each["sharing.kind"] == "single_task" for each in found)
             assert all(("loss.kind" in each) == (space in within) for each in found)
             assert learnt(space, tasks, objectives, rows) == found
+
+
+@pytest.mark.parametrize("name", ["joint", "wide"])
+def test_a_space_with_a_choice_that_no_configuration_names_begins_with_its_defaults(name):
+    assert learnt(load_space(name), TASKS, 3, 10**9) == []
+
+
+def test_the_best_of_a_portfolio_is_tried_with_each_kind_of_numbers_and_the_last_ones_leave_it_open():
+    space = load_space("quick").restricted({"loss.kind": "log"})
+    found = learnt(space, TASKS[:2], 2, 10**5)
+    first = beginning(space, TASKS[:2], found)
+    assert {each[NUMERIC] for each in first if each.items() >= found[0].items()} == set(space.branches(NUMERIC))
+    rest = len(found) - LEARNT_FIRST
+    assert all(NUMERIC in each for each in first[:-rest])
+    assert list(first[-rest:]) == found[LEARNT_FIRST:]
+    assert not any(NUMERIC in each for each in first[-rest:])
 
 
 def test_a_search_begins_with_the_baseline_then_the_best_of_the_portfolio_then_defaults_then_the_rest():
