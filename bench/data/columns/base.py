@@ -147,7 +147,7 @@ class DensePart(Part):
         """Dense columns (N, names) of raw rows."""
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
-        """The same of the numbers that its fitter kept."""
+        """The same of the numbers that its fitter kept; not of target rates, which are made of other columns."""
         raise NotImplementedError
 
 
