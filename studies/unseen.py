@@ -9,8 +9,9 @@ which part a row belongs to. `DEVELOPMENT` sets may be looked at as often as one
 has ten random tries a task (`trees.py`). AutoGluon's `medium_quality` has each task by itself, by the interpreter
 `PYTHON`, whose environment has `autogluon.tabular` (`autogluon_peer.py`). "Best" is the model of the run with the
 largest mean AUC on confirmation rows, which may be a network, trees, a blend or single-task models; AUC is the mean
-over its replicates. Intervals are 90%: rows of test, or whole units, are resampled, the same for all models. A data
-set is level with a peer where the interval of its mean difference reaches 0. FOLDER keeps what is finished.
+over its replicates. The pick follows the policy, whose aim is not AUC. Intervals are 90%: rows of test, or whole units,
+are resampled, the same for all models. A data set is level with a peer where the interval of its mean difference
+reaches 0. FOLDER keeps what is finished.
 """
 
 from __future__ import annotations
@@ -202,13 +203,12 @@ def ours(name: str, folder: Path) -> dict[str, Any]:
         return float(np.mean([estimate(points[id], f"{task}.auc", CONFIRM) for task in rows.tasks]))
 
     kinds = {"best": every, "network": [each for each in every if points[each.id].role == "trial"],
-             "trees": [each for each in every if each.id == "trees"]}  # fmt: skip
+             "trees": [each for each in every if each.id == "trees"],
+             "pick": [each for each in every if result.pick and each.id == result.pick.point]}  # fmt: skip
     found: dict[str, Any] = {"cpu": json.loads(kept.read_text())["cpu"], "labels": rows.labels, "units": rows.units}
     for kind, some in kinds.items():
         if best := max(some, key=lambda each: merit(each.id), default=None):
             found[kind] = np.stack([best.predictions(TEST, run) for run in range(best.replicates)])
-            found[f"{kind} is"] = points[best.id].name
-    found["said"] = result.verdict.sentence
     return found
 
 
@@ -284,10 +284,11 @@ def compared(name: str, folder: Path, autogluon: str) -> Compared:
     own, other = ours(name, folder), theirs(name, folder, autogluon)
     peers = [peer for peer in PEERS if peer in other]
     lines: list[str] = []
+    regret: dict[str, Floats] = {}
     apart: dict[str, dict[str, Floats]] = {peer: {} for peer in peers}
     for at, task in enumerate(DATA[name].tasks):
         area = Area(own["labels"][:, at], own["units"])
-        every = {kind: area.of(own[kind][..., at]) for kind in ("best", "network", "trees") if kind in own}
+        every = {kind: area.of(own[kind][..., at]) for kind in ("best", "network", "trees", "pick") if kind in own}
         every |= {peer: area.of(other[peer][..., at]) for peer in peers}
         differences = {peer: every["best"] - every[peer] for peer in peers}
         count = int((own["labels"][:, at] > 0).sum())
@@ -296,12 +297,16 @@ def compared(name: str, folder: Path, autogluon: str) -> Compared:
                 apart[peer][task] = differences[peer]
         cells = [name if not at else "", f"{task} ({count:,}{'' if count >= LEAST else ', few'})"]
         cells += [f"{every[kind][0]:.4f}" if kind in every else "–" for kind in ("best", "network", "trees")]
+        if "pick" in every:
+            regret[task] = every["best"] - every["pick"]
+        cells += [told(regret[task]) if task in regret else "–"]
         cells += [f"{every[peer][0]:.4f}, {told(differences[peer])}" if peer in peers else "–" for peer in PEERS]
         taken = [own["cpu"], other["LightGBM's CPU"], other.get("AutoGluon's CPU", math.nan)]
         cells += [", ".join(f"{each:.0f}" for each in taken if each == each) if not at else ""]
         lines.append(f"| {' | '.join(cells)} |")
     means = {peer: np.mean([*each.values()], axis=0) for peer, each in apart.items() if each}
-    cells = ["", "mean", *[""] * 3, *(told(means[peer]) if peer in means else "–" for peer in PEERS), ""]
+    regrets = told(np.mean([*regret.values()], axis=0)) if regret else "–"
+    cells = ["", "mean", *[""] * 3, regrets, *(told(means[peer]) if peer in means else "–" for peer in PEERS), ""]
     lines.append(f"| {' | '.join(cells)} |")
     return Compared(
         lines,
@@ -321,8 +326,9 @@ def main() -> None:
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
     given = parser.parse_args()
     began, keep = time.monotonic(), given.keep.resolve()
-    head = ["data", "task (positives on test)", "best", "network", "trees", "LightGBM, best less it (.0001)",
-            "AutoGluon, best less it (.0001)", "CPU s: the run, LightGBM, AutoGluon"]  # fmt: skip
+    head = ["data", "task (positives on test)", "best", "network", "trees", "best less the pick (.0001)",
+            "LightGBM, best less it (.0001)", "AutoGluon, best less it (.0001)",
+            "CPU s: the run, LightGBM, AutoGluon"]  # fmt: skip
     lines, found = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"], list[Compared]()
     for name in given.data:
         if time.monotonic() - began < given.limit_time:
