@@ -29,11 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"frontier", "results"},
     "deciding": {"report", "frontier", "results", "measure"},
     "production": {"training", "frontier", "results", "measure", "models", "balancing", "data"},
-    "run": {"search", "confirm", "tracking", "report", "production", "training", "frontier", "results"}
+    "backtest": {"production", "training", "report", "frontier", "results", "measure", "data"},
+    "run": {"backtest", "search", "confirm", "tracking", "report", "production", "training", "frontier", "results"}
     | {"measure", "models", "balancing", "data"},
     "reference": {"run", "search", "confirm", "report", "training", "results", "measure", "models"}
     | {"balancing", "data"},
-    "cli": {"run", "reference", "deciding", "search", "tracking", "report", "production", "training", "frontier"}
+    "cli": {"run", "backtest", "reference", "deciding", "search", "tracking", "report", "production", "training", "frontier"}
     | {"results", "models", "balancing", "data"},
     "api": {"run", "deciding", "frontier", "results", "report"},
     "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import data, decide, doctor, models, results, run, runs, suites
+from bench.cli import backtest, data, decide, doctor, models, results, run, runs, suites
 from bench.cli.options import answered
 from bench.cli.output import Answer
 from bench.core import plugins
@@ -59,6 +59,7 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "frontier": results.frontier_command,
     "report": results.report,
     "pick": results.pick_command,
+    "backtest": backtest.backtest,
     "deploy": models.deploy,
     "history": models.history,
     "score": models.score,

@@ -22,7 +22,7 @@ from bench.data.codes import TextCodes
 from bench.data.duplicates import RowSet
 from bench.data.readers.base import RawTable, SideTable
 from bench.data.sources import Join
-from bench.data.splits import Assignment, GroupDraws, HashSplit, SplitInput, halved
+from bench.data.splits import Assignment, CutSplit, GroupDraws, HashSplit, SplitInput, halved
 from bench.data.units import WholeGroups, with_groups
 from bench.data.values import Text, as_numbers, as_text
 from bench.data.weights import Weights, read_weights, undo_rates, weight_columns
@@ -117,7 +117,7 @@ class Assembler:
                 )
         draws = None if together is None else partial(self._draws.of, together.values, numbers)
         file = np.full(table.num_rows, card.row_files.index(raw.file), np.int16)
-        by_hash = isinstance(card.split, HashSplit) and card.split_by_group
+        by_hash = isinstance(card.split_rule, HashSplit) and card.split_by_group
         column = together if by_hash else self._text(table, card.split_column)
         split = self._split(SplitInput(card.row_files, file, time, together, column, self.rows, draws))
         self.outside += int((split < 0).sum())
@@ -129,6 +129,8 @@ class Assembler:
     def _split(self, rows: SplitInput) -> Assignment:
         """(n,) the split of each row of a part: by the card's rule, with validation halved."""
         rule = self.card.split
+        if isinstance(rule, CutSplit) and rule.known_before is not None:
+            return rule.assign(rows)
         return halved(rule.assign(rows), rows, rows.group or (rows.column if isinstance(rule, HashSplit) else None))
 
     def _text(self, table: Any, column: str | None) -> Text | None:

@@ -22,7 +22,17 @@ from bench.data.columns.vector import Vector
 from bench.data.history import HistoryConfig
 from bench.data.segments import SegmentName, SegmentRule
 from bench.data.sources import CsvReader, Names, RawFile, ReaderConfig, Source, SyntheticReader
-from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, Time, TimeSplit, ValidOfTrain
+from bench.data.splits import (
+    ColumnSplit,
+    CutSplit,
+    FileSplit,
+    HashSplit,
+    RandomSplit,
+    SplitRule,
+    Time,
+    TimeSplit,
+    ValidOfTrain,
+)
 from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
 
@@ -180,7 +190,13 @@ class Card(Config):
     @property
     def split_column(self) -> str | None:
         """The raw column that the split names, beside time and group."""
-        return self.split.column if isinstance(self.split, (HashSplit, ColumnSplit)) else None
+        rule = self.split_rule
+        return rule.column if isinstance(rule, (HashSplit, ColumnSplit)) else None
+
+    @property
+    def split_rule(self) -> SplitRule:
+        """The split by itself, where a back-test has moved it on in time."""
+        return self.split.base if isinstance(self.split, CutSplit) else self.split
 
     @property
     def thinned(self) -> int:
@@ -190,7 +206,7 @@ class Card(Config):
     @property
     def split_times(self) -> tuple[Time, ...]:
         """The points in the card's `time` that the split compares with; none where it does not go by time."""
-        return self.split.ends if isinstance(self.split, (TimeSplit, ValidOfTrain)) else ()
+        return self.split.ends if isinstance(self.split, (TimeSplit, ValidOfTrain, CutSplit)) else ()
 
     @property
     def textual_time(self) -> bool:
@@ -200,8 +216,9 @@ class Card(Config):
     @property
     def split_by_group(self) -> bool:
         """Whether the split keeps each group together, and each unit where the card has units."""
-        by_hash = isinstance(self.split, HashSplit) and self.split.column in (self.group, self.units)
-        return by_hash or (isinstance(self.split, (RandomSplit, ValidOfTrain)) and self.split.unit == "group")
+        rule = self.split_rule
+        by_hash = isinstance(rule, HashSplit) and rule.column in (self.group, self.units)
+        return by_hash or (isinstance(rule, (RandomSplit, ValidOfTrain)) and rule.unit == "group")
 
     @property
     def row_files(self) -> tuple[str, ...]:
@@ -229,8 +246,8 @@ class Card(Config):
 
     def _check_inputs(self) -> None:
         refused = {rule.truth: "the truth behind a label" for rule in self.task_rules if rule.truth}
-        if isinstance(self.split, ColumnSplit):
-            refused[self.split.column] = "the column that assigns rows to splits"
+        if isinstance(self.split_rule, ColumnSplit):
+            refused[self.split_rule.column] = "the column that assigns rows to splits"
         refused |= {raw: f"the column that '{key}' names" for raw, key in weight_columns(self.weight, self.sampling)}
         refused |= dict.fromkeys(self.logged, "which is listed under logged")
         refused |= dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
@@ -298,8 +315,8 @@ class Card(Config):
             raise ValueError("a split by time needs the top-level key 'time', the raw column it goes by")
         if self.split_by_group and self.together is None:
             raise ValueError("a split by group needs the top-level key 'group' or 'units'")
-        if isinstance(self.split, FileSplit):
-            named = (*self.split.train, *self.split.valid, *self.split.test)
+        if isinstance(split := self.split_rule, FileSplit):
+            named = (*split.train, *split.valid, *split.test)
             _check_known("split", "file", named, self.row_files)
 
     def _check_files(self) -> None:

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ import numpy as np
 import pyarrow as pa
 
 from bench.core import plugins
+from bench.core.schema import Schema, Task
 from bench.data.arrays import ArrayWriter
 from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
 from bench.data.columns.categorical import Categorical
 from bench.data.columns.numeric import Numeric
+from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.history import Pasts
@@ -35,7 +37,7 @@ from bench.data.readers.blocks import unpacked_name
 from bench.data.segments import Segments
 from bench.data.sources import SyntheticReader, is_pattern
 from bench.data.spill import CHUNK, Spill, arrays_of
-from bench.data.splits import SPLITS, TRAIN, FileSplit
+from bench.data.splits import SPLITS, TRAIN, VALID, FileSplit
 from bench.data.store import Store
 from bench.data.tasks import scaled_tasks
 from bench.data.weights import weight_facts
@@ -70,18 +72,44 @@ def recipe(card: Card) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def fingerprint(card: Card, digests: dict[str, Digest]) -> str:
+def fingerprint(card: Card, digests: dict[str, Digest], before: Before | None = None) -> str:
     """Digest of recipe and files: equal fingerprints mean equal arrays."""
     files = [[name, found.sha256, found.size] for name, found in digests.items()]
-    return hashlib.sha256(json.dumps([recipe(card), files]).encode()).hexdigest()[:16]
+    parts = [recipe(card), files, *([before.digest] if before else [])]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> Store:
+@dataclass(frozen=True)
+class Before:
+    """How the rows of an earlier model are encoded, which goes on with new ones."""
+
+    encoder: Encoder
+    schema: Schema
+
+    @property
+    def digest(self) -> str:
+        """Of all of it."""
+        return hashlib.sha256(f"{self.encoder.model_dump_json()} {self.schema}".encode()).hexdigest()
+
+    def scaled(self, task: Task) -> Task:
+        """A task with the scale of its labels as it was."""
+        own = next((each for each in self.schema.tasks if each.name == task.name), task)
+        return replace(task, scale=own.scale, cap=own.cap)
+
+
+def prepare(
+    card: Card,
+    home: Path,
+    raw: Path | None = None,
+    progress: Progress | None = None,
+    before: Before | None = None,
+) -> Store:
     """The store of a card, made where there is none yet.
 
     Args:
         home: stores and fetched files lie here.
         raw: a folder with the card's files; nothing is fetched then.
+        before: encodes as an earlier model does, and adds only values that it does not know, of train and valid.
 
     Raises:
         UserError: a file is missing or broken, a label is bad, a split is empty; the disk is full.
@@ -105,7 +133,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
         for name, files in paths.items()
         for path in files
     }
-    mark = fingerprint(card, digests)
+    mark = fingerprint(card, digests, before)
     target = shelf / mark
     if (target / "manifest.json").is_file():
         store = Store.open(target)
@@ -121,7 +149,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
             "recipe": recipe(card),
             "files": [{"name": name, "sha256": found.sha256, "size": found.size} for name, found in digests.items()],
         }
-        manifest |= encode_stream(card, paths, folder, progress)
+        manifest |= encode_stream(card, paths, folder, progress, before)
         manifest["seconds"] = round(time.monotonic() - started, 3)
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
@@ -178,7 +206,9 @@ def _prepared_before(card: Card, shelf: Path) -> Store | None:
     return newest
 
 
-def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) -> dict[str, Any]:
+def encode_stream(
+    card: Card, paths: Paths, folder: Path, progress: Progress, before: Before | None = None
+) -> dict[str, Any]:
     """Reads, fits and writes encoder and splits into `folder`; returns what the manifest says of them.
 
     Raises:
@@ -186,10 +216,11 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) ->
             class.
     """
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps more of what parts leave, and is slower at it
-    fitter, assembler = EncoderFitter(card), Assembler(card, read_sides(card, paths, progress))
+    fitter = EncoderFitter(card, before.encoder if before else None)
+    assembler = Assembler(card, read_sides(card, paths, progress))
     files = card.split.train if isinstance(card.split, FileSplit) else card.row_files
     last = max(map(card.row_files.index, files))  # of the files that may hold rows of train
-    every = card.history is not None  # values that train does not hold are told apart in histories
+    every = card.history is not None or before is not None  # histories and an earlier encoder tell more values apart
     segments = Segments(card.segment_rules, card.missing)
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, stack) for name in SPLITS]
@@ -197,8 +228,9 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) ->
             rows = assembler.take(part)
             assembler.check_post_exposure(part)
             if len(rows.split):  # work for each column, though there are no rows
-                grow, train = every or card.row_files.index(part.file) <= last, rows.split == TRAIN
-                kept = fitter.take(rows.table, train, rows.labels, grow)
+                grow = every or card.row_files.index(part.file) <= last
+                train = (rows.split >= TRAIN) & (rows.split <= (VALID if before else TRAIN))
+                kept = fitter.take(rows.table, train, rows.labels, grow, rows.split == TRAIN)
                 arrays = arrays_of(card, rows) | kept._asdict() | segments.take(rows.table, train)
                 for number, spill in enumerate(spills):
                     spill.append(arrays, rows.split == number)
@@ -223,6 +255,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) ->
         replace(task, duration=found.duration, cap=encoder.cap_of(card.input_of(Numeric, rule.censored), rule.unit))
         for rule, task, found in zip(card.task_rules, scaled, card.tasks, strict=True)
     )
+    tasks = tuple(map(before.scaled, tasks)) if before else tasks
     group, scenario = (card.input_of(Categorical, raw) for raw in (card.group, card.scenario))
     schema = encoder.schema_of(tasks, group, card.group is not None, scenario)
     packing, total = Packing.of(schema), sum(spill.counts.rows for spill in spills)

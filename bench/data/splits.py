@@ -308,4 +308,50 @@ class ColumnSplit(ValidOfTrain):
         return self._by_name(rows.column.values, rows.column.codes, rows)
 
 
-SplitRule = Annotated[FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit, Discriminator("kind")]
+class CutSplit(Config):
+    """A split moved on in time, for a back-test: what its test holds before a cut may be trained on, too.
+
+    Test are rows of the base's test from `first` to `last`. Of all that lies before them, a seeded draw is held out as
+    validation; the rest is train. With `known_before` the splits are train (what was trained on before), valid (what is
+    new) and confirm (what is held out of both): so new rows see old ones in their history.
+    """
+
+    kind: Literal["cut"] = "cut"
+    base: Annotated[FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit, Discriminator("kind")]
+    first: Time
+    last: Time
+    """Of the card's `time`; both are included."""
+    since: Time | None = None
+    """Earlier rows are left out; absent, none are."""
+    known_before: Time | None = None
+    """What lies before this cut was trained on already."""
+    held_out: float = Field(0.1, gt=0, lt=1)
+    by_group: bool = False
+    """Whether what is held out is drawn by group, so that none is on both sides."""
+
+    @property
+    def ends(self) -> tuple[Time, ...]:
+        """Times that the split compares with."""
+        own = (each for each in (self.first, self.last, self.since, self.known_before) if each is not None)
+        return (*own, *(self.base.ends if isinstance(self.base, TimeSplit | ValidOfTrain) else ()))
+
+    def assign(self, rows: SplitInput) -> Assignment:
+        """(N,) the split of each row."""
+        assert rows.time is not None
+        own, time = self.base.assign(rows), rows.time
+        test, begun = own == TEST, _within(time, Range(first=self.first))
+        today = test & begun & _within(time, Range(last=self.last))
+        past = np.where(test, ~begun & _within(time, Range()), own >= 0)
+        if self.since is not None:
+            past &= _within(time, Range(first=self.since))
+        held = uniform(rows, rows.group if self.by_group else None, derive(0, "held out")) < self.held_out
+        split = np.full(len(own), -1, np.int8)
+        split[past] = TRAIN
+        if self.known_before is not None:
+            split[past & test & _within(time, Range(first=self.known_before))] = VALID
+        split[past & held] = VALID if self.known_before is None else CONFIRM
+        split[today] = TEST
+        return split
+
+
+SplitRule = Annotated[FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit | CutSplit, Discriminator("kind")]

@@ -178,7 +178,7 @@ def retrain(
     options = spec.options
     store = refit_store(spec.store, spec.card, options.held_out, spec.seed, work / "refit")
     seeds = tuple(derive(spec.seed, "retrain", k) for k in range(options.seeds))
-    parts = tuple(Part(config=_config(each, store.schema), shares=each.shares) for each in spec.parts)
+    parts = tuple(Part(config=config_of(each, store.schema), shares=each.shares) for each in spec.parts)
     predictor = Predictor(store, parts, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)]))
     trained = [_train(spec, store, seed, threads, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, spec.objectives))]
@@ -257,7 +257,8 @@ def _train(
     return TrainedSeed(seed, member, tuple(samples), metrics["valid"], metrics["test"])
 
 
-def _config(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
+def config_of(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
+    """The whole configuration of a part."""
     if is_trees(order.config):
         return whole_settings(order.config, [task.name for task in schema.tasks])
     return TrialConfig.parse(order.config).dotted()
@@ -268,7 +269,7 @@ def _network(
 ) -> tuple[States, list[int]]:
     """A network's states, and the training samples of each."""
     trainer = Trainer(store, config, spec.objectives, seed, threads, select=False)
-    ends = _ends(trainer, length)
+    ends = ends_of(trainer, length)
     states: dict[int, State] = {}
     for end in sorted(set(ends)):
         trainer.run_to(end, progress)
@@ -277,7 +278,7 @@ def _network(
     return [states[end] for end in lengths], lengths
 
 
-def _ends(trainer: Trainer, length: Length) -> list[int]:
+def ends_of(trainer: Trainer, length: Length) -> list[int]:
     """Training samples at which to stop: one number for all tasks, or one each for separate models."""
 
     def samples(epochs: float | None) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench import __version__
 from bench.core.rows import CONFIRM, NAMES, SEARCH
 from bench.report import text
+from bench.report.days import section_of_days
 from bench.report.effort import Failed, failures
 from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
@@ -62,6 +63,7 @@ def section(view: View, place: int) -> str:
             "</div>",
             f'<p class="note">{sentence(view.incomplete)}</p>' if view.incomplete else "",
             f'<p class="note"><strong>No pick.</strong> {sentence(view.no_pick)}</p>' if view.no_pick else "",
+            section_of_days(view.days) if view.days else "",
             '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div class="compared"></div>',
             _commands(view),
             "<h3>Why</h3>" if view.why or view.decides else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +112,7 @@ class View:
         rates: mean label by task; worths: what an event of a task is worth by the policy, empty where it says nothing.
         predictions: headers and rows: how a log's predictions fit what happened.
         areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
+        days: the document of a back-test, see `bench.backtest.days.document`; empty without one.
     """
 
     records: Sequence[TrialRecord]
@@ -138,6 +140,7 @@ class View:
     leads: Sequence[Lead] = ()
     rates: Mapping[str, float] = field(default_factory=dict)
     worths: Mapping[str, float] = field(default_factory=dict)
+    days: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fronts(self) -> tuple[Ledger, ...]:

@@ -25,6 +25,7 @@ from bench.measure import predictions
 from bench.measure.resampling import RESAMPLES
 from bench.results.history import SoFar
 from bench.results.ledger import CELLS
+from bench.run import backtest
 from bench.run.folder import PAGE, STORE, DatasetRun, Run
 from bench.run.limits import ended, rungs_of
 from bench.run.page import write_report
@@ -59,10 +60,16 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
             driver works on the run. Nothing of the run is changed then.
     """
     plugins.check(run.manifest.plugins, run.name)
+    cuts, raw = run.request.backtest, run.request.raw
+    for part in run.datasets.values() if cuts else ():
+        backtest.check(part)
     with Reporter(run, progress) as reporter:
-        parts = [(part, part.prepare(progress, run.request.raw)) for part in run.datasets.values()]
+        parts = [(part, part.prepare(progress, raw)) for part in run.datasets.values()]
         run.keep()  # limits that were raised: everything is checked by now
         results = [_search(part, store, reporter, progress) for part, store in parts]
+        for result in results if cuts else ():
+            asked = backtest.Asked(cuts=cuts, threads=run.request.threads)
+            backtest.backtest(result, asked, backtest.plan_of(result, asked, raw, progress), raw, progress)
         write_report(results, run.folder / PAGE, run.name)
         reporter.conclude(results)
     return results

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
+from bench.core.plain import read_json
 from bench.report import text
 from bench.report.page import write_page
 from bench.report.view import View
 from bench.results.within import area_table
-from bench.run.folder import CONFIG, LIVE, PICK, Run
+from bench.run.folder import CONFIG, DAYS, LIVE, PICK, Run
 from bench.run.result import DatasetResult, picked_network, result_of
 from bench.run.status import in_words
 from bench.system.content import is_path
@@ -94,6 +95,7 @@ def view_of(result: DatasetResult) -> View:
         commands=commands,
         made=made,
         incomplete=result.incomplete,
+        days=read_json(days) if (days := result.run.folder / DAYS).is_file() else {},
         areas=area_table(result.areas, result.frontier.table, str(result.run.card.group)),
     )
 

@@ -43,6 +43,8 @@ class Request(Resources, Budget):
     """Model in production: TOML, a package's folder, or models:/NAME/VERSION."""
     raw: Path | None = None
     """Folder with the raw files; nothing is fetched."""
+    backtest: int | None = Field(None, ge=2)
+    """Ends with a back-test of so many cuts, see `seesaw backtest`."""
     tracking: str | None = None
     """MLflow's address; default: a file at home."""
 

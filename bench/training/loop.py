@@ -52,6 +52,7 @@ class Trainer:
         diagnosis: probes the interaction of the tasks.
         batch_size: samples of a step: the configuration's, or all of train if that is smaller.
         total: steps of the whole budget, of which early stopping may use fewer.
+        passes_before: over the data, of the trainings that this one goes on from, see `bench.training.warm`.
 
     Raises:
         UserError: the configuration does not fit the store's schema, or the device is unavailable.
@@ -100,6 +101,7 @@ class Trainer:
         self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self.batch_size)
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
+        self.passes_before = 0
         self._batches: Iterator[Batch] | None = None
         self._writer = checkpoint.Writer()
         self._note = Silent().note
@@ -210,7 +212,7 @@ class Trainer:
     def _next_batch(self) -> Batch:
         epoch, within = divmod(self.course.step, self.steps_an_epoch)
         if self._batches is None or within == 0:
-            seed = derive(self.seed, "epoch", epoch)
+            seed = derive(self.seed, "epoch", self.passes_before + epoch)
             self._batches = self.data.shuffled(self.config.optim.batch_size, seed, start=within)
         return next(self._batches)
 

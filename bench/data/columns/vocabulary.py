@@ -77,11 +77,13 @@ class ValueFitter(Fitter):
 
     Attributes:
         local: (V + 2,) local id of each code, the last two for UNKNOWN and ABSENT; final after `finish`.
+        before: values of an earlier encoder, which keep their ids; new ones follow them.
     """
 
     def __init__(self, name: str, source: Source, column: Any, min_count: int = 1) -> None:
         super().__init__(name, source, column, min_count)
         self.values, self.local = ColumnCodes(), np.zeros(2, np.int32)
+        self.before: tuple[str | None, ...] = ()
         self._spellings: tuple[str, str] | None = None
         self._counts = np.zeros(1024, np.int64)  # rows of train for each code
 
@@ -121,5 +123,12 @@ class ValueFitter(Fitter):
         counted = pa.table({"rows": counts, "text": pa.array(texts, pa.string())})
         order = pc.sort_indices(counted, [("rows", "descending"), ("text", "ascending")]).to_numpy()
         self.local = np.zeros(len(self.values) + 2, np.int32)
-        self.local[codes[order]] = np.arange(1, len(order) + 1)
-        return Vocabulary(values=tuple(counted["text"].take(pa.array(order)).to_pylist()))
+        values = tuple(counted["text"].take(pa.array(order)).to_pylist())
+        if self.before:
+            values = tuple(dict.fromkeys((*self.before, *values)))
+            place = {value: at for at, value in enumerate(values, 1)}
+            self.local[:-2] = [place.get(text, 0) for text in self.texts(range(len(self.values)))]
+            self.local[ABSENT] = place.get(None, 0)
+        else:
+            self.local[codes[order]] = np.arange(1, len(order) + 1)
+        return Vocabulary(values=values)

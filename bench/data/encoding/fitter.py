@@ -19,6 +19,8 @@ from bench.core.errors import UserError, repeated
 from bench.data.card import Card
 from bench.data.codes import Codes, look_up
 from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Mask, Source
+from bench.data.columns.categorical import CategoricalField
+from bench.data.columns.multi_valued import MultiValuedField
 from bench.data.columns.numeric import BucketField, Numeric, NumericFitter
 from bench.data.columns.vocabulary import ValueFitter
 from bench.data.encoding.encoder import Encoder, HistoryField
@@ -41,16 +43,26 @@ def _places(widths: Mapping[str, int]) -> dict[str, slice]:
 
 
 class EncoderFitter:
-    """One fitter for each input of a card, and one for each column with target rates."""
+    """One fitter for each input of a card, and one for each column with target rates.
 
-    def __init__(self, card: Card) -> None:
+    Args:
+        before: an earlier encoder of the card, which is not fitted again: only values that it does not know are added,
+            and target rates are taken anew, in the earlier units.
+    """
+
+    def __init__(self, card: Card, before: Encoder | None = None) -> None:
         self.card, encoding = card, card.encoding
+        self._before = {(part.kind, part.name): part for part in before.inputs} if before else {}
         self._values, self._numbers = dict[str, ValueFitter](), dict[str, Fitter]()
         self._rates: dict[str, RatesFitter] = {}
         for name, column in card.columns.items():
             fitter = column.fitter(name, column.source_of(name, card.missing), encoding.min_count)
             if isinstance(fitter, ValueFitter):
                 self._values[name] = fitter
+                known = self._before.get((column.kind, name))
+                fitter.before = (
+                    known.vocabulary.values if isinstance(known, CategoricalField | MultiValuedField) else ()
+                )
             else:
                 self._numbers[name] = fitter
         past = card.history
@@ -72,18 +84,27 @@ class EncoderFitter:
         self._numbers_at = _places({name: each.width for name, each in (self._numbers | self._past).items()})
         self._encoder: Encoder | None = None
 
-    def take(self, table: pa.Table, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
+    def take(
+        self,
+        table: pa.Table,
+        train: Mask,
+        labels: NDArray[np.float32],
+        grow: bool = True,
+        rated: Mask | None = None,
+    ) -> Provisional:
         """Takes n rows of raw columns: fits on train rows, codes all. `labels` (n, T) are read by target rates only.
 
-        If train rows may still come (`grow`), new values get codes.
+        If train rows may still come (`grow`), new values get codes. Target rates are of the rows `rated`, by default
+        those of train.
         """
+        rated = train if rated is None else rated
         empty = np.empty((len(train), 0))
         codes = [empty.astype(np.int32), *(each.take(table, train, grow) for each in self._values.values())]
         numbers = [empty, *(each.take(table, train, grow) for each in self._numbers.values())]
         rows = Provisional(np.concatenate(codes, axis=1), np.concatenate(numbers, axis=1))
         for name, rates in self._rates.items():
-            own = np.ascontiguousarray(rows.codes[train, self._at[name].start])
-            rates.take(own, np.ascontiguousarray(labels[train][:, self._rated]), len(self._values[name].values))
+            own = np.ascontiguousarray(rows.codes[rated, self._at[name].start])
+            rates.take(own, np.ascontiguousarray(labels[rated][:, self._rated]), len(self._values[name].values))
         return rows
 
     def take_past(self, numbers: Numbers) -> None:
@@ -103,16 +124,29 @@ class EncoderFitter:
         for fitter in (*self._values.values(), *self._numbers.values()):
             for sentence in fitter.notes():
                 note(f"{self.card.key}: {sentence}")
-        rates = (each.finish(self._values[name].source, self._values[name].texts) for name, each in self._rates.items())
+        rates = [
+            each.finish(self._values[name].source, self._values[name].texts, self._rates_before(name))
+            for name, each in self._rates.items()
+        ]
+        of_numbers = [self._before.get((part.kind, part.name), part) for part in of_numbers]
         encoder = Encoder(
             fields=(*of_values, *self._lists, *(part for part in of_numbers if isinstance(part, FieldPart))),
             dense=(*(part for part in of_numbers if isinstance(part, DensePart)), *rates),
         )
+        if self._before and (other := {(part.kind, part.name) for part in encoder.inputs} ^ set(self._before)):
+            raise UserError(
+                f"{self.card.key}: expected the inputs of the model to start from, found in one of both alone: "
+                f"{', '.join(sorted(name for _, name in other))}"
+            )
         if (twice := repeated([*(part.name for part in encoder.fields), *encoder.dense_names])) is not None:
             raise UserError(f"{self.card.key}: two inputs would be called '{twice}'; rename one of the columns")
         self._encoder = encoder
         self._fix(encoder)
         return encoder
+
+    def _rates_before(self, name: str) -> TargetRates | None:
+        found = self._before.get(("target_rates", name))
+        return found if isinstance(found, TargetRates) else None
 
     def encode(self, rows: Provisional, start: int | None) -> tuple[Ids, Singles]:
         """Encodes kept rows as ids (n, S) and dense (n, D), equal to `Encoder.encode` of the raw rows.

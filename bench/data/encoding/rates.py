@@ -124,8 +124,10 @@ class RatesFitter:
         self._taken += len(codes)
         self._seen = _add(codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._seen)
 
-    def finish(self, source: Source, texts: Callable[[Sequence[int]], list[str]]) -> TargetRates:
-        """Rates over all of train, standardised by the out-of-fold values of train rows."""
+    def finish(
+        self, source: Source, texts: Callable[[Sequence[int]], list[str]], before: TargetRates | None = None
+    ) -> TargetRates:
+        """Rates over all of train, in units of train rows' out-of-fold values, or of earlier rates."""
         self._fold_sums, self._fold_counts = self._sums.sum(axis=0), self._counts.sum(axis=0)
         order = np.empty(self._seen, np.int64)
         at = np.flatnonzero(self._order[1 : self._used])
@@ -145,8 +147,8 @@ class RatesFitter:
             seed=self.seed,
             values=(*texts(order.tolist()), None),
             table=tuple(map(tuple, np.concatenate([full, self._of(np.array([0, self._used]))]).tolist())),
-            mean=mean,
-            scale=scale,
+            mean=before.mean if before else mean,
+            scale=before.scale if before else scale,
         )
         return self._part
 

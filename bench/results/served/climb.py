@@ -121,9 +121,9 @@ def climbed(
         for settings, goal in starts[at]:
             goal = goal if base is None else replace(goal, base=base)
             if ends:
-                ends.append(_climb(measure, [*settings, ends[0]], goal, AGAIN)[1])
+                ends.append(climb(measure, [*settings, ends[0]], goal, AGAIN)[1])
             else:
-                tried = [_climb(measure, [start], goal, TRIES) for start in settings]
+                tried = [climb(measure, [start], goal, TRIES) for start in settings]
                 ends.append(max(tried, key=lambda each: each[0])[1])
         return ends
 
@@ -131,7 +131,7 @@ def climbed(
         return list(pool.map(one, range(len(candidates))))
 
 
-def _climb(
+def climb(
     measure: Callable[[Fusion], Floats], starts: Sequence[Fusion], goal: Goal, tries: int
 ) -> tuple[float, Fusion]:
     """The score and the setting where a climb from the best of its starts ends."""

@@ -1,0 +1,171 @@
+"""What is trained at each cut of a back-test, and what it predicts.
+
+A chain is one part of a model (a network, or boosted trees) over all cuts. A network is trained anew at each cut, or
+goes on from the cut before, by one pass over what is new. Trees are always trained anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.core.arrays import Singles
+from bench.core.objectives import Objective
+from bench.core.records import Point
+from bench.core.schema import Schema
+from bench.core.seeds import derive
+from bench.data import SplitName, Store
+from bench.data.preparation import Before
+from bench.production.retrain import PartOrder, Predictor, config_of, ends_of
+from bench.production.served_model import Part, Trained, TrainedTrees
+from bench.system.atomic import atomic_folder
+from bench.system.progress import Progress
+from bench.training import checkpoint
+from bench.training.blend import mix
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+from bench.training.step import build_model
+from bench.training.tree_model import grow
+from bench.training.warm import start_from
+
+
+@dataclass(frozen=True)
+class Member:
+    """A point of a back-test: the chains that it is made of, by place, and the share of each by task."""
+
+    point: Point
+    chains: tuple[int, ...]
+    shares: tuple[tuple[float, ...], ...]
+
+    def joint(self, predictions: Sequence[Singles], schema: Schema) -> Singles:
+        """Joint predictions (N, T), of those of all chains."""
+        parts = [torch.from_numpy(np.asarray(predictions[at])) for at in self.chains]
+        return mix(parts, self.shares, [task.kind == "binary" for task in schema.tasks]).numpy()
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A part of a model over all cuts."""
+
+    order: PartOrder
+    objectives: tuple[Objective, ...]
+    seed: int
+    threads: int
+
+    @property
+    def trees(self) -> bool:
+        """Whether it is boosted trees, which are always trained anew."""
+        return self._part_of(()).trees
+
+    def _part_of(self, tasks: Sequence[str]) -> Part:
+        return Part(config=dict(self.order.config), shares=(1.0,) * len(tasks))
+
+    def anew(self, store: Store, progress: Progress, keep: Path | None = None) -> Trained:
+        """Trains on train for the passes of the search's best evaluation; `keep` gets the state to go on from."""
+        config = config_of(self.order, store.schema)
+        if self.trees:
+            grown = grow(store, config, self.seed, self.threads).model
+            return TrainedTrees(grown.sizes, grown.state_dict())
+        trainer = self._trainer(store, TrialConfig.parse(config))
+        ends = ends_of(trainer, self.order.length)
+        if keep is not None:
+            ends = [max(ends)]  # what goes on is one model, so all its tasks stop together
+        states = {}
+        for end in sorted(set(ends)):
+            trainer.run_to(end, progress)
+            states[end] = _copied(trainer)
+        if keep is not None:
+            _save(trainer, keep, trainer.course.step / trainer.steps_an_epoch)
+        return [states[end] for end in (ends if len(states) > 1 else ends[:1])]
+
+    def on(self, store: Store, before: Path, schema: Schema, keep: Path, progress: Progress) -> Trained:
+        """Goes on from the state at `before`, by one pass over train.
+
+        Args:
+            schema: of the earlier store.
+        """
+        config = TrialConfig.parse(config_of(self.order, store.schema))
+        steady = replace_all(config, {"optim.epochs": 1.0, "optim.schedule": "constant", "optim.warmup": 0.0})
+        trainer = self._trainer(store, steady)
+        state = checkpoint.read(before, {"chain": "warm"})
+        with torch.device("meta"):
+            earlier = build_model(schema, config).schema
+        start_from(trainer, state, earlier, state["passes"])
+        trainer.run_to(None, progress)
+        _save(trainer, keep, state["passes"] + 1)
+        return [_copied(trainer)]
+
+    def _trainer(self, store: Store, config: TrialConfig) -> Trainer:
+        return Trainer(store, config, self.objectives, self.seed, self.threads, select=False)
+
+    def joint(self, store: Store, trained: Trained, split: SplitName) -> Singles:
+        """Joint predictions (N, T) of a split, as served."""
+        part = Part(config=config_of(self.order, store.schema), shares=(1.0,) * len(store.schema.tasks))
+        pieces = [each.joint for each in Predictor(store, [part]).predictions(split, [[trained]])]
+        return np.concatenate(pieces).astype(np.float32)
+
+
+def replace_all(config: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
+    """A configuration with other values of some dotted names."""
+    return TrialConfig.parse({**config.dotted(), **values})
+
+
+def _copied(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def _save(trainer: Trainer, path: Path, passes: float) -> None:
+    kept = {name: each for name, each in trainer.state_dict().items() if name in STATE}
+    writer = checkpoint.Writer()
+    writer.write(path, kept | {"passes": passes}, {"chain": "warm"})
+    writer.wait()
+
+
+STATE = ("model", "balancer", "dense", "rows", "random")
+"""What a warm start goes on from."""
+
+
+def chains_of(
+    points: Mapping[str, tuple[Point, Sequence[PartOrder]]],
+    objectives: tuple[Objective, ...],
+    seed: int,
+    threads: int,
+) -> tuple[list[Chain], dict[str, Member]]:
+    """The distinct parts of some points as chains, and how each point is made of them."""
+    chains, known, members = list[Chain](), dict[str, int](), dict[str, Member]()
+    for name, (point, orders) in points.items():
+        own = []
+        for order in orders:
+            key = json.dumps([dict(sorted(order.config.items())), order.length.epochs, order.length.own])
+            if key not in known:
+                known[key] = len(chains)
+                chains.append(
+                    Chain(replace(order, shares=()), objectives, derive(seed, "backtest", len(chains)), threads)
+                )
+            own.append(known[key])
+        members[name] = Member(point, tuple(own), tuple(order.shares for order in orders))
+    return chains, members
+
+
+def going_on(store: Store, target: Path) -> Store:
+    """A store prepared with `known_before` as training reads it: what is new is train, what is held out is valid."""
+    places = {"train": "valid", "valid": "confirm", "test": "test"}
+    with atomic_folder(target) as folder:
+        for name, of in places.items():
+            (folder / name).symlink_to((store.path / of).resolve(), target_is_directory=True)
+        (folder / "encoder.json").symlink_to((store.path / "encoder.json").resolve())
+        splits = {name: store.manifest["splits"][of] for name, of in places.items()}
+        manifest = store.manifest | {"splits": splits, "fingerprint": f"{store.fingerprint}+new"}
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return Store.open(target).with_tasks([task.name for task in store.schema.tasks])
+
+
+def before_of(store: Store) -> Before:
+    """How the next cut's rows are encoded, where training goes on."""
+    return Before(store.encoder, Store.open(store.path).schema)

@@ -1,0 +1,154 @@
+"""What a back-test shows: gains on an average day, what old weights lose, and what a model loses that is not retrained.
+
+Days are a source of variance beside seeds and rows, so an interval is of Student's t on the days, with one degree of
+freedom less than there are. Fewer than `LEAST` days have none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from bench.backtest.backtest import CHOSEN, FROZEN, PICKED, Backtest
+from bench.core.arrays import Floats
+from bench.frontier.aims import PolicyAim
+from bench.report.text import count
+from bench.results.effect import LEVEL, Effect, percent
+
+LEAST = 5
+"""Days from which on there is an interval."""
+
+
+def mean_day(values: Floats) -> Effect:
+    """The mean of values (K,) of days, and its interval; days without a value do not count."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Effect(math.nan)
+    mean = float(known.mean())
+    if len(known) < LEAST:
+        return Effect(mean)
+    margin = stdtrit(len(known) - 1, (1 + LEVEL) / 2) * known.std(ddof=1) / math.sqrt(len(known))
+    return Effect(mean, mean - float(margin), mean + float(margin))
+
+
+def per_day(losses: Floats) -> Effect:
+    """How fast losses (K,) grow from 0 on the first day, a day: a line through the origin, with its interval."""
+    day = np.arange(len(losses), dtype=np.float64)
+    known = np.isfinite(losses) & (day > 0)
+    x, y = day[known], losses[known]
+    if not len(x):
+        return Effect(math.nan)
+    slope = float(x @ y / (x @ x))
+    if len(x) < LEAST - 1:
+        return Effect(slope)
+    error = math.sqrt(float(((y - slope * x) ** 2).sum()) / (len(x) - 1) / float(x @ x))
+    margin = float(stdtrit(len(x) - 1, (1 + LEVEL) / 2)) * error
+    return Effect(slope, slope - margin, slope + margin)
+
+
+@dataclass(frozen=True)
+class Days:
+    """A point's gains over what all are compared with, day by day.
+
+    Attributes:
+        utility: (K,) gain of U, the policy's utility, as a fraction.
+        outcomes: (K, M) gains of the outcomes.
+        average, by_outcome: of the average day.
+        old_weights: what is lost by the weights of the run, against weights chosen at each cut.
+        frozen: what is lost a cut, by a model that is not trained again.
+    """
+
+    point: str
+    utility: Floats
+    outcomes: Floats
+    average: Effect
+    by_outcome: dict[str, Effect]
+    old_weights: Effect
+    frozen: Effect
+
+    @property
+    def ahead(self) -> int:
+        """On how many days U is larger."""
+        return int((self.utility > 0).sum())
+
+
+def days_of(found: Backtest, aim: PolicyAim, point: str) -> Days:
+    """A point day by day."""
+    base = found.values(found.against, found.how, PICKED)
+    own = found.values(point, found.how, PICKED)
+    utility = _utility(aim, own, base)
+    gains = own / np.maximum(base, 1e-9) - 1
+    chosen = _utility(aim, found.values(point, found.how, CHOSEN), base)
+    frozen = _utility(aim, found.values(point, FROZEN, PICKED), base)
+    return Days(
+        point, utility, gains, mean_day(utility),
+        {name: mean_day(gains[:, at]) for at, name in enumerate(found.outcomes)},
+        mean_day(utility - chosen), per_day(frozen - utility),
+    )  # fmt: skip
+
+
+def _utility(aim: PolicyAim, values: Floats, base: Floats) -> Floats:
+    return np.array([float(aim.score(own, at)) for own, at in zip(values, base, strict=True)])
+
+
+def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) -> list[str]:
+    """The answer in one sentence, and what beside it a reader acts on.
+
+    Args:
+        unit: what a cut is: `day`, `week` or `cut`.
+    """
+    many = len(found.cuts)
+    name, most = max(days.by_outcome.items(), key=lambda each: abs(each[1].value))
+    often = f"{title} is ahead of {against} on {days.ahead} of {count(many, unit)}"
+    more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
+    if many < LEAST:
+        more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST} are needed.")
+    if math.isfinite(days.old_weights.value):
+        more.append(f"Against weights chosen at each {unit} the run's weights {_lost(days.old_weights, 'lose', '')}.")
+    if math.isfinite(days.frozen.value):
+        more.append(f"A model that is not trained again {_lost(days.frozen, 'loses', f' a {unit}')}.")
+    return more
+
+
+def _lost(change: Effect, verb: str, unit: str) -> str:
+    """A loss in words: `loses 0.2% (0.1 to 0.3) a day`; where noise may explain it, that none is shown."""
+    if not math.isfinite(change.low):
+        return f"{verb} {-100 * change.value + 0.0:.1f}%{unit}"
+    if change.high >= 0:
+        shows = verb.replace("lose", "show")
+        return f"{shows} no loss{unit}: {change}"
+    return f"{verb} {-100 * change.value:.1f}%{unit} ({-100 * change.high:.1f} to {-100 * change.low:.1f})"
+
+
+def table(days: Days, found: Backtest) -> list[list[Any]]:
+    """A row for each cut: its times, rows, gain of U and of each outcome, in per cent."""
+    return [
+        [str(cut), cut.rows, percent(float(u)), *(percent(float(each)) for each in row)]
+        for cut, u, row in zip(found.cuts, days.utility, days.outcomes, strict=True)
+    ]
+
+
+def document(every: Sequence[Days], found: Backtest) -> dict[str, Any]:
+    """All of it as plain values."""
+    return {
+        "against": found.against,
+        "how": found.how,
+        "cuts": [{"first": cut.first, "last": cut.last, "rows": cut.rows} for cut in found.cuts],
+        "points": {
+            days.point: {
+                "ahead": days.ahead,
+                "average": days.average.to_json(),
+                "outcomes": {name: each.to_json() for name, each in days.by_outcome.items()},
+                "old_weights": days.old_weights.to_json(),
+                "not_trained_again": days.frozen.to_json(),
+                "by_cut": days.utility.tolist(),
+            }
+            for days in every
+        },
+        "values": [vars(each) for each in found.judged],
+    }

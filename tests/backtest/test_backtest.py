@@ -1,0 +1,78 @@
+"""Back-tests as a whole: resumed as if never interrupted, prospective, and right where the truth is known."""
+
+import numpy as np
+import pytest
+from day_toys import made
+
+from bench.backtest import backtest
+from bench.backtest.backtest import FROZEN, PICKED, run
+from bench.backtest.chain import chains_of
+from bench.backtest.cuts import card_of
+from bench.backtest.days import days_of
+from bench.data import prepare
+from bench.system.progress import Silent
+
+
+class Stopped(Exception):
+    """An interrupt."""
+
+
+def values(found):
+    return {(each.cut, each.point, each.training, each.weights): each.outcomes for each in found.judged}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["anew", "warm"])
+def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path, monkeypatch, how):
+    plan = days.plan(how, cuts=3)
+    whole = run(plan, tmp_path / "whole", days.home, days.raw, Silent())
+    write = backtest.write_text
+
+    def stopping(path, text):
+        if path.name == "1.json":
+            raise Stopped
+        write(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backtest, "write_text", stopping)
+        with pytest.raises(Stopped):
+            run(plan, tmp_path / "parts", days.home, days.raw, Silent())
+    again = run(plan, tmp_path / "parts", days.home, days.raw, Silent())
+    assert values(again) == values(whole)
+    assert {key[0] for key in values(whole)} == {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_a_cut_is_what_the_model_says_that_knows_nothing_later(days, tmp_path):
+    """By a twin that prepares and trains by hand."""
+    plan = days.plan(cuts=5)
+    found = run(plan, tmp_path, days.home, days.raw, Silent())
+    store = prepare(card_of(plan.times, plan.cuts[1]), days.home, days.raw)
+    chains, members = chains_of(
+        {name: (each.point, each.parts) for name, each in plan.ranked.items()}, plan.objectives, plan.seed, 1
+    )
+    chain = chains[members["first"].chains[0]]
+    joint = chain.joint(store, chain.anew(store, Silent()), "test")
+    score, labels = np.log(joint).sum(1), np.asarray(store.split("test").labels)
+    top = np.argsort(-score, kind="stable")[: len(score) // 10]
+    recall = labels[top, 0].sum() / labels[:, 0].sum()
+    own = values(found)[1, "first", "anew", PICKED]["click.recall@10%"]
+    assert own == pytest.approx(recall, abs=0.02)  # ties
+
+
+def test_a_score_of_trees_is_trained_anew_in_a_warm_chain(days, tmp_path):
+    trees = {"trees": {"trees.click.leaves": 7, "trees.buy.leaves": 7}}
+    plan = days.plan("warm", cuts=2, tried=("trees", "second"), chosen=trees)
+    found = run(plan, tmp_path, days.home, days.raw, Silent())
+    assert {key[1] for key in values(found)} == {"trees", "second"}
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_trained_again_loses_where_tastes_move(tmp_path):
+    log = made(tmp_path, days=16, rows=3000, drift=0.25)
+    plan = log.plan(cuts=9)
+    found = run(plan, tmp_path / "kept", log.home, log.raw, Silent())
+    days = days_of(found, plan.aim, "first")
+    assert days.frozen.high < 0
+    fresh, frozen = (found.values("first", how, PICKED)[-1, 0] for how in ("anew", FROZEN))
+    assert fresh > frozen

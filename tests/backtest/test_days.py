@@ -1,0 +1,63 @@
+"""Statistics of days, by simulation with known truth."""
+
+import numpy as np
+import pytest
+
+from bench.backtest.backtest import Backtest, Judged
+from bench.backtest.cuts import Cut
+from bench.backtest.days import LEAST, days_of, mean_day, per_day, sentences
+from bench.frontier.aims import PolicyAim
+
+RUNS = 2000
+
+
+@pytest.mark.parametrize("many", [LEAST, 13])
+def test_intervals_of_an_average_day_hold_at_their_level(many):
+    rng = np.random.default_rng(many)
+    held = 0
+    for _ in range(RUNS):
+        spread = rng.uniform(0.5, 2) * rng.standard_t(6, many)
+        found = mean_day(0.02 + 0.01 * spread)
+        held += found.low <= 0.02 <= found.high
+    assert 0.88 <= held / RUNS <= 0.92
+
+
+def test_a_loss_a_day_is_found_at_its_level():
+    rng = np.random.default_rng(1)
+    found = [per_day(-0.003 * np.arange(10) + 0.01 * rng.standard_normal(10)) for _ in range(RUNS)]
+    assert 0.88 <= np.mean([each.low <= -0.003 <= each.high for each in found]) <= 0.92
+    none = [per_day(0.01 * rng.standard_normal(10)) for _ in range(RUNS)]
+    assert 0.03 <= np.mean([each.high < 0 for each in none]) <= 0.07
+
+
+def test_few_days_have_no_interval_and_unknown_ones_do_not_count():
+    assert np.isnan(mean_day(np.array([0.1, 0.2, 0.3])).low)
+    assert mean_day(np.array([0.1, np.nan, 0.3])).value == pytest.approx(0.2)
+    assert np.isnan(mean_day(np.array([np.nan])).value)
+
+
+def found_of(gains):
+    """A back-test with these gains of its only outcome; chosen weights gain .01 more, old models lose .02 a day."""
+    cuts = tuple(Cut(float(day), float(day), 10) for day in range(len(gains)))
+    judged = [Judged(day, "now", "anew", "picked", {"a": 0.5}) for day in range(len(gains))]
+    for day, gain in enumerate(gains):
+        own = {("anew", "picked"): gain, ("anew", "chosen"): gain + 0.01, ("frozen", "picked"): gain - 0.02 * day}
+        judged += [Judged(day, "new", *how, {"a": 0.5 * (1 + each)}) for how, each in own.items()]
+    return Backtest(cuts, tuple(judged), "now", "anew", ("a",))
+
+
+AIM = PolicyAim("the policy", "", (1.0,), (0.0,), (0.0,), True)
+
+
+def test_the_answer_has_gains_weights_and_ageing():
+    gains = np.array([0.02, 0.03, 0.01, 0.04, -0.01, 0.03])
+    found = found_of(gains)
+    days = days_of(found, AIM, "new")
+    np.testing.assert_allclose(days.utility, gains)
+    assert days.ahead == 5
+    assert days.old_weights.value == pytest.approx(-0.01)
+    assert days.frozen.value == pytest.approx(-0.02)
+    told = sentences(days, found, "A", "B", "day")
+    assert "on 5 of 6 days" in told[0]
+    assert "lose 1.0%" in told[1]
+    assert "loses 2.0% a day" in told[2]
