@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,9 @@ from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.splits import TEST, time_key
+from bench.data.times import hours, hours_of
 from bench.data.values import as_text
 from bench.system.progress import Progress
-
-_EVERY = re.compile(r"(\d+)(d|w|h)", re.ASCII)
-_HOURS = {"h": 1, "d": 24, "w": 168}
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class Times:
         own = np.flatnonzero(self.counts)
         if every is not None:
             span = hours_of(every)
-            hour = [_hours(self.values[at]) for at in own.tolist()]
+            hour = [hours(self.values[at]) for at in own.tolist()]
             piece = np.array([math.floor((each - hour[0]) / span) for each in hour])
         else:
             asked = number or 7
@@ -88,8 +84,8 @@ class Times:
 
     def before(self, cut: Cut, window: str) -> float | str:
         """The earliest time that is at most so long before a cut."""
-        least = _hours(cut.first) - hours_of(window)
-        return next(value for value in self.values if _hours(value) >= least)
+        least = hours(cut.first) - hours_of(window)
+        return next(value for value in self.values if hours(value) >= least)
 
 
 def times_of(card: Card, home: Path, raw: Path | None, column: str | None, progress: Progress) -> Times:
@@ -148,35 +144,3 @@ def card_of(times: Times, cut: Cut, **options: Any) -> Card:
     base = times.card.split.model_dump(mode="json")
     split = {"kind": "cut", "base": base, "by_group": times.card.split_by_group, **options}
     return _with(times.card, {"split": {"first": cut.first, "last": cut.last} | split})
-
-
-def hours_of(text: str) -> float:
-    """Hours of a span such as `1d`, `2w` or `12h`; raises UserError for another text."""
-    found = _EVERY.fullmatch(text)
-    if found is None or not int(found[1]):
-        raise UserError(f"expected a span of time such as 1d, 2w or 12h, found '{text}'")
-    return int(found[1]) * float(_HOURS[found[2]])
-
-
-def _hours(time: float | str) -> float:
-    """Hours since 1970 of a time as cards have it: seconds, milliseconds, yyyymmdd, or an ISO date.
-
-    Raises:
-        UserError: it is none of these.
-    """
-    try:
-        text = f"{time:.0f}" if isinstance(time, float) else time
-        if isinstance(time, float) and 19_000_101 <= time <= 22_001_231:
-            moment = datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)
-        elif isinstance(time, float) and 1e8 <= time < 1e11:
-            moment = datetime.fromtimestamp(0, UTC) + timedelta(seconds=time)
-        elif isinstance(time, float) and 1e11 <= time < 1e14:
-            moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=time)
-        else:
-            moment = datetime.fromisoformat(text.replace("/", "-"))
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise UserError(
-            f"expected times in seconds, milliseconds, yyyymmdd or ISO dates, found {time!r}; --cuts needs none"
-        ) from None
-    return moment.timestamp() / 3600

@@ -74,6 +74,8 @@ class Task:
         duration: of a regression, the numeric input by which a loss may group rows, or None.
         censored: whether rows have a bound; a label at its bound means at least that.
         cap: the input that is the bound and limits predictions; None where the bound is no input.
+        late: whether labels become known later than the parent's: a row without one then says nothing of both together,
+            even where the parent did not happen.
     """
 
     name: Name
@@ -83,6 +85,7 @@ class Task:
     duration: str | None = None
     censored: bool = False
     cap: Cap | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True)

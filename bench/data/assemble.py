@@ -22,7 +22,8 @@ from bench.data.codes import TextCodes
 from bench.data.duplicates import RowSet
 from bench.data.readers.base import RawTable, SideTable
 from bench.data.sources import Join
-from bench.data.splits import Assignment, CutSplit, GroupDraws, HashSplit, SplitInput, halved
+from bench.data.splits import TEST, Assignment, CutSplit, GroupDraws, HashSplit, SplitInput, halved
+from bench.data.times import hours
 from bench.data.units import WholeGroups, with_groups
 from bench.data.values import Text, as_numbers, as_text
 from bench.data.weights import Weights, read_weights, undo_rates, weight_columns
@@ -58,6 +59,7 @@ class Assembler:
         duplicates: rows dropped because an equal one came before.
         outside: rows that fall into no split, `untimed` of them because they have no time.
         times: the smallest and largest time seen, where times are numbers.
+        open: by task, rows whose label is not known yet.
     """
 
     def __init__(self, card: Card, sides: Sequence[tuple[Join, RawTable]]) -> None:
@@ -66,6 +68,7 @@ class Assembler:
         self.sides = [SideTable(raw, join.on, card.missing) for join, raw in sides]
         self.rows = self.duplicates = self.outside = self.untimed = 0
         self.times = (np.inf, -np.inf)
+        self.open = dict[str, int]()
         self._seen = RowSet() if card.reader.drop_duplicates else None
         self._groups, self._units, self._whole, self._draws = TextCodes(), TextCodes(), WholeGroups(), GroupDraws()
         self._begun, self._there = set[str](), set[str]()
@@ -95,7 +98,6 @@ class Assembler:
         for at, rule in enumerate(card.task_rules):
             if rule.where:
                 labels[~rule.counts(table, missing), at] = np.nan
-        undo_rates(weights, labels[:, card.thinned])
         bounds = None
         if any(rule.censored for rule in card.task_rules):
             bounds = np.stack([rule.bounds(table, missing) for rule in card.task_rules], axis=1)
@@ -120,11 +122,31 @@ class Assembler:
         by_hash = isinstance(card.split_rule, HashSplit) and card.split_by_group
         column = together if by_hash else self._text(table, card.split_column)
         split = self._split(SplitInput(card.row_files, file, time, together, column, self.rows, draws))
+        self._leave_open(table, labels, split)
+        undo_rates(weights, labels[:, card.thinned])
         self.outside += int((split < 0).sum())
         if time is not None:
             self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())
         self.rows += len(labels)
         return Rows(table, labels, codes, split, weights, bounds, units)
+
+    def _leave_open(self, table: Any, labels: Labels, split: Assignment) -> None:
+        """Takes labels away that are not known yet: by the card's `as_of`, and before a cut by the cut's time."""
+        card, rule = self.card, self.card.split
+        if card.as_of is None or card.time is None:
+            return
+        as_of = np.full(len(labels), hours(card.as_of))
+        if isinstance(rule, CutSplit):
+            as_of[split != TEST] = min(as_of[0], hours(rule.first)) if len(as_of) else 0.0
+        for at, task in enumerate(card.task_rules):
+            if task.matures is None:
+                continue
+            known = task.known(table, card.time, as_of, card.missing)
+            if task.parent is not None:
+                above = labels[:, [each.name for each in card.task_rules].index(task.parent)]
+                labels[known & (above == 0) & np.isnan(labels[:, at]), at] = 0.0  # it did not happen, surely
+            self.open[task.name] = self.open.get(task.name, 0) + int((~known & (split >= 0)).sum())
+            labels[~known, at] = np.nan
 
     def _split(self, rows: SplitInput) -> Assignment:
         """(n,) the split of each row of a part: by the card's rule, with validation halved."""
@@ -148,6 +170,9 @@ class Assembler:
         if self.outside:
             untimed = f", {self.untimed:,} of them because '{self.card.time}' is empty" if self.untimed else ""
             progress.note(f"{self.card.key}: left out {self.outside:,} rows that fall into no split{untimed}")
+
+        for task, many in self.open.items():
+            progress.note(f"{self.card.key}: {many:,} labels of '{task}' are not known yet, and do not count")
 
     def empty_reason(self) -> str:
         """Why a split may have no rows."""

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr, model_validator
 
 from bench.core import schema
-from bench.core.errors import check_known, repeated, unknown
+from bench.core.errors import UserError, check_known, repeated, unknown
 from bench.core.registry import Config
 from bench.core.schema import SCENARIO, Schema, Task
 from bench.data.checks import Check
@@ -34,6 +34,8 @@ from bench.data.splits import (
     ValidOfTrain,
 )
 from bench.data.tasks import Span, TaskRule, check_tasks
+from bench.data.times import hours as as_hours
+from bench.data.times import is_span
 from bench.data.weights import Sampling, weight_columns
 
 
@@ -87,6 +89,8 @@ class Card(Config):
     """Raw column whose rows are resampled together, and stay in one split where groups do; by default the group."""
     time: str | None = None
     """Raw column of a split by time."""
+    as_of: Time | None = None
+    """The time at which the log was written, of tasks with `matures`."""
     scenario: str | None = None
     """Raw column of a categorical input, such as a page or a country: a segment that models know, too."""
     post_exposure: tuple[str, ...] = ()
@@ -170,6 +174,7 @@ class Card(Config):
             yield from ((raw, "number" if rule.kind == "regression" else "text") for raw in rule.sources)
             yield from ((raw, "number") for raw in (rule.truth, rule.duration, rule.censored) if raw)
             yield from ((raw, "number" if isinstance(holds, Span) else "text") for raw, holds in rule.where.items())
+            yield from ((raw, "text") for raw in (rule.matures,) if raw and not is_span(raw))
         compared = bool(self.split_times) and not self.textual_time
         yield from ((raw, "text") for raw in (self.group, self.units, self.split_column) if raw)
         yield from ((raw, "number" if compared else "text") for raw in (self.time,) if raw)
@@ -313,6 +318,13 @@ class Card(Config):
     def _check_split(self) -> None:
         if self.split_times and self.time is None:
             raise ValueError("a split by time needs the top-level key 'time', the raw column it goes by")
+        if late := [rule.name for rule in self.task_rules if rule.matures]:
+            if self.time is None or self.as_of is None:
+                raise ValueError(f"task '{late[0]}': 'matures' needs the top-level keys 'time' and 'as_of'")
+            try:
+                as_hours(self.as_of)
+            except UserError as error:
+                raise ValueError(f"as_of: {error}") from None
         if self.split_by_group and self.together is None:
             raise ValueError("a split by group needs the top-level key 'group' or 'units'")
         if isinstance(split := self.split_rule, FileSplit):

@@ -49,7 +49,7 @@ from bench.system.progress import Progress, Silent
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder"}
-_BESIDE = ("scenario", "segments", "logged", "weight", "sampling", "units")
+_BESIDE = ("scenario", "segments", "logged", "weight", "sampling", "units", "as_of")
 
 
 def recipe(card: Card) -> str:
@@ -59,8 +59,9 @@ def recipe(card: Card) -> str:
         if not values[key]:  # a store without them is the one that it would be if cards had no such keys
             del values[key]
     for rule in values["tasks"]:
-        if not rule["where"]:
-            del rule["where"]
+        for key in ("where", "matures"):
+            if not rule[key]:
+                del rule[key]
     values["code"] = CODE_VERSION
     if card.textual_time:  # they were compared by character
         values["times"] = "in UTC"

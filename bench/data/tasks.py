@@ -16,6 +16,7 @@ from bench.core.arrays import Floats
 from bench.core.errors import UserError, repeated
 from bench.core.registry import Config
 from bench.core.schema import SCORE, Scale, Task, TaskKind
+from bench.data.times import hours_in, hours_of, is_span
 from bench.data.values import Values, as_numbers, as_text
 
 
@@ -66,6 +67,9 @@ class TaskRule(Config):
     where: dict[str, Condition] = Field(default_factory=dict)
     """Raw column -> its values, or range, in the rows where the task counts; elsewhere its label is unobserved. All
     must hold."""
+    matures: str | None = None
+    """How long after a row's time its label is known, as in `7d`; or the raw column of the time from which it is. What
+    is not known by the card's `as_of` does not count."""
     optional: bool = False
     """Used only when asked for by name."""
     truth: str | None = None
@@ -91,7 +95,22 @@ class TaskRule(Config):
     @property
     def task(self) -> Task:
         """What models see of it."""
-        return Task(self.name, self.kind, self.parent, duration=self.duration, censored=self.censored is not None)
+        return Task(
+            self.name, self.kind, self.parent, duration=self.duration, censored=self.censored is not None,
+            late=self.matures is not None,
+        )  # fmt: skip
+
+    def known(self, table: Any, time: str, as_of: Floats, missing: Collection[str]) -> NDArray[np.bool_]:
+        """(n,) which labels of an Arrow table are known by `as_of` (n,), hours since 1970; all without `matures`.
+
+        Args:
+            time: raw column of the rows' times.
+        """
+        if self.matures is None:
+            return np.ones(table.num_rows, np.bool_)
+        if is_span(self.matures):
+            return np.asarray(hours_in(table[time], missing) + hours_of(self.matures) <= as_of)
+        return np.asarray(hours_in(table[self.matures], missing) <= as_of)
 
     def bounds(self, table: Any, missing: Collection[str]) -> NDArray[np.float32]:
         """(n,) the most that the label can be in each row of an Arrow table; infinite where that is missing."""

@@ -115,7 +115,7 @@ def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[st
 
 def on_impressions(schema: Schema, at: int, rows: Predicted) -> Observed:
     """A task's joint prediction on all impressions, and its joint label, NaN where that is not known."""
-    labels = product(rows.labels[:, schema.chain(at)])
+    labels = product(rows.labels, schema, at)
     return Observed(labels, rows.group, rows.of_rows, rows.units, predictions=rows.joint[:, at])
 
 
@@ -136,14 +136,19 @@ def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[A
     return own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
 
 
-def product(labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels (N, L) along a chain, root first -> (N,): whether all happened, NaN where that is not known."""
-    found: NDArray[Any] = labels[:, 0]
-    for own in labels.T[1:]:
-        found = np.where(found == 0, found, found * own)
+def product(labels: NDArray[Any], schema: Schema, at: int) -> NDArray[Any]:
+    """Labels (N, T) -> (N,): whether a task and all its ancestors happened, NaN where that is not known."""
+    first, *rest = schema.chain(at)
+    found: NDArray[Any] = labels[:, first]
+    for task in rest:
+        own = labels[:, task]
+        decided = found == 0
+        if schema.tasks[task].late:
+            decided &= ~np.isnan(own)
+        found = np.where(decided, found, found * own)
     return found
 
 
 def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
     """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain, NaN where unknown."""
-    return np.stack([product(labels[:, schema.chain(at)]) for at in range(labels.shape[1])], axis=1)
+    return np.stack([product(labels, schema, at) for at in range(labels.shape[1])], axis=1)

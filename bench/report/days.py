@@ -17,7 +17,7 @@ def section_of_days(found: Mapping[str, Any]) -> str:
     parts = []
     for point, told in found["sentences"].items():
         items = "".join(f"<li>{sentence(each)}</li>" for each in told)
-        parts.append(f'<ul class="why">{items}</ul><div class="scroll">{picture_of_days(found, point)}</div>')
+        parts.append(f'<ul class="why">{items}</ul>{picture_of_days(found, point)}')
     unit = found["unit"]
     return f"<h3>{'Day by day' if unit == 'day' else f'By {escaped(unit)}'}</h3>{''.join(parts)}" if parts else ""
 

@@ -60,7 +60,7 @@ MISTAKES = [
     ("tasks.0.truth", "price", "input 'price' reads 'price', the truth behind a label"),
     ("encoding", {"target_rates": ["price"]}, "unknown categorical input 'price'"),
     ("split", {"kind": "random", "valid": 0.5, "test": 0.5}, "nothing is left for train"),
-    ("split", {"kind": "weekly"}, "split: unknown kind 'weekly'; known are column, files"),
+    ("split", {"kind": "weekly"}, "split: unknown kind 'weekly'; known are column, cut, files"),
     ("split", FILES | {"test": ["x.csv"], "valid_fraction": 0.1}, "unknown file 'x.csv'"),
     ("split", FILES | {"test": ["log.csv"], "valid_fraction": 0.1}, "'log.csv' is named twice"),
     ("split", FILES | {"test": ["a"]}, "one of 'valid', 'valid_fraction'"),

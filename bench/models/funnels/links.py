@@ -27,7 +27,7 @@ def parents_are_binary(schema: Schema) -> str | None:
 class Links(nn.Module):
     """Constant buffers of shape (T,): `parent` (its own index for a root), `child`, `tied`, `regression`.
 
-    `given_parent` marks regressions with a parent.
+    `given_parent` marks regressions with a parent, `late` tasks whose labels become known later.
     """
 
     parent: Tensor
@@ -35,6 +35,7 @@ class Links(nn.Module):
     tied: Tensor
     regression: Tensor
     given_parent: Tensor
+    late: Tensor
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
@@ -48,6 +49,8 @@ class Links(nn.Module):
         self.register_buffer("tied", child & ~regression, persistent=False)
         self.register_buffer("regression", regression, persistent=False)
         self.register_buffer("given_parent", child & regression, persistent=False)
+        self.any_late = any(task.late for task in schema.tasks)
+        self.register_buffer("late", torch.tensor([task.late for task in schema.tasks]), persistent=False)
 
     def of_parent(self, x: Tensor) -> Tensor:
         """x (B, T) -> the parent's column for each task; a root's own."""
@@ -80,12 +83,14 @@ class Links(nn.Module):
     def joint_labels(self, labels: Tensor) -> Tensor:
         """Labels (B, T) of 'the task and all its ancestors happened'.
 
-        From the root on, the first label other than 1 decides: 0 where it is 0, NaN where it is unobserved.
+        From the root on, the first label other than 1 decides: 0 where it is 0, NaN where it is unobserved. Of a late
+        task NaN decides by itself.
         """
         joint = labels
         for _ in range(self.depth):
             above = self.of_parent(joint)
-            joint = torch.where(self.tied, torch.where(above == 0, above, above * labels), labels)
+            decided = (above == 0) & ~(self.late & labels.isnan()) if self.any_late else above == 0
+            joint = torch.where(self.tied, torch.where(decided, above, above * labels), labels)
         return joint
 
     def joint_targets(self, labels: Tensor) -> Tensor:

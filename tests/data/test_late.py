@@ -1,0 +1,143 @@
+"""Labels that become known later than their rows: what is still open does not count."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bench.backtest.cuts import card_of, times_of
+from bench.core.errors import UserError
+from bench.core.objectives import parse
+from bench.core.schema import Schema, Task
+from bench.data import parse_card, prepare
+from bench.measure.spaces import joint_labels
+from bench.models.funnels.links import Links
+from bench.system.progress import Silent
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+
+DAYS, ROWS, RATE = 30, 800, 0.3
+CARD = {
+    "id": "late",
+    "title": "t",
+    "licence": "l",
+    "citation": "c",
+    "homepage": "h",
+    "time": "date",
+    "as_of": "2024-03-31",
+    "reader": {"kind": "csv"},
+    "files": [{"name": "log.csv"}],
+    "tasks": [
+        {"name": "click", "column": "click"},
+        {"name": "buy", "column": "buy", "parent": "click", "matures": "7d"},
+    ],
+    "split": {
+        "kind": "time",
+        "train": {"last": "2024-03-16"},
+        "valid": {"first": "2024-03-17", "last": "2024-03-19"},
+        "test": {"first": "2024-03-20"},
+    },
+    "columns": {"x": "numeric"},
+}
+
+
+def log(days=DAYS, each=ROWS, seed=0):
+    """Purchases are seen up to seven days after the click, in a log that was written after so many days."""
+    rng, every, first = np.random.default_rng(seed), [], pd.Timestamp("2024-03-01")
+    for day in range(days):
+        date = first + pd.Timedelta(days=day)
+        click = rng.random(each) < 0.5
+        buys, delay = click & (rng.random(each) < RATE), rng.integers(0, 7, each)
+        seen = buys & (date + pd.to_timedelta(delay, "D") < first + pd.Timedelta(days=days))
+        rows = {"date": str(date.date()), "x": rng.normal(size=each), "click": click, "buy": seen}
+        known = (date + pd.to_timedelta(7, "D")).date()
+        every.append(pd.DataFrame(rows | {"known_on": str(known)}).astype({"click": int, "buy": int}))
+    return pd.concat(every, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("late")
+    log().to_csv(folder / "log.csv", index=False)
+    return folder
+
+
+def labels(card, raw, home, split="test"):
+    store = prepare(card, home, raw)
+    return np.asarray(store.split(split).labels), store.schema
+
+
+def test_open_labels_do_not_count_and_rates_are_right(raw, tmp_path):
+    own, schema = labels(parse_card(CARD, "here"), raw, tmp_path)
+    buys = own[own[:, 0] == 1, 1]
+    assert np.nanmean(buys) == pytest.approx(RATE, rel=0.06)
+    joint = joint_labels(own, schema)[:, 1]
+    assert np.nanmean(joint) == pytest.approx(0.5 * RATE, rel=0.08)  # rows without a click of open days do not count
+    assert np.isnan(joint).mean() == pytest.approx(6 / 11, abs=0.02)
+    assert not np.isnan(own[:, 0]).any()
+    plain = CARD | {"tasks": [{k: v for k, v in task.items() if k != "matures"} for task in CARD["tasks"]]}
+    early, _ = labels(parse_card(plain, "here"), raw, tmp_path)
+    assert np.nanmean(early[early[:, 0] == 1, 1]) < 0.8 * RATE  # what it would be with open labels
+
+
+def test_a_column_may_say_when_a_label_is_known(raw, tmp_path):
+    tasks = [CARD["tasks"][0], CARD["tasks"][1] | {"matures": "known_on"}]
+    own, _ = labels(parse_card(CARD | {"tasks": tasks}, "here"), raw, tmp_path)
+    same, _ = labels(parse_card(CARD, "here"), raw, tmp_path)
+    np.testing.assert_array_equal(own, same)
+
+
+def test_before_a_cut_only_what_was_known_then_is_trained_on(raw, tmp_path):
+    card = parse_card(CARD, "here")
+    times = times_of(card, tmp_path, raw, None, Silent())
+    cut = times.cuts(None, "1d")[2]
+    own, _ = labels(card_of(times, cut), raw, tmp_path, "train")
+    open_ = np.isnan(own[:, 1])
+    assert open_.sum() == pytest.approx(0.9 * 6 * ROWS, rel=0.05)  # six of the seven days before 22 March
+    assert open_[: 10 * ROWS].sum() == 0
+
+
+def test_models_and_measures_agree_on_what_is_known():
+    tasks = (Task("view"), Task("click", parent="view"), Task("buy", parent="click", late=True))
+    schema = Schema((), (), tasks)
+    own = np.random.default_rng(0).choice([0.0, 1.0, np.nan], (500, 3))
+    by_links = Links(schema).joint_labels(torch.from_numpy(own)).numpy()
+    np.testing.assert_array_equal(by_links, joint_labels(own, schema))
+
+
+@pytest.mark.slow
+def test_predictions_are_calibrated_where_training_on_open_labels_is_far_off(tmp_path):
+    """By the purchases of the truth, after all of a week before the log was written."""
+    log(days=9, each=30_000).to_csv(tmp_path / "log.csv", index=False)
+    split = {
+        "kind": "time",
+        "train": {"last": "2024-03-07"},
+        "valid": {"first": "2024-03-08", "last": "2024-03-08"},
+        "test": {"first": "2024-03-09"},
+    }
+    tasks = {"late": CARD["tasks"], "open": [{k: v for k, v in t.items() if k != "matures"} for t in CARD["tasks"]]}
+    means = {}
+    for name, own in tasks.items():
+        told = [own[0], own[1] | {"optional": True}]  # no label of the last days counts, so there are no metrics of it
+        card = parse_card(CARD | {"as_of": "2024-03-10", "split": split, "tasks": told}, "here")
+        store = prepare(card, tmp_path / "home", tmp_path).with_tasks(["click", "buy"])
+        config = TrialConfig.parse({"funnel.kind": "entire_space", "tower.layers": "8", "optim.lr": 0.01})
+        trainer = Trainer(store, config, [parse("click.auc", store.schema.tasks, "here")], 1, select=False)
+        trainer.run_to()
+        ids, dense = store.split("test").ids[:2000], np.array(store.split("test").dense[:2000])
+        with torch.inference_mode():
+            model = trainer.model.eval()
+            said = model.probabilities(model(torch.from_numpy(ids), torch.from_numpy(dense)))
+        means[name] = float(said.joint[:, 1].mean()) / (0.5 * RATE)
+    assert means["late"] == pytest.approx(1, abs=0.02)
+    assert means["open"] < 0.82
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"as_of": None}, "'matures' needs the top-level keys 'time' and 'as_of'"),
+     ({"as_of": "soon"}, "as_of: expected times in seconds"),],
+)  # fmt: skip
+def test_mistakes(change, message):
+    with pytest.raises(UserError, match=message):
+        parse_card(CARD | change, "here")
