@@ -26,7 +26,7 @@ PLAINER = {
     r"(?:is|are) to be \w+ed": "must be, or an active verb",
     r"by (?:itself|themselves) alone": "alone",
     # long words and old words
-    r"anew": "again",
+    r"(?<!--)anew": "again",
     r"whither|whence|thereof|therein|thereby|hereby|herein|hereof|heretofore": "plain words",
     r"hence|thus": "so",
     r"the latter|the former": "the noun again",

@@ -109,6 +109,18 @@ def test_the_document_on_decisions_works(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+def test_the_document_on_tomorrow_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (make,) = blocks("docs/tomorrow.md", "python")
+    exec(compile(make, "docs/tomorrow.md", "exec"), {})
+    for block in blocks("docs/tomorrow.md", "console"):
+        for line in block.splitlines():
+            assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
+    assert "8 days: " in capsys.readouterr().out
+    assert "Day by day" in (tmp_path / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_the_policies_of_the_document_pick(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)

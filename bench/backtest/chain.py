@@ -1,7 +1,7 @@
 """What is trained at each cut of a back-test, and what it predicts.
 
-A chain is one part of a model (a network, or boosted trees) over all cuts. A network is trained anew at each cut, or
-goes on from the cut before, by one pass over what is new. Trees are always trained anew.
+A chain is one part of a model (a network, or boosted trees) over all cuts. A network is trained from scratch at each
+cut, or goes on from the cut before, by one pass over new rows. Trees are always trained from scratch.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Chain:
 
     @property
     def trees(self) -> bool:
-        """Whether it is boosted trees, which are always trained anew."""
+        """Whether it is boosted trees, which are always trained from scratch."""
         return self._part_of(()).trees
 
     def _part_of(self, tasks: Sequence[str]) -> Part:

@@ -21,8 +21,8 @@ def backtest(
         str, typer.Option(help="pick, or names of models in the served front, separated by commas.")
     ] = "pick",
     warm: Annotated[bool, typer.Option("--warm", help="Go on from the cut before, by one pass over new rows.")] = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Train anew at each cut (the default).")] = False,
-    window: Annotated[str, typer.Option(help="Train on so much of the past alone, as in 14d.")] = "",
+    anew: Annotated[bool, typer.Option("--anew", help="Train from scratch at each cut (the default).")] = False,
+    window: Annotated[str, typer.Option(help="Train on this much of the past alone, as in 14d.")] = "",
     time: Annotated[str | None, typer.Option(help="Raw column of the times, where the card names none.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the trainings; default: the run's.")] = None,
     threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,

@@ -112,10 +112,10 @@ def check(part: DatasetRun) -> None:
 
 
 def cost_of(plan: Plan) -> str:
-    """How much is to be trained, in one sentence."""
+    """The trainings, in one sentence."""
     trained = {str(part.config): part for each in plan.ranked.values() for part in each.parts}
     many, models = len(plan.cuts), len(trained)
-    more = "; trees are trained anew" if plan.how == "warm" else ""
+    more = "; trees are trained from scratch" if plan.how == "warm" else ""
     what = "one pass over what is new at each later cut" if plan.how == "warm" else "all that lies before, at each cut"
     return f"{many} cuts x {models} models: {what}{more}"
 
@@ -124,7 +124,7 @@ UNITS = {"1d": "day", "1w": "week", "7d": "week"}
 
 
 def backtest(result: DatasetResult, asked: Asked, plan: Plan, raw: Path | None, progress: Progress) -> Answer:
-    """Does it, and leaves the answer in the run's folder. What was done before is not done again."""
+    """Does it, and leaves the answer in the run's folder. Finished cuts are not computed again."""
     part = result.run
     found = run(plan, part.folder / FOLDER, part.run.home, raw, progress)
     days = tuple(days_of(found, plan.aim, name) for name in plan.ranked if name != plan.against)

@@ -44,7 +44,7 @@ class Request(Resources, Budget):
     raw: Path | None = None
     """Folder with the raw files; nothing is fetched."""
     backtest: int | None = Field(None, ge=2)
-    """Ends with a back-test of so many cuts, see `seesaw backtest`."""
+    """Ends with a back-test of N cuts, see `seesaw backtest`."""
     tracking: str | None = None
     """MLflow's address; default: a file at home."""
 

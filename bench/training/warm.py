@@ -22,7 +22,7 @@ TABLE = "embedding.weight"
 
 
 def start_from(trainer: Trainer, state: Mapping[str, Any], schema: Schema, passes: float) -> None:
-    """Sets a new trainer to an earlier one's state; what it has seen and measured begins anew.
+    """Sets a new trainer to an earlier one's state; counts and measurements begin at zero.
 
     Args:
         state: of `Trainer.state_dict`, of the same configuration.

@@ -42,7 +42,7 @@ CARD = {
 
 
 def log(days=DAYS, each=ROWS, seed=0):
-    """Purchases are seen up to seven days after the click, in a log that was written after so many days."""
+    """Purchases are seen up to seven days after the click, in a log that was written after `days` days."""
     rng, every, first = np.random.default_rng(seed), [], pd.Timestamp("2024-03-01")
     for day in range(days):
         date = first + pd.Timedelta(days=day)

@@ -47,7 +47,7 @@ class EncoderFitter:
 
     Args:
         before: an earlier encoder of the card, which is not fitted again: only values that it does not know are added,
-            and target rates are taken anew, in the earlier units.
+            and target rates are computed again, in the earlier units.
     """
 
     def __init__(self, card: Card, before: Encoder | None = None) -> None:

