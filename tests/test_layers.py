@@ -34,8 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"measure", "models", "balancing", "data"},
     "reference": {"run", "search", "confirm", "report", "training", "results", "measure", "models"}
     | {"balancing", "data"},
-    "cli": {"run", "backtest", "reference", "deciding", "search", "tracking", "report", "production", "training", "frontier"}
-    | {"results", "models", "balancing", "data"},
+    "cli": {"run", "backtest", "reference", "deciding", "search", "tracking", "report", "production", "training"}
+    | {"frontier", "results", "models", "balancing", "data"},
     "api": {"run", "deciding", "frontier", "results", "report"},
     "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},
     "__main__": {"cli"},

@@ -24,6 +24,7 @@ from bench.models.losses.base import numbered
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.numeric.tokens import ProjectedVectors
+from bench.models.position import PositionTower
 from bench.models.precision import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
@@ -137,6 +138,7 @@ class MultiTaskModel(nn.Module):
         smeared = self.funnel.loss.regression.smeared
         self.targets = Targets(schema, smeared) if any(task.scale or task.cap for task in schema.tasks) else None
         self.thinned = Thinned(self.funnel, thinning) if thinning else None
+        self.position = PositionTower(schema) if schema.position else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 
@@ -178,6 +180,7 @@ class MultiTaskModel(nn.Module):
 
         Unless `exact`, e has the precision of the products: the same logits in fewer passes.
         """
+        ids = ids if self.position is None else self.position.hidden(ids)
         low = not exact and not self.pooling.pools and self._is_bf16(ids.device)
         e: Tensor = self.embedding(ids, torch.bfloat16 if low else None)
         return e
@@ -189,10 +192,14 @@ class MultiTaskModel(nn.Module):
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """e (B, S', W), ids (B, S'), dense (B, D) -> logits (k B, O).
 
-        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs.
+        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs. In training the row's
+        position is added.
         """
         logits: Tensor = self.towers(self.represent(e, ids, dense))
-        return logits
+        if self.position is None or not self.training:
+            return logits
+        added = self.position(ids).repeat(self.members, 1)
+        return torch.cat([logits[:, : added.shape[1]] + added, logits[:, added.shape[1] :]], 1)
 
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The towers' inputs: arguments of `logits` -> (O, k B, H), or (1, k B, H) if all towers share one."""

@@ -40,6 +40,8 @@ def _check_inputs(schema: Schema) -> None:
             f"expected fewer than 2^31 rows, and at most 2^16 slots of all fields and dense columns, found {rows}, "
             f"{slots} and {len(schema.dense)}"
         )
+    if schema.position not in (None, *(each.name for each in schema.fields if each.slots == 1)):
+        raise ValueError(f"expected the position to be an input of one value, found '{schema.position}'")
     if schema.scenario not in (None, *(each.name for each in schema.fields if each.slots == 1)):
         raise ValueError(f"expected the scenario to be an input of one value, found '{schema.scenario}'")
     for vector in schema.vectors:

@@ -42,7 +42,8 @@ class Aggregation:
         self.balancer = balancer
         self.tied, self.transfers = model.ties_logits, model.towers.transfer is not None
         self.outputs = len(model.outputs)
-        self.towers = list(model.towers.parameters())
+        added = model.position.parameters() if model.position else ()
+        self.towers = [*model.towers.parameters(), *added]
         self.shared = list(model.shared_parameters())
         apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
         self.own = [parameter for parameter in model.dense_parameters() if id(parameter) not in apart]
@@ -67,7 +68,7 @@ class Aggregation:
         if not self.balancer.weighs_own:
             weights = torch.ones_like(weights)
         for parameter, gradient in zip(self.towers, of_towers(weights), strict=True):
-            parameter.grad = gradient
+            parameter.grad = gradient.contiguous()
         self._below = self._above = self._narrow = torch.empty(0)
         # In `own`, a task's gradient is zero at slices of other tasks, so the sum keeps each task's.
         if self.own:

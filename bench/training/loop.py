@@ -84,6 +84,7 @@ class Trainer:
         self.step = build_step(self.schema, config, means, seed_of_weights, threads, self.device, thinning)
         self.model = self.step.model
         fit_tables(self.model, train)
+        fit_positions(self.model, train)
         self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
         self._threads, self._taught = threads, False
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
@@ -325,6 +326,18 @@ class Course:
 
 ROWS = 1 << 20
 """Rows drawn from a larger split."""
+
+
+def fit_positions(model: MultiTaskModel, train: Split) -> None:
+    """Counts how often train has each position."""
+    if model.position is None:
+        return
+    counts = torch.zeros_like(model.position.shares)
+    for start in range(0, len(train), ROWS):
+        codes = model.position.codes(torch.from_numpy(train.ids_of(slice(start, start + ROWS))))
+        counts += torch.bincount(codes, minlength=len(counts)).to(counts)
+    counts[0] = 0
+    model.position.shares.copy_(counts / counts.sum().clamp(min=1))
 
 
 def fit_tables(model: MultiTaskModel, train: Split) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,8 +154,8 @@ class TreeFeatures:
         found = np.empty((len(ids), width(self._schema)), np.float32)
         found[:, : dense.shape[1]] = dense
         column, at = dense.shape[1], 0
-        for (slots, many), offset in zip(_shapes(self._schema), self._schema.offsets, strict=True):
-            values = ids[:, at : at + slots]
+        for (slots, many), offset, shown in zip(*self._fields, strict=True):
+            values = ids[:, at : at + slots] * shown
             at += slots
             if is_small(slots, many):
                 self.tables.append(None)
@@ -192,8 +192,8 @@ class TreeFeatures:
         found = np.empty((len(ids), width(self._schema)), np.float32)
         found[:, : dense.shape[1]] = dense
         column, at = dense.shape[1], 0
-        for (slots, _), offset, table in zip(_shapes(self._schema), self._schema.offsets, self.tables, strict=True):
-            values = ids[:, at : at + slots]
+        for (slots, _), offset, shown, table in zip(*self._fields, self.tables, strict=True):
+            values = ids[:, at : at + slots] * shown
             at += slots
             if table is None:
                 found[:, column] = np.maximum(values[:, 0] - offset, 0)
@@ -203,6 +203,12 @@ class TreeFeatures:
             found[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
             column += 2
         return found
+
+    @property
+    def _fields(self) -> tuple[Sequence[tuple[int, int]], Sequence[int], Sequence[bool]]:
+        """Of each field its shape, its first row, and whether trees see it: a position is known in training alone."""
+        schema = self._schema
+        return _shapes(schema), schema.offsets, [field.name != schema.position for field in schema.fields]
 
     def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
         return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)

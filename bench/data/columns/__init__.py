@@ -16,12 +16,14 @@ from bench.data.columns.categorical import Categorical
 from bench.data.columns.date_part import DatePart
 from bench.data.columns.multi_valued import MultiValued
 from bench.data.columns.numeric import Numeric
+from bench.data.columns.position import Position
 from bench.data.columns.vector import Vector
 
 KINDS: dict[str, type[Kind]] = {
     "vector": Vector,
     "multi-valued": MultiValued,
     "date-part": DatePart,
+    "position": Position,
     "categorical": Categorical,
     "numeric": Numeric,
 }

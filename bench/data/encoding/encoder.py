@@ -24,6 +24,7 @@ from bench.data.columns.base import PAD, DensePart, FieldPart, LocalIds, Part, R
 from bench.data.columns.categorical import CategoricalField
 from bench.data.columns.multi_valued import Lists, list_codes
 from bench.data.columns.numeric import BucketField, NumericColumn
+from bench.data.columns.position import PositionField
 from bench.data.columns.vector import VectorColumns
 from bench.data.encoding.rates import TargetRates
 from bench.system.atomic import write_text
@@ -109,7 +110,11 @@ class Encoder(Config):
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
         of_ranges = ((part, *self._numeric[part.number]) for part in ranges)
         numbers = tuple(column.number(at, part) for part, at, column in of_ranges)
-        return Schema(self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario)
+        shown = next((part for part in self.fields if isinstance(part, PositionField)), None)
+        position = {} if shown is None else {"position": shown.name, "position_dropout": shown.dropout}
+        return Schema(
+            self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario, **position  # type: ignore[arg-type]
+        )  # fmt: skip
 
     def cap_of(self, name: str | None, unit: float) -> Cap | None:
         """How to recover the raw number of a numeric input; None if there is no such input."""

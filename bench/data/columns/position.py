@@ -1,0 +1,67 @@
+"""The place at which a row was shown: rank, page or slot. Trained on, and unknown in serving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from bench.data.columns.base import EXAMPLES, FieldPart, Kind, LocalIds, Source
+from bench.data.columns.categorical import CategoricalField, CategoricalFitter
+from bench.data.columns.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from bench.data.inspection.column import Counted
+
+
+class PositionField(CategoricalField):
+    """The position; unknown in every row that is served."""
+
+    kind: Literal["position"] = "position"  # type: ignore[assignment]
+    name: str
+    source: Source
+    vocabulary: Vocabulary
+    dropout: float = Field(ge=0, lt=1)
+    """Share of training rows whose position the model does not see."""
+
+    @property
+    def needed(self) -> bool:
+        """Rows need not have it."""
+        return False
+
+    def encode(self, table: pa.Table) -> LocalIds:
+        """(N, 1), unknown."""
+        return np.zeros((table.num_rows, 1), np.int32)
+
+    def _examples(self) -> list[Any]:
+        return [None] * EXAMPLES
+
+
+class PositionFitter(CategoricalFitter):
+    """Counts positions."""
+
+    def finish(self) -> tuple[CategoricalField]:
+        """The field, with the positions frequent enough in train."""
+        (found,) = super().finish()
+        own = {"source": found.source, "vocabulary": found.vocabulary, "dropout": self.column.dropout}
+        return (PositionField(name=self.name, **own),)
+
+
+class Position(Kind):
+    """Where a row was shown (rank, page, slot): its effect on the labels is learnt, and left out where one serves."""
+
+    kind: Literal["position"] = "position"
+    min_count: int | None = Field(None, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of training rows whose position the model does not see."""
+    fits: ClassVar = PositionFitter
+    parts: ClassVar[tuple[type[FieldPart], ...]] = (PositionField,)
+    by_form: ClassVar[bool] = False
+    counted: ClassVar = ("position, known in training alone", "positions, known in training alone")
+
+    @classmethod
+    def draft(cls, column: Counted, halves: Any) -> None:
+        """None: what looks like a position may be known in serving, so the user says it."""
+        return
