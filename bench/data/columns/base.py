@@ -29,7 +29,7 @@ from bench.data.values import as_numbers
 if TYPE_CHECKING:
     from bench.data.checks import Sieve
     from bench.data.inspection.column import Counted
-    from bench.data.inspection.telling import Halves
+    from bench.data.inspection.labels import Halves
 
 Reads = Literal["text", "number", "list", "vector"]
 """How a raw column is read."""

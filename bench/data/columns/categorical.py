@@ -17,7 +17,7 @@ from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
-    from bench.data.inspection.telling import Halves
+    from bench.data.inspection.labels import Halves
 
 
 class CategoricalField(FieldPart):
@@ -134,7 +134,7 @@ def _code(column: Counted, halves: Halves | None) -> str | None:
 
 def _unlike(column: Counted, halves: Halves) -> str | None:
     """Evidence that neighbouring values are unrelated."""
-    each, few = halves.tell(column.cells), halves.tell_ranges(column, FEW_RANGES)
+    each, few = halves.tell(column.cells()), halves.tell(column.cells(FEW_RANGES))
     for name, label in halves.labels.items():
         by_chance = CHANCE / math.sqrt(label.fewest(halves.tried))
         if each[name] - few[name] >= max(CODES[0], by_chance, CODES[1] * (each[name] - label.chance)):

@@ -20,7 +20,7 @@ from bench.data.columns import DENSE, FIELDS, KINDS
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.inspection.column import count_column
-from bench.data.inspection.kinds import find_kind
+from bench.data.inspection.roles import find_kind
 from bench.data.listing import card_schema, explain
 from bench.production.scorer import RawRows, example_rows
 
