@@ -68,10 +68,7 @@ class Batches:
 
         It begins with batch `start` of the pass; beyond memory the batches before it are read all the same. What is
         left over below one batch sits out this pass (another seed leaves out others), so that every step has the same
-        shape and weight; a split smaller than a batch is one batch.
-
-        Raises:
-            UserError: the memory allowed is too small to shuffle a split that is beyond it.
+        shape and weight; a split smaller than a batch is one batch. Raises UserError for too little memory.
         """
         size = min(size, len(self))
         if self.in_memory:

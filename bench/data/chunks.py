@@ -67,8 +67,7 @@ def arrays_of(split: Split, grouped: bool = False) -> Arrays:
 def read(arrays: Arrays, starts: Sequence[int], rows: int) -> Arrays:
     """At most `rows` rows from each start on, one stretch after the other, by plain reads where arrays are mapped.
 
-    Raises:
-        UserError: a file ends before them.
+    Raises UserError if a file ends before them.
     """
     size = sum(min(rows, len(arrays["ids"]) - start) for start in starts)
     found = {name: np.empty((size, *array.shape[1:]), array.dtype) for name, array in arrays.items()}

@@ -264,20 +264,11 @@ def _groups(card: Card) -> Iterator[str]:
 
 
 def _inputs(card: Card) -> Iterator[str]:
-    inputs = {kind: {n: own for n, own in card.columns.items() if own.kind == name} for name, kind in KINDS.items()}
-    for name, column in card.columns.items():
-        if column.derive is not None:
-            yield f"{name} is made of '{column.source or name}' by {column.derive}."
-    counted = {kind.counted: len(own) for kind, own in reversed(inputs.items()) if kind.counted}
-    if any(counted.values()):
-        kept = f"{card.encoding.min_count} rows of train" if card.encoding.min_count > 1 else "one row of train"
-        several = listed([f"{number or 'no'} {names[number != 1]}" for names, number in counted.items()])
-        yield (
-            f"{several}: a value gets an embedding of its own from {kept} on, unless the input says otherwise; rarer "
-            "and new ones share the unknown's."
-        )
-    for kind, own in inputs.items():
-        yield from kind.describe(own) if own else ()
+    kept = f"{card.encoding.min_count} rows of train" if card.encoding.min_count > 1 else "one row of train"
+    yield (
+        f"A category gets an embedding of its own from {kept} on, unless the input says otherwise; rarer and new ones "
+        "share the unknown's."
+    )
     if (history := card.history) is not None:
         seen = listed(("rows seen", *history.actions))
         yield (

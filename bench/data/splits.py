@@ -38,8 +38,7 @@ _ZONED = re.compile(
 def time_key(time: Any) -> Any:
     """What a time compares by: itself; of a text with an offset the text in UTC, with `Z` between date and time.
 
-    Raises:
-        ValueError: there is no such time.
+    Raises ValueError if there is no such time.
     """
     if not isinstance(time, str) or (found := _ZONED.fullmatch(time)) is None:
         return time

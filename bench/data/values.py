@@ -209,8 +209,6 @@ def as_numbers(
     array = whole_column(column)
     kind = array.type
     if is_any(kind, NUMBERS):
-        if pa.types.is_boolean(kind):
-            array = array.cast(pa.int8())
         if pa.types.is_float32(kind):
             array = array.cast(pa.string())  # as `plain`
         numbers = np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)

@@ -100,7 +100,6 @@ class Categorical(Kind):
     fits: ClassVar = CategoricalFitter
     parts: ClassVar = (CategoricalField,)
     by_form: ClassVar[bool] = False
-    counted: ClassVar = ("categorical input", "categorical inputs")
 
     @classmethod
     def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:
@@ -108,14 +107,11 @@ class Categorical(Kind):
         if column.is_clock:
             option = {"kind": "categorical", "from": column.name, "derive": "hour_of_hhmm"}
             return Finding(option, "a time of day such as 1730, of which the hour is kept", f"{column.name}_hour")
-        why = _text(column) if column.numbers is None or column.zeros else _code(column, halves)
+        why = _code(column, halves)
+        if column.numbers is None or column.zeros:
+            why = "text" if column.numbers is None else "codes with leading zeros"
+            why = "two values" if len(column.counts) == 2 else why
         return None if why is None else Finding({"kind": "categorical"}, why)
-
-
-def _text(column: Counted) -> str:
-    if len(column.counts) == 2:
-        return "two values"
-    return "codes with leading zeros" if column.numbers is not None else "text"
 
 
 def _code(column: Counted, halves: Halves | None) -> str | None:

@@ -7,11 +7,11 @@ for neither and are clipped, in training and in serving.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -62,12 +62,8 @@ class NumericColumn(DensePart):
         """Whether train lacked no value."""
         return not self.flag
 
-    def encode(self, table: pa.Table) -> Singles:
-        """(N, 1), or (N, 2) with the flag."""
-        return self.encode_numbers(self.source.numbers(table))
-
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
-        """`encode` of numbers (N,) or (N, 1)."""
+        """(N, 1), or (N, 2) with the flag, of numbers (N,) or (N, 1)."""
         numbers = np.clip(logged(numbers.reshape(-1), self.log1p), self.low, self.high)
         missing = np.isnan(numbers)
         columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
@@ -186,15 +182,6 @@ class Numeric(Kind):
         """Adds a number."""
         number = schema.Number(name, len(shape.dense), None, (0.0, 1.0), (1,))
         return replace(shape, numbers=(*shape.numbers, number), dense=(*shape.dense, name))
-
-    @classmethod
-    def describe(cls, inputs: Mapping[str, Self]) -> Iterator[str]:
-        """One sentence for all."""
-        one = "1 numeric input" if len(inputs) == 1 else f"{len(inputs)} numeric inputs"
-        logged = [name for name, column in inputs.items() if column.log1p]
-        text = f"{one}, standardised by train's mean and deviation"
-        text += f"; after a logarithm: {', '.join(logged)}" if logged else ""
-        yield f"{text}; the model's option numeric.kind says how it sees them."
 
     @classmethod
     def draft(cls, column: Counted, halves: Any) -> Finding | None:

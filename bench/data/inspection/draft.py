@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.core.errors import UserError, check_known, repeated
+from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, count_column, markers_in
 from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, label_columns, parents_of
@@ -20,7 +21,6 @@ from bench.data.inspection.names import is_unit
 from bench.data.inspection.roles import WEIGHT, ColumnDraft, Role, draft_columns, given_roles
 from bench.data.inspection.sample import Layout, layout_of, read_sample
 from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files
-from bench.data.units import WholeGroups
 from bench.system.progress import Progress
 
 ROWS = 1_000_000

@@ -92,8 +92,7 @@ def read(rule: TaskRule, columns: Mapping[str, Counted]) -> Floats:
 def label_columns(given: Sequence[str], known: Sequence[str]) -> dict[str, str | None]:
     """Reads `COLUMN` and `COLUMN=VALUE`: column -> value that means 1, or None.
 
-    Raises:
-        UserError: none is given, one is given twice, or no column has the name.
+    Raises UserError if none is given, one is given twice, or no column has the name.
     """
     if not given:
         raise UserError("expected at least one --label COLUMN, found none")
@@ -110,8 +109,7 @@ def label_columns(given: Sequence[str], known: Sequence[str]) -> dict[str, str |
 def parents_of(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     """Reads `CHILD=PARENT`, both label columns: child -> parent.
 
-    Raises:
-        UserError: no `=`, a name that is no label, two parents of one child, a cycle.
+    Raises UserError for no `=`, a name that is no label, two parents of one child, or a cycle.
     """
     found: dict[str, str] = {}
     for text in given:
@@ -135,8 +133,7 @@ def find_labels(
 ) -> dict[str, Label]:
     """The tasks, in the order given; parents' exceptions are mended where 0/1 labels allow it.
 
-    Raises:
-        UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
+    Raises UserError for a label of one class, of texts that are neither yes nor no, or a funnel with nothing to learn.
     """
     names = _task_names(given)
     labels = {column: _label(names[column], columns, column, value) for column, value in given.items()}

@@ -143,7 +143,18 @@ def find_kind(column: Counted, halves: Halves | None = None) -> Finding:
     Args:
         halves: rows on which it is tried whether whole numbers are codes.
     """
-    if why := _unusable(column):
+    why = None
+    if not column.name:
+        why = "it has no name"
+    elif not column.readable:
+        why = f"values of type {column.type} make no input; write them as text or numbers"
+    elif len(column.counts) == 0:
+        why = "always missing"
+    elif len(column.counts) == 1 and column.known == column.rows and not column.vector:
+        why = "constant"
+    elif column.type == "text" and column.numbers is None:
+        why = next((why for form, why in UNREAD.items() if column.matching(form).all()), None)
+    if why is not None:
         return Finding(None, why)
     for kind in KINDS.values():
         if not kind.by_form and (why := _identity(column)):
@@ -151,20 +162,6 @@ def find_kind(column: Counted, halves: Halves | None = None) -> Finding:
         if (found := kind.draft(column, halves)) is not None:
             return found
     return Finding(None, why or "no kind of input fits it")
-
-
-def _unusable(column: Counted) -> str | None:
-    if not column.name:
-        return "it has no name"
-    if not column.readable:
-        return f"values of type {column.type} make no input; write them as text or numbers"
-    if len(column.counts) == 0:
-        return "always missing"
-    if len(column.counts) == 1 and column.known == column.rows and not column.vector:
-        return "constant"
-    if column.type != "text" or column.numbers is not None:
-        return None
-    return next((why for form, why in UNREAD.items() if column.matching(form).all()), None)
 
 
 def _identity(column: Counted) -> str | None:

@@ -54,8 +54,7 @@ class Layout:
 def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> Layout:
     """Looks at the first bytes and lines of each file.
 
-    Raises:
-        UserError: a file is missing or empty, kinds are mixed, columns differ, a name is there twice.
+    Raises UserError if a file is missing or empty, kinds are mixed, columns differ, or a name is there twice.
     """
     first, *_ = paths
     kinds: dict[Path, Kind] = {path: _kind(path) for path in paths}

@@ -94,13 +94,11 @@ class Split:
 
 Found = tuple[dict[str, Any], tuple[str, ...]]
 _NAMES = {
-    "train": ("train", "training", "tr", "trn"),
-    "valid": ("valid", "validation", "val", "dev", "vali"),
-    "test": ("test", "testing", "te", "tst", "eval", "holdout"),
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev"),
+    "test": ("test", "testing", "holdout"),
 }
 _SPLIT_OF = {spelling: name for name, spellings in _NAMES.items() for spelling in spellings}
-_IN_FILES = {"train", "training", "valid", "validation", "val", "test", "testing", "holdout"}
-"""Spellings that are taken for a split's name in the name of a file; the shorter ones may mean anything there."""
 FEW_SHARED = 0.05
 """Share of test's rows whose group train knows, up to which the test is taken for one of new groups."""
 
@@ -108,8 +106,7 @@ FEW_SHARED = 0.05
 def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
     """The split, tried on the rows.
 
-    Raises:
-        UserError: times that do not sort or are too few, a split that is empty, a task that lacks a class in one.
+    Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class in one.
     """
     table, why = _WAYS[wish.chosen](wish, rows)
     split = assigned(table, wish, rows)
@@ -224,10 +221,15 @@ def _by_time(wish: Wish, rows: Rows) -> Found:
     reached = np.cumsum(np.bincount(place[place >= 0])) / column.known
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
     first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
+
+    def before(at: int) -> Time:  # between whole numbers no gap is left
+        start = times[at]
+        return start - 1 if isinstance(start, int) and abs(start) < 2**53 else times[at - 1]
+
     table = {
         "kind": "time",
-        "train": {"last": times[first_valid - 1]},
-        "valid": {"first": times[first_valid], "last": times[first_test - 1]},
+        "train": {"last": before(first_valid)},
+        "valid": {"first": times[first_valid], "last": before(first_test)},
         "test": {"first": times[first_test]},
     }
     why = [
@@ -255,7 +257,7 @@ def named_files(files: Sequence[str]) -> dict[str, list[str]] | None:
     """Split -> files, where names of files tell train and test apart; a file whose name says nothing is train's."""
     found: dict[str, list[str]] = {name: [] for name in _NAMES}
     for file in files:
-        told = {_SPLIT_OF[word] for word in _IN_FILES.intersection(words(file))} or {"train"}
+        told = {_SPLIT_OF[word] for word in words(file) if word in _SPLIT_OF} or {"train"}
         if len(told) > 1:
             return None
         found[told.pop()].append(file)
@@ -278,7 +280,7 @@ def _by_column(wish: Wish, rows: Rows) -> Found:
         table[name] = [text for text in texts if _SPLIT_OF.get(text.lower()) == name]
         if not table[name] and name != "valid":
             raise UserError(
-                f"--split-column: '{wish.column}': expected a value such as {', '.join(spellings[:3])} for {name}, "
+                f"--split-column: '{wish.column}': expected a value such as {', '.join(spellings)} for {name}, "
                 f"found {', '.join(map(repr, texts[:10]))}"
             )
     rest = [text for text in texts if text.lower() not in _SPLIT_OF]

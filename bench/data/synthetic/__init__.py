@@ -38,8 +38,7 @@ GENERATORS: dict[str, Generator] = {
 def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns all parameters of a generator, defaults included, and its inputs as a card's `columns`.
 
-    Raises:
-        UserError: unknown generator or parameter, or a bad value.
+    Raises UserError for an unknown generator or parameter, or a bad value.
     """
     if not isinstance(name, str):
         raise UserError(f"{where}: reader.generator: expected a name, found {name!r}")
@@ -51,8 +50,7 @@ def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[d
 def synthesise(name: str, out: Path, parameters: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Writes the raw files of a data set into a new folder; the same parameters give the same bytes.
 
-    Raises:
-        UserError: an unknown data set or parameter, or a folder that is not empty.
+    Raises UserError for an unknown data set or parameter, or a folder that is not empty.
     """
     check_known("data set to synthesise", name, ["ali-ccp"])
     given = validate(ali_ccp.AliCcpConfig, parameters, f"synth {name}")
