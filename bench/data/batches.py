@@ -88,7 +88,9 @@ class Batches:
         """
         total, count = np.zeros(len(parents)), np.zeros(len(parents))
         start = 0
-        for labels in [self._whole.labels] if self.in_memory else self._label_blocks():
+        columns = slice(None) if self._split.columns is None else list(self._split.columns)
+        blocks = (torch.from_numpy(block)[:, columns] for block in read_parts(self._split.stored_labels, LABEL_BLOCK))
+        for labels in [self._whole.labels] if self.in_memory else blocks:
             weights = self._split.weights_of(slice(start, start := start + len(labels)))
             of_rows = None if weights is None else torch.from_numpy(weights.astype(np.float64).prod(axis=1))
             for task, parent in enumerate(parents):
@@ -112,11 +114,6 @@ class Batches:
         for first in range(start * size, len(self) - size + 1, size):
             rows = order[first : first + size]
             yield self._whole.taken(rows, self._split.packing)
-
-    def _label_blocks(self) -> Iterator[Tensor]:
-        columns = slice(None) if self._split.columns is None else list(self._split.columns)
-        blocks = read_parts(self._split.stored_labels, LABEL_BLOCK)
-        return (torch.from_numpy(block)[:, columns] for block in blocks)
 
 
 def shuffled_order(split: Split, size: int, seed: int, grouped: bool) -> Tensor:

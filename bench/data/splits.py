@@ -124,8 +124,7 @@ def of_validation(split: str) -> str:
 def halved(split: Assignment, rows: SplitInput, of: Text | None) -> Assignment:
     """The split of each row after about half of validation's units became `confirm`.
 
-    Args:
-        of: what stays together, a value a row; rows without one, or all where it is None, are units of their own.
+    A unit has one value of `of`; rows without one, or all where it is None, are units of their own.
     """
     if not (split == VALID).any():
         return split
@@ -164,11 +163,7 @@ class ValidOfTrain(Config):
         return () if self.valid_from is None else (self.valid_from,)
 
     def _by_name(self, names: Sequence[str], codes: NDArray[Any], rows: SplitInput) -> Assignment:
-        """The split of each row by what it is named, with valid taken from train where the card says so.
-
-        Args:
-            codes: (N,) index into `names`; -1 where there is none.
-        """
+        """The split of rows by names that `codes` (N,) index, -1 for none; valid is of train where the card asks."""
         numbers = {name: number for split, number in NAMED.items() for name in getattr(self, split)}
         split: Assignment = np.array([*(numbers.get(name, -1) for name in names), -1], np.int8)[codes]
         if not (split == TRAIN).any():

@@ -203,11 +203,7 @@ class Fitter(ABC):
 
     @abstractmethod
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[Any]:
-        """What is kept of n rows (n, width); fits on those of train.
-
-        Args:
-            grow: whether new values get codes, as rows of train may still come.
-        """
+        """What is kept of n rows (n, width), fitted on those of train; new values get codes if `grow`."""
 
     @abstractmethod
     def finish(self) -> tuple[Part, ...]:
@@ -279,9 +275,5 @@ class Kind(Config, ABC):
 
     @classmethod
     def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:
-        """The input that a column makes on a drafted card, or why it makes none; None leaves it to later kinds.
-
-        Args:
-            halves: rows on which evidence is tried.
-        """
+        """The input that a column makes on a drafted card, or why it makes none; None leaves it to later kinds."""
         return None

@@ -14,6 +14,7 @@ from bench.core import schema
 from bench.data.codes import ABSENT, Codes
 from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Mask, Source
 from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
+from bench.data.inspection.names import QUANTITIES, has_word, is_id
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
@@ -117,11 +118,12 @@ class Categorical(Kind):
 def _code(column: Counted, halves: Halves | None) -> str | None:
     if not column.whole or column.numbers is None:
         return None
-    if column.is_code and len(column.counts) > 2:
+    if is_id(column.name) and len(column.counts) > 2:
         return "whole numbers whose name is that of a code"
-    if len(column.counts) <= (FEW_QUANTITIES if column.is_quantity else FEW):
+    quantity = has_word(column.name, QUANTITIES)
+    if len(column.counts) <= (FEW_QUANTITIES if quantity else FEW):
         return "few distinct whole numbers"
-    if column.is_quantity:
+    if quantity:
         return None
     if np.abs(column.numbers).max() >= 1e8 and (column.numbers % 100 == 0).mean() < ROUND:
         return "whole numbers too large to be counts: codes"

@@ -88,8 +88,7 @@ def shortened(numbers: Numbers, bits: int) -> Numbers:
 def place_in_ranges(cuts: Any, numbers: Any, local: Any) -> None:
     """Puts each number's range, from 1 on, or the id of missing into `local`; bisections advance together, vectorised.
 
-    Args:
-        cuts: (V - 1,) where each range but the first begins.
+    Each range but the first begins at one of `cuts` (V - 1,).
     """
     for start in range(0, len(numbers), 512):
         some, first = numbers[start : start + 512], local[start : start + 512]

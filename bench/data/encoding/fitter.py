@@ -141,20 +141,7 @@ class EncoderFitter:
         if (twice := repeated([*(part.name for part in encoder.fields), *encoder.dense_names])) is not None:
             raise UserError(f"{self.card.key}: two inputs would be called '{twice}'; rename one of the columns")
         self._encoder = encoder
-        # The table from code to row; rows for UNKNOWN and ABSENT precede those of a field's code 0.
-        self._ranges = list[tuple[BucketField, int]]()
-        self._first = np.zeros(max((at.stop for at in self._at.values()), default=0), np.int64)
-        tables = [np.empty(0, np.int32)]
-        for part, offset in zip(encoder.fields, encoder.schema_of(()).offsets, strict=True):
-            if isinstance(part, BucketField):
-                self._ranges.append((part, offset))
-                continue
-            local = np.roll(self._values[part.of if isinstance(part, HistoryField) else part.name].local, 2)
-            if isinstance(part, HistoryField):
-                local[:2] = PAD
-            self._first[self._at[part.name]] = sum(map(len, tables)) + 2
-            tables.append(np.where(local == PAD, 0, local + offset).astype(np.int32))
-        self._table = np.concatenate(tables)
+        self._fix(encoder)
         return encoder
 
     def _rates_before(self, name: str) -> TargetRates | None:
@@ -181,3 +168,19 @@ class EncoderFitter:
             else:
                 columns.append(part.encode_numbers(number[part.name]))
         return ids, np.concatenate(columns, axis=1)
+
+    def _fix(self, encoder: Encoder) -> None:
+        """Builds the table from code to row; rows for UNKNOWN and ABSENT precede those of a field's code 0."""
+        self._ranges = list[tuple[BucketField, int]]()
+        self._first = np.zeros(max((at.stop for at in self._at.values()), default=0), np.int64)
+        tables = [np.empty(0, np.int32)]
+        for part, offset in zip(encoder.fields, encoder.schema_of(()).offsets, strict=True):
+            if isinstance(part, BucketField):
+                self._ranges.append((part, offset))
+                continue
+            local = np.roll(self._values[part.of if isinstance(part, HistoryField) else part.name].local, 2)
+            if isinstance(part, HistoryField):
+                local[:2] = PAD
+            self._first[self._at[part.name]] = sum(map(len, tables)) + 2
+            tables.append(np.where(local == PAD, 0, local + offset).astype(np.int32))
+        self._table = np.concatenate(tables)

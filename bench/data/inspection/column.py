@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.core.schema import begins
-from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, words
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word, words
 from bench.data.tasks import SKEWED, skewness
 from bench.data.values import (
     DATES,
@@ -113,19 +113,9 @@ class Counted:
         return bool(((self.numbers >= 0) & (self.numbers < 2400) & (self.numbers % 100 < 60)).all())
 
     @property
-    def is_code(self) -> bool:
-        """Whether the name is rather that of a code than of a quantity."""
-        return is_id(self.name)
-
-    @property
-    def is_quantity(self) -> bool:
-        """Whether the name is that of a quantity."""
-        return has_word(self.name, QUANTITIES)
-
-    @property
     def zeros(self) -> bool:
         """Whether numbers have leading zeros, as codes do."""
-        if self.type != "text" or self.is_quantity or has_word(self.name, TIMES):
+        if self.type != "text" or has_word(self.name, QUANTITIES | TIMES):
             return False
         return self.numbers is not None and bool(self.matching(r"^0\d+$").any())
 

@@ -138,11 +138,7 @@ BLOCK = 20
 
 
 def find_kind(column: Counted, halves: Halves | None = None) -> Finding:
-    """The input that a column makes, by the first kind that claims it, or why it makes none.
-
-    Args:
-        halves: rows on which it is tried whether whole numbers are codes.
-    """
+    """The input that a column makes, by the first kind that claims it, or why it makes none; tried on `halves`."""
     why = None
     if not column.name:
         why = "it has no name"

@@ -292,11 +292,7 @@ def _by_column(wish: Wish, rows: Rows) -> Found:
 def _with_valid(
     table: dict[str, Any], how: str, wish: Wish, columns: Mapping[str, Counted], named: NDArray[np.str_]
 ) -> Found:
-    """A split by names with a valid: its own, or taken from train in the way in which test differs from it.
-
-    Args:
-        named: (N,) what each row is named.
-    """
+    """A split with a valid: its own, or of train, as test differs; `named` (N,) is what rows are named."""
     if table["valid"]:
         return table, (how,)
     del table["valid"]

@@ -20,18 +20,18 @@ class Generator:
     """Generates rows from its parameters; the same parameters give the same rows."""
 
     config: type[Config]
-    columns: Callable[[Any], dict[str, Any]]
-    """Parameters -> inputs, as a card's `columns`, used where a card lists none."""
     generate: Callable[[Any], Any]
     """Parameters -> Arrow table with the inputs, the labels and the truth behind them."""
+    columns: Callable[[Any], dict[str, Any]] = lambda config: {}
+    """Parameters -> inputs, as a card's `columns`, used where a card lists none."""
     version: int = 1
     """Raise it whenever the same parameters give other rows."""
 
 
 GENERATORS: dict[str, Generator] = {
-    "feed": Generator(feed.FeedConfig, feed.columns, feed.generate),
-    "funnel": Generator(funnel.FunnelConfig, funnel.columns, funnel.generate),
-    "relatedness": Generator(relatedness.RelatednessConfig, relatedness.columns, relatedness.generate),
+    "feed": Generator(feed.FeedConfig, feed.generate),
+    "funnel": Generator(funnel.FunnelConfig, funnel.generate),
+    "relatedness": Generator(relatedness.RelatednessConfig, relatedness.generate, relatedness.columns),
 }
 
 
