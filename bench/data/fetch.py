@@ -75,10 +75,6 @@ def digest(path: Path, home: Path, progress: Progress) -> Digest:
     return found
 
 
-OFFLINE = "synthetic-funnel"
-"""The data set that needs no network."""
-
-
 def raw_folder(card: Card, home: Path) -> Path:
     """Where a card's fetched files lie."""
     return home / "raw" / card.id
@@ -172,7 +168,7 @@ def _lacking(card: Card, lacking: Sequence[RawFile], reasons: str) -> UserError:
     what = "its files" if len(lacking) == len(card.files) > 1 else _listed(lacking)
     return UserError(
         f"{card.key}: could not get {what} ({reasons}): put {_listed(card.files)}{page} into a folder, each as it is "
-        f"or with .gz or .zst, and pass it with --raw DIR, or use {OFFLINE}, which needs no network"
+        f"or with .gz or .zst, and pass it with --raw DIR, or use synthetic-funnel, which needs no network"
     )
 
 

@@ -116,11 +116,6 @@ def draws_of(values: Sequence[str], seed: int) -> NDArray[np.float64]:
     return np.asarray(high + middle + low)
 
 
-def of_validation(split: str) -> str:
-    """What a message adds to the name of a split that is half of the card's validation."""
-    return " (half of validation)" if SPLITS.index(split) in (VALID, CONFIRM) else ""
-
-
 def halved(split: Assignment, rows: SplitInput, of: Text | None) -> Assignment:
     """The split of each row after about half of validation's units became `confirm`.
 
