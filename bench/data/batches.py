@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.data.arrays import read_parts, row_bytes
-from bench.data.chunks import AHEAD, Batch, Plan, arrays_of, in_file_order, shuffled_by_chunk
-from bench.data.groups import grouped_order
+from bench.data.chunks import AHEAD, Batch, Plan, arrays_of, grouped_order, in_file_order, shuffled_by_chunk
 from bench.data.prefetch import ahead
 from bench.data.store import Split
 from bench.system.machine import memory_limit
@@ -35,7 +34,7 @@ class Batches:
     Args:
         split: arrays in memory always fit.
         memory: bytes that its samples may take; by default `memory_limit()`.
-        grouped: whether batches have their rows' groups, and shuffled ones hold whole groups, see `bench.data.groups`;
+        grouped: whether batches have their rows' groups, and shuffled ones hold whole groups, see `grouped_order`;
             beyond memory, a group's rows of one window.
     """
 
