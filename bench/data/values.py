@@ -199,12 +199,11 @@ def as_numbers(
 ) -> NDArray[np.float64]:
     """An Arrow array (N,) as numbers; NaN where missing or not a number.
 
+    Raises UserError for a text that is not a number, or a type that holds none.
+
     Args:
         missing: markers; a number that one of them spells is missing, too.
         infinite: whether infinite numbers stay; else they are missing.
-
-    Raises:
-        UserError: a text that is not a number, or a type that holds none.
     """
     array = whole_column(column)
     kind = array.type

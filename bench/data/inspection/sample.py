@@ -121,12 +121,11 @@ def read_sample(
 ) -> Sample:
     """Reads the head of each file, or all of it.
 
+    Raises UserError for a line with another number of columns, bytes that are not UTF-8, or no rows at all.
+
     Args:
         limit: rows of all files together, each file giving an equal share; None for all.
         only: columns to read; None for all.
-
-    Raises:
-        UserError: a line with another number of columns, bytes that are not UTF-8, no rows at all.
     """
     share = None if limit is None else max(limit // len(layout.paths), 1)
     columns = list(layout.columns if only is None else only)
