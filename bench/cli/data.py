@@ -92,9 +92,18 @@ def prepare_command(
 def _show_card(card: dict[str, Any]) -> None:
     say(f"{card['id']}: {card['title']}")
     say(*(f"{key}: {card[key]}" for key in ("licence", "citation", "homepage") if card.get(key)))
+    apart = ("name", "kind", "optional")
     print_table(
-        ["task", "kind", "parent", "trained by default"],
-        [[t["name"], t["kind"], t["parent"] or "-", "no" if t.get("optional") else "yes"] for t in card["tasks"]],
+        ["task", "kind", "label", "trained by default"],
+        [
+            [
+                task["name"],
+                task["kind"],
+                _pairs({key: value for key, value in task.items() if value and key not in apart}),
+                "no" if task["optional"] else "yes",
+            ]
+            for task in card["tasks"]
+        ],
     )
     print_table(
         ["input", "kind", "options"],
@@ -103,6 +112,7 @@ def _show_card(card: dict[str, Any]) -> None:
             for name, column in card["columns"].items()
         ],
     )
+    say(f"split: {_pairs(card['split'])}")
     say(*(f"- {sentence}" for sentence in card["explained"]))
     say(*(f"source: {source['from']}" for source in card["sources"]))
     if card["variants"]:

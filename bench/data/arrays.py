@@ -46,10 +46,7 @@ def read_into(buffer: NDArray[Any], array: NDArray[Any], start: int) -> None:
     """Fills a buffer (n, *row) with the rows of an array (N, *row) from row `start` on, by plain reads if it is mapped.
 
     Mapped pages count as the process's own memory until they are given back; what a plain read leaves in the system's
-    cache does not.
-
-    Raises:
-        UserError: the file ends before them.
+    cache does not. Raises UserError if the file ends before them.
     """
     if not isinstance(array, np.memmap) or array.filename is None or not buffer.size:
         buffer[:] = array[start : start + len(buffer)]

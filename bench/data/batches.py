@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.data.arrays import read_parts, row_bytes
-from bench.data.chunks import AHEAD, Batch, Plan, arrays_of, in_file_order, shuffled_by_chunk
-from bench.data.groups import grouped_order
+from bench.data.chunks import AHEAD, Batch, Plan, arrays_of, grouped_order, in_file_order, shuffled_by_chunk
 from bench.data.prefetch import ahead
 from bench.data.store import Split
 from bench.system.machine import memory_limit
@@ -35,7 +34,7 @@ class Batches:
     Args:
         split: arrays in memory always fit.
         memory: bytes that its samples may take; by default `memory_limit()`.
-        grouped: whether batches have their rows' groups, and shuffled ones hold whole groups, see `bench.data.groups`;
+        grouped: whether batches have their rows' groups, and shuffled ones hold whole groups, see `grouped_order`;
             beyond memory, a group's rows of one window.
     """
 
@@ -68,10 +67,7 @@ class Batches:
 
         It begins with batch `start` of the pass; beyond memory the batches before it are read all the same. What is
         left over below one batch sits out this pass (another seed leaves out others), so that every step has the same
-        shape and weight; a split smaller than a batch is one batch.
-
-        Raises:
-            UserError: the memory allowed is too small to shuffle a split that is beyond it.
+        shape and weight; a split smaller than a batch is one batch. Raises UserError for too little memory.
         """
         size = min(size, len(self))
         if self.in_memory:
@@ -91,7 +87,9 @@ class Batches:
         """
         total, count = np.zeros(len(parents)), np.zeros(len(parents))
         start = 0
-        for labels in [self._whole.labels] if self.in_memory else self._label_blocks():
+        columns = slice(None) if self._split.columns is None else list(self._split.columns)
+        blocks = (torch.from_numpy(block)[:, columns] for block in read_parts(self._split.stored_labels, LABEL_BLOCK))
+        for labels in [self._whole.labels] if self.in_memory else blocks:
             weights = self._split.weights_of(slice(start, start := start + len(labels)))
             of_rows = None if weights is None else torch.from_numpy(weights.astype(np.float64).prod(axis=1))
             for task, parent in enumerate(parents):
@@ -115,11 +113,6 @@ class Batches:
         for first in range(start * size, len(self) - size + 1, size):
             rows = order[first : first + size]
             yield self._whole.taken(rows, self._split.packing)
-
-    def _label_blocks(self) -> Iterator[Tensor]:
-        columns = slice(None) if self._split.columns is None else list(self._split.columns)
-        blocks = read_parts(self._split.stored_labels, LABEL_BLOCK)
-        return (torch.from_numpy(block)[:, columns] for block in blocks)
 
 
 def shuffled_order(split: Split, size: int, seed: int, grouped: bool) -> Tensor:

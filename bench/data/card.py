@@ -361,13 +361,8 @@ def _check_known(key: str, what: str, names: Iterable[str], known: Collection[st
 def shape_of(card: Card, tasks: Sequence[str] = ()) -> Schema:
     """A schema with the card's inputs and tasks: every field has two values, and every number one range.
 
-    Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them.
-
-    Args:
-        tasks: names of those to train; none: the card's.
-
-    Raises:
-        UserError: an unknown task.
+    Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them. `tasks`
+    are those to train, by default the card's; raises UserError for an unknown one.
     """
     by_name = {task.name: task for task in card.tasks}
     for name in tasks:

@@ -116,12 +116,11 @@ def checked(
 ) -> Any:
     """The table with numbers in columns that are wanted as such; the sieve takes the rows that do not fit.
 
+    Raises UserError for a column of a type that does not hold what is wanted.
+
     Args:
         wanted: as `Card.raw_columns`.
         checks: (raw column, what its kind checks of it).
-
-    Raises:
-        UserError: a column of a type that does not hold what is wanted.
     """
     columns = dict(zip(table.column_names, table.columns, strict=True))
     for name, column in columns.items():

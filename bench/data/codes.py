@@ -167,8 +167,7 @@ def count_codes(codes: Any, train: Any, counts: Any) -> None:
 def look_up(codes: Any, first: Any, table: Any, found: Any) -> None:
     """Puts what codes (n, C) stand for into `found` (n, C or more).
 
-    Args:
-        first: (C,) where code 0 of each column is in the table; ABSENT and UNKNOWN are before it.
+    Code 0 of each column is at `first` (C,) in the table; ABSENT and UNKNOWN are before it.
     """
     for row in range(len(codes)):
         for column in range(codes.shape[1]):

@@ -42,11 +42,8 @@ def download(url: str, target: Path, sha256: str | None, progress: Progress) -> 
     """Fetches `url` to `target` by way of `<target>.part`, which a later call continues.
 
     A connection that breaks is taken up again, until `ATTEMPTS` tries in a row bring no byte. A part that the server
-    has changed since (by its ETag or date) is begun again.
-
-    Raises:
-        FetchError: no answer, an HTTP error, or other bytes than pinned.
-        UserError: the disk is full.
+    has changed since (by its ETag or date) is begun again. Raises FetchError for no answer, an HTTP error, or other
+    bytes than pinned, and UserError for a full disk.
     """
     part = target.with_name(target.name + ".part")
     resumed = part.exists() and part.stat().st_size > 0
@@ -144,12 +141,8 @@ _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOF
 def extract(archive: Path, member: str, target: Path) -> None:
     """Copies one member to `target`. Nothing else is unpacked, so no member chooses where it is written.
 
-    Args:
-        member: its path, or the end of it from a folder on; `inner.tar.gz::path` looks into an archive in the archive.
-
-    Raises:
-        FetchError: not an archive, or no such member.
-        UserError: the disk is full.
+    `member` is its path, or the end of it from a folder on; `inner.tar.gz::path` looks into an archive in the archive.
+    Raises FetchError for no archive or no such member, and UserError for a full disk.
     """
     *outer, last = member.split("::")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -213,10 +206,8 @@ def download_package(source: PackageSource, folder: Path, progress: Progress) ->
 
     pip asks a package's build backend for metadata before it hands over the file. A stand-in backend answers in its
     place with the name and version that are known already: nothing of the package is run and nothing else is
-    downloaded, on every Python. pip checks the pinned hash itself.
-
-    Raises:
-        FetchError: no pip, no network, no such version, or another hash than pinned; in pip's words.
+    downloaded, on every Python. pip checks the pinned hash itself. Raises FetchError, in pip's words, for no pip, no
+    network, no such version, or another hash.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.core.errors import UserError, listed
 from bench.data.card import Card
@@ -21,13 +21,7 @@ def locate(folder: Path, name: str, names: Collection[str]) -> tuple[Path, ...]:
     """The files that a name stands for: one, or all that match it, sorted, where it is a pattern; () if there is none.
 
     Each may be packed; of a file that is there packed and unpacked, the unpacked one counts. A pattern does not match
-    files that are named by themselves.
-
-    Args:
-        names: all names on the card.
-
-    Raises:
-        UserError: two patterns match the same file.
+    files that are named by themselves; `names` are all on the card. Raises UserError if two patterns match one file.
     """
     if not is_pattern(name):
         beside = (folder / f"{name}{end}" for end in ("", *PACKED))
@@ -64,7 +58,10 @@ def digest(path: Path, home: Path, progress: Progress) -> Digest:
     memory = home / "raw" / "digests.json"
     stat = path.stat()
     name, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
-    known = _read(memory)
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        known = {}
     if (entry := known.get(name)) is not None and entry["state"] == state:
         return Digest(str(entry["sha256"]), int(entry["size"]))
     sha, size = hashlib.sha256(), 0
@@ -76,18 +73,6 @@ def digest(path: Path, home: Path, progress: Progress) -> Digest:
     known[name] = {"state": state, "sha256": found.sha256, "size": size}
     write_text(memory, json.dumps(known, indent=1, sort_keys=True) + "\n")
     return found
-
-
-def _read(memory: Path) -> dict[str, dict[str, Any]]:
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-OFFLINE = "synthetic-funnel"
-"""The data set that needs no network."""
 
 
 def raw_folder(card: Card, home: Path) -> Path:
@@ -113,10 +98,8 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
     """Files that need no fetching: in the folder `raw` if one is given, else under the home or beside the card.
 
     Each name of the card stands for one file, or for all that match it, sorted, where it is a pattern. Under the home a
-    file with another sha256 than pinned does not count; in a folder that the user names it does, with a note.
-
-    Raises:
-        UserError: `raw` is not a folder, or lacks a file.
+    file with another sha256 than pinned does not count; in a folder that the user names it does, with a note. Raises
+    UserError if `raw` is not a folder, or lacks a file.
     """
     if raw is not None:
         found = in_raw(card, raw)
@@ -135,10 +118,8 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
 def in_raw(card: Card, raw: Path) -> dict[str, tuple[Path, ...]]:
     """A card's files in a folder that the user names, unread; none of generated data.
 
-    They lie in it, or in its folder named as the card; files of known content in any of its folders.
-
-    Raises:
-        UserError: it is not a folder, or lacks a file.
+    They lie in it, or in its folder named as the card; files of known content in any of its folders. Raises UserError
+    if it is not a folder, or lacks a file.
     """
     if card.files and not raw.is_dir():
         raise UserError(f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}")
@@ -154,11 +135,7 @@ def in_raw(card: Card, raw: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def check_source(card: Card, home: Path) -> None:
-    """Check that every file of a card is at hand or has a source. Nothing is read or asked of a network.
-
-    Raises:
-        UserError: a file is not there and the card names no source for it; says what to put where.
-    """
+    """Raises UserError if a file is not at hand and the card names no source for it; it says what to put where."""
     offered = {name for source in card.sources for name in source.files}
     if lacking := [file for file in card.files if file.name not in offered and not any(_paths(card, file, home))]:
         raise _lacking(card, lacking, "the card names no source")
@@ -191,7 +168,7 @@ def _lacking(card: Card, lacking: Sequence[RawFile], reasons: str) -> UserError:
     what = "its files" if len(lacking) == len(card.files) > 1 else _listed(lacking)
     return UserError(
         f"{card.key}: could not get {what} ({reasons}): put {_listed(card.files)}{page} into a folder, each as it is "
-        f"or with .gz or .zst, and pass it with --raw DIR, or use {OFFLINE}, which needs no network"
+        f"or with .gz or .zst, and pass it with --raw DIR, or use synthetic-funnel, which needs no network"
     )
 
 

@@ -145,16 +145,14 @@ class _Runs:
         place = np.arange(len(known))
         self.start = np.maximum.accumulate(np.where(new, place, 0))
         self.end = np.maximum.accumulate(np.where(later, place, 0))
-        self.labelled = self._with_labels(np.cumsum(new), delay) if delay else self.end
-
-    def _with_labels(self, run: Ints, delay: float) -> Ints:
-        """At each place, how many places lie in earlier runs, or are at least `delay` older."""
-        m = len(run)
-        asked = np.repeat([False, True], m)
-        order = np.lexsort([asked, np.append(self.time, self.time - delay), np.append(run, run)])
-        found = np.empty(m, np.int64)
-        found[order[asked[order]] - m] = np.cumsum(~asked[order])[asked[order]]
-        return np.minimum(found, self.end)  # where the delay is too small for the time's precision
+        self.labelled = self.end
+        if delay:  # at each place, how many places lie in earlier runs, or are at least `delay` older
+            run, m = np.cumsum(new), len(known)
+            asked = np.repeat([False, True], m)
+            order = np.lexsort([asked, np.append(self.time, self.time - delay), np.append(run, run)])
+            found = np.empty(m, np.int64)
+            found[order[asked[order]] - m] = np.cumsum(~asked[order])[asked[order]]
+            self.labelled = np.minimum(found, self.end)  # where the delay is too small for the time's precision
 
 
 class _Actions:

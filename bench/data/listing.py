@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from bench.core.errors import UserError, listed
 from bench.data.card import Card
 from bench.data.columns import KINDS
 from bench.data.sources import SyntheticReader
-from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Range, TimeSplit, ValidOfTrain
+from bench.data.splits import HashSplit
 from bench.data.store import Store
-from bench.data.tasks import Span, TaskRule
 from bench.system.progress import Progress
 
 _AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "units", "time", "scenario"}
@@ -30,9 +28,9 @@ def describe(card: Card) -> dict[str, Any]:
     }
     shown = {"name", "kind", "positive", "parent", "optional"}
     tasks = [
-        rule.model_dump(mode="json", include=shown)
-        | {"columns": list(rule.sources)}
-        | rule.model_dump(mode="json", include={"where"}, exclude_defaults=True)
+        {"columns": list(rule.sources)}
+        | rule.model_dump(mode="json", include=shown)
+        | rule.model_dump(mode="json", exclude={"column", "columns"}, exclude_defaults=True)
         for rule in card.task_rules
     ]
     dumped = card.model_dump(mode="json", include=_AS_THEY_ARE)
@@ -76,11 +74,7 @@ def card_schema() -> dict[str, Any]:
 
 
 def prepared(home: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
-    """The stores under a home, by key: path, fingerprint, rows, default tasks, size on disk.
-
-    Args:
-        progress: is told of each damaged store; they are left out.
-    """
+    """The stores under a home, by key: path, fingerprint, rows, default tasks, size on disk; without damaged ones."""
     stores = []
     for path in _stores(home):
         try:
@@ -123,12 +117,8 @@ def remove_stores(home: Path, key: str) -> list[dict[str, Any]]:
 
 
 def explain(card: Card) -> list[str]:
-    """Sentences, in the order of the way of the data: rows, labels, split, groups, inputs."""
-    return [*_rows(card), *map(_task, card.task_rules), *_split(card), *_groups(card), *_inputs(card)]
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return listed([repr(name) for name in names])
+    """Sentences on what tasks, split and columns do not show: on rows, groups and inputs."""
+    return [*_rows(card), *_groups(card), *_inputs(card)]
 
 
 def _rows(card: Card) -> Iterator[str]:
@@ -140,108 +130,17 @@ def _rows(card: Card) -> Iterator[str]:
     for join in reader.joins:
         yield f"{join.file} is looked up by '{join.on}' for each row; rows without a partner get missing values."
     if card.missing:
-        yield f"{_quoted(card.missing)} and the empty text mean missing."
+        yield f"{listed([repr(text) for text in card.missing])} and the empty text mean missing."
     if reader.drop_duplicates:
         yield "Of rows that are equal in every column, the first is kept."
 
 
-_SCALES = {
-    "auto": "scaled for training by train, after log(1 + y) where it is skewed and not negative",
-    "none": "trained on as it is",
-    "standard": "scaled for training by train's mean and deviation",
-    "log1p": "scaled for training by train, after log(1 + y)",
-}
-
-
-def _task(rule: TaskRule) -> str:
-    if rule.kind == "regression":
-        each = "" if rule.unit == 1 else f" divided by {rule.unit:g}"
-        text = f"{rule.name} is the number in '{rule.column}'{each}, {_SCALES[rule.scale]}"
-    elif rule.columns:
-        text = f"{rule.name} is 1 where {_quoted(rule.columns)} are all 1"
-    elif rule.positive:
-        others = f"0 where it is {_or(rule.negative)}, and nothing else may stand there" if rule.negative else "else 0"
-        text = f"{rule.name} is 1 where '{rule.column}' is {_or(rule.positive)}, {others}"
-    else:
-        text = f"{rule.name} is the 0 or 1 in '{rule.column}'"
-    if rule.parent and rule.kind == "regression":
-        text += (
-            f"; it counts where {rule.parent} is 1 and is predicted given {rule.parent}, and on all rows as 0 elsewhere"
-        )
-    elif rule.parent:
-        text += f"; it can happen only after {rule.parent}, so it is predicted given {rule.parent} and jointly with it"
-    if rule.censored:
-        text += f"; a label at or above '{rule.censored}' says only that it is at least that"
-    if rule.duration:
-        text += f"; the loss bins groups rows by '{rule.duration}'"
-    if rule.where:
-        text += (
-            f"; it counts where {listed([_holds(*each) for each in rule.where.items()])}, elsewhere it is unobserved"
-        )
-    return f"{text}{'; used only when asked for by name' if rule.optional else ''}."
-
-
-def _holds(raw: str, values: Span | tuple[str, ...]) -> str:
-    if not isinstance(values, Span):
-        return f"'{raw}' is {_or(values)}"
-    ends = ((values.first, "at least"), (values.last, "at most"))
-    return f"'{raw}' is {listed([f'{word} {end:.15g}' for end, word in ends if math.isfinite(end)])}"
-
-
-def _or(values: Sequence[str]) -> str:
-    return " or ".join(repr(value) for value in values)
-
-
-def _split(card: Card) -> Iterator[str]:
-    split = card.split
-    if isinstance(split, TimeSplit):
-        parts = [f"{name} {_range(getattr(split, name))}" for name in ("train", "valid", "test")]
-        how = ", compared as texts" if card.textual_time else ""
-        yield f"The split goes by '{card.time}'{how}: {'; '.join(parts)}; rows at no such time are left out."
-    elif isinstance(split, FileSplit):
-        valid = _of_train(card, split) or listed(split.valid)
-        yield f"The split goes by file: train is {listed(split.train)}, valid is {valid}, test is {listed(split.test)}."
-    elif isinstance(split, HashSplit):
-        column = card.together if card.split_by_group else split.column
-        yield f"The split goes by a hash of '{column}', of which no value is in two splits: {_shares(split)}."
-    elif isinstance(split, RandomSplit):
-        unit = "row" if split.unit == "row" else f"value of '{card.together}', so that none is in two splits"
-        yield f"The split is drawn for each {unit}: {_shares(split)}."
-    elif isinstance(split, ColumnSplit):
-        valid = _of_train(card, split) or _or(split.valid)
-        yield (
-            f"The split goes by what '{split.column}' says: train is {_or(split.train)}, valid is {valid}, "
-            f"test is {_or(split.test)}; rows with another value are left out."
-        )
-    column = card.together or (split.column if isinstance(split, HashSplit) else None)
+def _groups(card: Card) -> Iterator[str]:
+    column = card.together or (card.split.column if isinstance(card.split, HashSplit) else None)
     units = f"values of '{column}'" if column else "rows"
     yield f"Half of valid's {units} become confirm: rows that the search does not see."
     if card.units and not card.split_by_group:
         yield f"Rows of one '{card.units}' may be in train, valid and test, since the split does not go by it."
-
-
-def _of_train(card: Card, split: ValidOfTrain) -> str:
-    """The part of train that is valid; empty where valid has rows of its own."""
-    if split.valid_from is not None:
-        return f"train from '{card.time}' {split.valid_from} on"
-    if split.valid_fraction is None:
-        return ""
-    unit = "rows" if split.unit == "row" else f"values of '{card.together}'"
-    return f"{split.valid_fraction:.1%} of train's {unit}, drawn with seed {split.seed}"
-
-
-def _range(part: Range) -> str:
-    if part.first is None:
-        return f"up to {part.last}"
-    return f"from {part.first}" + ("" if part.last is None else f" to {part.last}")
-
-
-def _shares(split: HashSplit | RandomSplit) -> str:
-    train = 1 - split.valid - split.test
-    return f"train {train:.1%}, valid {split.valid:.1%}, test {split.test:.1%}, with seed {split.seed}"
-
-
-def _groups(card: Card) -> Iterator[str]:
     if card.group is not None:
         yield f"Rows of one '{card.group}' are ranked against each other (GAUC)."
     if card.units is not None:
@@ -264,20 +163,11 @@ def _groups(card: Card) -> Iterator[str]:
 
 
 def _inputs(card: Card) -> Iterator[str]:
-    inputs = {kind: {n: own for n, own in card.columns.items() if own.kind == name} for name, kind in KINDS.items()}
-    for name, column in card.columns.items():
-        if column.derive is not None:
-            yield f"{name} is made of '{column.source or name}' by {column.derive}."
-    counted = {kind.counted: len(own) for kind, own in reversed(inputs.items()) if kind.counted}
-    if any(counted.values()):
-        kept = f"{card.encoding.min_count} rows of train" if card.encoding.min_count > 1 else "one row of train"
-        several = listed([f"{number or 'no'} {names[number != 1]}" for names, number in counted.items()])
-        yield (
-            f"{several}: a value gets an embedding of its own from {kept} on, unless the input says otherwise; rarer "
-            "and new ones share the unknown's."
-        )
-    for kind, own in inputs.items():
-        yield from kind.describe(own) if own else ()
+    kept = f"{card.encoding.min_count} rows of train" if card.encoding.min_count > 1 else "one row of train"
+    yield (
+        f"A category gets an embedding of its own from {kept} on, unless the input says otherwise; rarer and new ones "
+        "share the unknown's."
+    )
     if (history := card.history) is not None:
         seen = listed(("rows seen", *history.actions))
         yield (

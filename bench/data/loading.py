@@ -22,8 +22,7 @@ _VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a folder'
 def load_card(name_or_path: str) -> Card:
     """The card of a name, or of a path to one; after an `@` a variant, or parameters of a generator.
 
-    Raises:
-        UserError: unknown name, variant or parameter; a card that is broken, with file and key.
+    Raises UserError for an unknown name, variant or parameter, or a card that is broken, with file and key.
     """
     path, suffix = find_card(name_or_path)
     return parse_card(content.read_toml(path), str(path), suffix, path.parent)

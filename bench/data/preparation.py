@@ -107,14 +107,13 @@ def prepare(
 ) -> Store:
     """The store of a card, made where there is none yet.
 
+    Raises UserError if a file is missing or broken, a label is bad, a split is empty, or the disk is full. Nothing is
+    left half-written.
+
     Args:
         home: stores and fetched files lie here.
         raw: a folder with the card's files; nothing is fetched then.
         before: encodes as an earlier model does, and adds only values that it does not know, of train and valid.
-
-    Raises:
-        UserError: a file is missing or broken, a label is bad, a split is empty; the disk is full.
-            Nothing is left half-written.
     """
     progress = progress or Silent()
     started = time.monotonic()
@@ -160,8 +159,7 @@ def prepare(
 def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Iterator[Rows]:
     """The rows of a card part by part, labelled and assigned to splits; no store is made.
 
-    Raises:
-        UserError: as `prepare`; of too many bad rows, after the last part.
+    Raises UserError as `prepare` does; of too many bad rows, after the last part.
     """
     paths = fetch(card, home, progress) if raw is None else at_hand(card, home, raw, progress)
     assembler = Assembler(card, read_sides(card, paths, progress))
@@ -171,13 +169,9 @@ def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Ite
 
 
 def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> None:
-    """Check that `prepare` can have the card's files, before anything else is written.
+    """Raises UserError, before anything is written, if `prepare` cannot have the files; says what to put where.
 
-    Args:
-        progress: of fetching what is not at hand; None fetches and reads nothing.
-
-    Raises:
-        UserError: a file is neither at hand nor to be had; says what to put where.
+    `progress` is of fetching what is not at hand; None fetches and reads nothing.
     """
     if raw is not None:
         in_raw(card, raw)
@@ -188,11 +182,7 @@ def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progre
 
 
 def _prepared_before(card: Card, shelf: Path) -> Store | None:
-    """The newest store of this very recipe whose files are the pinned ones, for files that are no longer at hand.
-
-    Raises:
-        UserError: a store of the card is damaged.
-    """
+    """The newest store of this very recipe whose files are the pinned ones, for files that are no longer at hand."""
     pins = {file.name: file.sha256 for file in card.files}
     wanted, fitting = recipe(card), []
     for path in shelf.glob("*/manifest.json"):
@@ -212,9 +202,7 @@ def encode_stream(
 ) -> dict[str, Any]:
     """Reads, fits and writes encoder and splits into `folder`; returns what the manifest says of them.
 
-    Raises:
-        UserError: a file that does not fit its card, more bad rows than it allows, a split that is empty or lacks a
-            class.
+    Raises UserError for a file that does not fit its card, too many bad rows, or a split that lacks rows or a class.
     """
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps more of what parts leave, and is slower at it
     fitter = EncoderFitter(card, before.encoder if before else None)

@@ -38,15 +38,12 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
     """A store at `target`: its train is train and validation without what is held out, its valid is what is held out.
 
     Rows are copied in blocks, so memory stays bounded; test is linked, not copied; it has no `confirm`. One seed gives
-    one store.
+    one store. Raises UserError if nothing would be held out, or nothing left, or the disk is full.
 
     Args:
         store: with the tasks that the view is to have.
         card: that it was made from.
         share: of train and validation together to hold out.
-
-    Raises:
-        UserError: nothing would be held out, or nothing left; the disk is full.
     """
     masks = held_out(card, [store.split(name) for name in JOINED], share, seed)
     aside = sum(int(mask.sum()) for mask in masks)

@@ -17,7 +17,6 @@ from bench.data.card import Card
 from bench.data.checks import Labels
 from bench.data.columns.moments import LARGEST, RunningMoments
 from bench.data.encoding.fitter import Provisional
-from bench.data.splits import of_validation
 from bench.data.tasks import TaskRule
 from bench.data.values import as_numbers
 from bench.data.weights import Weights
@@ -58,7 +57,7 @@ class LabelCounts:
 
     def check(self, split: str, empty_reason: str) -> None:
         """Raises UserError where the split is empty, or a task that is trained by default has too few labels in it."""
-        where = f"split '{split}'{of_validation(split)}"
+        where = f"split '{split}'{' (half of validation)' if split in ('valid', 'confirm') else ''}"
         if self.rows == 0:
             raise UserError(f"{self.of}: {where} is empty: {empty_reason}")
         for rule, observed, positives in zip(self.rules, self.observed, self.positives, strict=True):

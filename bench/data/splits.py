@@ -38,8 +38,7 @@ _ZONED = re.compile(
 def time_key(time: Any) -> Any:
     """What a time compares by: itself; of a text with an offset the text in UTC, with `Z` between date and time.
 
-    Raises:
-        ValueError: there is no such time.
+    Raises ValueError if there is no such time.
     """
     if not isinstance(time, str) or (found := _ZONED.fullmatch(time)) is None:
         return time
@@ -117,16 +116,10 @@ def draws_of(values: Sequence[str], seed: int) -> NDArray[np.float64]:
     return np.asarray(high + middle + low)
 
 
-def of_validation(split: str) -> str:
-    """What a message adds to the name of a split that is half of the card's validation."""
-    return " (half of validation)" if SPLITS.index(split) in (VALID, CONFIRM) else ""
-
-
 def halved(split: Assignment, rows: SplitInput, of: Text | None) -> Assignment:
     """The split of each row after about half of validation's units became `confirm`.
 
-    Args:
-        of: what stays together, a value a row; rows without one, or all where it is None, are units of their own.
+    A unit has one value of `of`; rows without one, or all where it is None, are units of their own.
     """
     if not (split == VALID).any():
         return split
@@ -165,11 +158,7 @@ class ValidOfTrain(Config):
         return () if self.valid_from is None else (self.valid_from,)
 
     def _by_name(self, names: Sequence[str], codes: NDArray[Any], rows: SplitInput) -> Assignment:
-        """The split of each row by what it is named, with valid taken from train where the card says so.
-
-        Args:
-            codes: (N,) index into `names`; -1 where there is none.
-        """
+        """The split of rows by names that `codes` (N,) index, -1 for none; valid is of train where the card asks."""
         numbers = {name: number for split, number in NAMED.items() for name in getattr(self, split)}
         split: Assignment = np.array([*(numbers.get(name, -1) for name in names), -1], np.int8)[codes]
         if not (split == TRAIN).any():

@@ -194,15 +194,12 @@ def scaled_tasks(
 
     `auto` takes the logarithm log(1 + y) where no label is negative and their skewness is above 2, that of an
     exponential distribution: spend, seconds watched, counts. Extreme labels neither make the scale nor dominate a step:
-    see `_fence`.
+    see `_fence`. Raises UserError for `scale = "log1p"` where a label is negative.
 
     Args:
         labels: (N, T) of train, in the order of the rules; NaN where unobserved.
         key: of the card, for errors.
         weights: (N, K) of these rows, whose product a row counts with in the mean label.
-
-    Raises:
-        UserError: `scale = "log1p"`, and a label is negative.
     """
     if all(rule.kind == "binary" for rule in rules):
         return tuple(rule.task for rule in rules)

@@ -199,18 +199,15 @@ def as_numbers(
 ) -> NDArray[np.float64]:
     """An Arrow array (N,) as numbers; NaN where missing or not a number.
 
+    Raises UserError for a text that is not a number, or a type that holds none.
+
     Args:
         missing: markers; a number that one of them spells is missing, too.
         infinite: whether infinite numbers stay; else they are missing.
-
-    Raises:
-        UserError: a text that is not a number, or a type that holds none.
     """
     array = whole_column(column)
     kind = array.type
     if is_any(kind, NUMBERS):
-        if pa.types.is_boolean(kind):
-            array = array.cast(pa.int8())
         if pa.types.is_float32(kind):
             array = array.cast(pa.string())  # as `plain`
         numbers = np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)

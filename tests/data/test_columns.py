@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench.core.errors import UserError
 from bench.data import Store, parse_card, prepare
 from bench.data.card import shape_of
-from bench.data.columns.derivations import hour_of_unix, weekday_of_unix, weekday_of_yyyymmdd
+from bench.data.columns.base import DERIVATIONS, weekday_of_yyyymmdd
 from bench.data.preparation import recipe
 from bench.data.readers import base
 from bench.data.refit import JOINED, held_out, refit_store
@@ -26,9 +26,10 @@ def test_weekday_is_that_of_the_calendar(days):
 def test_hours_and_weekdays_of_unix_time_are_those_of_utc(times):
     aware = [time.replace(tzinfo=datetime.UTC, microsecond=0) for time in times]
     seconds = np.array([time.timestamp() for time in aware])
-    for unit in (1, 1000):
-        np.testing.assert_array_equal(hour_of_unix(seconds * unit, unit), [time.hour for time in aware])
-        np.testing.assert_array_equal(weekday_of_unix(seconds * unit, unit), [time.weekday() for time in aware])
+    for unit, units in (("s", seconds), ("ms", seconds * 1000)):
+        hours, weekdays = DERIVATIONS[f"hour_of_unix_{unit}"](units), DERIVATIONS[f"weekday_of_unix_{unit}"](units)
+        np.testing.assert_array_equal(hours, [time.hour for time in aware])
+        np.testing.assert_array_equal(weekdays, [time.weekday() for time in aware])
 
 
 RULES = {"country": {"column": "country"}, "age": {"column": "age", "ranges": [25, 45.5]}, "user": {"known": "user"}}

@@ -1,5 +1,4 @@
 import pytest
-from data_toys import card_of
 
 from bench.data import Card
 from bench.data.listing import card_schema
@@ -22,28 +21,3 @@ def test_every_card_fits_the_schema():
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     for name in content.names("datasets"):
         jsonschema.validate(content.read_toml(content.find("datasets", name)), card_schema())
-
-
-def card(split):
-    return card_of(
-        reader={"kind": "csv", "missing": ["NA", "?"]},
-        files=[{"name": "a.csv"}, {"name": "b.csv"}],
-        tasks=[
-            {"name": "click", "column": "c", "positive": ["yes"], "negative": ["no"]},
-            {"name": "buy", "columns": ["c", "b"], "parent": "click", "optional": True},
-            {"name": "stars", "column": "s", "kind": "regression"},
-        ],
-        columns={
-            "u": "categorical",
-            "p": {"kind": "numeric", "log1p": True},
-            "hour": {"kind": "categorical", "from": "hm", "derive": "hour_of_hhmm"},
-        },
-        group="u",
-        time="t",
-        post_exposure=["dwell"],
-        encoding={"target_rates": ["u"]},
-        split=split,
-    )
-
-
-DRAWN = {"kind": "random", "valid": 0.1, "test": 0.2}

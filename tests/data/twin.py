@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bench.core.seeds import derive
+from bench.data.columns.base import DERIVATIONS
 from bench.data.columns.categorical import Categorical
-from bench.data.columns.derivations import DERIVATIONS
 from bench.data.columns.numeric import Numeric
 from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
 from bench.data.tasks import Span

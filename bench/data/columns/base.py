@@ -2,7 +2,7 @@
 
 A kind is one file with these three classes, and one line in `KINDS`:
 
-    Kind     options on a card; says how its raw column is read, makes the fitter, describes itself, drafts itself
+    Kind     options on a card; says how its raw column is read, makes the fitter, drafts itself
     Fitter   takes rows part by part and keeps a few numbers of each until all of train was seen
     Part     encodes raw rows, in preparing and in serving, and says what rows must bring
 """
@@ -10,26 +10,59 @@ A kind is one file with these three classes, and one line in `KINDS`:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bench.core import schema
 from bench.core.arrays import Singles
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.core.registry import Config
-from bench.data.columns.derivations import DERIVATIONS, Derivation, example_of
 from bench.data.values import as_numbers
 
 if TYPE_CHECKING:
     from bench.data.checks import Sieve
     from bench.data.inspection.column import Counted
-    from bench.data.inspection.telling import Halves
+    from bench.data.inspection.labels import Halves
+
+Numbers = NDArray[np.float64]
+
+
+def weekday_of_yyyymmdd(numbers: Numbers) -> Numbers:
+    """20220425 -> 0, a Monday; numbers of more than 8 digits are missing."""
+    known = (numbers >= 0) & (numbers < 1e8)
+    dates = numbers[known].astype(np.int64)
+    months = (dates // 10000 - 1970) * 12 + (dates // 100) % 100 - 1
+    days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + dates % 100 - 1
+    weekdays = np.full(len(numbers), np.nan)
+    weekdays[known] = (days + 3) % 7
+    return weekdays
+
+
+DERIVATIONS: dict[str, Callable[[Numbers], Numbers]] = {
+    "hour_of_hhmm": lambda numbers: np.floor(numbers / 100),
+    "hour_of_unix_ms": lambda numbers: np.floor(numbers / 3_600_000) % 24,
+    "hour_of_unix_s": lambda numbers: np.floor(numbers / 3600) % 24,
+    "weekday_of_unix_ms": lambda numbers: (np.floor(numbers / 86_400_000) + 3) % 7,
+    "weekday_of_unix_s": lambda numbers: (np.floor(numbers / 86_400) + 3) % 7,
+    "weekday_of_yyyymmdd": weekday_of_yyyymmdd,
+}
+"""Name on a card -> function of numbers (N,), NaN where missing. Monday is 0, and 1970-01-01 was a Thursday; in UTC."""
+
+
+def _known(name: str) -> str:
+    if name not in DERIVATIONS:
+        raise ValueError(str(unknown("derivation", name, DERIVATIONS)))
+    return name
+
+
+Derivation = Annotated[str, AfterValidator(_known)]
+
 
 Reads = Literal["text", "number", "list", "vector"]
 """How a raw column is read."""
@@ -110,7 +143,9 @@ class Part(Config):
 
     def examples(self) -> list[Any]:
         """`EXAMPLES` raw values as a request may have them."""
-        return self._examples() if self.source.derive is None else [example_of(self.source.derive)] * EXAMPLES
+        if self.source.derive is None:
+            return self._examples()
+        return [20240101.0 if self.source.derive.endswith("yyyymmdd") else 1200.0] * EXAMPLES
 
     def _examples(self) -> list[Any]:
         return [None] * EXAMPLES
@@ -142,9 +177,9 @@ class DensePart(Part):
     def names(self) -> tuple[str, ...]:
         """Names of its dense columns."""
 
-    @abstractmethod
     def encode(self, table: pa.Table) -> Singles:
         """Dense columns (N, names) of raw rows."""
+        return self.encode_numbers(self.source.numbers(table))
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
         """The same of the numbers that its fitter kept; not of target rates, which are made of other columns."""
@@ -168,11 +203,7 @@ class Fitter(ABC):
 
     @abstractmethod
     def take(self, table: pa.Table, train: Mask, grow: bool = True) -> NDArray[Any]:
-        """What is kept of n rows (n, width); fits on those of train.
-
-        Args:
-            grow: whether new values get codes, as rows of train may still come.
-        """
+        """What is kept of n rows (n, width), fitted on those of train; new values get codes if `grow`."""
 
     @abstractmethod
     def finish(self) -> tuple[Part, ...]:
@@ -212,16 +243,13 @@ class Kind(Config, ABC):
     source: str | None = Field(None, alias="from", min_length=1)
     """Raw column it is made from; its own name where absent."""
     derive: Derivation | None = None
-    """A function of the raw column, from `bench.data.columns.derivations`."""
+    """A function of the raw column, one of `DERIVATIONS`."""
     kind: str
     reads: ClassVar[Reads] = "text"
     fits: ClassVar[type[Fitter]]
     parts: ClassVar[tuple[type[Part], ...]]
     """Classes of the parts that its fitter makes."""
     slots: ClassVar[int] = 1
-    counted: ClassVar[tuple[str, str] | None] = None
-    """One and several of them, in a card's explanation; of kinds whose values get embeddings as `min_count` says."""
-
     by_form: ClassVar[bool] = True
     """Whether a draft knows it by the form of values; else columns of ids, weights and free text are left out first."""
 
@@ -246,15 +274,6 @@ class Kind(Config, ABC):
         """The sieve takes the rows of its raw Arrow column that do not fit."""
 
     @classmethod
-    def describe(cls, inputs: Mapping[str, Self]) -> Iterator[str]:
-        """Sentences on a card's inputs of this kind."""
-        return iter(())
-
-    @classmethod
     def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:
-        """The input that a column makes on a drafted card, or why it makes none; None leaves it to later kinds.
-
-        Args:
-            halves: rows on which evidence is tried.
-        """
+        """The input that a column makes on a drafted card, or why it makes none; None leaves it to later kinds."""
         return None

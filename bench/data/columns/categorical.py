@@ -14,10 +14,11 @@ from bench.core import schema
 from bench.data.codes import ABSENT, Codes
 from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Mask, Source
 from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
+from bench.data.inspection.names import QUANTITIES, has_word, is_id
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
-    from bench.data.inspection.telling import Halves
+    from bench.data.inspection.labels import Halves
 
 
 class CategoricalField(FieldPart):
@@ -100,7 +101,6 @@ class Categorical(Kind):
     fits: ClassVar = CategoricalFitter
     parts: ClassVar = (CategoricalField,)
     by_form: ClassVar[bool] = False
-    counted: ClassVar = ("categorical input", "categorical inputs")
 
     @classmethod
     def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:
@@ -108,24 +108,22 @@ class Categorical(Kind):
         if column.is_clock:
             option = {"kind": "categorical", "from": column.name, "derive": "hour_of_hhmm"}
             return Finding(option, "a time of day such as 1730, of which the hour is kept", f"{column.name}_hour")
-        why = _text(column) if column.numbers is None or column.zeros else _code(column, halves)
+        why = _code(column, halves)
+        if column.numbers is None or column.zeros:
+            why = "text" if column.numbers is None else "codes with leading zeros"
+            why = "two values" if len(column.counts) == 2 else why
         return None if why is None else Finding({"kind": "categorical"}, why)
-
-
-def _text(column: Counted) -> str:
-    if len(column.counts) == 2:
-        return "two values"
-    return "codes with leading zeros" if column.numbers is not None else "text"
 
 
 def _code(column: Counted, halves: Halves | None) -> str | None:
     if not column.whole or column.numbers is None:
         return None
-    if column.is_code and len(column.counts) > 2:
+    if is_id(column.name) and len(column.counts) > 2:
         return "whole numbers whose name is that of a code"
-    if len(column.counts) <= (FEW_QUANTITIES if column.is_quantity else FEW):
+    quantity = has_word(column.name, QUANTITIES)
+    if len(column.counts) <= (FEW_QUANTITIES if quantity else FEW):
         return "few distinct whole numbers"
-    if column.is_quantity:
+    if quantity:
         return None
     if np.abs(column.numbers).max() >= 1e8 and (column.numbers % 100 == 0).mean() < ROUND:
         return "whole numbers too large to be counts: codes"
@@ -134,7 +132,7 @@ def _code(column: Counted, halves: Halves | None) -> str | None:
 
 def _unlike(column: Counted, halves: Halves) -> str | None:
     """Evidence that neighbouring values are unrelated."""
-    each, few = halves.tell(column.cells), halves.tell_ranges(column, FEW_RANGES)
+    each, few = halves.tell(column.cells()), halves.tell(column.cells(FEW_RANGES))
     for name, label in halves.labels.items():
         by_chance = CHANCE / math.sqrt(label.fewest(halves.tried))
         if each[name] - few[name] >= max(CODES[0], by_chance, CODES[1] * (each[name] - label.chance)):

@@ -5,8 +5,8 @@ Hours and weekdays come again after training has ended; a point in time does not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -132,12 +132,6 @@ class DatePart(Kind):
     def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
         """The sieve takes rows whose text is no time."""
         _check_times(name, column, missing, sieve)
-
-    @classmethod
-    def describe(cls, inputs: Mapping[str, Self]) -> Iterator[str]:
-        """One sentence each."""
-        for name, column in inputs.items():
-            yield f"{name} is the {column.part} of '{column.source or name}', a category."
 
     @classmethod
     def draft(cls, column: Counted, halves: Any) -> Finding | None:

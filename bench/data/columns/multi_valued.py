@@ -169,7 +169,6 @@ class MultiValued(Kind):
     reads: ClassVar[Reads] = "list"
     fits: ClassVar = MultiValuedFitter
     parts: ClassVar = (MultiValuedField,)
-    counted: ClassVar = ("list of categories", "lists of categories")
 
     @property
     def slots(self) -> int:  # type: ignore[override]

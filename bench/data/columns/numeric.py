@@ -7,11 +7,11 @@ for neither and are clipped, in training and in serving.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,11 @@ from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
 from bench.core import schema
 from bench.core.arrays import Singles
+from bench.core.schema import begins
+from bench.data.codes import IntegerCodes
 from bench.data.columns.base import EXAMPLES, DensePart, FieldPart, Finding, Fitter, Kind, LocalIds, Mask, Reads, Source
-from bench.data.columns.moments import RunningMoments, logged
-from bench.data.columns.ranges import DistinctNumbers, place_in_ranges
+from bench.data.columns.moments import Numbers, RunningMoments, logged
+from bench.system.intrinsics import jit
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
@@ -62,12 +64,8 @@ class NumericColumn(DensePart):
         """Whether train lacked no value."""
         return not self.flag
 
-    def encode(self, table: pa.Table) -> Singles:
-        """(N, 1), or (N, 2) with the flag."""
-        return self.encode_numbers(self.source.numbers(table))
-
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
-        """`encode` of numbers (N,) or (N, 1)."""
+        """(N, 1), or (N, 2) with the flag, of numbers (N,) or (N, 1)."""
         numbers = np.clip(logged(numbers.reshape(-1), self.log1p), self.low, self.high)
         missing = np.isnan(numbers)
         columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
@@ -134,6 +132,98 @@ class BucketField(FieldPart):
         return np.array(self.edges)
 
 
+EXACT = 1 << 17
+"""Number of distinct numbers up to which cut points are exact. Beyond it, numbers are rounded until this few are
+left."""
+KEPT_BITS = range(52, 0, -2)
+"""Significant bits of numbers after each rounding."""
+MOST_RANGES = 1000
+ROWS_OF_RANGE = 20
+"""Minimum mean number of train rows in a range."""
+
+
+class Ranges(NamedTuple):
+    """V ranges of numbers: the least of each but the first, the least and greatest of all (0 if none), row counts."""
+
+    edges: tuple[float, ...]
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+class DistinctNumbers:
+    """Counts distinct numbers, without NaN; rounds them once there are more than `EXACT`.
+
+    The result does not depend on how the numbers are split into parts.
+    """
+
+    def __init__(self) -> None:
+        self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
+        self._bits = iter(KEPT_BITS)
+        self._kept: int | None = None
+
+    def add(self, numbers: Numbers) -> None:
+        """Adds numbers (N,)."""
+        numbers = numbers[~np.isnan(numbers)] + 0.0  # no -0.0
+        self._count(numbers if self._kept is None else shortened(numbers, self._kept))
+        while len(self._codes) > EXACT:
+            self._kept = next(self._bits)
+            values, counts = shortened(self._values, self._kept), self._counts
+            self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
+            self._count(values, counts)
+
+    def _count(self, numbers: Numbers, times: NDArray[np.int64] | None = None) -> None:
+        counts = np.bincount(self._codes.code(numbers.view(np.int64)), times, len(self._codes)).astype(np.int64)
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+
+    @property
+    def _values(self) -> Numbers:
+        return self._codes.values.view(np.float64)
+
+    def ranges(self) -> Ranges:
+        """Ranges of about equal count, as many as `ranges_for` says."""
+        order = np.argsort(self._values)
+        values, counts = self._values[order], self._counts[order]
+        if not len(values):
+            return Ranges((), 0.0, 0.0, (0,))
+        first = np.flatnonzero(np.append(True, begins(counts, ranges_for(int(counts.sum())))))
+        edges = tuple(values[first[1:]].tolist())
+        return Ranges(edges, float(values[0]), float(values[-1]), tuple(np.add.reduceat(counts, first).tolist()))
+
+
+def ranges_for(rows: int) -> int:
+    """Number of ranges for `rows` rows of train."""
+    return max(2, min(MOST_RANGES, rows // ROWS_OF_RANGE))
+
+
+def shortened(numbers: Numbers, bits: int) -> Numbers:
+    """Rounds numbers to `bits` significant bits, towards zero."""
+    mantissa, exponent = np.frexp(numbers)
+    shorter: Numbers = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
+    return shorter
+
+
+@jit()
+def place_in_ranges(cuts: Any, numbers: Any, local: Any) -> None:
+    """Puts each number's range, from 1 on, or the id of missing into `local`; bisections advance together, vectorised.
+
+    Each range but the first begins at one of `cuts` (V - 1,).
+    """
+    for start in range(0, len(numbers), 512):
+        some, first = numbers[start : start + 512], local[start : start + 512]
+        first[:] = 0
+        left = np.int32(len(cuts))
+        while left > 1:
+            half = left // np.int32(2)
+            for row in range(len(some)):
+                first[row] += half * np.int32(cuts[first[row] + half - 1] <= some[row])
+            left -= half
+        for row in range(len(some)):
+            beyond = left == 1 and cuts[first[row]] <= some[row]
+            first[row] = len(cuts) + 2 if np.isnan(some[row]) else first[row] + 1 + np.int32(beyond)
+
+
 class NumericFitter(Fitter):
     """Fits a quantity and its ranges."""
 
@@ -186,15 +276,6 @@ class Numeric(Kind):
         """Adds a number."""
         number = schema.Number(name, len(shape.dense), None, (0.0, 1.0), (1,))
         return replace(shape, numbers=(*shape.numbers, number), dense=(*shape.dense, name))
-
-    @classmethod
-    def describe(cls, inputs: Mapping[str, Self]) -> Iterator[str]:
-        """One sentence for all."""
-        one = "1 numeric input" if len(inputs) == 1 else f"{len(inputs)} numeric inputs"
-        logged = [name for name, column in inputs.items() if column.log1p]
-        text = f"{one}, standardised by train's mean and deviation"
-        text += f"; after a logarithm: {', '.join(logged)}" if logged else ""
-        yield f"{text}; the model's option numeric.kind says how it sees them."
 
     @classmethod
     def draft(cls, column: Counted, halves: Any) -> Finding | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -134,12 +134,6 @@ class Vector(Kind):
     def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
         """The sieve takes rows whose vector has another length."""
         _check_lengths(name, column, self.length, sieve)
-
-    @classmethod
-    def describe(cls, inputs: Mapping[str, Self]) -> Iterator[str]:
-        """One sentence a vector."""
-        for name, column in inputs.items():
-            yield f"{name} is a vector of {column.length:,} numbers, standardised by train's means and deviations."
 
     @classmethod
     def draft(cls, column: Counted, halves: Any) -> Finding | None:

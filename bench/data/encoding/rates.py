@@ -136,7 +136,14 @@ class RatesFitter:
             [np.empty((0, len(self.tasks) + 1))]
             + [self._of(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)]
         )
-        mean, scale = zip(*(moments.moments for moments in self._moments()), strict=True)
+        moments = [RunningMoments() for _ in range(len(self.tasks) + 1)]  # of the out-of-fold columns
+        for start in range(0, self._used, STEP):
+            at = np.arange(start, min(start + STEP, self._used))
+            for fold in range(self.number):
+                weights = self._rows[at, fold].astype(np.int64)
+                for own, column in zip(moments, self._of(at, np.full(len(at), fold)).T, strict=True):
+                    own.add(np.ascontiguousarray(column), weights)
+        mean, scale = zip(*(each.moments for each in moments), strict=True)
         self._part = TargetRates(
             name=self.name,
             source=source,
@@ -175,18 +182,6 @@ class RatesFitter:
         sums, counts, rows = sums - self._sums[at, fold], counts - self._counts[at, fold], rows - self._rows[at, fold]
         prior = _mean(all_sums - self._fold_sums, all_counts - self._fold_counts)
         return self._rates(sums, counts, rows, prior[fold])
-
-    def _moments(self) -> list[RunningMoments]:
-        """Moments of the T + 1 out-of-fold columns, from the rows of each value and fold."""
-        moments = [RunningMoments() for _ in range(len(self.tasks) + 1)]
-        for start in range(0, self._used, STEP):
-            at = np.arange(start, min(start + STEP, self._used))
-            for fold in range(self.number):
-                weights = self._rows[at, fold].astype(np.int64)
-                columns = self._of(at, np.full(len(at), fold)).T
-                for own, column in zip(moments, columns, strict=True):
-                    own.add(np.ascontiguousarray(column), weights)
-        return moments
 
 
 def _mean(sums: Values, counts: NDArray[Any]) -> Values:

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, words
-from bench.data.tasks import skewness
+from bench.core.schema import begins
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word, words
+from bench.data.tasks import SKEWED, skewness
 from bench.data.values import (
     DATES,
     NUMBERS,
@@ -35,8 +36,6 @@ DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
 
 _TIME = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)([T ,]+\d{1,2}:\d{2}.*)?$"
 _EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
-SKEW = 2.0
-"""Skewness from which a tail is long; that of an exponential distribution."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Counted:
         """N."""
         return len(self.codes)
 
-    @property
+    @cached_property
     def known(self) -> int:
         """Rows that are not missing."""
         return int(self.counts.sum())
@@ -78,11 +77,6 @@ class Counted:
     def single(self) -> bool:
         """Whether it has one value a row that a card can use."""
         return self.readable and not self.lists and not self.vector
-
-    @property
-    def missing_rate(self) -> float:
-        """Share of rows that are missing."""
-        return 1 - self.known / self.rows
 
     @property
     def temporal(self) -> bool:
@@ -100,13 +94,6 @@ class Counted:
         return self.known >= 20 and len(self.counts) > 0.95 * self.known
 
     @property
-    def in_blocks(self) -> bool:
-        """Whether the rows of each value stand together; of texts, those alone that have digits, as codes do."""
-        codes = self.codes[self.codes >= 0]
-        together = 1 + int((np.diff(codes) != 0).sum()) <= 1.02 * len(self.counts)
-        return together and (self.numbers is not None or bool(self.matching(r"\d").all()))
-
-    @property
     def is_time(self) -> bool:
         """Whether every value is a date or a point in time, in whatever form of text."""
         return self.temporal or (self.type == "text" and self.numbers is None and bool(self.matching(_TIME).all()))
@@ -118,21 +105,6 @@ class Counted:
         return {unit: (numbers >= 9.4e8 * each) & (numbers <= 2.55e9 * each) for unit, each in _EPOCHS.items()}
 
     @property
-    def epoch_unit(self) -> str | None:
-        """The unit in which all numbers look like times since 1970."""
-        named = has_word(self.name, TIMES) or len(self.counts) > self.known / 2
-        return next((unit for unit, of in self.epochs.items() if named and of.all()), None)
-
-    @property
-    def is_yyyymmdd(self) -> bool:
-        """Whether numbers are dates such as 20240301."""
-        if not self.whole or self.numbers is None or len(self.numbers) < 2:
-            return False
-        year, month, day = self.numbers // 10000, self.numbers // 100 % 100, self.numbers % 100
-        fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-        return bool(fits.all())
-
-    @property
     def is_clock(self) -> bool:
         """Whether numbers are times of day such as 1730, by name and value."""
         parts = {"".join(words(self.name)), *words(self.name)}
@@ -141,19 +113,9 @@ class Counted:
         return bool(((self.numbers >= 0) & (self.numbers < 2400) & (self.numbers % 100 < 60)).all())
 
     @property
-    def is_code(self) -> bool:
-        """Whether the name is rather that of a code than of a quantity."""
-        return is_id(self.name)
-
-    @property
-    def is_quantity(self) -> bool:
-        """Whether the name is that of a quantity."""
-        return has_word(self.name, QUANTITIES)
-
-    @property
     def zeros(self) -> bool:
         """Whether numbers have leading zeros, as codes do."""
-        if self.type != "text" or self.is_quantity or has_word(self.name, TIMES):
+        if self.type != "text" or has_word(self.name, QUANTITIES | TIMES):
             return False
         return self.numbers is not None and bool(self.matching(r"^0\d+$").any())
 
@@ -163,12 +125,20 @@ class Counted:
         assert self.numbers is not None
         logged = np.sign(self.numbers) * np.log1p(np.abs(self.numbers))
         skew = abs(skewness(self.numbers, self.counts))
-        return skew > SKEW and abs(skewness(logged, self.counts)) < skew / 2
+        return skew > SKEWED and abs(skewness(logged, self.counts)) < skew / 2
 
-    @property
-    def cells(self) -> NDArray[np.int64]:
-        """(N,) index into the distinct values, V where missing."""
-        return np.where(self.codes < 0, len(self.counts), self.codes)
+    def cells(self, ranges: int = 0, exact: int = 0) -> NDArray[np.int64]:
+        """(N,) index into the distinct values, V where missing.
+
+        Args:
+            ranges: of numbers, that many ranges of about equal rows instead; missing is the last.
+            exact: distinct numbers up to which no ranges are made.
+        """
+        if not ranges or self.numbers is None or len(self.counts) <= exact:
+            return np.where(self.codes < 0, len(self.counts), self.codes)
+        order = np.argsort(self.numbers)
+        edges = self.numbers[order][1:][begins(self.counts[order], ranges)]
+        return np.append(np.searchsorted(edges, self.numbers, side="right"), len(edges) + 1)[self.codes]
 
     @cached_property
     def of_rows(self) -> NDArray[np.float64]:
@@ -194,9 +164,13 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     array = whole_column(column)
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if why := _unreadable(array, kind):
-        return _one_value(name, why, array, readable=False)
+        return _undivided(name, why, array, "?", readable=False)
     if is_list(kind):
-        return _lists(name, array, missing)
+        sizes = pc.unique(pc.list_value_length(array.drop_null())).to_pylist()
+        if pa.types.is_floating(kind.value_type) and len(sizes) == 1 and sizes[0] > 1:
+            return _undivided(name, str(kind), array, f"{sizes[0]} numbers", vector=sizes[0])
+        found = count_column(name, pc.binary_join(array.cast(pa.list_(pa.string())), "|"), missing)
+        return replace(found, type=str(kind), numbers=None, lists=True)
     if is_any(kind, TEXTS) or pa.types.is_null(kind):
         codes, values = coded(array, missing)
         return Counted(name, "text" if is_any(kind, TEXTS) else "null", codes, values, _numbers(values))
@@ -213,30 +187,18 @@ def _unreadable(array: Any, kind: Any) -> str | None:
         array.validate(full=True)
     except pa.ArrowInvalid:
         return "bytes that are no text"  # those of a parquet file need not be UTF-8
-    if is_any(kind, DATES) and undated(array.cast(kind)).any():
-        return "date beyond the years 1 to 9999"
-    return None
+    return "date beyond the years 1 to 9999" if is_any(kind, DATES) and undated(array.cast(kind)).any() else None
 
 
-def _one_value(name: str, kind: str, array: Any, shown: str = "?", **options: Any) -> Counted:
+def _undivided(name: str, kind: str, array: Any, shown: str, **options: Any) -> Counted:
     """A column whose values are not told apart."""
     codes = array.is_valid().to_numpy(zero_copy_only=False).astype(np.int32) - 1
     return Counted(name, kind, codes, pa.array([shown]), **options)
 
 
-def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
-    sizes = pc.unique(pc.list_value_length(array.drop_null())).to_pylist()
-    if pa.types.is_floating(array.type.value_type) and len(sizes) == 1 and sizes[0] > 1:
-        return _one_value(name, str(array.type), array, f"{sizes[0]} numbers", vector=sizes[0])
-    found = count_column(name, pc.binary_join(array.cast(pa.list_(pa.string())), "|"), missing)
-    return replace(found, type=str(array.type), numbers=None, lists=True)
-
-
 def _numbers(values: Any) -> NDArray[np.float64] | None:
     if len(values) == 0 or is_any(values.type, DATES):
         return None
-    if pa.types.is_boolean(values.type):
-        values = values.cast(pa.int8())
     try:
         numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from bench.core.errors import UserError, check_known
+import numpy as np
+
+from bench.core.errors import UserError, check_known, repeated
+from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, count_column, markers_in
-from bench.data.inspection.labels import Labels, find_labels, label_columns, parents_of
-from bench.data.inspection.proposals import Proposal, proposals
-from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles
-from bench.data.inspection.sample import Layout, Sample, layout_of, read_sample
+from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, label_columns, parents_of
+from bench.data.inspection.names import is_unit
+from bench.data.inspection.roles import WEIGHT, ColumnDraft, Role, draft_columns, given_roles
+from bench.data.inspection.sample import Layout, layout_of, read_sample
 from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files
 from bench.system.progress import Progress
 
@@ -46,6 +51,17 @@ class CardRequest(Wish):
     rows: int = ROWS
 
 
+class Proposal(NamedTuple):
+    """Keys of the card, in the table `at` (the top level, `reader` or `tasks.NAME`), and why they may hold.
+
+    The card has them as comments, so nothing changes until somebody decides.
+    """
+
+    at: str
+    keys: dict[str, Any]
+    why: str
+
+
 @dataclass(frozen=True)
 class Draft:
     """All that the card will say."""
@@ -61,7 +77,6 @@ class Draft:
     columns: Sequence[ColumnDraft]
     split: Split
     proposals: tuple[Proposal, ...]
-    """What it has as comments."""
 
     def of_role(self, role: Role) -> list[ColumnDraft]:
         """Columns of one role, in order."""
@@ -75,9 +90,10 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     layout = layout_of(request.files, request.separator, request.names)
     if not request.given and named_files(layout.files):
         request = replace(request, kind="files")
-    given = label_columns(request.labels, layout.columns)
+    with_name = [*filter(None, layout.columns)]
+    given = label_columns(request.labels, with_name)
     parents = parents_of(request.parents, tuple(given))
-    keys = list(dict.fromkeys((*given, *_named(request, given, layout.columns))))
+    keys = list(dict.fromkeys((*given, *_named(request, given, with_name))))
     sample = read_sample(layout, progress, request.rows)
     missing, published = dict[str, None](), dict[str, str]()
     for name in layout.columns:
@@ -90,11 +106,19 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     def column_of(name: str) -> Counted:  # others are counted where they are asked for: all may not fit into memory
         return counted[name] if name in counted else count_column(name, sample.table[name], missing)
 
-    _check_types(request, counted)
+    for option, key in (("--group", request.group), ("--split-column", request.column)):
+        if key is not None and not counted[key].single:
+            raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
+    for name in request.logged:
+        if counted[name].numbers is None or not counted[name].single:
+            raise UserError(f"--logged: expected a column of numbers, found '{name}' of type {counted[name].type}")
     labels = find_labels(given, parents, counted)
-    rows = Rows(layout.files, sample.file, counted)
-    whole = _whole(request, rows, sample, keys, missing, progress)
-    request, split = _find_split(request, published, whole, labels)
+    whole = rows = Rows(layout.files, sample.file, counted)
+    if request.time is not None and request.chosen in ("time", "files", "column") and not sample.complete:
+        # Heads of files are the oldest rows: times and labels are read of all rows.
+        every = read_sample(layout, progress, only=keys)
+        whole = Rows(layout.files, every.file, {name: count_column(name, every.table[name], missing) for name in keys})
+    request, split = _found_split(request, published, whole, labels)
     group = None if request.group is None else counted[request.group]
     decided = given_roles(request, split, labels, published, request.logged)
     of_rows = assigned(split.table, request, rows)
@@ -105,41 +129,30 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
             f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
         )
     labels |= {task: replace(labels[task], notes=(*labels[task].notes, note)) for task, note in notes.items()}
+    files = request.files
+    called = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
     return Draft(
         request=request,
         layout=layout,
-        id=request.id or _id_of(request.files),
+        id=request.id or re.sub(r"[^a-z0-9_-]+", "-", called.lower()).strip("-_")[:100] or "data",
         rows=sample.table.num_rows,
         complete=sample.complete,
         missing=tuple(missing),
         labels=labels,
         columns=drafts,
         split=split,
-        proposals=tuple(proposals(column_of, drafts, labels, group, sample.table.num_rows, _repeated(sample))),
+        proposals=tuple(proposals(column_of, drafts, labels, group, sample.table)),
     )
-
-
-def _whole(
-    wish: Wish, rows: Rows, sample: Sample, keys: Sequence[str], missing: Collection[str], progress: Progress
-) -> Rows:
-    """Times and labels of all rows, even where the other columns are not read whole: heads of files are oldest."""
-    if wish.time is None or wish.chosen not in ("time", "files", "column") or sample.complete:
-        return rows
-    whole = read_sample(sample.layout, progress, only=keys)
-    counted = {name: count_column(name, whole.table[name], missing) for name in keys}
-    return Rows(rows.files, whole.file, counted)
 
 
 def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> list[str]:
     """The columns that options name, beside labels; UserError for one that is not there or is two things."""
     of_split = (("--time", request.time), ("--group", request.group), ("--split-column", request.column))
     named = [(option, column) for option, column in of_split if column is not None]
-    if both := next((name for name in request.logged if name in (column for _, column in named)), None):
-        raise UserError(f"--logged: expected the column of a score, found '{both}', which the split or the group has")
+    if both := {column for _, column in named}.intersection(request.logged):
+        found = f"'{min(both)}', which the split or the group has"
+        raise UserError(f"--logged: expected the column of a score, found {found}")
     named += [("--logged", name) for name in request.logged]
-    for option, column in (*(("--label", name) for name in labels), *named):
-        if column == "":
-            raise UserError(f"{option}: expected the name of a column, found an empty one")
     for option, column in named:
         check_known("column", column, known, option)
         if column in labels:
@@ -147,16 +160,7 @@ def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) 
     return [column for _, column in named]
 
 
-def _check_types(request: CardRequest, counted: Mapping[str, Counted]) -> None:
-    for option, key in (("--group", request.group), ("--split-column", request.column)):
-        if key is not None and not counted[key].single:
-            raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
-    for name in request.logged:
-        if counted[name].numbers is None or not counted[name].single:
-            raise UserError(f"--logged: expected a column of numbers, found '{name}' of type {counted[name].type}")
-
-
-def _find_split(
+def _found_split(
     request: CardRequest, published: dict[str, str], rows: Rows, labels: Labels
 ) -> tuple[CardRequest, Split]:
     """The publisher's split, where there is one and no other was asked for; one that cannot be used says why."""
@@ -170,26 +174,12 @@ def _find_split(
     return request, find_split(request, rows, labels)
 
 
-def _repeated(sample: Sample) -> int:
-    try:
-        return int((~RowSet().new(sample.table)).sum())
-    except UserError:  # a column of records, by which rows are not compared
-        return 0
-
-
 def _check_files(files: Sequence[Path]) -> None:
-    folders = {path.resolve().parent for path in files}
-    if len(folders) > 1:
-        first, second = sorted(folders)[:2]
-        raise UserError(f"expected files in one folder, which a card can name, found {first} and {second}")
     resolved = [path.resolve() for path in files]
-    if twice := next((path for path in files if resolved.count(path.resolve()) > 1), None):
+    if len(folders := sorted({path.parent for path in resolved})) > 1:
+        raise UserError(f"expected files in one folder, which a card can name, found {folders[0]} and {folders[1]}")
+    if (twice := repeated(map(str, resolved))) is not None:
         raise UserError(f"{twice} is given twice")
-
-
-def _id_of(files: Sequence[Path]) -> str:
-    name = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
-    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:100] or "data"
 
 
 def check_id(name: str) -> str:
@@ -197,3 +187,63 @@ def check_id(name: str) -> str:
     if not _ID.fullmatch(name):
         raise UserError(f"--id: expected 1 to 100 small letters, digits, - and _, found '{name}'")
     return name
+
+
+REPEATS = 0.95
+"""Values of a column for each row, or value of the group, up to which it repeats."""
+
+
+def proposals(
+    column_of: Callable[[str], Counted],
+    columns: Sequence[ColumnDraft],
+    labels: Labels,
+    group: Counted | None,
+    table: Any,
+) -> Iterator[Proposal]:
+    """Keys that a card could also have: units, a weight, repeated rows and parents, each with the evidence for it."""
+    named = [column_of(each.name) for each in columns if is_unit(each.name) and each.role != "label"]
+    yield from _units(named, group, table.num_rows)
+    if weight := next((draft.name for draft in columns if draft.why == WEIGHT), None):
+        why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
+        yield Proposal("", {"weight": weight}, why)
+    equal = 0
+    with suppress(UserError):  # a column of records, by which rows are not compared
+        equal = int((~RowSet().new(table)).sum())
+    if equal:
+        why = f"{equal:,} of {table.num_rows:,} rows equal an earlier one. If logged twice, uncomment this."
+        yield Proposal("reader", {"drop_duplicates": True}, why)
+    for name, label in labels.items():
+        if label.rule.parent is None and (parent := find_parent(label, labels)) is not None:
+            what = f"{name} = 1" if label.binary else f"another {name} than 0"
+            why = (
+                f"No row has {what} where {parent} = 0. If '{name}' can happen only after '{parent}', or is a stricter "
+                "form of it, uncomment this."
+            )
+            yield Proposal(f"tasks.{name}", {"parent": parent}, why)
+
+
+def _units(named: Sequence[Counted], group: Counted | None, rows: int) -> Iterator[Proposal]:
+    """The coarsest column of somebody, or of a visit, that repeats and parts no group."""
+    of, what = (rows, "rows") if group is None else (len(group.counts), f"values of '{group.name}'")
+    repeat = [column for column in named if column.single and 10 <= len(column.counts) <= REPEATS * of]
+    whole = [each for each in repeat if group is None or WholeGroups().parted(group.codes, each.codes) is None]
+    for found in sorted(whole, key=lambda column: len(column.counts))[:1]:
+        why = (
+            f"{len(found.counts):,} values of '{found.name}' have {of:,} {what}, which intervals take for "
+            "independent. If those of one are alike, as a user's are, intervals are too narrow. The line "
+            f"units = '{found.name}' on the card resamples them together."
+        )
+        yield Proposal("", {"units": found.name}, why)
+
+
+def find_parent(label: Label, labels: Labels) -> str | None:
+    """The rarest binary task without which a label is 0 or missing in every row; more frequent than a binary label."""
+    something = np.nan_to_num(label.y) != 0
+    happened = int(something.sum())
+    found: dict[str, float] = {}
+    for task, of in labels.items():
+        chance = happened * (1 - of.mean)  # rows that would be expected without the parent, were they unrelated
+        if of.binary and chance >= LEAST and not something[of.y == 0].any():
+            found[task] = float(np.nansum(of.y))
+    enough = [task for task, rows in found.items() if rows >= happened + label.binary]
+    return min(enough, key=found.__getitem__, default=None)

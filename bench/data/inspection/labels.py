@@ -1,4 +1,4 @@
-"""The label columns that the user names, as the tasks of a card."""
+"""The label columns that the user names, as the tasks of a card; and how well the values of a column tell a label."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known, unknown
 from bench.core.schema import SCORE
 from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import Counted
+from bench.data.splits import TEST, TRAIN, VALID
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
+LEAST = 20
+"""Labels of each class, labels at all, or rows, below which nothing is said of them."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,13 @@ class Label:
         y = self.y[rows]
         return min(int((y == 1).sum()), int((y == 0).sum())) if self.binary else int((~np.isnan(y)).sum())
 
+    def score(self, said: Floats, y: Floats) -> float:
+        """The measure of what is said of labels (n,)."""
+        if self.binary:
+            return group_auc(said, y, 1 - y)
+        spread = float(((y - y.mean()) ** 2).sum())
+        return 1 - float(((y - said) ** 2).sum()) / spread if spread > 0 else 0.0
+
 
 Labels = Mapping[str, Label]
 """By the tasks' names."""
@@ -71,19 +82,17 @@ def read(rule: TaskRule, columns: Mapping[str, Counted]) -> Floats:
     product = np.ones(columns[rule.sources[0]].rows)
     for column in map(columns.__getitem__, rule.sources):
         if rule.kind == "regression":
-            product = product * column.of_rows
-            continue
+            return column.of_rows
         meanings = dict.fromkeys(rule.positive, 1.0) if rule.positive else ZERO_ONE
         meaning = [meanings.get(text if rule.positive else text.lower(), 0.0) for text in column.texts()]
-        product = product * np.array([*meaning, np.nan])[column.codes]
+        product *= np.array([*meaning, np.nan])[column.codes]
     return product
 
 
 def label_columns(given: Sequence[str], known: Sequence[str]) -> dict[str, str | None]:
     """Reads `COLUMN` and `COLUMN=VALUE`: column -> value that means 1, or None.
 
-    Raises:
-        UserError: none is given, one is given twice, or no column has the name.
+    Raises UserError if none is given, one is given twice, or no column has the name.
     """
     if not given:
         raise UserError("expected at least one --label COLUMN, found none")
@@ -100,8 +109,7 @@ def label_columns(given: Sequence[str], known: Sequence[str]) -> dict[str, str |
 def parents_of(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     """Reads `CHILD=PARENT`, both label columns: child -> parent.
 
-    Raises:
-        UserError: no `=`, a name that is no label, two parents of one child, a cycle.
+    Raises UserError for no `=`, a name that is no label, two parents of one child, or a cycle.
     """
     found: dict[str, str] = {}
     for text in given:
@@ -125,23 +133,28 @@ def find_labels(
 ) -> dict[str, Label]:
     """The tasks, in the order given; parents' exceptions are mended where 0/1 labels allow it.
 
-    Raises:
-        UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
+    Raises UserError for a label of one class, of texts that are neither yes nor no, or a funnel with nothing to learn.
     """
-    called = {column: _called(column, value) for column, value in given.items()}
-    names = _task_names(tuple(called.values()))
-    labels = {column: _label(names[called[column]], columns, column, value) for column, value in given.items()}
+    names = _task_names(given)
+    labels = {column: _label(names[column], columns, column, value) for column, value in given.items()}
     for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
     return {label.rule.name: label for label in labels.values()}
 
 
-def _called(column: str, value: str | None) -> str:
-    """A label's name. It has the value if that is not a yes: `dead=alive` is `dead alive`."""
-    if not value or value.lower() in (*_YES, column.lower()):
-        return column
-    return f"not {column}" if value.lower() in _NO else f"{column} {value}"
+def _task_names(given: Mapping[str, str | None]) -> dict[str, str]:
+    """Column -> the name of its task, no two the same; with a value that is no yes: `dead=alive` is `dead_alive`."""
+    names: dict[str, str] = {}
+    for column, value in given.items():
+        called = column
+        if value and value.lower() not in (*_YES, column.lower()):
+            called = f"not {column}" if value.lower() in _NO else f"{column} {value}"
+        name = re.sub(r"[^a-z0-9]+", "_", called.lower()).strip("_")
+        name = name if name[:1].isalpha() and name != SCORE else f"label_{name}".rstrip("_")
+        same = sum(1 for other in names.values() if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
+        names[column] = f"{name}_{same + 1}" if same else name
+    return names
 
 
 def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | None) -> Label:
@@ -155,7 +168,6 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
     unlabelled = column.rows - column.known
     notes = [f"{unlabelled:,} of {column.rows:,} rows have no label"] if unlabelled else []
     lower = {text.lower() for text in texts}
-    yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
     means: dict[str, Any] = {}
     if positive is not None:
         value = canonical(positive)
@@ -166,7 +178,8 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
             notes.append(f"{alike[0]!r} is another value than {value!r} and means 0")
     elif lower <= set(ZERO_ONE):
         pass
-    elif yes and no and lower <= {*_YES, *_NO} and (column.numbers is None or len(texts) == 2):
+    elif lower <= {*_YES, *_NO} and lower & {*_YES} and lower & {*_NO} and (column.numbers is None or len(texts) == 2):
+        yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
         means = {"positive": tuple(yes), "negative": tuple(no)}
     elif len(texts) == 2:
         rarer = int(np.argmin(column.counts))
@@ -211,12 +224,63 @@ def _child(label: Label, parent: Label) -> Label:
     return Label(rule.model_copy(update=update), y, notes)
 
 
-def _task_names(columns: Sequence[str]) -> dict[str, str]:
-    """Column -> the name of its task, no two of them the same."""
-    names: dict[str, str] = {}
-    for column in columns:
-        name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
-        name = name if name[:1].isalpha() and name != SCORE else f"label_{name}".rstrip("_")
-        same = sum(1 for other in names.values() if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
-        names[column] = f"{name}_{same + 1}" if same else name
-    return names
+FOLDS = 5
+SMOOTHING = 20.0
+"""Rows of the overall mean that are mixed into the mean of a cell of train."""
+DRAWN = 0.2
+"""Of rows, drawn for trying where the split leaves no validation among those inspected."""
+Mask = NDArray[np.bool_]
+
+
+def out_of_fold(cells: NDArray[np.int64], label: Label) -> float:
+    """AUC (binary) or R2 of the mean label of a row's cell, smoothed, and taken over the other folds' rows only.
+
+    A cell that the other folds do not have gets the overall mean; so an id of each row predicts nothing.
+    """
+    seen = ~np.isnan(label.y)
+    cell, y = cells[seen], label.y[seen]
+    key = cell * FOLDS + np.random.default_rng(0).integers(0, FOLDS, len(y))
+    size = (int(cells.max()) + 1) * FOLDS
+    rows, total = (np.bincount(key, by, size).reshape(-1, FOLDS).astype(np.float64) for by in (None, y))
+    other_rows, other_total = (each.sum(axis=1, keepdims=True) - each for each in (rows, total))
+    mean = (other_total + y.mean()) / (other_rows + 1)  # one row of the overall mean is mixed in
+    if label.binary:
+        return group_auc(mean.ravel(), total.ravel(), (rows - total).ravel())
+    return label.score(mean.ravel()[key], y)
+
+
+def group_auc(score: Floats, positives: Floats, negatives: Floats) -> float:
+    """Area under the ROC curve of groups of rows that share a score; ties count half."""
+    _, place = np.unique(np.round(score, 12), return_inverse=True)
+    up, down = (np.bincount(place, weights=each) for each in (positives, negatives))
+    pairs = float(up.sum() * down.sum())
+    return float(up @ (np.cumsum(down) - down / 2)) / pairs if pairs else 0.5
+
+
+class Halves(NamedTuple):
+    """Rows (N,) to learn on and to try on, with the labels of tasks that have enough of them on both sides."""
+
+    learn: Mask
+    tried: Mask
+    labels: Labels
+
+    def tell(self, cells: NDArray[np.int64]) -> dict[str, float]:
+        """Task -> AUC (R2 of a number) where tried of the mean label where learnt of a row's cell (N,), smoothed."""
+        found = {}
+        for name, label in self.labels.items():
+            learn, tried = (rows & ~np.isnan(label.y) for rows in (self.learn, self.tried))
+            y, cell = label.y[learn], cells[learn]
+            rows, total = (np.bincount(cell, by, int(cells.max()) + 1) for by in (None, y))
+            mean = (total + SMOOTHING * y.mean()) / (rows + SMOOTHING)
+            found[name] = max(label.score(mean[cells[tried]], label.y[tried]), label.chance)
+        return found
+
+
+def halves_of(split: NDArray[np.int8], labels: Labels) -> Halves:
+    """Train and the search's half of validation; where these are too few, two draws of train and validation."""
+    learn, tried = split == TRAIN, split == VALID
+    if any(label.fewest(rows) < LEAST for rows in (learn, tried) for label in labels.values()):
+        drawn = np.random.default_rng(0).random(len(split)) < DRAWN
+        learn, tried = (split != TEST) & ~drawn, (split != TEST) & drawn
+    enough = [name for name, label in labels.items() if min(map(label.fewest, (learn, tried))) >= LEAST]
+    return Halves(learn, tried, {name: labels[name] for name in enough})

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import Label, Labels
+from bench.data.inspection.labels import LEAST, Halves, Label, Labels, Mask, out_of_fold
 from bench.data.inspection.names import is_afterwards, is_place
-from bench.data.inspection.telling import LEAST, Halves, Mask, cells_of, out_of_fold, score
 from bench.system.machine import tree_threads
 
 SUSPECT = 0.98
@@ -42,8 +41,12 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
     """
     if len(column.counts) == 0:
         return None
-    cells = cells_of(column)
-    telling = {"0 or missing but for": _something(column), "missing in": column.codes < 0}
+    if column.numbers is not None:
+        nothing = (column.numbers == 0) | ((column.numbers == -1) & (column.numbers.min() == -1))
+    else:
+        nothing = np.array([text.lower() in NOTHING for text in column.texts()] if column.readable else [False], bool)
+    something = np.append(~nothing, False)[column.codes]
+    telling, cells = {"0 or missing but for": something, "missing in": column.codes < 0}, column.cells(64, exact=256)
     found: list[tuple[float, str]] = []
     for name, label in labels.items():
         if label.fewest() < LEAST:
@@ -55,16 +58,9 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
             found += [(told, clause) for clause in clauses if clause is not None]
     if found:
         return max(found, key=lambda each: each[0])[1]
-    return "its name says what somebody did" if is_afterwards(column.name) else _place(column, group)
-
-
-def _something(column: Counted) -> Mask:
-    """(N,) whether a row holds something, that is, neither 0 nor `no` nor nothing at all."""
-    if column.numbers is not None:
-        nothing = (column.numbers == 0) | ((column.numbers == -1) & (column.numbers.min() == -1))
-    else:
-        nothing = np.array([text.lower() in NOTHING for text in column.texts()] if column.readable else [False], bool)
-    return np.append(~nothing, False)[column.codes]
+    if is_afterwards(column.name):
+        return "its name says what somebody did"
+    return None if group is None else _place(column, group)
 
 
 def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
@@ -87,9 +83,9 @@ def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
     return None
 
 
-def _place(column: Counted, group: Counted | None) -> str | None:
+def _place(column: Counted, group: Counted) -> str | None:
     """Why a column says where a row was shown: by its name, and it counts from 0 or 1 in each group."""
-    if group is None or column.numbers is None or not (column.whole and is_place(column.name)):
+    if column.numbers is None or not (column.whole and is_place(column.name)):
         return None
     low, high = float(column.numbers.min()), float(column.numbers.max())
     known = (column.codes >= 0) & (group.codes >= 0)
@@ -114,16 +110,17 @@ class Together:
     """Some rows of all inputs, for boosted trees: where these tell a label almost fully, an input is known too late."""
 
     def __init__(self, halves: Halves) -> None:
-        self._labels, self._rng = halves.labels, np.random.default_rng(0)
-        self._learn, self._try = self._drawn(halves.learn, LEARN), self._drawn(halves.tried, TRY)
+        self._labels, rng = halves.labels, np.random.default_rng(0)
         self._columns: dict[str, tuple[Floats, Floats]] = {}
 
-    def _drawn(self, of: Mask, most: int) -> NDArray[np.int64]:
-        """Random rows, and more of a task's rarer class: AUC does not depend on how many there are of each."""
-        order = self._rng.permutation(np.flatnonzero(of))
-        binary = [label.y[order] for label in self._labels.values() if label.binary]
-        more = [order[y == value][:RARER] for y in binary for value in (0, 1)]
-        return np.unique(np.concatenate([order[:most], *more]))
+        def drawn(of: Mask, most: int) -> NDArray[np.int64]:
+            """Random rows, and more of a task's rarer class: AUC does not depend on how many there are of each."""
+            order = rng.permutation(np.flatnonzero(of))
+            binary = [label.y[order] for label in self._labels.values() if label.binary]
+            more = [order[y == value][:RARER] for y in binary for value in (0, 1)]
+            return np.unique(np.concatenate([order[:most], *more]))
+
+        self._learn, self._try = drawn(halves.learn, LEARN), drawn(halves.tried, TRY)
 
     def add(self, column: Counted) -> None:
         """An input: its numbers, or the codes of its values."""
@@ -141,23 +138,17 @@ class Together:
 
     def _note(self, label: Label, learn: Floats, tried: Floats) -> str | None:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+        from sklearn.inspection import permutation_importance
+        from sklearn.metrics import get_scorer
 
         kind = HistGradientBoostingClassifier if label.binary else HistGradientBoostingRegressor
-        y, then = label.y[self._learn], label.y[self._try]
+        y, then, scoring = label.y[self._learn], label.y[self._try], "roc_auc" if label.binary else "r2"
         seen, known = ~np.isnan(y), ~np.isnan(then)
         trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(learn[seen], y[seen])
-        tried, then = tried[known], then[known]
-
-        def measured(rows: Floats) -> float:
-            return score(label, trees.predict_proba(rows)[:, 1] if label.binary else trees.predict(rows), then)
-
-        if (whole := measured(tried)) < SUSPECT:
+        if (whole := get_scorer(scoring)(trees, tried[known], then[known])) < SUSPECT:
             return None
-        lost = {}
-        for at, name in enumerate(self._columns):
-            mixed = tried.copy()
-            mixed[:, at] = self._rng.permutation(mixed[:, at])
-            lost[name] = whole - measured(mixed)
+        mixed = permutation_importance(trees, tried[known], then[known], scoring=scoring, n_repeats=1, random_state=0)
+        lost = dict(zip(self._columns, mixed.importances_mean, strict=True))
         most = sorted(lost, key=lambda name: -lost[name])
         above = [name for name in most if lost[name] >= NAMED * (whole - label.chance)] or most[:1]
         return (

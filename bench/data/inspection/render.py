@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import string
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.data.inspection.draft import Draft
@@ -22,7 +21,7 @@ _BARE = frozenset(string.ascii_letters + string.digits + "_-")
 def card_text(draft: Draft) -> str:
     """The card."""
     tasks = (_task(name, label, draft) for name, label in draft.labels.items())
-    parts = (_head(draft), _reader(draft), _files(draft), _split(draft), *tasks, _encoding(draft), _inputs(draft))
+    parts = (_head(draft), _rows(draft), *tasks, _inputs(draft))
     return "\n".join("".join(f"{line}\n" for line in part) for part in parts)
 
 
@@ -34,7 +33,6 @@ def _proposed(draft: Draft, at: str) -> Iterator[str]:
     """What may hold in a table, as comments, each under its reason."""
     for proposal in draft.proposals:
         if proposal.at == at:
-            yield from [""] * (at == "")
             yield from comment(proposal.why)
             yield from (f"# {line}" for line in _values(proposal.keys))
 
@@ -42,29 +40,26 @@ def _proposed(draft: Draft, at: str) -> Iterator[str]:
 def _head(draft: Draft) -> Iterator[str]:
     request = draft.request
     which = "all there are" if draft.complete else "the head of each file; others may differ"
-    yield from comment(f"Written by `seesaw card` from what the files hold: {draft.rows:,} rows inspected, {which}.")
     yield from comment(
-        "It is a proposal: read it, above all post_exposure and [columns], and change what you know better."
+        f"Written by `seesaw card` from what the files hold: {draft.rows:,} rows inspected, {which}. It is a proposal: "
+        "read it, above all post_exposure and [columns], and change what you know better."
     )
     unsaid = {"licence": "not stated", "citation": "none", "homepage": "none"}
     yield from _values({"id": draft.id, "title": request.title or draft.id} | unsaid)
     if request.folder != ".":
         yield f"folder = {toml(request.folder)}"
     if request.group is not None:
-        yield ""
         yield from comment("Rows of one value are ranked against each other (GAUC).")
         yield f"group = {toml(request.group)}"
     if request.time is not None and (request.chosen == "time" or "valid_from" in draft.split.table):
         yield f"time = {toml(request.time)}"
+    yield from _proposed(draft, "")
     if logged := draft.of_role("logged"):
-        yield ""
         yield from comment(
             "Scores that ranked this log; never inputs. Models can be compared with one: `column = ..` in the file of "
             "`--current`. Take what is none from here, and put the line under it into [columns]."
         )
         yield from _aside("logged", logged)
-    yield from _proposed(draft, "")
-    yield ""
     suspects = draft.of_role("post-exposure")
     yield from comment(
         "Columns that seem to be known only after the impression; never inputs. If you know that one is known before, "
@@ -77,9 +72,6 @@ def _head(draft: Draft) -> Iterator[str]:
 
 def _aside(name: str, columns: Sequence[ColumnDraft]) -> Iterator[str]:
     """An array of columns, each with its reason and the line that would make it an input."""
-    if not columns:
-        yield f"{name} = []"
-        return
     yield f"{name} = ["
     for column in columns:
         yield f"  {toml(column.name)},"
@@ -89,31 +81,29 @@ def _aside(name: str, columns: Sequence[ColumnDraft]) -> Iterator[str]:
     yield "]"
 
 
-def _reader(draft: Draft) -> Iterator[str]:
-    layout = draft.layout
+def _rows(draft: Draft) -> Iterator[str]:
+    """The tables of reader, files and split."""
+    layout, split = draft.layout, draft.split
     yield "[reader]"
     yield f"kind = {toml(layout.kind)}"
     if layout.kind == "csv" and layout.separator != ",":
         yield f"separator = {toml(layout.separator)}"
     if layout.named:
-        yield from ("columns = [", *packed(layout.columns), "]")
+        yield from ("columns = [", *(f"  {toml(name)}," for name in layout.columns), "]")
     if draft.missing:
         yield from comment("Texts that mean missing, in every column.")
         yield f"missing = {toml(draft.missing)}"
     yield from _proposed(draft, "reader")
-
-
-def _files(draft: Draft) -> Iterator[str]:
+    yield ""
     yield from comment(
         "Looked for in `folder`, or beside this card; elsewhere, say --raw FOLDER. To pin what is in a file, add its "
         "sha256."
     )
-    yield from chain.from_iterable(("[[files]]", f"name = {toml(name)}") for name in draft.layout.files)
-
-
-def _split(draft: Draft) -> Iterator[str]:
-    split = draft.split
-    yield from chain.from_iterable(map(comment, split.why))
+    for name in layout.files:
+        yield from ("[[files]]", f"name = {toml(name)}")
+    yield ""
+    for why in split.why:
+        yield from comment(why)
     rows = sum(counts.rows for counts in split.counts.values()) + split.outside
     for name, counts in split.counts.items():
         tasks = (f", {task} {_told(counts.rows, facts)}" for task, facts in counts.facts().items())
@@ -129,10 +119,14 @@ def _told(rows: int, facts: Mapping[str, float | int]) -> str:
     return f"{facts['positives']:,}{of_labels} ({facts['rate']:.2%})"
 
 
+def _mean(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
     what = f"{label.mean:.3%} positive" if label.binary else f"a number, {_mean(label.mean)} on average"
-    yield from comment(f"{name}: {what}")
-    yield from chain.from_iterable(comment(_sentence(note)) for note in label.notes)
+    for note in (f"{name}: {what}", *map(_sentence, label.notes)):
+        yield from comment(note)
     yield "[[tasks]]"
     yield from _values(label.table)
     yield from _proposed(draft, f"tasks.{name}")
@@ -142,22 +136,17 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _mean(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _encoding(draft: Draft) -> Iterator[str]:
+def _inputs(draft: Draft) -> Iterator[str]:
+    """The tables of encoding and columns."""
     yield "[encoding]"
     yield from comment("Rows of train that a category needs; rarer ones share one embedding.")
     yield "min_count = 2"
     if rated := [column for column in draft.columns if column.rate is not None]:
         yield from comment("Ids that are also described by each task's mean label among other train rows of the value:")
-        yield from chain.from_iterable(comment(f"{column.input}: {column.rate}.", "  ") for column in rated)
+        for column in rated:
+            yield from comment(f"{column.input}: {column.rate}.", "  ")
         yield f"target_rates = {toml([column.input for column in rated])}"
-
-
-def _inputs(draft: Draft) -> Iterator[str]:
-    yield "[columns]"
+    yield from ("", "[columns]")
     for column in draft.of_role("input"):
         yield from comment(f"{_sentence(column.why)} {_facts(column)}.", "  ")
         yield _assignment(column)
@@ -186,15 +175,13 @@ def _facts(column: ColumnDraft) -> str:
 
 def toml(value: Any) -> str:
     """A value in TOML, on one line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key(name)} = {toml(item)}" for name, item in value.items()) + " }"
+        return "{ " + ", ".join(_values(value)) + " }"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml(item) for item in value) + "]"
-    return repr(value)
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return repr(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def key(name: str) -> str:
@@ -206,14 +193,3 @@ def comment(text: str, indent: str = "") -> Iterator[str]:
     """Comment lines; what cannot stand in a comment is escaped."""
     clean = "".join(letter if letter.isprintable() else toml(letter)[1:-1] for letter in text)
     return (f"# {line}" for line in textwrap.wrap(clean, WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False))
-
-
-def packed(names: Iterable[str]) -> Iterator[str]:
-    """Items of an array of texts, as many on a line as fit."""
-    line = " "
-    for name in map(toml, names):
-        if len(line) + len(name) + 2 > WIDTH and line.strip():
-            yield line
-            line = " "
-        line += f" {name},"
-    yield line

@@ -1,7 +1,8 @@
-"""What becomes of each column: an input, or why not."""
+"""What becomes of each column: an input of some kind, or why not; and whether it is described by target rates."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -9,19 +10,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.columns import KINDS
 from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
-from bench.data.inspection.kinds import LATER, WEIGHT, find_kind, find_new, find_rate
-from bench.data.inspection.labels import Labels
+from bench.data.inspection.labels import LEAST, Halves, Labels, halves_of
 from bench.data.inspection.leaks import Together, find_leak
-from bench.data.inspection.names import is_todays_score
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_todays_score, is_visit, is_weight
 from bench.data.inspection.split import Split, Wish
-from bench.data.inspection.telling import halves_of
+from bench.data.splits import TEST, TRAIN, VALID
 
 EXAMPLES = 4
 Role = Literal["input", "left out", "post-exposure", "label", "time", "split", "logged"]
 Decided = tuple[Role, str]
 """A role, and why."""
+LATER = "later rows have times that train never saw"
+WEIGHT = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,10 @@ def given_roles(
     roles: dict[str, Decided] = {name: ("left out", why) for name, why in published.items()}
     roles |= dict.fromkeys(logged, ("logged", "the score that ranked when the log was written, as --logged says"))
     together = wish.group if split.table.get("unit") == "group" else wish.hashed
+    if wish.column is not None:
+        roles[wish.column] = "split", "it assigns rows to splits"
     if together is not None:
         roles[together] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
-    if wish.column is not None and wish.column != together:
-        roles[wish.column] = "split", "it assigns rows to splits"
     if wish.time is not None:
         roles[wish.time] = "time", LATER
     return roles | {column: ("label", "") for label in labels.values() for column in label.rule.sources}
@@ -87,10 +90,10 @@ def draft_columns(
         if role == "input":
             together.add(column)
             rate = find_rate(column, halves) if finding.category else None
-        counted = column.type, len(column.counts), column.missing_rate
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
+        counted = column.type, len(column.counts), 1 - column.known / column.rows, examples
         finding = _renamed(name, finding, taken)
-        drafts.append(ColumnDraft(name, role, why, *counted, examples, finding.name or name, finding.option, rate))
+        drafts.append(ColumnDraft(name, role, why, *counted, finding.name or name, finding.option, rate))
     return drafts, together.notes()
 
 
@@ -103,7 +106,7 @@ def _decided(
         return "post-exposure", late
     if not finding.makes_input:
         return "left out", finding.why
-    if finding.category and (new := find_new(column, split)):
+    if finding.category and (new := _find_new(column, split)):
         return "left out", new
     return "input", finding.why
 
@@ -120,3 +123,130 @@ def _renamed(column: str, finding: Finding, taken: set[str]) -> Finding:
     if name == column:
         return finding
     return replace(finding, name=name, option={"kind": finding.option["kind"], "from": column} | dict(finding.option))
+
+
+MOST = 20_000
+"""Distinct texts that are looked at."""
+UNREAD = {
+    r"^\[.*\]$": "lists in brackets, which no reader takes apart; write them as 3|17|5",
+    r"^-?\d{1,3}(,\d{3})*(\.\d+)?$": "numbers that no reader takes for such; write 1234, not 1,234",
+    r"^-?\d+(,\d+)?$": "numbers with a decimal comma, which no reader takes for such; write 1.5, not 1,5",
+}
+"""Form of texts -> why they make no input."""
+BLOCK = 20
+"""Rows of one household, session or visit, on average, at most."""
+
+
+def find_kind(column: Counted, halves: Halves | None = None) -> Finding:
+    """The input that a column makes, by the first kind that claims it, or why it makes none; tried on `halves`."""
+    why = None
+    if not column.name:
+        why = "it has no name"
+    elif not column.readable:
+        why = f"values of type {column.type} make no input; write them as text or numbers"
+    elif len(column.counts) == 0:
+        why = "always missing"
+    elif len(column.counts) == 1 and column.known == column.rows and not column.vector:
+        why = "constant"
+    elif column.type == "text" and column.numbers is None:
+        why = next((why for form, why in UNREAD.items() if column.matching(form).all()), None)
+    if why is not None:
+        return Finding(None, why)
+    for kind in KINDS.values():
+        if not kind.by_form and (why := _identity(column)):
+            break
+        if (found := kind.draft(column, halves)) is not None:
+            return found
+    return Finding(None, why or "no kind of input fits it")
+
+
+def _identity(column: Counted) -> str | None:
+    """Why single values say nothing of later rows: a time, a weight, free text, or an id of a row or a visit."""
+    if column.numbers is None or column.zeros:
+        texts = column.texts(MOST)
+        if len(column.counts) > column.known / 2 and np.mean([text.count(" ") for text in texts]) >= 3:
+            return "free text"
+        each = "another value in (almost) every row, as an id of the row or free text has"
+        return _visit(column) or (each if column.one_each else None)
+    if column.is_clock:
+        return None
+    if _yyyymmdd(column.numbers):
+        return f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
+    timed = has_word(column.name, TIMES) or len(column.counts) > column.known / 2
+    if unit := next((unit for unit, fits in column.epochs.items() if timed and fits.all()), None):
+        suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
+        derived = f'; derive = "hour_of_unix_{suffix}" makes an input of it' if suffix else ""
+        return f"a point in time, in {unit} since 1970: {LATER}{derived}"
+    if is_weight(column.name) and column.numbers.min() >= 0 and column.numbers.max() > 0:
+        return WEIGHT
+    # Not in all rows does a number count up: several files may begin again.
+    if column.whole and column.one_each and (is_id(column.name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
+        return "another value in (almost) every row, as a row's number or id has"
+    return _visit(column) if column.whole else None
+
+
+def _yyyymmdd(numbers: NDArray[np.float64]) -> bool:
+    """Whether numbers are dates such as 20240301."""
+    year, month, day = numbers // 10000, numbers // 100 % 100, numbers % 100
+    fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (day % 1 == 0)
+    return len(numbers) > 1 and bool(fits.all())
+
+
+def _visit(column: Counted) -> str | None:
+    """Why it is the id of a household or a visit: many values with few rows each, and its name says so, or they stand
+    in blocks, none coming again. Blocks of a user's or a shop's id say only how the file is sorted.
+    """
+    distinct, known = len(column.counts), column.known
+    if distinct < 50 or not 1.05 < known / distinct <= BLOCK:
+        return None
+    how = "by its name"
+    if not is_visit(column.name):
+        how = "since each value stands in one block"
+        codes = column.codes[column.codes >= 0]
+        blocks = 1 + int((np.diff(codes) != 0).sum())
+        coded = column.numbers is not None or bool(column.matching(r"\d").all())
+        if is_id(column.name) or has_word(column.name, QUANTITIES) or blocks > 1.02 * distinct or not coded:
+            return None
+    return (
+        f"the id of a household or a visit, {how}, with {known / distinct:.1f} rows each; without --time, "
+        f"--group {shlex.quote(column.name)} keeps them in one split"
+    )
+
+
+NEW = 0.99
+"""Share of validation's or test's rows with a value that train lacks, from which a category is no input."""
+
+
+def _find_new(column: Counted, split: NDArray[np.int8]) -> str | None:
+    """Why a category is no input, by the splits (N,): train has hardly any of the values of validation or of test."""
+    known = column.codes[split == TRAIN]
+    for part, name in ((VALID, "validation"), (TEST, "test")):
+        new = ~np.isin(column.codes[split == part], known)
+        if len(new) >= LEAST and new.mean() >= NEW:
+            return f"{new.mean():.0%} of {name}'s rows have a value that train lacks, as a month or a request's id does"
+    return None
+
+
+MANY = 100
+"""Distinct values beyond which rates are thought of: an embedding of its own learns few values as well."""
+OFTEN, COVERED = 5, 0.5
+"""Rows of train from which on a value's rate says something, and the share of validation's rows with such a value."""
+TELLS = 0.05
+"""AUC above a half, or R2, that rates must have in a task."""
+
+
+def find_rate(column: Counted, halves: Halves) -> str | None:
+    """Why a category of many values is also described by target rates; None where it is not."""
+    scores = halves.tell(column.cells()) if len(column.counts) > MANY else {}
+    beyond = {task: score - halves.labels[task].chance for task, score in scores.items()}
+    if not beyond or max(beyond.values()) < TELLS:
+        return None
+    often = np.append(np.bincount(column.cells()[halves.learn], minlength=len(column.counts) + 1)[:-1] >= OFTEN, False)
+    covered = float(often[column.codes[halves.tried]].mean())
+    if covered < COVERED:
+        return None
+    task = max(beyond, key=beyond.__getitem__)
+    return (
+        f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
+        f"tell '{task}' there (validation {halves.labels[task].measure} {scores[task]:.4f})"
+    )

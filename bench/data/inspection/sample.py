@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError, repeated
+from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import lines
-from bench.data.readers.csv import header_of, read_csv
+from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import ENDINGS, read_parquet
-from bench.system.progress import Progress
+from bench.system.progress import Progress, Silent
 
 SEPARATORS = (",", "\t", ";", "|")
 Kind = Literal["csv", "parquet"]
@@ -28,14 +28,13 @@ Kind = Literal["csv", "parquet"]
 
 @dataclass(frozen=True)
 class Layout:
-    """How files are read: the same for all of them."""
+    """How all files are read; `named` says that the names of the columns were given, as files have no header."""
 
     paths: tuple[Path, ...]
     kind: Kind
     separator: str
     named: bool
-    """Whether the names of the columns were given, because the files have no header."""
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
     """Names, in the order of the first file."""
 
     @property
@@ -43,41 +42,44 @@ class Layout:
         """As a card names them, where `*`, `?` and `[` would stand for several files."""
         return tuple(escape(path.name) for path in self.paths)
 
+    def parts(self, path: Path, wanted: Sequence[str], progress: Progress) -> Any:
+        """The wanted columns of a file, part by part; the first part has no rows, and names all columns."""
+        texts = dict.fromkeys(wanted, "text")
+        if self.kind == "parquet":
+            return read_parquet(path, path.name, texts, progress)
+        names = self.columns if self.named else ()
+        return read_csv(path, path.name, texts, progress, names=names, separator=self.separator)
+
 
 def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> Layout:
     """Looks at the first bytes and lines of each file.
 
-    Raises:
-        UserError: a file is missing or empty, kinds are mixed, columns differ, a name is there twice.
+    Raises UserError if a file is missing or empty, kinds are mixed, columns differ, or a name is there twice.
     """
-    first = Path(paths[0])
+    first, *_ = paths
     kinds: dict[Path, Kind] = {path: _kind(path) for path in paths}
     if other := next((path for path in paths if kinds[path] != kinds[first]), None):
         raise UserError(f"expected files of one kind, found {kinds[first]} in {first} and {kinds[other]} in {other}")
-    if kinds[first] == "parquet":
-        if separator is not None or names:
-            raise UserError(f"{first}: a parquet file names its columns and has no separator")
-        headers = {path: _parquet_names(path) for path in paths}
-    else:
-        separator = separator or _guess(first)
-        headers = {path: tuple(names) or header_of(path, separator) for path in paths}
-        for path in paths if names else ():
-            if len(found := _cut(path, separator, 1)[0]) != len(names):
-                raise UserError(f"{path}, line 1: expected {len(names)} columns, found {len(found)}")
-    for path, header in headers.items():
-        if (twice := repeated(header)) is not None:
-            raise UserError(f"{path}: column '{twice}' is named twice")
-        if differing := sorted(set(headers[first]) ^ set(header)):
+    if kinds[first] == "parquet" and (separator is not None or names):
+        raise UserError(f"{first}: a parquet file names its columns and has no separator")
+    if (twice := repeated(names)) is not None:
+        raise UserError(f"--columns: column '{twice}' is named twice")
+    if kinds[first] == "csv" and separator is None:
+        separator = _guess(first)
+    layout = Layout(tuple(paths), kinds[first], separator or ",", bool(names), tuple(names))
+    headers = {}
+    for path in paths:
+        with closing(layout.parts(path, (), Silent())) as parts:
+            headers[path] = next(parts).columns
+        if differing := sorted(set(headers[first]) ^ set(headers[path])):
             where, lacking = (first, path) if differing[0] in headers[first] else (path, first)
             raise UserError(
                 f"expected files with the same columns, but '{differing[0]}' is in {where} and not in {lacking}"
             )
-    return Layout(tuple(paths), kinds[first], separator or ",", bool(names), headers[first])
+    return Layout(layout.paths, layout.kind, layout.separator, layout.named, headers[first])
 
 
 def _kind(path: Path) -> Kind:
-    if path.is_dir():
-        raise UserError(f"expected a file, found a folder: {path}")
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -92,43 +94,26 @@ def _kind(path: Path) -> Kind:
     return "parquet" if start == b"PAR1" else "csv"
 
 
-def _parquet_names(path: Path) -> tuple[str, ...]:
-    try:
-        return tuple(pq.read_schema(path).names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a parquet file: {str(error).splitlines()[0]}") from None
-
-
 def _guess(path: Path) -> str:
     """The separator that cuts the first line into most fields, and the second, where one does, into as many."""
-    counts = {mark: [*map(len, _cut(path, mark, 2))] for mark in SEPARATORS}
-    fitting = [mark for mark in SEPARATORS if counts[mark][0] > 1 and len(set(counts[mark])) == 1]
-    return max(fitting or SEPARATORS, key=lambda mark: counts[mark][0])
-
-
-def _cut(path: Path, separator: str, most: int) -> list[list[str]]:
-    """The fields of a file's first lines that are not empty; raises UserError where there are none."""
-    head = [line.decode(errors="replace").rstrip("\r\n") for line in islice(filter(bytes.strip, lines(path)), most)]
-    if not head:
-        raise UserError(f"{path}: expected rows, found an empty file")
-    if any("\r" in line for line in head):
-        raise UserError(f"{path}: expected lines that end with a newline, found a carriage return inside")
+    head = [line.decode(errors="replace").rstrip("\r\n") for line in islice(filter(bytes.strip, lines(path)), 2)]
     try:
-        return list(csv.reader(head, delimiter=separator))
-    except csv.Error as error:
-        raise UserError(f"{path}: expected lines of fields, found {error}") from None
+        counts = {mark: [*map(len, csv.reader(head, delimiter=mark))] for mark in SEPARATORS}
+    except csv.Error:  # reading says what is wrong
+        return ","
+    fitting = [mark for mark in SEPARATORS if max(counts[mark], default=0) > 1 and len(set(counts[mark])) == 1]
+    return max(fitting or SEPARATORS, key=lambda mark: counts[mark][:1])
 
 
 @dataclass(frozen=True)
 class Sample:
-    """N rows of all files; columns of CSV are text."""
+    """N rows of all files, `complete` if there are no others; columns of CSV are text."""
 
     layout: Layout
     table: Any
     file: NDArray[np.int16]
     """(N,) index of the file a row came from."""
     complete: bool
-    """Whether these are all rows there are."""
 
 
 def read_sample(
@@ -136,45 +121,35 @@ def read_sample(
 ) -> Sample:
     """Reads the head of each file, or all of it.
 
+    Raises UserError for a line with another number of columns, bytes that are not UTF-8, or no rows at all.
+
     Args:
         limit: rows of all files together, each file giving an equal share; None for all.
         only: columns to read; None for all.
-
-    Raises:
-        UserError: a line with another number of columns, bytes that are not UTF-8, no rows at all.
     """
     share = None if limit is None else max(limit // len(layout.paths), 1)
     columns = list(layout.columns if only is None else only)
-    tables, complete = [], True
-    for path in layout.paths:
-        table, whole = _head(path, layout, columns, share, progress)
-        tables.append(table)
-        complete &= whole
+    heads = [_head(layout.parts(path, columns, progress), columns, share) for path in layout.paths]
+    tables = [table for table, _ in heads]
     file = np.repeat(np.arange(len(tables), dtype=np.int16), [table.num_rows for table in tables])
     try:
         table = pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"the files' columns have types that do not fit together: {str(error).splitlines()[0]}"
-        ) from None
+        found = str(error).splitlines()[0]
+        raise UserError(f"the files' columns have types that do not fit together: {found}") from None
     if table.num_rows == 0:
         raise UserError(f"{layout.paths[0]}: expected rows below the header, found none")
-    return Sample(layout, table, file, complete)
+    return Sample(layout, table, file, all(whole for _, whole in heads))
 
 
-def _head(path: Path, layout: Layout, columns: list[str], limit: int | None, progress: Progress) -> tuple[Any, bool]:
+def _head(parts: Any, columns: list[str], limit: int | None) -> tuple[Any, bool]:
     """(rows, whether they are all)."""
-    wanted, tables, rows = dict.fromkeys(columns, "text"), list[Any](), 0
-    if layout.kind == "parquet":
-        parts = read_parquet(path, path.name, wanted, progress)
-    else:
-        names = layout.columns if layout.named else ()
-        parts = read_csv(path, path.name, wanted, progress, names=names, separator=layout.separator)
+    tables, rows = list[Any](), 0
     with closing(parts):
+        part: RawTable
         for part in parts:
-            table = part.table.select(columns)
-            tables.append(table if limit is None else table.slice(0, limit - rows))
-            rows += table.num_rows
+            tables.append(part.table.select(columns))
+            rows += part.table.num_rows
             if limit is not None and rows > limit:
-                return pa.concat_tables(tables), False
+                return pa.concat_tables(tables).slice(0, limit), False
     return pa.concat_tables(tables), True

@@ -25,7 +25,10 @@ Kind = Literal["time", "hash", "random", "files", "column"]
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user asks for; without a kind it is chosen by what else is given."""
+    """What the user asks for; without a kind it is chosen by what else is given.
+
+    `column` is what a split by hash or by column goes by.
+    """
 
     kind: Kind | None = None
     valid: float = 0.1
@@ -33,7 +36,6 @@ class Wish:
     time: str | None = None
     group: str | None = None
     column: str | None = None
-    """That a split by hash or by column goes by."""
 
     @property
     def given(self) -> bool:
@@ -43,11 +45,8 @@ class Wish:
     @property
     def chosen(self) -> Kind:
         """By time where there is one, else by group, else by chance."""
-        if self.kind is not None:
-            return self.kind
-        if self.time is not None:
-            return "time"
-        return "hash" if self.group is not None or self.column is not None else "random"
+        by_hash = self.group is not None or self.column is not None
+        return self.kind or ("time" if self.time is not None else "hash" if by_hash else "random")
 
     @property
     def hashed(self) -> str | None:
@@ -85,37 +84,31 @@ class Rows:
 
 @dataclass(frozen=True)
 class Split:
-    """`[split]` of the card, and why, in sentences."""
+    """`[split]` of the card, why, in sentences, what each split holds, and the rows in none."""
 
     table: Mapping[str, Any]
     why: tuple[str, ...]
     counts: Mapping[str, LabelCounts]
-    """By split."""
     outside: int
-    """Rows in no split."""
 
 
 Found = tuple[dict[str, Any], tuple[str, ...]]
-_EXACT = 2**53
 _NAMES = {
-    "train": ("train", "training", "tr", "trn"),
-    "valid": ("valid", "validation", "val", "dev", "vali"),
-    "test": ("test", "testing", "te", "tst", "eval", "holdout"),
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev"),
+    "test": ("test", "testing", "holdout"),
 }
 _SPLIT_OF = {spelling: name for name, spellings in _NAMES.items() for spelling in spellings}
-_IN_FILES = {"train", "training", "valid", "validation", "val", "test", "testing", "holdout"}
-"""Spellings that are taken for a split's name in the name of a file; the shorter ones may mean anything there."""
-_FEW_SHARED = 0.05
+FEW_SHARED = 0.05
 """Share of test's rows whose group train knows, up to which the test is taken for one of new groups."""
 
 
 def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
     """The split, tried on the rows.
 
-    Raises:
-        UserError: times that do not sort or are too few, a split that is empty, a task that lacks a class in one.
+    Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class in one.
     """
-    table, why = _found(wish, rows)
+    table, why = _WAYS[wish.chosen](wish, rows)
     split = assigned(table, wish, rows)
     rules = [label.rule for label in labels.values()]
     values = np.column_stack([read(rule, rows.columns) for rule in rules])
@@ -126,55 +119,46 @@ def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
             of_split.check(name, "no row is in it")
         except UserError as error:
             raise UserError(f"{error}; give it a larger share, or choose another --split") from None
-    return Split(table, why + _unranked(wish, rows, split == CONFIRM), counts, int((split < 0).sum()))
-
-
-def _unranked(wish: Wish, rows: Rows, served: NDArray[np.bool_]) -> tuple[str, ...]:
-    """A warning where groups are too small to be ranked, judged by the rows that are served (N,)."""
-    if wish.group is None:
-        return ()
-    codes = rows.columns[wish.group].codes[served]
-    sizes = np.unique(codes[codes >= 0], return_counts=True)[1]
-    if len(sizes) == 0 or ranked_by_group(sizes):
-        return ()
-    return (
-        f"A value of '{wish.group}' has only {sizes.mean():.1f} rows on average in validation. A random order of so "
-        f"few has an ndcg@5 of {random_ndcg(sizes):.2f}, so outcomes are of all rows together. As --group, name a "
-        "column such as the user or the request.",
-    )
+    if wish.group is not None:
+        served = rows.columns[wish.group].codes[split == CONFIRM]
+        sizes = np.unique(served[served >= 0], return_counts=True)[1]
+        if len(sizes) and not ranked_by_group(sizes):
+            why += (
+                f"A value of '{wish.group}' has only {sizes.mean():.1f} rows on average in validation. A random order "
+                f"of so few has an ndcg@5 of {random_ndcg(sizes):.2f}, so outcomes are of all rows together. As "
+                "--group, name a column such as the user or the request.",
+            )
+    return Split(table, why, counts, int((split < 0).sum()))
 
 
 def assigned(table: Mapping[str, Any], wish: Wish, rows: Rows) -> Assignment:
     """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
+
+    def text(name: str | None) -> Text | None:  # as the preparation sees it, except equal canonical forms
+        return None if name is None else Text(rows.columns[name].codes, tuple(rows.columns[name].texts()))
+
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
-    time = rows.columns[wish.time] if wish.time and (wish.chosen == "time" or "valid_from" in table) else None
-    times = None if time is None else (_text(time) if time.numbers is None else time.of_rows)
-    at, group, together = (
-        None if name is None else _text(rows.columns[name])
-        for name in (table.get("column"), wish.group, wish.group or wish.hashed)
+    times: NDArray[np.float64] | Text | None = None
+    if wish.time is not None and (wish.chosen == "time" or "valid_from" in table):
+        time = rows.columns[wish.time]
+        times = text(wish.time) if time.numbers is None else time.of_rows
+    group = text(wish.group)
+    given = SplitInput(tuple(rows.files), rows.file, times, group, text(table.get("column")))
+    return halved(rule.assign(given), given, group or text(wish.hashed))
+
+
+def _by_hash(wish: Wish, rows: Rows) -> Found:
+    why = (
+        f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
+        "tomorrow's, so that the test asks about values that train never saw."
     )
-    given = SplitInput(tuple(rows.files), rows.file, times, group, at)
-    return halved(rule.assign(given), given, together)
+    return {"kind": "hash", "column": wish.hashed, "valid": wish.valid, "test": wish.test}, (why,)
 
 
-def _text(column: Counted) -> Text:
-    """As the preparation sees it, except values that its canonical form makes equal."""
-    return Text(column.codes, tuple(column.texts()))
-
-
-def _found(wish: Wish, rows: Rows) -> Found:
-    if wish.chosen in _WAYS:
-        return _WAYS[wish.chosen](wish, rows)
-    shares = {"valid": wish.valid, "test": wish.test}
-    if wish.chosen == "hash":
-        why = (
-            f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
-            "tomorrow's, so that the test asks about values that train never saw."
-        )
-        return {"kind": "hash", "column": wish.hashed, **shares}, (why,)
+def _by_chance(wish: Wish, rows: Rows) -> Found:
     unit = "row" if wish.group is None else "group"
     why = f"By a seeded draw for each {unit}. If the rows have a time, a split by time is closer to what is served."
-    return {"kind": "random", "unit": unit, **shares}, (why,)
+    return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, (why,)
 
 
 def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
@@ -238,9 +222,9 @@ def _by_time(wish: Wish, rows: Rows) -> Found:
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
     first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
 
-    def before(number: int) -> Time:  # between whole numbers no gap is left
-        start = times[number]
-        return start - 1 if isinstance(start, int) and abs(start) < _EXACT else times[number - 1]
+    def before(at: int) -> Time:  # between whole numbers no gap is left
+        start = times[at]
+        return start - 1 if isinstance(start, int) and abs(start) < 2**53 else times[at - 1]
 
     table = {
         "kind": "time",
@@ -273,7 +257,7 @@ def named_files(files: Sequence[str]) -> dict[str, list[str]] | None:
     """Split -> files, where names of files tell train and test apart; a file whose name says nothing is train's."""
     found: dict[str, list[str]] = {name: [] for name in _NAMES}
     for file in files:
-        told = {_SPLIT_OF[word] for word in _IN_FILES.intersection(words(file))} or {"train"}
+        told = {_SPLIT_OF[word] for word in words(file) if word in _SPLIT_OF} or {"train"}
         if len(told) > 1:
             return None
         found[told.pop()].append(file)
@@ -296,7 +280,7 @@ def _by_column(wish: Wish, rows: Rows) -> Found:
         table[name] = [text for text in texts if _SPLIT_OF.get(text.lower()) == name]
         if not table[name] and name != "valid":
             raise UserError(
-                f"--split-column: '{wish.column}': expected a value such as {', '.join(spellings[:3])} for {name}, "
+                f"--split-column: '{wish.column}': expected a value such as {', '.join(spellings)} for {name}, "
                 f"found {', '.join(map(repr, texts[:10]))}"
             )
     rest = [text for text in texts if text.lower() not in _SPLIT_OF]
@@ -305,44 +289,34 @@ def _by_column(wish: Wish, rows: Rows) -> Found:
     return _with_valid(table, how, wish, rows.columns, np.array([*texts, ""])[column.codes])
 
 
-_WAYS = {"time": _by_time, "files": _by_files, "column": _by_column}
-
-
 def _with_valid(
     table: dict[str, Any], how: str, wish: Wish, columns: Mapping[str, Counted], named: NDArray[np.str_]
 ) -> Found:
-    """A split by names with a valid: its own, or taken from train in the way in which test differs from it.
-
-    Args:
-        named: (N,) what each row is named.
-    """
+    """A split with a valid: its own, or of train, as test differs; `named` (N,) is what rows are named."""
     if table["valid"]:
         return table, (how,)
     del table["valid"]
     train, test = (np.isin(named, table[name]) for name in ("train", "test"))
     none = "None of them is for validation, so valid is taken from train"
-    if wish.time is not None and (start := _late(columns[wish.time], wish.valid, train, test)) is not None:
-        why = f"{none}: its rows from '{wish.time}' {start} on, since test is later than train."
-        return table | {"valid_from": start}, (how, why)
+    if wish.time is not None:
+        times, place = _timeline(columns[wish.time])
+        at, of_test = np.sort(place[train & (place >= 0)]), place[test & (place >= 0)]
+        if len(at) and len(of_test):
+            first = int(at[min(int(len(at) * (1 - wish.valid)), len(at) - 1)])
+            if np.median(of_test) >= first > at[0]:
+                why = f"{none}: its rows from '{wish.time}' {times[first]} on, since test is later than train."
+                return table | {"valid_from": times[first]}, (how, why)
     table["valid_fraction"] = wish.valid
     why = f"{none}: {wish.valid:.0%} of its rows, by a seeded draw."
-    if wish.group is not None:
+    if wish.group is not None and test.any():
         codes = columns[wish.group].codes
-        known = float(np.isin(codes[test], codes[train]).mean()) if test.any() else 0.0
-        if known <= _FEW_SHARED:
+        if (shared := float(np.isin(codes[test], codes[train]).mean())) <= FEW_SHARED:
             table["unit"] = "group"
             why = (
                 f"{none}: {wish.valid:.0%} of '{wish.group}', by its hash, since test has other values of it "
-                f"than train ({known:.1%} of its rows have one that train knows)."
+                f"than train ({shared:.1%} of its rows have one that train knows)."
             )
     return table, (how, why)
 
 
-def _late(column: Counted, share: float, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Time | None:
-    """The time from which on train's rows are that share of it; None where test is not later than most of train."""
-    times, place = _timeline(column)
-    at, of_test = np.sort(place[train & (place >= 0)]), place[test & (place >= 0)]
-    if len(at) == 0 or len(of_test) == 0:
-        return None
-    first = int(at[min(int(len(at) * (1 - share)), len(at) - 1)])
-    return None if np.median(of_test) < first or first == at[0] else times[first]
+_WAYS = {"time": _by_time, "hash": _by_hash, "random": _by_chance, "files": _by_files, "column": _by_column}

@@ -76,8 +76,7 @@ BLOCK = 4 << 20
 def blocks(path: Path, progress: Progress) -> Generator[bytes]:
     """Yields blocks of at most twice `BLOCK` bytes that end where a line ends; progress counts bytes read from disk.
 
-    Raises:
-        UserError: the file is compressed and broken, or has a line longer than `BLOCK`.
+    Raises UserError if the file is compressed and broken, or has a line longer than `BLOCK`.
     """
     with (
         progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,

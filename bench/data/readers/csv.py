@@ -97,6 +97,9 @@ def read_csv(
 ) -> Generator[RawTable]:
     """Reads the wanted columns that the file has, or all if `keep_all`, part by part.
 
+    Raises UserError for a broken compressed file, no header, a line that is too long or has an open quote, a wrong
+    number of columns, a bad number, or bytes that are not UTF-8.
+
     Args:
         wanted: raw column -> `text`, `number` or `list`; all except numbers are text.
         names: column names of a file without header.
@@ -104,10 +107,6 @@ def read_csv(
             unchecked, for `bench.data.checks`.
         quoted: whether quotes around a value are removed.
         change: converts blocks of whole lines to comma-separated UTF-8.
-
-    Raises:
-        UserError: a broken compressed file, no header, a line that is too long or has an open quote, a wrong number of
-            columns, a bad number, bytes that are not UTF-8.
     """
     header = tuple(names) or header_of(path, separator)
     kept = [name for name in header if keep_all or name in wanted]

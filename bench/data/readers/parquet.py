@@ -25,8 +25,7 @@ def read_parquet(
 ) -> Generator[RawTable]:
     """Reads the wanted columns that the file has, or all if `keep_all`, part by part.
 
-    Raises:
-        UserError: not a parquet file, a broken one, a repeated column, or a type that Arrow does not read.
+    Raises UserError for no parquet file, a broken one, a repeated column, or a type that Arrow does not read.
     """
     size, row = path.stat().st_size, 0
 

@@ -20,26 +20,25 @@ class Generator:
     """Generates rows from its parameters; the same parameters give the same rows."""
 
     config: type[Config]
-    columns: Callable[[Any], dict[str, Any]]
-    """Parameters -> inputs, as a card's `columns`, used where a card lists none."""
     generate: Callable[[Any], Any]
     """Parameters -> Arrow table with the inputs, the labels and the truth behind them."""
+    columns: Callable[[Any], dict[str, Any]] = lambda config: {}
+    """Parameters -> inputs, as a card's `columns`, used where a card lists none."""
     version: int = 1
     """Raise it whenever the same parameters give other rows."""
 
 
 GENERATORS: dict[str, Generator] = {
-    "feed": Generator(feed.FeedConfig, feed.columns, feed.generate),
-    "funnel": Generator(funnel.FunnelConfig, funnel.columns, funnel.generate),
-    "relatedness": Generator(relatedness.RelatednessConfig, relatedness.columns, relatedness.generate),
+    "feed": Generator(feed.FeedConfig, feed.generate),
+    "funnel": Generator(funnel.FunnelConfig, funnel.generate),
+    "relatedness": Generator(relatedness.RelatednessConfig, relatedness.generate, relatedness.columns),
 }
 
 
 def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns all parameters of a generator, defaults included, and its inputs as a card's `columns`.
 
-    Raises:
-        UserError: unknown generator or parameter, or a bad value.
+    Raises UserError for an unknown generator or parameter, or a bad value.
     """
     if not isinstance(name, str):
         raise UserError(f"{where}: reader.generator: expected a name, found {name!r}")
@@ -51,8 +50,7 @@ def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[d
 def synthesise(name: str, out: Path, parameters: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Writes the raw files of a data set into a new folder; the same parameters give the same bytes.
 
-    Raises:
-        UserError: an unknown data set or parameter, or a folder that is not empty.
+    Raises UserError for an unknown data set or parameter, or a folder that is not empty.
     """
     check_known("data set to synthesise", name, ["ali-ccp"])
     given = validate(ali_ccp.AliCcpConfig, parameters, f"synth {name}")

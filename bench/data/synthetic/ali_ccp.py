@@ -109,7 +109,9 @@ def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Id
 def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, Any]:
     """Writes skeleton, common features and truth (`truth_*.npy`: (N, 2), P(click) and P(buy | click)) of both files."""
     world = _World(config)
-    world.bias = _calibrated(world)
+    part = _Block(world, np.random.default_rng(derive(config.seed, "rates")), 50_000)
+    click = _bias(part.score[0], np.ones(len(part.line)), config.click_rate)
+    world.bias = click, _bias(part.score[1], expit(part.score[0] + click), config.buy_rate)
     facts: dict[str, Any] = {}
     with progress.task("writing ali-ccp", config.rows, "rows") as advance:
         sample = 1
@@ -133,12 +135,6 @@ def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, A
                     advance(len(part.line))
             facts[name] = counts
     return facts
-
-
-def _calibrated(world: _World) -> tuple[float, float]:
-    part = _Block(world, np.random.default_rng(derive(world.config.seed, "rates")), 50_000)
-    click = _bias(part.score[0], np.ones(len(part.line)), world.config.click_rate)
-    return click, _bias(part.score[1], expit(part.score[0] + click), world.config.buy_rate)
 
 
 def _bias(score: Floats, weight: Floats, rate: float) -> float:

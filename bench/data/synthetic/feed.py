@@ -59,7 +59,7 @@ class FeedConfig(Config):
 
 
 def generate(config: FeedConfig) -> Any:
-    """Generates `columns`, labels, weights, rates, and the truth."""
+    """Generates inputs, labels, weights, rates, and the truth."""
     rng = np.random.default_rng(derive(config.seed, "feed"))
     requests = -(-config.rows // config.each)
     request = np.arange(config.rows) // config.each
@@ -114,9 +114,3 @@ def mean_seen(middle: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[
     above = (np.log(end) - middle) / SPREAD
     seen: NDArray[np.float64] = np.exp(middle + SPREAD**2 / 2) * ndtr(above - SPREAD) + end * (1 - ndtr(above))
     return seen
-
-
-def columns(config: FeedConfig) -> dict[str, Any]:
-    """Inputs: two categorical and three numeric."""
-    numbers = {"mood": "numeric", "novelty": "numeric", "duration": {"kind": "numeric", "log1p": True}}
-    return {"tab": "categorical", "video_id": "categorical"} | numbers

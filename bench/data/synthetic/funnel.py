@@ -49,7 +49,7 @@ def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -
 
 
 def generate(config: FunnelConfig) -> Any:
-    """Generates `columns`, click, purchase, like, p_click, and P(purchase | click) and P(like | click) as p_<name>."""
+    """Generates inputs, click, purchase, like, p_click, and P(purchase | click) and P(like | click) as p_<name>."""
     rng = np.random.default_rng(derive(config.seed, "funnel"))
     user = zipf_ids(rng, config.users, config.zipf, config.rows)
     item = zipf_ids(rng, config.items, config.zipf, config.rows)
@@ -107,10 +107,3 @@ def generate(config: FunnelConfig) -> Any:
             "p_like": p_like,
         }
     )
-
-
-def columns(config: FunnelConfig) -> dict[str, Any]:
-    """Inputs: six categorical and four numeric."""
-    categorical = dict.fromkeys(("user_id", "item_id", "segment", "category", "scenario", "hour"), "categorical")
-    numeric = dict.fromkeys(("age", "rating", "affinity"), "numeric")
-    return categorical | {"price": {"kind": "numeric", "log1p": True}} | numeric

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from bench.data.batches import Batches
-from bench.data.chunks import Plan, shuffled_by_chunk
-from bench.data.groups import grouped_order
+from bench.data.chunks import Plan, grouped_order, shuffled_by_chunk
 from bench.data.store import Split
 from bench.training.device import CopyingFeed, ResidentFeed
 

@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.schema import begins
-from bench.data.columns import ranges as module
+from bench.data.columns import numeric as module
 from bench.data.columns.base import Source
-from bench.data.columns.numeric import BucketField
-from bench.data.columns.ranges import DistinctNumbers
+from bench.data.columns.numeric import BucketField, DistinctNumbers
 
 SOURCE = Source(column="x", missing=("?",))
 

@@ -10,8 +10,8 @@ from known_labels import known
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column, markers_in
-from bench.data.inspection.render import comment, key, packed, toml
-from bench.data.inspection.telling import FOLDS, SMOOTHING, group_auc, halves_of, out_of_fold
+from bench.data.inspection.labels import FOLDS, SMOOTHING, group_auc, halves_of, out_of_fold
+from bench.data.inspection.render import comment, key, toml
 
 
 @pytest.mark.parametrize("dictionary", [False, True])
@@ -22,7 +22,6 @@ def test_counts_are_those_of_a_counter(dictionary):
     wanted = Counter(text.strip() for text in texts if text is not None and text.strip() not in ("", "NA"))
     assert dict(zip(column.texts(), column.counts.tolist(), strict=True)) == wanted
     assert column.known == sum(wanted.values())
-    assert column.missing_rate == pytest.approx(1 - sum(wanted.values()) / 300)
     back = [None if code < 0 else column.texts()[code] for code in column.codes]
     assert back == [t.strip() if t is not None and t.strip() not in ("", "NA") else None for t in texts]
 
@@ -89,7 +88,7 @@ def test_scores_are_those_of_a_loop_over_validation(binary):
     y = (RNG.random(n) < chance).astype(float) if binary else chance + RNG.normal(size=n) / 3
     y[::17] = np.nan
     halves = halves_of(split, {"y": known(y, binary)})
-    cells = count_column("c", pa.array(values, from_pandas=True)).cells
+    cells = count_column("c", pa.array(values, from_pandas=True)).cells()
     learn, tried = (np.flatnonzero((part == split) & ~np.isnan(y)) for part in (0, 1))
     said = []
     for row in tried:
@@ -115,8 +114,3 @@ def test_numbers_read_back(value):
 @given(TEXT)
 def test_a_comment_stays_a_comment(text):
     assert tomllib.loads("\n".join(comment(text)) + "\n") == {}
-
-
-@given(st.lists(TEXT))
-def test_a_packed_array_reads_back(values):
-    assert tomllib.loads("\n".join(["x = [", *packed(values), "]"]))["x"] == values

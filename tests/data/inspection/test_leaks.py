@@ -4,9 +4,9 @@ import pytest
 from known_labels import known
 
 from bench.data.inspection.column import count_column
+from bench.data.inspection.labels import halves_of
 from bench.data.inspection.leaks import Together, find_leak
 from bench.data.inspection.names import is_afterwards
-from bench.data.inspection.telling import halves_of
 
 N = 4000
 

@@ -3,10 +3,11 @@ import pyarrow as pa
 from known_labels import known
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.proposals import find_parent, proposals
+from bench.data.inspection.draft import find_parent, proposals
 from bench.data.inspection.roles import ColumnDraft
 
 N = 2000
+TABLE = pa.table({"row": np.arange(N)})
 RNG = np.random.default_rng(0)
 CLICK = (RNG.random(N) < 0.4).astype(float)
 BUY = CLICK * (RNG.random(N) < 0.3)
@@ -33,18 +34,18 @@ def test_the_parent_is_the_rarest_event_without_which_there_is_nothing():
 
 def test_a_label_that_implies_another_is_proposed_as_its_child():
     labels = {"poor": known(1 - CLICK), "buy": known(BUY), "click": known(CLICK)}
-    (found,) = proposals(column, (), labels, None, N, repeated=0)
+    (found,) = proposals(column, (), labels, None, TABLE)
     assert (found.at, found.keys) == ("tasks.buy", {"parent": "click"})
-    assert not list(proposals(column, (), {"click": known(CLICK), "again": known(CLICK)}, None, N, repeated=0))
+    assert not list(proposals(column, (), {"click": known(CLICK), "again": known(CLICK)}, None, TABLE))
     labels["buy"] = known(np.where(np.arange(N) == np.argmin(CLICK), 1, BUY))
-    assert not list(proposals(column, (), labels, None, N, repeated=0))
+    assert not list(proposals(column, (), labels, None, TABLE))
 
 
 def units(group, **values):
     """What is proposed as units of these columns."""
     counted = {name: column(name, of) for name, of in values.items()}
     drafts = [ColumnDraft(name, "input", "", "", len(of.counts), 0, (), name, None) for name, of in counted.items()]
-    found = proposals(counted.__getitem__, drafts, {"click": known(CLICK)}, counted.get(group or ""), N, repeated=0)
+    found = proposals(counted.__getitem__, drafts, {"click": known(CLICK)}, counted.get(group or ""), TABLE)
     return [dict(each.keys) for each in found if "units" in each.keys]
 
 

@@ -4,8 +4,8 @@ import pytest
 from known_labels import known
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.kinds import find_kind, find_rate
-from bench.data.inspection.telling import halves_of
+from bench.data.inspection.labels import halves_of
+from bench.data.inspection.roles import find_kind, find_rate
 
 RNG = np.random.default_rng(0)
 WORDS = np.array(["good", "bad", "ok", "quick", "brown", "fox", "dog", "cat", "tree", "sun", "moon"])
