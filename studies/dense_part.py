@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from bench.core.registry import Choice
 from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import PRESETS, EmbeddingConfig, Precision, TowerConfig
+from bench.models.config import EmbeddingConfig, Precision, TowerConfig, presets
 from bench.models.funnels import FUNNELS
 from bench.models.precision import is_bf16
 from bench.models.products import product
@@ -52,7 +52,7 @@ SQUARE = 2048
 
 def build(kind: str, precision: Precision) -> MultiTaskModel:
     """The model of a preset."""
-    sharing, funnel = PRESETS[kind]["sharing.kind"], PRESETS[kind]["funnel.kind"]
+    sharing, funnel = presets()[kind].values()
     torch.manual_seed(0)
     return MultiTaskModel(
         SCHEMA,
