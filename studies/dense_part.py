@@ -26,8 +26,7 @@ from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, Precision, TowerConfig, presets
 from bench.models.funnels import FUNNELS
-from bench.models.precision import is_bf16
-from bench.models.products import product
+from bench.models.products import is_bf16, product
 from bench.models.sharing import SHARING
 from bench.system.atomic import write_text
 from bench.system.machine import keep_freed_memory

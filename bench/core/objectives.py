@@ -46,15 +46,15 @@ METRICS: dict[TaskKind, dict[str, Metric]] = {
         "auc": Metric("maximize", "areas", 0.5),  # random scores
         "gauc": Metric("maximize", "areas", 0.5),
         "gauc_positives": Metric("maximize", "areas", 0.5),
-        "logloss": Metric("minimize", "likelihood", math.log(2)),  # one half for everyone
-        "ne": Metric("minimize", "likelihood", 1.0),  # the base rate for everyone
-        "brier": Metric("minimize", "brier", 0.25),  # one half for everyone
+        "logloss": Metric("minimize", "means", math.log(2)),  # one half for everyone
+        "ne": Metric("minimize", "means", 1.0),  # the base rate for everyone
+        "brier": Metric("minimize", "means", 0.25),  # one half for everyone
         "pcoc": Metric(None, "calibration", thousandths=False),
         "ece": Metric("minimize", "calibration", 1.0),  # the largest possible
     },
     "regression": {
-        "rmse": Metric("minimize", "errors", thousandths=False),
-        "mae": Metric("minimize", "errors", thousandths=False),
+        "rmse": Metric("minimize", "means", thousandths=False),
+        "mae": Metric("minimize", "means", thousandths=False),
         "spearman": Metric("maximize", "order", 0.0),
         "xauc": Metric("maximize", "order", 0.5),
         "decile_error": Metric("minimize", "calibration", 1.0),  # 0 for everyone

@@ -24,7 +24,7 @@ from bench.models.losses.base import numbered
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.numeric.tokens import ProjectedVectors
-from bench.models.precision import is_bf16
+from bench.models.products import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
