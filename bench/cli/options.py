@@ -139,11 +139,7 @@ def read_bound(option: str, text: str) -> tuple[str, float | str]:
 
 
 def read_value(text: str) -> tuple[str, float]:
-    """Task and value of an option such as `--value buy=40`.
-
-    Raises:
-        UserError: anything else.
-    """
+    """Task and value of an option such as `--value buy=40`; raises UserError for anything else."""
     task, _, value = text.partition("=")
     with suppress(ValueError):
         if task.strip() and 0 < (number := float(value)) < math.inf:

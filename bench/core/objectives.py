@@ -247,11 +247,7 @@ def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, .
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
-    """Parses the name of an objective: a metric of a head, a cost, or an outcome of the ranking by a head.
-
-    Raises:
-        UserError: unknown, a metric that cannot be an objective, or an outcome that the task does not have.
-    """
+    """Parses an objective: a head's metric, a cost or an outcome; raises UserError if the tasks cannot have it."""
     known = {metric: way for task in tasks for metric, way in metric_names(task).items()}
     known |= {f"cost/{cost}": way for cost, way in COSTS.items()}
     if name not in known:

@@ -48,11 +48,7 @@ class BinaryTally:
         self._keys.orders = {"group": by_group, "score": by_score}
 
     def add(self, rows: Observed) -> None:
-        """Counts rows in; predictions are taken as float32.
-
-        Raises:
-            ValueError: a group of 2**31 - 1 or above.
-        """
+        """Counts rows in; predictions are taken as float32. Raises ValueError for a group of 2**31 - 1 or above."""
         check_groups(rows.group)
         predictions = rows.predictions.astype(np.float32, copy=False)
         keys = np.empty(len(predictions), np.uint64)

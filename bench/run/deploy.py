@@ -64,11 +64,7 @@ def make_package(
     progress: Progress,
     onnx: bool = True,
 ) -> Package:
-    """Trains the pick for good and packages it in the run's folder.
-
-    Raises:
-        UserError: as `retrain` and `write_package`.
-    """
+    """Trains the pick for good and packages it in the run's folder; errors of `retrain` and `write_package`."""
     part, result = deployment.part, deployment.result
     store = part.prepare(progress, raw)
     intervals = _intervals(deployment, force)

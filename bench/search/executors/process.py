@@ -43,11 +43,7 @@ def encode(outcome: Outcome) -> str:
 
 
 def decode(job: Job, line: str | bytes) -> Outcome:
-    """The outcome of a job.
-
-    Raises:
-        ValueError: the line was not made by `encode`.
-    """
+    """The outcome of a job; raises ValueError if the line was not made by `encode`."""
     try:
         fields: dict[str, Any] = json.loads(line)
         result = None if fields["result"] is None else TrialResult(**fields["result"])
@@ -188,11 +184,7 @@ class WorkerHandle:
             self.pipe.send((task.job, seconds))
 
     def hear(self) -> bytes | None:
-        """Its answer, if that is complete. Never waits.
-
-        Raises:
-            WorkerLost: it died, or says what no worker of ours says.
-        """
+        """Its answer, if complete; never waits. Raises WorkerLost if it died, or says what no worker of ours says."""
         part = b""
         if self.pipe.poll():
             with suppress(OSError):
@@ -312,11 +304,7 @@ class ProcessExecutor(Executor):
 
 
 def importable(run: Run) -> str:
-    """The name by which a worker finds a function: `module:name`.
-
-    Raises:
-        ValueError: it is not at the top level of a module that a worker can import.
-    """
+    """The name by which a worker finds a function, `module:name`; raises ValueError if none could import it."""
     if not inspect.isfunction(run) or not run.__qualname__.isidentifier() or run.__module__ == "__main__":
         raise ValueError(f"expected a function at the top level of a module, found {run!r}")
     return f"{run.__module__}:{run.__qualname__}"
