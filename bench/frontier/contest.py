@@ -127,9 +127,6 @@ def leads(contests: Sequence[Contest]) -> tuple[Lead, ...]:
     if contests and len(contests[0].served.names) == 2:
         contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
     return tuple(
-        Lead(
-            each.aim.title,
-            {point: each.moves(row).utility for point, row in each.best.items() if row != each.start},
-        )
+        Lead(each.aim.title, {point: each.moves(row).utility for point, row in each.best.items() if row != each.start})
         for each in contests
     )

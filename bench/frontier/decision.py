@@ -140,11 +140,7 @@ class Decision:
 
 
 def decided(
-    front: Frontier,
-    serving: Serving,
-    policy: Policy,
-    seed: int,
-    suspicion: Callable[[str], str] = lambda point: "",
+    front: Frontier, serving: Serving, policy: Policy, seed: int, suspicion: Callable[[str], str] = lambda point: ""
 ) -> Decision:
     """Picks by a policy, and says whether to switch.
 

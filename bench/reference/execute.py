@@ -93,13 +93,7 @@ class Done:
 
 
 def run_design(
-    home: Path,
-    name: str,
-    parts: Sequence[str],
-    only: str | None,
-    raw: Path | None,
-    workers: int,
-    progress: Progress,
+    home: Path, name: str, parts: Sequence[str], only: str | None, raw: Path | None, workers: int, progress: Progress
 ) -> Done:
     """Trains the cells of the parts, all of them where there are none, and keeps their rows at home.
 

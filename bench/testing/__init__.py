@@ -55,12 +55,7 @@ class Check:
         return self.name
 
 
-def checks(
-    group: str,
-    name: str,
-    claims: Collection[str] = (),
-    sample: Sample | None = None,
-) -> list[Check]:
+def checks(group: str, name: str, claims: Collection[str] = (), sample: Sample | None = None) -> list[Check]:
     """All checks of an entry.
 
     Args:

@@ -183,10 +183,7 @@ def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, A
         for name, shares in experts.get("gates", {}).items()
     }
     units = {
-        name: {
-            "dead": [_short(share) for share in of["dead"]],
-            "silent": [share > COLLAPSED for share in of["silent"]],
-        }
+        name: {"dead": [_short(share) for share in of["dead"]], "silent": [share > COLLAPSED for share in of["silent"]]}
         for name, of in experts.get("units", {}).items()
     }
     return {"gates": gates, "units": units}

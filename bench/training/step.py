@@ -39,12 +39,7 @@ class Step:
     """
 
     def __init__(
-        self,
-        model: MultiTaskModel,
-        balancer: Balancer,
-        dense: DenseAdamW,
-        rows: RowOptimizer,
-        clip: float = 0.0,
+        self, model: MultiTaskModel, balancer: Balancer, dense: DenseAdamW, rows: RowOptimizer, clip: float = 0.0
     ) -> None:
         if not isinstance(balancer, LossWeighting | GradientAggregation | GradientCombination):
             raise TypeError(f"expected one of the three kinds of balancer, found {type(balancer).__name__}")
