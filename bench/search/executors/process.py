@@ -240,14 +240,11 @@ and the driver stays open, so that no end of it tells."""
 
 
 class ProcessExecutor(Executor):
-    """Runs jobs in `workers` processes.
+    """Runs jobs in `workers` processes; raises ValueError for none, or a function that a worker could not import.
 
     Args:
         run: a function at the top level of a module.
         workers: the number of processes. Each is started when it is first needed, and is kept for the next jobs.
-
-    Raises:
-        ValueError: no worker, or a function that a worker could not import.
     """
 
     def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
