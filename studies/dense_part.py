@@ -24,10 +24,9 @@ from torch.profiler import ProfilerActivity, profile
 from bench.core.registry import Choice
 from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import PRESETS, EmbeddingConfig, Precision, TowerConfig
+from bench.models.config import EmbeddingConfig, Precision, TowerConfig, presets
 from bench.models.funnels import FUNNELS
-from bench.models.precision import is_bf16
-from bench.models.products import product
+from bench.models.products import is_bf16, product
 from bench.models.sharing import SHARING
 from bench.system.atomic import write_text
 from bench.system.machine import keep_freed_memory
@@ -52,7 +51,7 @@ SQUARE = 2048
 
 def build(kind: str, precision: Precision) -> MultiTaskModel:
     """The model of a preset."""
-    sharing, funnel = PRESETS[kind]["sharing.kind"], PRESETS[kind]["funnel.kind"]
+    sharing, funnel = presets()[kind].values()
     torch.manual_seed(0)
     return MultiTaskModel(
         SCHEMA,

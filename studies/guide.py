@@ -2,7 +2,8 @@
 
     python studies/guide.py [--write docs/zoo.md]
 
-All of it is read: from the registries, from published tables under `reports/` and `docs/`. Nothing is trained.
+With `--write` the table of all choices in README.md is remade, too. All of it is read: from the registries, from
+published tables under `reports/` and `docs/`. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import argparse
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import zoo_cost
-from published import ablations, experiments, measured_costs, reference
+from published import ROOT, ablations, experiments, measured_costs, reference
+from speed.table import replace
 
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.core.registry import Entry
@@ -24,6 +26,8 @@ from bench.core.schema import Field, Schema, Task
 from bench.data import load_card
 from bench.data.card import shape_of
 from bench.models.contracts import Layout, Sharing
+from bench.search.executors import EXECUTORS
+from bench.search.samplers import SAMPLERS
 from bench.system import content
 from bench.system.atomic import write_text
 from bench.training.config import AXES
@@ -85,6 +89,26 @@ def document() -> str:
                 found = ["the others of this axis are compared with it" if plain else "not yet compared"]
             parts.append(_entry(kind, entry, costs.get((axis, kind)), found, more))
     return "\n".join(parts)
+
+
+def choices() -> str:
+    """The table of README.md."""
+    scenario, plain = [], []
+    for kind, entry in AXES["sharing"].items():
+        (scenario if entry.build.by_scenario else plain).append(kind)
+    rows = {"sharing": f"{_named(plain)} · by scenario {_named(scenario)}", "funnel": _named(AXES["funnel"])}
+    rows["loss"] = f"{_named(AXES['loss'])}; of regressions {_named(AXES['regression_loss'])}"
+    rows["numbers"], rows["history"] = _named(AXES["numeric"]), _named(AXES["sequence"])
+    rows["interaction before sharing"] = _named(AXES["interaction"])
+    rows["ensemble"] = "`ensemble.members`: 1, or more that share all weights but for small vectors"
+    every = AXES["balancing"].items()
+    rows["balancing"] = " · ".join(_named(kind for kind, each in every if issubclass(each.build, of)) for of in PASSES)
+    rows |= {"sampler": _named(SAMPLERS), "executor": _named(EXECUTORS)}
+    return "\n".join(["| axis | choices |", "|---|---|", *(f"| {axis} | {names} |" for axis, names in rows.items())])
+
+
+def _named(kinds: Iterable[str]) -> str:
+    return " ".join(f"`{kind}`" for kind in kinds)
 
 
 def _entry(kind: str, entry: Entry[Any], measured: str | None, runs: list[str], experiments: list[str]) -> str:
@@ -150,6 +174,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.write:
         write_text(options.write, document())
+        replace(ROOT / "README.md", "choices", choices())
     else:
         print(document())
 

@@ -21,8 +21,7 @@ from bench.cli.output import TerminalProgress, print_table
 from bench.core.objectives import Objective, primary
 from bench.data import load_card, prepare
 from bench.data.batches import Batch
-from bench.models.precision import is_bf16
-from bench.models.products import product
+from bench.models.products import is_bf16, product
 from bench.training.aggregation import Combination
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer

@@ -13,6 +13,7 @@ from bench.core.errors import check_known
 from bench.core.registry import Config
 
 Need = Literal["losses", "second forward", "gradients", "gradient state"]
+Claim = Literal["random", "asymmetric", "stateful"]
 TaskGradients = Sequence[Sequence[Tensor]]
 """The gradients of T tasks, each in the same parts: first the embedding output, then every shared dense parameter."""
 
@@ -31,10 +32,12 @@ class Balancer(nn.Module):
             "gradient state": memory of T times the shared dense parameters, which checkpoints then hold, too.
         weighs_own: whether a gradient balancer's weights also multiply the gradients of a task's own parameters (its
             tower), as in papers that weight losses. Elsewhere these have weight 1.
+        claims: what checks must know of it: random draws, unequal treatment of tasks, state between steps.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
     weighs_own: ClassVar[bool] = False
+    claims: ClassVar[frozenset[Claim]] = frozenset()
 
     def __init__(self, tasks: Sequence[str], config: Config | None = None) -> None:
         super().__init__()

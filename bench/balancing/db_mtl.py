@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import Need, RememberingCombination, TaskGradients
+from bench.balancing.base import Claim, Need, RememberingCombination, TaskGradients
 from bench.core.registry import Config
 
 
@@ -30,6 +30,7 @@ class DBMTL(RememberingCombination):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"losses", "gradients", "gradient state"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
     losses: Tensor  # (T,): of this step, between `observe` and `forward` only
 
     def __init__(self, tasks: Sequence[str], config: DBMTLConfig) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import LossWeighting
+from bench.balancing.base import Claim, LossWeighting
 from bench.core.registry import Config
 
 
@@ -28,6 +29,8 @@ class DWA(LossWeighting):
     weights are 1. L_i(e) is task i's mean loss over the steps of e in which it had samples (its loss is not 0); r_i = 1
     where there were none.
     """
+
+    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
 
     history: Tensor  # (2, T): mean losses of the epoch before last, and of the last
     total: Tensor  # (T,): sum of losses in this epoch

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import LossWeighting, Need
+from bench.balancing.base import Claim, LossWeighting, Need
 from bench.core.registry import Config
 
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # of Adam
@@ -33,6 +33,7 @@ class FAMO(LossWeighting):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"second forward"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
     logits: Tensor  # (T,): xi
     mean: Tensor  # (T,): Adam's moments
     square: Tensor

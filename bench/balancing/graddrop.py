@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import GradientCombination, Need, TaskGradients
+from bench.balancing.base import Claim, GradientCombination, Need, TaskGradients
 from bench.core.registry import Config
 
 
@@ -27,6 +27,7 @@ class GradDrop(GradientCombination):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"random"})
 
     def __init__(self, tasks: Sequence[str], config: GradDropConfig) -> None:
         super().__init__(tasks)

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import GradientAggregation, Need
+from bench.balancing.base import Claim, GradientAggregation, Need
 from bench.core.registry import Config
 
 _LEAST = 0.01  # lower bound of a weight before scaling: a negative one would raise the task's loss
@@ -36,6 +36,7 @@ class GradNorm(GradientAggregation):
 
     needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
     weighs_own = True
+    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
     weight: Tensor  # (T,): of the next step
     total: Tensor  # (T,): sum of losses in the first virtual epoch
     count: Tensor  # (T,): steps of it with samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from bench.balancing.base import Claim
 from bench.balancing.gramian import Array, Gradients, GramianAggregation
 from bench.core.registry import Config
 
@@ -29,6 +31,8 @@ class GradVac(GramianAggregation):
     Wang et al., ICLR 2021, with one group for all shared parameters. Targets are moving averages of cosines, 0 at
     first. A task without samples leaves its averages unchanged.
     """
+
+    claims: ClassVar[frozenset[Claim]] = frozenset({"random", "stateful"})
 
     target: Tensor  # (T, T): moving averages of cosines
 

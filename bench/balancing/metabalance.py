@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import GradientCombination, Need, TaskGradients, norms, weighted
+from bench.balancing.base import Claim, GradientCombination, Need, TaskGradients, norms, weighted
 from bench.core.registry import Config
 
 _MOST = 1e12  # upper bound of a weight
@@ -37,6 +37,7 @@ class MetaBalance(GradientCombination):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"asymmetric", "stateful"})
     average: Tensor  # (T, P): moving averages of norms, for each task and part
     count: Tensor  # (T, P): steps in them
 

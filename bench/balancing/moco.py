@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import Need, RememberingCombination, TaskGradients
+from bench.balancing.base import Claim, Need, RememberingCombination, TaskGradients
 from bench.balancing.gramian import mass_of, project
 from bench.core.registry import Config
 
@@ -35,6 +35,7 @@ class MoCo(RememberingCombination):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "gradient state"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
     weight: Tensor  # (T,): on the simplex
     steps: Tensor  # (): steps taken in all
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from bench.balancing.base import GradientAggregation
+from bench.balancing.base import Claim, GradientAggregation
 
 
 class PCGrad(GradientAggregation):
@@ -13,6 +15,8 @@ class PCGrad(GradientAggregation):
 
     Yu et al., NeurIPS 2020, algorithm 1. With two tasks the step conflicts with neither; with more it may.
     """
+
+    claims: ClassVar[frozenset[Claim]] = frozenset({"random"})
 
     def forward(self, gramian: Tensor) -> Tensor:
         """gramian (T, T) -> weights (T,)."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import LossWeighting
+from bench.balancing.base import Claim, LossWeighting
 from bench.core.registry import Config
 
 
@@ -34,6 +34,8 @@ class STCH(LossWeighting):
     and T cover the tasks with samples in the batch; a batch without any gives 0. Raises UserError if a preference or an
     ideal is given for a task that is not trained.
     """
+
+    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
 
     preferred: Tensor  # (T,)
     ideal: Tensor  # (T,)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from bench.balancing.base import LossWeighting
+from bench.balancing.base import Claim, LossWeighting
 from bench.core.registry import NoOptions
 
 
@@ -17,6 +18,8 @@ class Uncertainty(LossWeighting):
     Twice the paper's loss, so that weights start at 1. A task without samples in the batch (its loss is 0) is left out
     of the sum; otherwise such batches would lower s_i and so raise its weight.
     """
+
+    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
 
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
         super().__init__(tasks)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -14,6 +16,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from bench.cli.output import Answer, print_json
+from bench.core.errors import UserError, shortened
 from bench.core.plain import assignments, flatten
 from bench.core.registry import Config
 from bench.system.content import read_toml
@@ -114,3 +117,31 @@ def _typed(field: FieldInfo) -> Any:
     if get_origin(field.annotation) is dict:
         return list[str] | None
     return types[0] | None if len(types) == 1 and types[0] in (int, float, bool, Path) else str | None
+
+
+def read_bound(option: str, text: str) -> tuple[str, float | str]:
+    """Metric and bound of an option such as `--at-least "click.recall@10%[country=US]=98% of current"`.
+
+    Raises:
+        UserError: anything else.
+    """
+    from bench.frontier.policy import bound
+
+    found = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
+    with suppress(ValueError):
+        if found is not None:
+            number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", found[2], re.I)
+            return found[1], bound(float(found[2]) if number else found[2])
+    raise UserError(
+        f"{option}: expected METRIC=NUMBER or METRIC=98% of current, as in 'click.recall@10%=98% of current', "
+        f"found '{shortened(text)}'"
+    )
+
+
+def read_value(text: str) -> tuple[str, float]:
+    """Task and value of an option such as `--value buy=40`; raises UserError for anything else."""
+    task, _, value = text.partition("=")
+    with suppress(ValueError):
+        if task.strip() and 0 < (number := float(value)) < math.inf:
+            return task.strip(), number
+    raise UserError(f"--value: expected TASK=NUMBER above 0, as in buy=40, found '{shortened(text)}'")

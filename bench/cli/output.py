@@ -296,7 +296,9 @@ def watch(look: Callable[[], T], show: Callable[[T], None], going: Callable[[], 
             goes_on, began = going(), time.monotonic()  # asked first: what is shown last is how it ended
             found = look()
             if live is not None:
-                live.update(Text.from_ansi(_printed(show, found)), refresh=True)
+                with redirect_stdout(_Terminal()) as out:
+                    show(found)
+                live.update(Text.from_ansi(out.getvalue().rstrip("\n")), refresh=True)
             elif found != before:
                 show(found)
                 sys.stdout.flush()
@@ -315,9 +317,3 @@ class _Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-def _printed(show: Callable[[T], None], found: T) -> str:
-    with redirect_stdout(_Terminal()) as out:
-        show(found)
-    return out.getvalue().rstrip("\n")

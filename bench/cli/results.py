@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.fronts import experiment_front, show_front, show_pick, show_verdict
-from bench.cli.options import Full, Home, Json, RunName, opened
+from bench.cli.options import Full, Home, Json, RunName, opened, read_bound, read_value
 from bench.cli.output import Answer, print_table, quantity, say
 from bench.core.errors import UserError
 from bench.system.atomic import atomic_path
@@ -202,7 +202,6 @@ def pick_command(
     home: Home = None,
 ) -> Answer:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
-    from bench.frontier.options import read_bound, read_value
     from bench.frontier.policy import read_policy
     from bench.run.result import policy_of, result_of, suite_policy, write_pick
 

@@ -46,15 +46,15 @@ METRICS: dict[TaskKind, dict[str, Metric]] = {
         "auc": Metric("maximize", "areas", 0.5),  # random scores
         "gauc": Metric("maximize", "areas", 0.5),
         "gauc_positives": Metric("maximize", "areas", 0.5),
-        "logloss": Metric("minimize", "likelihood", math.log(2)),  # one half for everyone
-        "ne": Metric("minimize", "likelihood", 1.0),  # the base rate for everyone
-        "brier": Metric("minimize", "brier", 0.25),  # one half for everyone
+        "logloss": Metric("minimize", "means", math.log(2)),  # one half for everyone
+        "ne": Metric("minimize", "means", 1.0),  # the base rate for everyone
+        "brier": Metric("minimize", "means", 0.25),  # one half for everyone
         "pcoc": Metric(None, "calibration", thousandths=False),
         "ece": Metric("minimize", "calibration", 1.0),  # the largest possible
     },
     "regression": {
-        "rmse": Metric("minimize", "errors", thousandths=False),
-        "mae": Metric("minimize", "errors", thousandths=False),
+        "rmse": Metric("minimize", "means", thousandths=False),
+        "mae": Metric("minimize", "means", thousandths=False),
         "spearman": Metric("maximize", "order", 0.0),
         "xauc": Metric("maximize", "order", 0.5),
         "decile_error": Metric("minimize", "calibration", 1.0),  # 0 for everyone
@@ -247,11 +247,7 @@ def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, .
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
-    """Parses the name of an objective: a metric of a head, a cost, or an outcome of the ranking by a head.
-
-    Raises:
-        UserError: unknown, a metric that cannot be an objective, or an outcome that the task does not have.
-    """
+    """Parses an objective: a head's metric, a cost or an outcome; raises UserError if the tasks cannot have it."""
     known = {metric: way for task in tasks for metric, way in metric_names(task).items()}
     known |= {f"cost/{cost}": way for cost, way in COSTS.items()}
     if name not in known:

@@ -341,7 +341,7 @@ class Point(_Configured):
     def name(self) -> str:
         """Its name in a sentence: `trial 7 stopped after 16,000 samples`, `boosted trees`."""
         if self.number is not None:
-            return point_name(self.number, self.until)
+            return f"trial {self.number}" + ("" if self.until is None else f" stopped after {self.until:,} samples")
         return self.label or f"{NAMES[self.kind]}{self._ratio}"
 
     @property
@@ -372,11 +372,6 @@ class Point(_Configured):
 def point_id(number: int, until: int | None) -> str:
     """The id of a trial's point."""
     return str(number) if until is None else f"{number}@{until}"
-
-
-def point_name(number: int, until: int | None) -> str:
-    """The name of a trial's point in a sentence."""
-    return f"trial {number}" if until is None else f"trial {number} stopped after {until:,} samples"
 
 
 def training_of(kind: Kind, number: int | None, until: int | None, config: Mapping[str, Scalar]) -> str:

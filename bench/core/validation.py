@@ -47,7 +47,7 @@ def _sentence(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
     path, models = _followed(model, problem["loc"])
     key = ".".join(map(str, (table, *path) if table else path))
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = {name for each in models for name in _names(each)}
+        known = {field.alias or name for each in models for name, field in each.model_fields.items()}
         above = key.removesuffix(str(path[-1]))
         return str(unknown("key", key, [f"{above}{name}" for name in known])) if known else f"unknown key '{key}'"
     if problem["type"] == "missing":
@@ -78,10 +78,6 @@ def _expected(problem: ErrorDetails) -> str:
     if sized := re.fullmatch(r"\w+ should have (at \w+ \d+) (\w+)( after validation.*)?", message):
         return f"expected {sized[1]} {sized[2]}"
     return re.sub(r"^(Input|String|\w+) should", "expected it to", message).replace("expected it to be", "expected")
-
-
-def _names(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _followed(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[int | str], list[type[BaseModel]]]:

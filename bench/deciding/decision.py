@@ -84,11 +84,7 @@ class LogDecision(Decision):
 
 
 def decide(asked: Asked, log: Log) -> LogDecision:
-    """Decides on a log.
-
-    Raises:
-        UserError: rows, labels or predictions that nothing can be decided by; an outcome or a policy that does not fit.
-    """
+    """Decides on a log; raises UserError where rows, labels, predictions, an outcome or a policy do not allow it."""
     of = parted(asked, log)
     rows, parts = of.rows, of.parts
     models, read = models_of(asked, of.log, of.labels)

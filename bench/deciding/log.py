@@ -51,11 +51,7 @@ class Log:
 
 
 def read(asked: Asked, progress: Progress) -> Log:
-    """The log's files, column by column.
-
-    Raises:
-        UserError: a file or a column that is not there, or a value that is no number where one is expected.
-    """
+    """The log's files, column by column; UserError for a missing file or column, or a value that should be a number."""
     files = [file for given in asked.log for file in _files(Path(given))]
     if not files:
         raise UserError("expected a log: a CSV or parquet file, or a folder of them, found none")
@@ -159,11 +155,7 @@ def _codes(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
 
 
 def times(log: Log, name: str) -> NDArray[np.float64]:
-    """(N,) seconds or numbers of a column of times, to compare.
-
-    Raises:
-        UserError: a row without one, or what is no time.
-    """
+    """(N,) seconds or numbers of a column of times, to compare; raises UserError for a row without a time."""
     codes, of = log.names[name]
     if not len(of):
         return codes.astype(np.float64)

@@ -78,13 +78,10 @@ class Calibration(NamedTuple):
 
 
 def models_of(asked: Asked, log: Log, labels: Singles) -> tuple[list[Model], list[str]]:
-    """The models, and sentences on how their columns were read.
+    """The models, and sentences on how their columns were read; raises UserError if predictions are the label or alike.
 
     Args:
         labels: (N, T), joint.
-
-    Raises:
-        UserError: predictions that are the label itself, or all alike.
     """
     found, notes, tasks = [], dict[str, None](), asked.labels
     for name, runs in asked.named.items():

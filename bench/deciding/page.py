@@ -50,11 +50,7 @@ def view_of(decision: LogDecision) -> View:
 
 
 def target(folder: Path) -> Path:
-    """A folder that may be written whole: a new or an empty one, or that of an earlier decision.
-
-    Raises:
-        UserError: it has other files.
-    """
+    """A folder that is new, empty or of an earlier decision; raises UserError if it has other files."""
     found = folder.expanduser().resolve()
     if found.exists() and not (found / ASKED).is_file() and (not found.is_dir() or any(found.iterdir())):
         raise UserError(f"expected a new folder, or that of an earlier decision, found {folder}")

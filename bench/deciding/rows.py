@@ -46,11 +46,7 @@ class Parted:
 
 
 def parted(asked: Asked, log: Log) -> Parted:
-    """The rows of a log.
-
-    Raises:
-        UserError: there are none, in some part or with some label, or labels or amounts are below 0.
-    """
+    """The rows of a log; UserError without any, in some part or with some label, or for labels or amounts below 0."""
     log, labels, notes = _kept(asked, log)
     whole = _parts(asked, log)
     parts = {split: _sampled(asked, log, labels, split, places) for split, places in whole.items()}

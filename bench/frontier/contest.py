@@ -6,7 +6,8 @@ posterior over all candidates, see `bench.results.served.joint`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from bench.core.arrays import Floats
 from bench.core.rows import TEST
 from bench.frontier.aims import PolicyAim
 from bench.frontier.judging import Judge
+from bench.results.effect import Effect
 from bench.results.served.climb import ROOM, Goal
 from bench.results.served.joint import Moves, moves, posterior
 from bench.results.served.served import Served
@@ -102,3 +104,29 @@ def _best(served: Served, judge: Judge, aim: PolicyAim, pick: int | None, limits
             if len(own):
                 found[str(point)] = int(own[scores[own].argmax()])
     return found
+
+
+@dataclass(frozen=True)
+class Lead:
+    """One place along the trade.
+
+    Attributes:
+        title: what counts there, for people.
+        gains: by candidate how far it is ahead of the reference in U, with its paired interval. It is the verdict's.
+    """
+
+    title: str
+    gains: Mapping[str, Effect]
+
+
+def leads(contests: Sequence[Contest]) -> tuple[Lead, ...]:
+    """How far models are ahead along the trade: a place for each aim; of two outcomes in their order along it.
+
+    Elsewhere models are not compared: a kept front has few points of each, and one with more of them would seem ahead.
+    """
+    if contests and len(contests[0].served.names) == 2:
+        contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
+    return tuple(
+        Lead(each.aim.title, {point: each.moves(row).utility for point, row in each.best.items() if row != each.start})
+        for each in contests
+    )

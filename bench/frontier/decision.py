@@ -16,19 +16,19 @@ from bench.core.records import Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
 from bench.frontier.choices import Choices, head_choices, served_choices
-from bench.frontier.contest import Contest
+from bench.frontier.contest import Contest, Lead, leads
 from bench.frontier.judging import Judge
-from bench.frontier.lead import Lead, leads
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
-from bench.frontier.questions import readings
 from bench.frontier.serving import Serving
 from bench.frontier.verdict import Verdict, unserved, verdict
+from bench.frontier.words import verdict as words
 from bench.frontier.words.verdict import titles_of
 from bench.results.frontier import Frontier
 from bench.results.fusion import in_formula
 from bench.results.ledger import ALL, GAIN, GAIN_HIGH, long_of
 from bench.results.points import untested
+from bench.results.served.exchange import exchange
 from bench.results.served.served import Served
 from bench.results.served.store import to_json
 
@@ -140,11 +140,7 @@ class Decision:
 
 
 def decided(
-    front: Frontier,
-    serving: Serving,
-    policy: Policy,
-    seed: int,
-    suspicion: Callable[[str], str] = lambda point: "",
+    front: Frontier, serving: Serving, policy: Policy, seed: int, suspicion: Callable[[str], str] = lambda point: ""
 ) -> Decision:
     """Picks by a policy, and says whether to switch.
 
@@ -204,3 +200,19 @@ def documents(decisions: Mapping[str, Decision]) -> dict[str, Any]:
     """The documented shape for one decision; for several, one such document each under `datasets`."""
     found = {name: each.document for name, each in decisions.items()}
     return next(iter(found.values())) if len(found) == 1 else {"datasets": found}
+
+
+def prices(served: Served, row: int) -> list[str]:
+    """What one per cent of the first outcome buys of each other one, at the pick."""
+    paid, *others = served.names
+    found = {each: exchange(served, row, paid, each) for each in others}
+    return [words.price(paid, name, each) for name, each in found.items() if each is not None and each.value > 0]
+
+
+QUESTIONS: dict[str, Callable[[Served, int], list[str]]] = {"prices": prices}
+"""Questions to a front beside the verdict's: a front and the row of its pick -> sentences, in this order everywhere."""
+
+
+def readings(served: Served, row: int) -> list[str]:
+    """All that a front says beside the verdict."""
+    return [sentence for question in QUESTIONS.values() for sentence in question(served, row)]

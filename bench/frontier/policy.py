@@ -117,11 +117,7 @@ LEAST_SHARE = 0.01
 
 
 def bound(value: object) -> float | str:
-    """A bound as it is written: a number, or text such as "98% of current".
-
-    Raises:
-        ValueError: anything else.
-    """
+    """A bound as it is written: a number, or text such as "98% of current"; raises ValueError for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
         return float(value)
     if isinstance(value, str) and (share_of_current(value) or 0.0) >= LEAST_SHARE:
@@ -371,9 +367,5 @@ def toml_lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in a TOML file.
-
-    Raises:
-        UserError: no such file, broken TOML, an unknown key or rule, or a value of the wrong type.
-    """
+    """The policy in a TOML file; raises UserError if it cannot be read, or for a bad key, rule or value."""
     return validate(Policy, read_toml(path), str(path))

@@ -75,11 +75,7 @@ class Score(Config):
         return cls(kind=kind, weights={names[task]: weight for task, weight in used.items()}, rates=over, on="raw")
 
     def of(self, tasks: Sequence[Task]) -> Score:
-        """Itself with all its weights.
-
-        Raises:
-            UserError: a weight or a rate of what is not predicted.
-        """
+        """Itself with all its weights; raises UserError for a weight or a rate of what is not predicted."""
         known = [name for task in tasks for name in prediction_names(task)]
         weights = self.weights or {prediction_names(task)[-1]: 1.0 for task in tasks if task.kind == "binary"}
         for table, names in (("weights", weights), ("rates", self.rates)):

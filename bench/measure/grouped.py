@@ -32,11 +32,7 @@ class Grouped:
     """
 
     def __init__(
-        self,
-        gains: NDArray[np.float32],
-        group: NDArray[Any],
-        wanted: Sequence[Wanted],
-        weights: Floats | None = None,
+        self, gains: NDArray[np.float32], group: NDArray[Any], wanted: Sequence[Wanted], weights: Floats | None = None
     ) -> None:
         order = np.argsort(group, kind="stable")
         self._order = order[int(np.searchsorted(group, 0, sorter=order)) :]

@@ -147,13 +147,10 @@ class AllWanted(NamedTuple):
 
 
 def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> AllWanted:
-    """How to measure outcomes.
+    """How to measure outcomes; raises ValueError for an unknown outcome or task.
 
     Args:
         grouped: whether any row has a group; without, an outcome that is by group alone is left out.
-
-    Raises:
-        ValueError: an outcome's name or task is unknown.
     """
     found, names = AllWanted({}, {}, {}), [task.name for task in tasks]
     for place, name in enumerate(outcomes):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.core.records import RARER
 from bench.core.schema import Schema, Task, TaskKind
-from bench.measure.heads import Mean, heads_of
+from bench.measure.heads import Mean, heads_of, held_of
 from bench.measure.heads.base import LEAST, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
@@ -95,6 +95,7 @@ class _Binary:
         self._rows: NDArray[Any] = np.zeros((_BINS, 2, 1 + resamples), np.int32)
         self._means = _Means("binary", resamples)
         self._grouped = _Ranked(Task("all"), ("all.gauc", "all.gauc_positives"), split, resamples)
+        self._others = _Others("binary", split, resamples)
 
     def add(self, rows: Observed, drawn: Counts) -> None:
         columns = self._means.columns_of(rows.labels.astype(np.float64), rows.predictions.astype(np.float64))
@@ -104,6 +105,7 @@ class _Binary:
             self._rows = self._rows.astype(np.float64, copy=False)
         _count(rows.labels, rows.predictions, columns, once, times, self._rows, self._means.sums)
         self._grouped.add(part_of(rows, rows.group >= 0))
+        self._others.add(rows)
 
     def result(self) -> dict[str, Floats]:
         negatives, positives = self._rows[:, 0].astype(float), self._rows[:, 1].astype(float)
@@ -117,7 +119,8 @@ class _Binary:
                 "ece": _ece(negatives, positives) / rows,
                 RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
             }
-        return found | {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
+        found |= {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
+        return found | self._others.result()
 
 
 class _Means:
@@ -160,11 +163,37 @@ class _Ranked(Held):
         return dict(zip(measure.names, found.T, strict=True))
 
 
+class _Others(Held):
+    """Resampled metrics of a kind for which rows are held, as `held_of` has them."""
+
+    def __init__(self, kind: TaskKind, split: str, resamples: int) -> None:
+        super().__init__(ROWS_HELD)
+        self._heads, self._split, self._resamples = held_of(kind), split, resamples
+
+    def add(self, rows: Observed) -> None:
+        if self._heads:
+            super().add(replace(rows, labels=rows.labels.astype(float), predictions=rows.predictions.astype(float)))
+
+    def result(self) -> dict[str, Floats]:
+        """By a metric's name (1 + B,)."""
+        rows = self.rows
+        if rows is None or rows.units is None:
+            return {}
+        of_rows = np.ones(len(rows.labels)) if rows.weights is None else rows.weights
+        measures = {name: each.prepare(rows) for name, each in self._heads.items()}
+        values = {name: [measure(of_rows)] for name, measure in measures.items()}
+        for first in range(0, self._resamples, _TOGETHER):
+            drawn = counts(rows.units, self._split, min(_TOGETHER, self._resamples - first), first)
+            for name, measure in measures.items():
+                values[name] += [measure(of_rows * times) for times in drawn.T]
+        return {name: np.array(each) for name, each in values.items()}
+
+
 class _Regression:
-    """Resampled metrics of values; it holds its rows."""
+    """Resampled metrics of values."""
 
     def __init__(self, split: str, resamples: int) -> None:
-        self._split, self._resamples, self._held = split, resamples, Held(ROWS_HELD)
+        self._others = _Others("regression", split, resamples)
         self._rows, self._means = np.zeros(1 + resamples), _Means("regression", resamples)
 
     def add(self, rows: Observed, drawn: Counts) -> None:
@@ -175,21 +204,10 @@ class _Regression:
         self._rows += weight.sum(0)
         own, said = known.labels.astype(float), known.predictions.astype(float)
         self._means.sums += self._means.columns_of(own, said).T @ weight
-        self._held.add(replace(known, labels=own, predictions=said))
+        self._others.add(known)
 
     def result(self) -> dict[str, Floats]:
-        found, rows = self._means.result(self._rows), self._held.rows
-        if rows is not None and rows.units is not None:
-            of_rows = np.ones(len(rows.labels)) if rows.weights is None else rows.weights
-            ordered = {name: each for name, each in heads_of("regression").items() if name not in found}
-            measures = {name: each.prepare(rows) for name, each in ordered.items()}
-            values = {name: [measure(of_rows)] for name, measure in measures.items()}
-            for first in range(0, self._resamples, _TOGETHER):
-                drawn = counts(rows.units, self._split, min(_TOGETHER, self._resamples - first), first)
-                for name, measure in measures.items():
-                    values[name] += [measure(of_rows * times) for times in drawn.T]
-            found |= {name: np.array(each) for name, each in values.items()}
-        return found
+        return self._means.result(self._rows) | self._others.result()
 
 
 def _ece(negatives: Floats, positives: Floats) -> Floats:

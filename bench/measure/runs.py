@@ -44,11 +44,7 @@ class Sorted:
         return None if self._aside else self._together()
 
     def add(self, rows: Array) -> None:
-        """Takes the next rows.
-
-        Raises:
-            OSError: no space left.
-        """
+        """Takes the next rows; raises OSError if no space is left."""
         for start in range(0, len(rows), self._limit):
             piece = rows[start : start + self._limit]
             if self._rows + len(piece) > self._aside + self._limit:
@@ -91,11 +87,7 @@ class Runs:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object is there)
 
     def add(self, run: Array) -> None:
-        """Puts a sorted array aside.
-
-        Raises:
-            OSError: no space left.
-        """
+        """Puts a sorted array aside; raises OSError if no space is left."""
         if len(run):
             self._file.write(np.ascontiguousarray(run).data)
             self._file.flush()

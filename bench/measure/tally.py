@@ -6,7 +6,7 @@ One class adds up the metrics of one task on one sample space over pieces of its
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import TrainingError
-from bench.core.schema import Schema, Task, TaskKind
-from bench.measure.heads import Mean, heads_of
+from bench.core.schema import Schema, Task
+from bench.measure.heads import Head, Mean, heads_of, held_of
 from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, check_groups, code
@@ -36,7 +36,7 @@ class BinaryTally:
     """Metrics of probabilities against labels 0, 1 or NaN; rows with NaN do not count.
 
     All of `bench.core.objectives.METRICS`, exact, however many rows there are: areas and bins of equal mass from sorted
-    keys, the others from sums.
+    keys, means from sums. For others rows are held.
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
@@ -46,13 +46,10 @@ class BinaryTally:
         self._sums, self._more_sums = np.zeros(len(_COMPILED)), np.zeros(len(self._more))
         self._keys = Sorted(np.uint64, limit, limit)
         self._keys.orders = {"group": by_group, "score": by_score}
+        self._others, self._held = held_of("binary"), Held()
 
     def add(self, rows: Observed) -> None:
-        """Counts rows in; predictions are taken as float32.
-
-        Raises:
-            ValueError: a group of 2**31 - 1 or above.
-        """
+        """Counts rows in; predictions are taken as float32. Raises ValueError for a group of 2**31 - 1 or above."""
         check_groups(rows.group)
         predictions = rows.predictions.astype(np.float32, copy=False)
         keys = np.empty(len(predictions), np.uint64)
@@ -61,6 +58,8 @@ class BinaryTally:
             known = rows.known
             own, said = known.labels.astype(np.float64), known.predictions.astype(np.float32).astype(np.float64)
             self._more_sums += [column(own, said).sum() for column in self._more]
+        if self._others:
+            self._held.add(replace(rows, predictions=predictions))
         self._keys.add(keys if count == len(keys) else keys[:count].copy())  # else what is not used is given back
 
     def result(self) -> dict[str, float]:
@@ -79,6 +78,8 @@ class BinaryTally:
         }
         for name, mean in self._means.items():
             found[name] = mean.of(rows, *(sums[column] for column in mean.columns))
+        if self._held.rows is not None:
+            found |= measured(self._others, self._held.rows)
         return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
 
 
@@ -110,16 +111,16 @@ class HeldTally:
             measure = Measure((self._task,), self._outcomes, rows, grouped=self._held.grouped)
             found = dict(zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True))
         else:
-            found = metrics_of(self._task.kind, rows)
+            found = measured(heads_of(self._task.kind), rows)
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def metrics_of(kind: TaskKind, rows: Observed) -> dict[str, float]:
-    """Every metric of rows of which none is NaN; NaN where they do not define one."""
+def measured(heads: Mapping[str, Head], rows: Observed) -> dict[str, float]:
+    """Metrics of rows of which none is NaN; NaN where they do not define one."""
     y, p = rows.labels.astype(np.float64), rows.predictions.astype(np.float64)
     weights = np.ones(len(y)) if rows.weights is None else rows.weights.astype(np.float64)
     own = Observed(y, rows.group, weights, predictions=p)
-    return {name: head.prepare(own)(weights) for name, head in heads_of(kind).items()}
+    return {name: head.prepare(own)(weights) for name, head in heads.items()}
 
 
 @jit()

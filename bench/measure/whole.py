@@ -227,13 +227,7 @@ def _pass(positive: bool, count: NDArray[Any], above: Floats, found: Floats) -> 
 
 @jit()
 def _take(
-    gain: float,
-    discounted: bool,
-    count: NDArray[Any],
-    before: Floats,
-    cut: Floats,
-    discounts: Floats,
-    found: Floats,
+    gain: float, discounted: bool, count: NDArray[Any], before: Floats, cut: Floats, discounts: Floats, found: Floats
 ) -> None:
     """Adds to what is in the cut (B,) the gain of a row that is alone, as often as it is drawn."""
     if discounted:

@@ -25,7 +25,7 @@ from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.numeric.tokens import ProjectedVectors
 from bench.models.position import PositionTower
-from bench.models.precision import is_bf16
+from bench.models.products import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from bench.core.errors import UserError, check_known
+from bench.core.plugins import registry_of
 from bench.core.registry import Config
 
 
@@ -114,24 +115,27 @@ class TowerConfig(Config):
     """After each hidden layer."""
 
 
-_OF_SHARING = (
-    "single_task", "shared_embeddings", "shared_bottom", "omoe", "mmoe", "cgc", "ple", "cross_stitch", "adatt", "stem",
-    "pepnet", "star", "mlora",
-)  # fmt: skip
-PRESETS: dict[str, dict[str, str]] = {
-    **{kind: {"sharing.kind": kind, "funnel.kind": "independent"} for kind in _OF_SHARING},
+FAMILIAR = {
     "esmm": {"sharing.kind": "shared_embeddings", "funnel.kind": "entire_space"},
     "escm2": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_ipw"},
     "escm2_dr": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_dr"},
     "aitm": {"sharing.kind": "shared_embeddings", "funnel.kind": "aitm"},
 }
-"""Familiar name -> sharing and funnel; names of sharing kinds have the funnel `independent`."""
+"""Familiar name -> sharing and funnel."""
+UNTIED = "independent"
+"""The funnel that a way of sharing has where only its own name is given."""
+
+
+def presets() -> dict[str, dict[str, str]]:
+    """Every name that `architecture` may have -> its kinds: familiar names, and those of all ways of sharing."""
+    return {kind: {"sharing.kind": kind, "funnel.kind": UNTIED} for kind in registry_of("sharing")} | FAMILIAR
 
 
 def architecture_name(sharing: str, funnel: str) -> str:
-    """The preset of these two kinds, else both: `ple+entire_space`."""
+    """The familiar name of these two kinds, or the sharing's with `UNTIED`, else both: `ple+entire_space`."""
     kinds = {"sharing.kind": sharing, "funnel.kind": funnel}
-    return next((name for name, preset in PRESETS.items() if preset == kinds), f"{sharing}+{funnel}")
+    own = sharing if funnel == UNTIED else f"{sharing}+{funnel}"
+    return next((name for name, preset in FAMILIAR.items() if preset == kinds), own)
 
 
 def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,9 +143,9 @@ def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(dotted)
     if "architecture" not in values:
         return values
-    name = str(values.pop("architecture"))
-    check_known("architecture", name, PRESETS)
-    for key, kind in PRESETS[name].items():
+    name, known = str(values.pop("architecture")), presets()
+    check_known("architecture", name, known)
+    for key, kind in known[name].items():
         if values.setdefault(key, kind) != kind:
             raise UserError(f"architecture '{name}' means {key} = '{kind}', but found '{values[key]}'")
     return values
@@ -152,12 +156,13 @@ def overridden(dotted: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
 
     A given kind, also one from an `architecture`, replaces its whole axis: the old kind's options would not fit.
     """
-    kinds: dict[str, Any] = dict(PRESETS.get(str(given.get("architecture")), {}))
+    known = presets() if "architecture" in {*dotted, *given} else {}
+    kinds: dict[str, Any] = dict(known.get(str(given.get("architecture")), {}))
     kinds |= {name: kind for name, kind in given.items() if name.endswith(".kind")}
     values = {name: value for name, value in dotted.items() if name != "architecture" or not kinds}
     if kinds and "architecture" in dotted:
         name = dotted["architecture"]
-        values = {**PRESETS.get(str(name), {"architecture": name}), **values}
+        values = {**known.get(str(name), {"architecture": name}), **values}
     for name, kind in kinds.items():
         axis = name.removesuffix("kind")
         values = {

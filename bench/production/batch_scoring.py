@@ -210,13 +210,7 @@ class BatchScoring:
             return read_parquet(file, file.name, wanted, progress)
         own = self._reader
         return read_csv(
-            file,
-            file.name,
-            wanted,
-            progress,
-            names=own.columns,
-            separator=own.separator,
-            missing=own.missing,
+            file, file.name, wanted, progress, names=own.columns, separator=own.separator, missing=own.missing
         )
 
     def _target(self, stem: str, number: int) -> Path:

@@ -31,13 +31,10 @@ _LEAST = 1e-12  # probabilities are clipped this far from 0 and 1 before their l
 
 
 class Calibration(Config):
-    """A non-decreasing map from [0, 1] to [0, 1].
+    """A non-decreasing map from [0, 1] to [0, 1]; raises ValueError if the values are none of their kind.
 
     `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin Classifiers 1999, on the logit); `isotonic` is
     linear between knots, and constant beyond them (after Zadrozny & Elkan, KDD 2002).
-
-    Raises:
-        ValueError: the values are no such map, or belong to another kind.
     """
 
     kind: Kind

@@ -217,11 +217,7 @@ class Tuning:
 
 
 def _tried(asked: Sequence[Config], train: Train) -> list[tuple[Config, Tried]]:
-    """Configurations with what they came to.
-
-    Raises:
-        UserError: every one failed.
-    """
+    """Configurations with what they came to; raises UserError if every one failed."""
     found = list(zip(asked, train(asked), strict=True))
     if not any(each.metrics for _, each in found):
         raise UserError(f"all {len(asked)} trainings that tune it failed")

@@ -52,13 +52,10 @@ def published(suite: str) -> Path:
 
 
 def design_of(suite: Suite, only: str | None = None) -> Design:
-    """The design of a suite.
+    """The design of a suite; raises UserError if it has none, or for an unknown entry.
 
     Args:
         only: the name of a balancer or a way of sharing: it alone takes the place of all others of its axis.
-
-    Raises:
-        UserError: the suite has none, or an entry is unknown.
     """
     if suite.design is None:
         raise UserError("expected a suite with a [design], found one without: `--part` and `--only` are for designs")
@@ -93,13 +90,7 @@ class Done:
 
 
 def run_design(
-    home: Path,
-    name: str,
-    parts: Sequence[str],
-    only: str | None,
-    raw: Path | None,
-    workers: int,
-    progress: Progress,
+    home: Path, name: str, parts: Sequence[str], only: str | None, raw: Path | None, workers: int, progress: Progress
 ) -> Done:
     """Trains the cells of the parts, all of them where there are none, and keeps their rows at home.
 

@@ -217,11 +217,7 @@ class Rows:
         return None if row is None or row.failure else row
 
     def add(self, row: Row) -> None:
-        """Keeps a row: it is on disk when this returns.
-
-        Raises:
-            Unwritable: there is no room.
-        """
+        """Keeps a row: it is on disk when this returns; raises Unwritable if there is no room."""
         self._rows[row.key] = row
         file = self.folder / f"{row.data}.jsonl"
         with room_for(file):
@@ -267,11 +263,7 @@ TEXTS = ("config", "objectives", "outcomes")
 
 
 def write(rows: Iterable[Row], file: Path) -> None:
-    """The table, sorted, so that equal rows make an equal file.
-
-    Raises:
-        Unwritable: there is no room.
-    """
+    """The table, sorted, so that equal rows make an equal file; raises Unwritable if there is no room."""
     every = sorted(rows, key=lambda row: (row.data, row.sharing, row.balancing, row.seed, row.key))
     columns: dict[str, Any] = {}
     for each in fields(Row):
@@ -289,11 +281,7 @@ def write(rows: Iterable[Row], file: Path) -> None:
 
 
 def read(file: Path) -> list[Row]:
-    """The rows of a table; none where it is not there.
-
-    Raises:
-        UserError: no such table.
-    """
+    """The rows of a table, none where it is not there; raises UserError if it is no such table."""
     if not file.is_file():
         return []
     try:

@@ -58,8 +58,8 @@ KINDS = (
     *("home", "pepnet", "star", "mlora", "escm2", "escm2_dr", "aitm", "logged score", "today's score", "composite"),
     "blend",
 )
-"""Kinds of models that have the same colour and shape in all runs, in the order of pages. New ones are added last, and
-one that is gone keeps its place."""
+"""Kinds of models that differ in colour or shape on any page, in the order of pages. One that is gone keeps its place.
+Others, new ones among them, have a look by their name."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def ordered(kinds: Iterable[str]) -> tuple[str, ...]:
 
 
 def looks_of(kinds: Iterable[str]) -> dict[str, Look]:
-    """A look for each architecture, all different up to 63 kinds; of others than `KINDS` by a hash of the name."""
+    """A look for each architecture, all different up to 63 kinds; of others than `KINDS` by a hash."""
     symbols, found = tuple(SYMBOLS), {}
     free = list(range(len(KINDS), len(KIND_COLOURS) * len(symbols)))
     for kind in ordered(kinds):

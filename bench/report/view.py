@@ -15,7 +15,7 @@ from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import SCENARIO
 from bench.frontier.choices import Choices
-from bench.frontier.lead import Lead
+from bench.frontier.contest import Lead
 from bench.frontier.pick import Pick
 from bench.frontier.verdict import Verdict
 from bench.report import text

@@ -221,16 +221,13 @@ def frontier(
     seed: int = 0,
     baselines: Sequence[Point] = (),
 ) -> Frontier:
-    """The frontier of trial records.
+    """The frontier of trial records; raises UserError if an objective has no reference, or a reference no objective.
 
     Args:
         reference: hypervolume reference by objective name; defaults fill what it leaves out.
         seed: of the run, for what is simulated, as behind `p_nondominated`.
         baselines: points that are no trials of the search, with their replicates, the current point among them. They
             are compared like every confirmed point; one that lacks an objective is not.
-
-    Raises:
-        UserError: the reference names what is no objective, or an objective has neither reference nor default.
     """
     at = resolve_reference(objectives, reference)
     every = points_of_run(records, baselines, objectives)

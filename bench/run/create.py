@@ -55,14 +55,11 @@ LOCK = "create.lock"
 
 
 def create(home: Path, request: Request, progress: Progress | None = None, words: Sequence[str] = ()) -> Run:
-    """Writes the folder of a new run.
+    """Writes the folder of a new run; raises UserError, and writes nothing, if a name is unknown or does not fit.
 
     Args:
         progress: of fetching raw files, which is done before anything of the run is written; None leaves it for later.
         words: the command that asked for it; else that of the request.
-
-    Raises:
-        UserError: anything named is unknown or does not fit the rest; nothing is written then.
     """
     if request.set:
         from bench.training.config import TrialConfig  # imports torch: only where it is needed

@@ -241,10 +241,6 @@ def lasting_current(given: str, beside: Path | None = None) -> str:
 
 
 def check_confirms(replicates: int) -> None:
-    """Refuses a current point in a run that confirms nothing.
-
-    Raises:
-        UserError: no replicates.
-    """
+    """Raises UserError for a current point in a run that confirms nothing, as it has no replicates."""
     if not replicates:
         raise UserError("--current: expected a run that confirms, with confirm.replicates of 1 or more, found 0")

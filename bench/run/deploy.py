@@ -57,18 +57,9 @@ def check_name(deployment: Deployment) -> None:
 
 
 def make_package(
-    deployment: Deployment,
-    raw: Path | None,
-    force: bool,
-    threads: int,
-    progress: Progress,
-    onnx: bool = True,
+    deployment: Deployment, raw: Path | None, force: bool, threads: int, progress: Progress, onnx: bool = True
 ) -> Package:
-    """Trains the pick for good and packages it in the run's folder.
-
-    Raises:
-        UserError: as `retrain` and `write_package`.
-    """
+    """Trains the pick for good and packages it in the run's folder; errors of `retrain` and `write_package`."""
     part, result = deployment.part, deployment.result
     store = part.prepare(progress, raw)
     intervals = _intervals(deployment, force)

@@ -55,11 +55,7 @@ class Deployment:
 
     @property
     def parts(self) -> list[PartOrder]:
-        """What is trained.
-
-        Raises:
-            UserError: as `parts_of`.
-        """
+        """What is trained; errors of `parts_of`."""
         return [PartOrder(part.config, length_of(part, self.result.objectives), shares) for part, shares in self._parts]
 
     @property

@@ -78,13 +78,10 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
 def plan_of(
     part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, objectives: tuple[Objective, ...]
 ) -> Plan:
-    """The search of a data set as its suite asks for it.
+    """The search of a data set as its suite asks for it; raises UserError if tasks or budget do not allow it.
 
     Args:
         rows: of the train split.
-
-    Raises:
-        UserError: the suite asks for what the tasks do not have, or for more than its budget holds.
     """
     suite = part.run.suite
     names = tuple(task.name for task in tasks)

@@ -94,11 +94,7 @@ class Run:
 
     @classmethod
     def open(cls, home: Path, name_or_path: str) -> Run:
-        """The run of that name, or at that path.
-
-        Raises:
-            UserError: there is none, its manifest cannot be read, or a plug-in that it uses is missing.
-        """
+        """The run of that name, or at that path; raises UserError if it or a plug-in that it uses cannot be read."""
         folder = home / "runs" / name_or_path
         if not os.path.isfile(folder / MANIFEST):
             folder = Path(name_or_path).expanduser().resolve()

@@ -26,11 +26,7 @@ def model_card(
     """The card as Markdown."""
     card, pick = deployment.part.card, deployment.pick
     columns = [
-        {
-            "column": f"`{column.name}`",
-            "as": column.kind,
-            "may be absent": "yes" if column.optional else "no",
-        }
+        {"column": f"`{column.name}`", "as": column.kind, "may be absent": "yes" if column.optional else "no"}
         for column in RawRows(store.encoder).columns
     ]
     splits = [{"split": name, "rows": f"{of['rows']:,}"} for name, of in store.manifest["splits"].items()]

@@ -98,14 +98,11 @@ def policy_of(run: DatasetRun) -> Policy:
 
 
 def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False) -> DatasetResult:
-    """Reads the log and computes both fronts, the pick and the verdict.
+    """Reads the log and computes both fronts, the pick and the verdict; raises UserError if nothing was run yet.
 
     Args:
         policy: in place of that of `policy_of`.
         keep: whether to leave a served front that was not drawn before in the run's folder.
-
-    Raises:
-        UserError: nothing was run yet.
     """
     objectives = run.objectives
     study = Study.read(run.folder)

@@ -122,11 +122,6 @@ class After:
         self.confirming += REPLICATE * trees * confirm.replicates * grown
         self._trees, self._taught = trees, store if ("loss.kind", "distilled") in space.values() else None
 
-    @property
-    def teaching(self) -> float:
-        """What is left of making the teacher of the loss `distilled`: the first training of that loss waits for it."""
-        return 0.0 if self._taught is None else self._trees * trainings_left(self._taught)
-
     def seconds(self, pace: Pace, workers: int, stages: Sequence[str], known: int = 0) -> float:
         """Seconds that these stages take: `teaching`, `tuning`, `confirming`, `serving`.
 
@@ -134,8 +129,8 @@ class After:
             known: replicates that are there already.
         """
         lengths = {"tuning": self.tuning, "confirming": max(0.0, self.confirming - REPLICATE * known)}
-        if "teaching" in stages:
-            lengths["teaching"] = self.teaching
+        if "teaching" in stages and self._taught is not None:  # the first training of `distilled` waits for its teacher
+            lengths["teaching"] = self._trees * trainings_left(self._taught)
         trained = sum(lengths.get(stage, 0.0) for stage in stages) * (pace.full_length or 0.0) / workers
         return trained + (SERVING if "serving" in stages else 0.0)
 

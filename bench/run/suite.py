@@ -22,11 +22,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(text: object) -> float:
-    """A duration such as "90s", "10m", "1.5h" or a plain number, in seconds.
-
-    Raises:
-        ValueError: anything else, or not positive.
-    """
+    """A duration such as "90s", "10m", "1.5h" or a plain number, in seconds; raises ValueError for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(text))
     if match is None or float(match[1]) <= 0:
         raise ValueError(f"expected a duration such as 90s, 10m or 1.5h, found {text!r}")
@@ -116,11 +112,7 @@ class SuiteDataset(Config):
     """The current production point on this data set instead of the suite's, see `bench.run.current`."""
 
     def tasks_of(self, known: Iterable[Task], default: tuple[str, ...]) -> tuple[Task, ...]:
-        """The tasks to train among those of a card, in order.
-
-        Raises:
-            UserError: an unknown one.
-        """
+        """The tasks to train among those of a card, in order; raises UserError for an unknown one."""
         by_name = {task.name: task for task in known}
         for name in (names := self.tasks or default):
             check_known("task", name, by_name, self.id)
@@ -338,11 +330,7 @@ class Suite(Config):
 
 
 def load_suite(name_or_path: str) -> Suite:
-    """Reads a suite.
-
-    Raises:
-        UserError: unknown, or not valid; the message names file and key.
-    """
+    """Reads a suite; raises UserError, with file and key, if it is unknown or not valid."""
     path = content.find("reports", name_or_path)
     return validate(Suite, content.read_toml(path), str(path))
 

@@ -237,11 +237,7 @@ class GaussianSampler:
     """
 
     def __init__(
-        self,
-        shape: Shape,
-        objectives: tuple[Objective, ...],
-        reference: Mapping[str, float],
-        rungs: Sequence[int],
+        self, shape: Shape, objectives: tuple[Objective, ...], reference: Mapping[str, float], rungs: Sequence[int]
     ) -> None:
         self.shape = shape
         self._kernel = Kernel(self.shape.encoding.options, len(objectives))

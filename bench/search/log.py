@@ -40,9 +40,8 @@ from bench.core.records import (
     training_of,
 )
 from bench.core.rows import SEARCH, TEST
-from bench.models.config import architecture_name
+from bench.models.config import UNTIED, architecture_name
 from bench.results.points import kind_of
-from bench.search.space import UNTIED
 from bench.system.atomic import Unwritable, room_for, write_text
 
 FILE = "study.jsonl"

@@ -289,7 +289,9 @@ def _next(now: Standings, rules: Rules) -> RungStep | None:
             by_floor = [row for row, granted in now.granted.items() if rung + 1 in granted]
             free = gone.sum() - gone[by_floor].sum() < places
             enough = rules.places(rung, int(settled.sum())) > 0
-            dominant = enough and _one_dominates_all(values[finite], rules.objectives)
+            signed = values[finite] * np.array([objective.sign for objective in rules.objectives])
+            at_best = (signed == signed.max(axis=0, initial=-np.inf)).all(axis=1)
+            dominant = enough and int(at_best.sum()) == 1  # that one dominates all others
             unserved = _unserved(now, rules, rung, waits, settled)
             if not (free or dominant or unserved):
                 continue  # no trial can continue in any order, and sorting takes the time
@@ -302,11 +304,6 @@ def _next(now: Standings, rules: Rules) -> RungStep | None:
             if best := order.first(named):
                 return RungStep(now.every[best[1]].number, rung + 1, floor=True)
     return None
-
-
-def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objective]) -> bool:
-    signed = values * np.array([objective.sign for objective in objectives])
-    return int((signed == signed.max(axis=0, initial=-np.inf)).all(axis=1).sum()) == 1
 
 
 def _unserved(now: Standings, rules: Rules, rung: int, waits: Mask, settled: Mask) -> list[int]:

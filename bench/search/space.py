@@ -18,7 +18,7 @@ from bench.core.errors import UserError
 from bench.core.records import Scalar
 from bench.core.registry import Config
 from bench.core.validation import validate
-from bench.models.config import expand
+from bench.models.config import UNTIED, expand
 from bench.search import tree as trees
 from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
 from bench.system import content
@@ -147,7 +147,7 @@ def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
     return trial.suggest_categorical(name, node.options)
 
 
-FUNNEL, UNTIED = "funnel.kind", "independent"
+FUNNEL = "funnel.kind"
 NO_PARENT = "no task has a parent, so that all funnels are one"
 NUMERIC, PLAIN = "numeric.kind", "scaled"
 NO_NUMBER = "it has no number with ranges"

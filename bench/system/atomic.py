@@ -138,7 +138,8 @@ def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
     """Removes temporary files of this machine's dead processes; those of unknown writers after a day without change."""
     for path in shelf.glob(pattern):
         alive = writer_of(path)
-        if alive or (alive is None and time.time() - _changed(path) <= DAY):
+        changed = (_time(each) for each in (path, *path.rglob("*")))
+        if alive or (alive is None and time.time() - max(changed) <= DAY):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -196,10 +197,6 @@ def _umask() -> int:
     current = os.umask(0o022)
     os.umask(current)
     return current
-
-
-def _changed(path: Path) -> float:
-    return max(_time(each) for each in (path, *path.rglob("*")))
 
 
 def _time(path: Path) -> float:

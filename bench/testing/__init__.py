@@ -55,19 +55,14 @@ class Check:
         return self.name
 
 
-def checks(
-    group: str,
-    name: str,
-    claims: Collection[str] = (),
-    sample: Sample | None = None,
-) -> list[Check]:
+def checks(group: str, name: str, claims: Collection[str] = (), sample: Sample | None = None) -> list[Check]:
     """All checks of an entry.
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
             regression_loss, balancing, optimizer, sampler, reader or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.core.plugins.add`.
-        claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
+        claims: of a balancer, beside those of its class, see `bench.testing.balancing.CLAIMS`.
         sample: a reader's example file.
 
     Raises:

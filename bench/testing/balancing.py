@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.balancing import BALANCING, Balancer, GradientAggregation, GradientCombination, LossWeighting
-from bench.balancing.base import Need
+from bench.balancing.base import Claim, Need
 from bench.core.schema import Schema, Task
 
 TASKS = ["a", "b", "c", "d", "e", "f"]
@@ -19,8 +19,8 @@ OUTPUT = 8
 """Numbers of a test's gradient that stand for the embedding output."""
 MANY = [1, 2, 3, 6]
 SCALES = [1e-10, 1.0, 1e10]
-CLAIMS = ("random", "asymmetric", "stateful")
-"""Properties that a balancer may claim: random draws, unequal treatment of tasks, state between steps."""
+CLAIMS: tuple[str, ...] = get_args(Claim)
+"""Properties that a balancer may claim, see `bench.balancing.Balancer`."""
 
 
 def build(name: str, tasks: int, **options: Any) -> Balancer:
@@ -360,8 +360,9 @@ OF_BOTH = (an_entry_is_complete, seeded_runs_repeat_bit_for_bit, it_goes_on_from
 
 
 def properties(name: str, claims: Collection[str] = ()) -> list[partial[None]]:
-    """The checks of a balancer alone, by its kind and its claims, see `bench.testing.checks`."""
-    fair = not {"random", "asymmetric"} & set(claims)
+    """The checks of a balancer alone, by its kind, its class's claims and these, see `bench.testing.checks`."""
+    claims = {*claims, *build(name, 2).claims}
+    fair = not {"random", "asymmetric"} & claims
     plain: list[Callable[[str], None]]
     if is_of_gradients(name):
         combines = isinstance(build(name, 2), GradientCombination)

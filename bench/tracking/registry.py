@@ -61,12 +61,7 @@ class Registry:
         self._store.ask("list the models", "search_registered_models", max_results=1)
 
     def log(
-        self,
-        package: Package,
-        experiment: str,
-        run_name: str,
-        tags: Mapping[str, str],
-        metrics: Mapping[str, float],
+        self, package: Package, experiment: str, run_name: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     ) -> str:
         """Logs a package as an MLflow model in a new run, with signature, example and card; returns the run's id.
 

@@ -88,17 +88,14 @@ def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | N
     return losses
 
 
-def probe_cost(batch: int, tasks: int) -> float:
-    """Cost of a probe, in steps: a forward pass is a third of a step's work, a backward pass two thirds."""
-    return min(ROWS, batch) / batch * (1 + 2 * tasks) / 3 + OVERHEAD
-
-
 def interval(total: int, batch: int, tasks: int) -> int:
     """Steps between probes, in a training of `total` steps on batches of `batch` samples.
 
     The first probe is two thirds of an interval in. A short training pays more than `SHARE` for its `LEAST_PROBES`.
     """
-    every = max(math.ceil(total / MOST_PROBES), math.ceil(probe_cost(batch, tasks) / SHARE))
+    # in steps: a forward pass is a third of a step's work, a backward pass two thirds
+    cost = min(ROWS, batch) / batch * (1 + 2 * tasks) / 3 + OVERHEAD
+    every = max(math.ceil(total / MOST_PROBES), math.ceil(cost / SHARE))
     return min(every, max(total // LEAST_PROBES, CLOSEST))
 
 
@@ -186,10 +183,7 @@ def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, A
         for name, shares in experts.get("gates", {}).items()
     }
     units = {
-        name: {
-            "dead": [_short(share) for share in of["dead"]],
-            "silent": [share > COLLAPSED for share in of["silent"]],
-        }
+        name: {"dead": [_short(share) for share in of["dead"]], "silent": [share > COLLAPSED for share in of["silent"]]}
         for name, of in experts.get("units", {}).items()
     }
     return {"gates": gates, "units": units}

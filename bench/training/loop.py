@@ -103,6 +103,8 @@ class Trainer:
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
         self.passes_before = 0
+        self._parts: dict[str, Any] = {"model": self.model, "balancer": self.step.balancer}
+        self._parts |= {"dense": self.step.dense, "rows": self.step.rows, "random": self.random}
         self._batches: Iterator[Batch] | None = None
         self._writer = checkpoint.Writer()
         self._note = Silent().note
@@ -166,11 +168,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue, as nested plain values and tensors, which are the trainer's own."""
         return {
-            "model": self.model.state_dict(),
-            "balancer": self.step.balancer.state_dict(),
-            "dense": self.step.dense.state_dict(),
-            "rows": self.step.rows.state_dict(),
-            "random": self.random.state_dict(),
+            **{name: part.state_dict() for name, part in self._parts.items()},
             "averaging": self.averaging.state_dict(),
             "course": self.course.state_dict(),
             "selectors": [selector.state_dict() for selector in self.selectors],
@@ -180,11 +178,8 @@ class Trainer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Loads a state of the same configuration and schema, on any device; resets a trainer that has run."""
-        self.model.load_state_dict(state["model"])
-        self.step.balancer.load_state_dict(state["balancer"])
-        self.step.dense.load_state_dict(state["dense"])
-        self.step.rows.load_state_dict(state["rows"])
-        self.random.load_state_dict(state["random"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
         self.averaging.load_state_dict(state["averaging"], self.device)
         self.course.load_state_dict(state["course"])
         self.course.losses = self.course.losses.to(self.device, copy=True)

@@ -65,7 +65,8 @@ class Probe:
             "norms": {name: [_finite(math.sqrt(row[at])) for at, row in enumerate(m)] for name, m in plain.items()},
             "cosines": {name: [_cosine(m, *pair) for pair in self.pairs] for name, m in plain.items()},
         }
-        experts: dict[str, Any] = {"gates": {name: gate_shares(each) for name, each in scores.items()}}
+        gates = {name: softmax(each.float()).mean(1).tolist() for name, each in scores.items()}
+        experts: dict[str, Any] = {"gates": gates}
         if all(plain[REPRESENTATION][task][task] > 0 for task in range(len(losses))):  # every task has a sample here
             experts["units"] = {
                 name: dead_units([[of_task[place[id(bias)]] for of_task in gradients] for bias in biases])
@@ -173,12 +174,6 @@ def _kept(scores: Any, name: str, found: dict[str, Tensor]) -> Any:
         return given
 
     return run
-
-
-def gate_shares(scores: Tensor) -> list[list[float]]:
-    """Scores (K, B, M) -> mean weight of each of M experts, for each of K gates."""
-    shares: list[list[float]] = softmax(scores.float()).mean(1).tolist()
-    return shares
 
 
 def dead_units(layers: Sequence[Sequence[Tensor]]) -> dict[str, list[float]]:

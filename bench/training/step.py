@@ -39,12 +39,7 @@ class Step:
     """
 
     def __init__(
-        self,
-        model: MultiTaskModel,
-        balancer: Balancer,
-        dense: DenseAdamW,
-        rows: RowOptimizer,
-        clip: float = 0.0,
+        self, model: MultiTaskModel, balancer: Balancer, dense: DenseAdamW, rows: RowOptimizer, clip: float = 0.0
     ) -> None:
         if not isinstance(balancer, LossWeighting | GradientAggregation | GradientCombination):
             raise TypeError(f"expected one of the three kinds of balancer, found {type(balancer).__name__}")
@@ -67,8 +62,8 @@ class Step:
         self.update_dense()
         self.update_rows(ids, e)
         if again:
-            with replayed(random, ids.device):
-                self.look_again(ids, batch)
+            with replayed(random, ids.device), torch.no_grad():
+                self.balancer.after(self.forward(self.embed(ids), ids, batch)[1])
         return losses.detach()
 
     def scale_rates(self, factor: float) -> None:
@@ -98,12 +93,6 @@ class Step:
             self.aggregation.backward(e, logits, losses)
         else:
             self.balancer(losses).backward()
-
-    @torch.no_grad()
-    def look_again(self, ids: Tensor, batch: Batch) -> None:
-        """Passes the balancer the batch's losses after the update, under the same dropout."""
-        _, losses = self.forward(self.embed(ids), ids, batch)
-        self.balancer.after(losses)
 
     def update_dense(self) -> None:
         """Clips the dense gradient and updates the dense parameters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,14 +153,10 @@ class TreeFeatures:
         fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
         found = np.empty((len(ids), width(self._schema)), np.float32)
         found[:, : dense.shape[1]] = dense
-        column, at = dense.shape[1], 0
-        for (slots, many), offset, shown in zip(*self._fields, strict=True):
-            values = ids[:, at : at + slots] * shown
-            at += slots
-            if is_small(slots, many):
+        for column, values, offset, many in self._fields(ids):
+            if is_small(values.shape[1], many):
                 self.tables.append(None)
                 found[:, column] = np.maximum(values[:, 0] - offset, 0)
-                column += 1
                 continue
             sums = np.zeros((many, FOLDS))
             counts = np.zeros((many, FOLDS), np.int32 if weights is None else np.float64)
@@ -178,8 +174,18 @@ class TreeFeatures:
                 rate = self._rate(total[value] - sums[value, own], seen)
                 found[rows, column : column + 2] = self._means(there, rate, np.log1p(seen))
             self.tables.append((self._rate(total, often).astype(np.float32), np.log1p(often).astype(np.float32)))
-            column += 2
         return found
+
+    def _fields(self, ids: Ids) -> Iterator[tuple[int, Ids, int, int]]:
+        """For each field its first column, its values (N, slots), its first row, and its number of rows.
+
+        Trees see no position, since it is known in training alone.
+        """
+        column, at, schema = len(self._schema.dense), 0, self._schema
+        for field, offset in zip(schema.fields, schema.offsets, strict=True):
+            values = ids[:, at : at + field.slots]
+            yield column, np.zeros_like(values) if field.name == schema.position else values, offset, field.cardinality
+            column, at = column + (1 if is_small(field.slots, field.cardinality) else 2), at + field.slots
 
     @property
     def categorical(self) -> NDArray[np.bool_]:
@@ -191,24 +197,13 @@ class TreeFeatures:
         """(N, F) of rows outside train."""
         found = np.empty((len(ids), width(self._schema)), np.float32)
         found[:, : dense.shape[1]] = dense
-        column, at = dense.shape[1], 0
-        for (slots, _), offset, shown, table in zip(*self._fields, self.tables, strict=True):
-            values = ids[:, at : at + slots] * shown
-            at += slots
+        for (column, values, offset, _), table in zip(self._fields(ids), self.tables, strict=True):
             if table is None:
                 found[:, column] = np.maximum(values[:, 0] - offset, 0)
-                column += 1
                 continue
             there, value, _ = _looked_up(values, offset, None)
             found[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
-            column += 2
         return found
-
-    @property
-    def _fields(self) -> tuple[Sequence[tuple[int, int]], Sequence[int], Sequence[bool]]:
-        """Of each field its shape, its first row, and whether trees see it: a position is known in training alone."""
-        schema = self._schema
-        return _shapes(schema), schema.offsets, [field.name != schema.position for field in schema.fields]
 
     def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
         return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)

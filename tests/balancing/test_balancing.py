@@ -1,19 +1,11 @@
 """The registry itself, and what every balancer must do."""
 
-import balancing_claims as told
 import pytest
 
 from bench.balancing import BALANCING
 from bench.testing.balancing import properties
 
-
-def claims(name):
-    """As gradient balancers claim; of the loss weightings only rlw draws at random."""
-    sets = {"random": told.RANDOM | {"rlw"}, "asymmetric": told.ASYMMETRIC, "stateful": told.STATEFUL}
-    return {claim for claim, names in sets.items() if name in names}
-
-
-EVERY = [check for name in BALANCING for check in properties(name, claims(name))]
+EVERY = [check for name in BALANCING for check in properties(name)]
 
 
 @pytest.mark.parametrize("check", EVERY, ids=lambda check: f"{check.args[0]}-{check.func.__name__}")

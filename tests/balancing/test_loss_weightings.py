@@ -7,7 +7,7 @@ from bench.balancing import BALANCING
 from bench.testing import balancing as of
 
 WEIGHTINGS = [name for name in BALANCING if not of.is_of_gradients(name)]
-STATEFUL = ["uncertainty", "revised_uncertainty", "dwa", "famo", "stch"]
+STATEFUL = [name for name in WEIGHTINGS if "stateful" in of.build(name, 2).claims]
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)

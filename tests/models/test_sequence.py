@@ -49,7 +49,7 @@ def din(module, t, past, at):
 TWINS = {"mean": mean, "din": din}
 
 
-@pytest.mark.parametrize("kind", SEQUENCE)
+@pytest.mark.parametrize("kind", TWINS)
 def test_equals_a_loop(kind):
     module, (x, there) = made(kind), drawn()
     found = module(x, there)

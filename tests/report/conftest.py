@@ -16,7 +16,7 @@ from bench.core.records import Failure, Replicate, TrialRecord
 from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import head_choices, served_choices
-from bench.frontier.lead import Lead
+from bench.frontier.contest import Lead
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict, unserved
 from bench.report.page import write_page

@@ -16,7 +16,7 @@ from bench.testing import training
 
 # A product of losses, or a sum of their logarithms, gives all weight to the task whose loss vanishes first: on 64 rows
 # the others then stop short.
-FITTED = {"gls": 0.9, "famo": 0.9, "db_mtl": 0.9}
+FITTED = {"gls": 0.8, "famo": 0.8, "db_mtl": 0.8}
 
 
 def sampled():

@@ -185,13 +185,9 @@ def difference(choices: Choices, name: str, gain: float, *ends: float) -> str:
     low, *_, high = sorted(end * choices.sign(name) for end in ends or (gain, gain))
     own = choices.in_thousandths(name)
     told, *interval = (
-        _thousandths(each) if own else _per_cent(each) for each in (gain * choices.sign(name), low, high)
+        f"{each / 10 + 0.0:+.4f}" if own else _per_cent(each) for each in (gain * choices.sign(name), low, high)
     )
     return f"{told} ({' to '.join(interval)})" if low != high else told
-
-
-def _thousandths(moved: float) -> str:
-    return f"{moved / 10 + 0.0:+.4f}"
 
 
 def _per_cent(moved: float) -> str:

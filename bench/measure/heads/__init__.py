@@ -10,7 +10,10 @@ from bench.core.objectives import METRICS
 from bench.core.schema import TaskKind
 from bench.measure.heads.base import Head, Mean, Weighted
 
-__all__ = ["Head", "Mean", "Weighted", "heads_of"]
+__all__ = ["Head", "Mean", "Weighted", "heads_of", "held_of"]
+
+KEYED = ("auc", "gauc", "gauc_positives", "ece")
+"""Of binary tasks: no means, and yet found without holding rows, from sorted keys or from bins."""
 
 
 @cache
@@ -20,3 +23,9 @@ def heads_of(kind: TaskKind) -> dict[str, Head]:
         name: cast(Head, getattr(import_module(f"{__name__}.{metric.family}"), name))
         for name, metric in METRICS[kind].items()
     }
+
+
+def held_of(kind: TaskKind) -> dict[str, Head]:
+    """By name the metrics of a task of this kind for which rows are held together."""
+    keyed = KEYED if kind == "binary" else ()
+    return {name: each for name, each in heads_of(kind).items() if not isinstance(each, Mean) and name not in keyed}

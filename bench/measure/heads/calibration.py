@@ -26,11 +26,7 @@ class Deciles:
     """
 
     def __init__(
-        self,
-        labels: NDArray[Any],
-        predictions: NDArray[Any],
-        weights: NDArray[Any] | None = None,
-        parts: int = TENTHS,
+        self, labels: NDArray[Any], predictions: NDArray[Any], weights: NDArray[Any] | None = None, parts: int = TENTHS
     ) -> None:
         of_rows = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
         self._order = np.argsort(predictions, kind="stable")

@@ -31,10 +31,7 @@ class DCNv2(Interaction):
         self.layers = nn.ModuleList()
         for _ in range(config.layers):
             if config.rank:
-                parts = [
-                    BatchedLinear(sets, width, config.rank, bias=False),
-                    BatchedLinear(sets, config.rank, width),
-                ]
+                parts = [BatchedLinear(sets, width, config.rank, bias=False), BatchedLinear(sets, config.rank, width)]
             else:
                 parts = [BatchedLinear(sets, width, width)]
             self.layers.append(nn.Sequential(*parts))

@@ -205,10 +205,7 @@ def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:
         with_others = [common[name] for name in seeds.seeds[candidate] if name in common]
         part = alike if with_others else np.zeros_like(alike)
         both = sum(with_others, np.sqrt(max(0, n - len(with_others))) * own) / n
-        for weights, share in (
-            (both * level[:, None], part),
-            (alone * spread[:, None] / np.sqrt(n), 1 - part),
-        ):
+        for weights, share in ((both * level[:, None], part), (alone * spread[:, None] / np.sqrt(n), 1 - part)):
             if share.any():
                 errors = (weights @ shape[:, mine].reshape(rank, -1)).reshape(half, len(mine), -1)
                 found[:, mine] += errors * np.sqrt(share) * seeds.size[candidate]

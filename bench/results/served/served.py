@@ -29,13 +29,7 @@ from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
 from bench.results.served.climb import ROOM, Aim, Goal, climbed
 from bench.results.served.errors import Points, Seeds, draws_of, on_more_rows, seeds_of
 from bench.results.served.expected import NOISE, expected
-from bench.results.served.front import (
-    gains,
-    kept,
-    on_front,
-    unequal,
-    volume_of,
-)
+from bench.results.served.front import gains, kept, on_front, unequal, volume_of
 from bench.results.served.measuring import RESAMPLES, Candidate, Current, Meter
 from bench.results.served.slices import slices_of
 from bench.results.served.sweep import ROUNDS, STEPS, Sweep

@@ -130,7 +130,11 @@ def _point(served: Served, row: int) -> dict[str, Any]:
     facts = {str(name): each for name, each in served.table.iloc[row].items()}
     values = {slice: of(TEST, slice=slice) for slice in served.slices(TEST)}
     segments = {
-        slice: {name: {"value": value} | _gain(gains[name]) for name, value in own.items() if np.isfinite(value)}
+        slice: {
+            name: {"value": value, "gain": gains[name].value, "low": gains[name].low, "high": gains[name].high}
+            for name, value in own.items()
+            if np.isfinite(value)
+        }
         for slice, own in values.items()
         if (gains := served.gains(row, slice=slice))
     }
@@ -141,7 +145,3 @@ def _point(served: Served, row: int) -> dict[str, Any]:
         "confirm": of(CONFIRM),
         **({"segments": found} if (found := {slice: own for slice, own in segments.items() if own}) else {}),
     }
-
-
-def _gain(gain: Effect) -> dict[str, float]:
-    return {"gain": gain.value, "low": gain.low, "high": gain.high}

@@ -14,11 +14,7 @@ from bench.search.executors.process import ProcessExecutor
 
 
 def ray_module(name: str) -> ModuleType:
-    """A module of this room that imports Ray, which is an extra: it is loaded only where it is asked for.
-
-    Raises:
-        UserError: Ray is missing.
-    """
+    """A module of this room that imports Ray, loaded only where it is asked for; raises UserError if Ray is missing."""
     if find_spec("ray") is None:
         raise UserError(f"executor: expected Ray, found none installed; {adding('ray')}")
     return import_module(f"{__name__}.{name}")

@@ -43,11 +43,7 @@ def encode(outcome: Outcome) -> str:
 
 
 def decode(job: Job, line: str | bytes) -> Outcome:
-    """The outcome of a job.
-
-    Raises:
-        ValueError: the line was not made by `encode`.
-    """
+    """The outcome of a job; raises ValueError if the line was not made by `encode`."""
     try:
         fields: dict[str, Any] = json.loads(line)
         result = None if fields["result"] is None else TrialResult(**fields["result"])
@@ -188,11 +184,7 @@ class WorkerHandle:
             self.pipe.send((task.job, seconds))
 
     def hear(self) -> bytes | None:
-        """Its answer, if that is complete. Never waits.
-
-        Raises:
-            WorkerLost: it died, or says what no worker of ours says.
-        """
+        """Its answer, if complete; never waits. Raises WorkerLost if it died, or says what no worker of ours says."""
         part = b""
         if self.pipe.poll():
             with suppress(OSError):
@@ -248,14 +240,11 @@ and the driver stays open, so that no end of it tells."""
 
 
 class ProcessExecutor(Executor):
-    """Runs jobs in `workers` processes.
+    """Runs jobs in `workers` processes; raises ValueError for none, or a function that a worker could not import.
 
     Args:
         run: a function at the top level of a module.
         workers: the number of processes. Each is started when it is first needed, and is kept for the next jobs.
-
-    Raises:
-        ValueError: no worker, or a function that a worker could not import.
     """
 
     def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
@@ -312,11 +301,7 @@ class ProcessExecutor(Executor):
 
 
 def importable(run: Run) -> str:
-    """The name by which a worker finds a function: `module:name`.
-
-    Raises:
-        ValueError: it is not at the top level of a module that a worker can import.
-    """
+    """The name by which a worker finds a function, `module:name`; raises ValueError if none could import it."""
     if not inspect.isfunction(run) or not run.__qualname__.isidentifier() or run.__module__ == "__main__":
         raise ValueError(f"expected a function at the top level of a module, found {run!r}")
     return f"{run.__module__}:{run.__qualname__}"

@@ -121,11 +121,7 @@ def _left(job: Job, own: Job) -> dict[str, bytes]:
 
 
 def _store(store: str, driver: str) -> str:
-    """Where the store is on this machine.
-
-    Raises:
-        OSError: it is not to be seen, and this machine keeps none of its own; or it could not be copied.
-    """
+    """Where the store is on this machine; raises OSError if it is not to be seen, or could not be copied."""
     if not (home := os.environ.get(NODE_HOME)):
         if Path(store, "manifest.json").is_file():
             return store
@@ -200,11 +196,7 @@ def cluster(options: Options) -> Iterator[str]:
 
 
 def slots(options: Options) -> int:
-    """How many jobs the cluster's machines hold at once.
-
-    Raises:
-        UserError: no cluster, or none of its machines holds a job.
-    """
+    """How many jobs the cluster's machines hold at once; raises UserError without a cluster, or if they hold none."""
     with cluster(options):
         total = sum(_holds(machine, options) for machine in ray.nodes())
     if not total:

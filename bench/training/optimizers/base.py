@@ -49,13 +49,7 @@ class RowOptimizer(ABC):
     constants: ClassVar[Mapping[str, float]] = {}
 
     def __init__(
-        self,
-        weight: Tensor,
-        schema: Schema,
-        lr: float,
-        l2: float = 0.0,
-        threads: int = 1,
-        compiled: bool = True,
+        self, weight: Tensor, schema: Schema, lr: float, l2: float = 0.0, threads: int = 1, compiled: bool = True
     ) -> None:
         self.weight, self.l2 = weight.detach(), l2
         self._state = self._new_state()

@@ -55,7 +55,7 @@ def build(name, weight, schema, **options):
     return ROW_OPTIMIZERS[name].build(weight, schema, **{"lr": 0.05} | options)
 
 
-@NAMES
+@pytest.mark.parametrize("name", TWINS)
 @PATHS
 @few
 @given(seed=SEEDS, sizes=st.lists(st.integers(0, 40), min_size=1, max_size=4), l2=st.sampled_from([0.0, 0.5]))
