@@ -243,12 +243,14 @@ def diagnose(
     home: Home = None,
 ) -> Answer:
     """Say what holds a trial's tasks back, with the evidence."""
+    from bench.results import drift
     from bench.results.diagnosis import References
-    from bench.run.result import result_of
+    from bench.run.result import drift_of, result_of
 
     if every and trial is not None:
         raise UserError(f"expected either a trial or --all, found both: trial {trial}")
     documents: dict[str, Any] = {}
+    drifts: dict[str, list[str]] = {}
     for key, dataset_run in opened(run_, home).datasets.items():
         result = result_of(dataset_run)
         references = References(result.frontier.points, result.objectives)
@@ -257,11 +259,14 @@ def diagnose(
         else:
             points = [_chosen(result) if trial is None else _numbered(result, trial)]
         found = [_document(point, references, result) for point in points]
-        documents[key] = {"trials": found} if every else found[0]
+        changed = drift_of(result)
+        drifts[key] = drift.sentences(changed, len(changed))
+        documents[key] = ({"trials": found} if every else found[0]) | {"drift": [vars(each) for each in changed]}
     yield next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
     for key, document in documents.items():
         for own in document["trials"] if every else [document]:
             _show(key, own)
+        say(*drifts[key])
 
 
 def _document(point: Point, references: References, result: DatasetResult) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from bench.core.plain import read_json
 from bench.report import text
 from bench.report.page import write_page
 from bench.report.view import View
+from bench.results import drift
 from bench.results.within import area_table
 from bench.run.folder import CONFIG, DAYS, LIVE, PICK, Run
-from bench.run.result import DatasetResult, picked_network, result_of
+from bench.run.result import DatasetResult, drift_of, picked_network, result_of
 from bench.run.status import in_words
 from bench.system.content import is_path
 from bench.system.home import resolve_home, shown
@@ -91,13 +92,21 @@ def view_of(result: DatasetResult) -> View:
         no_pick=result.no_pick,
         policy=result.policy.toml,
         asked=bool(result.asked),
-        also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],
+        also=[
+            *result.readings,
+            *drift.sentences(drift_of(result)),
+            *([result.frontier.answer.sentence] if result.frontier.answer else []),
+        ],
         commands=commands,
         made=made,
         incomplete=result.incomplete,
         days=read_json(days) if (days := result.run.folder / DAYS).is_file() else {},
         areas=area_table(result.areas, result.frontier.table, str(result.run.card.group)),
     )
+
+
+def _answer(result: DatasetResult) -> list[str]:
+    return [result.frontier.answer.sentence] if result.frontier.answer else []
 
 
 def _about(result: DatasetResult) -> str:

@@ -23,11 +23,14 @@ from bench.core.records import Point, TrialRecord
 from bench.core.rows import CONFIRM, TEST
 from bench.core.seeds import derive
 from bench.core.validation import validate
+from bench.data import Store
+from bench.data.store import part_of
 from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
 from bench.measure import predictions
 from bench.measure.predictions import FOLDER, KEPT, Rows, rows_of
+from bench.results.drift import Change, changes
 from bench.results.frontier import frontier
 from bench.results.points import confirmed, kept_names, parts_of, sources_of
 from bench.results.served.measuring import Candidate, Current
@@ -38,6 +41,39 @@ from bench.run.limits import cut_short, failed, unfinished
 from bench.run.suite import resolve_outcomes
 from bench.search.study import Study
 from bench.system.atomic import atomic_path
+
+MOST_ROWS = 200_000
+"""Rows of a split that are looked at for unseen values."""
+
+
+def drift_of(result: DatasetResult) -> list[Change]:
+    """What changed from confirmation rows to test; of unseen values only where the prepared data are still there."""
+    folder = result.run.folder / FOLDER
+    rows = {split: found for split in (CONFIRM, TEST) if (found := rows_of(folder, split)) is not None}
+    if len(rows) < 2:
+        return []
+    said = None
+    if result.pick is not None:
+        own = [each for each in candidates_of(folder, result.frontier.points, result.objectives, rows[TEST])
+               if each.id == result.pick.point]  # fmt: skip
+        said = {split: np.mean([own[0].predictions(split, run) for run in range(own[0].replicates)], axis=0)
+                for split in rows} if own else None  # fmt: skip
+    return changes(rows, said, _unseen(result.run.store))
+
+
+def _unseen(store: Store | None) -> dict[str, dict[str, NDArray[Any]]]:
+    if store is None:
+        return {}
+    found = dict[str, dict[str, NDArray[Any]]]()
+    for split in (CONFIRM, TEST):
+        data = part_of(store.split(split), MOST_ROWS)
+        ids, at = data.ids, 0
+        schema = store.schema.without_ranges
+        for each, offset in zip(schema.fields, schema.offsets, strict=True):
+            if each.of is None and each.slots == 1:
+                found.setdefault(each.name, {})[split] = ids[:, at] == offset
+            at += each.slots
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -271,6 +271,6 @@ def test_the_guides_commands_run_in_order(tmp_path, monkeypatch, capsys):
 def test_the_guide_names_every_key_of_a_card():
     text = GUIDE.read_text(encoding="utf-8")
     schema = card_schema()
-    models = [schema, *schema["$defs"].values()]
+    models = [schema, *(each for name, each in schema["$defs"].items() if name != "CutSplit")]  # of back-tests alone
     for name in sorted({name for model in models for name in model.get("properties", {})}):
         assert f"`{name}`" in text, name

@@ -33,7 +33,7 @@ def test_a_variant_changes_what_it_names():
     ("name", "message"),
     [
         ("census-incom", "unknown dataset 'census-incom' .did you mean 'census-income'"),
-        ("kuairand-pure@late", "unknown variant of 'kuairand-pure' 'late'; known are late-window"),
+        ("kuairand-pure@late", "unknown variant of 'kuairand-pure' 'late'; known are by-day, late-window"),
         ("census-income@p=1", "'p' cannot be set: only generated data has parameters"),
         ("synthetic-relatedness@p=2", "reader.parameters: p: .*less than or equal to 1, found 2"),
         ("synthetic-relatedness@p=high", "expected parameter=number after '@', found 'p=high'"),

@@ -114,6 +114,5 @@ def test_an_input_is_beaten_on_the_true_ranking_and_costs_nothing_where_position
             _, fresh, said = trained(tmp_path, kind, rows=60_000, examined=False, seed=seed)
             plain[kind] = roc_auc_score(fresh["liked"] > 0, said)
         costs.append(plain["position"] - plain[""])
-    print(gains, costs)
     assert np.mean(gains, axis=0).min() > 0
     assert np.mean(costs) > -0.0003

@@ -252,6 +252,8 @@ class Kind(Config, ABC):
     slots: ClassVar[int] = 1
     by_form: ClassVar[bool] = True
     """Whether a draft knows it by the form of values; else columns of ids, weights and free text are left out first."""
+    served: ClassVar[bool] = True
+    """Whether models see it in serving; else a draft never proposes it."""
 
     @property
     def wanted(self) -> Reads:

@@ -59,6 +59,7 @@ class Position(Kind):
     fits: ClassVar = PositionFitter
     parts: ClassVar[tuple[type[FieldPart], ...]] = (PositionField,)
     by_form: ClassVar[bool] = False
+    served: ClassVar[bool] = False
     counted: ClassVar = ("position, known in training alone", "positions, known in training alone")
 
     @classmethod

@@ -97,8 +97,8 @@ def read_csv(
 ) -> Generator[RawTable]:
     """Reads the wanted columns that the file has, or all if `keep_all`, part by part.
 
-    Raises UserError for a broken compressed file, no header, a line that is too long or has an open quote, a wrong
-    number of columns, a bad number, or bytes that are not UTF-8.
+    Raises UserError for a broken compressed file, no header, a bad number, or bytes that are not UTF-8; and for a line
+    that is too long, has an open quote, or a wrong number of columns.
 
     Args:
         wanted: raw column -> `text`, `number` or `list`; all except numbers are text.

@@ -69,6 +69,7 @@ SAMPLES = {
         ("2024-02-30 10:00:00", "expected a time such as"),
         drafted=False,
     ),
+    "position": Sample({}, [1, 2, 3, 2], [["1", "2.0", " 3", "2"]], None, drafted=False),
 }
 
 
@@ -120,13 +121,15 @@ def same(found, wanted):
 def test_serving_encodes_as_training_does(case):
     kind, sample, values, card = case
     encoder, trained = fitted(card, log(values))
+    if not KINDS[kind].served:
+        trained = np.ones_like(trained[0]), trained[1]  # unknown: the first row of the only field
     rows = RawRows(encoder)
     same(encoder.encode(rows.table(log(values))), trained)
     same(encoder.encode(rows.table([{"raw": value} for value in values])), trained)
     for form in sample.forms:
         given = [None if value is None else form[at % len(form)] for at, value in enumerate(values)]
         same(encoder.encode(rows.table([{"raw": value} for value in given])), trained)
-    assert rows.columns[0].optional == (None in values or kind == "multi-valued")
+    assert rows.columns[0].optional == (None in values or kind == "multi-valued" or not KINDS[kind].served)
 
 
 def test_a_store_has_the_shape_that_the_card_promises(case, tmp_path):
@@ -147,11 +150,11 @@ def test_a_store_has_the_shape_that_the_card_promises(case, tmp_path):
 
 def test_an_encoder_is_read_back(case, tmp_path):
     _, _, values, card = case
-    encoder, trained = fitted(card, log(values))
+    encoder, _ = fitted(card, log(values))
     encoder.save(tmp_path / "encoder.json")
     again = Encoder.load(tmp_path / "encoder.json")
     assert again == encoder
-    same(again.encode(log(values)), trained)
+    same(again.encode(log(values)), encoder.encode(log(values)))
 
 
 @pytest.mark.parametrize("kind", [kind for kind, sample in SAMPLES.items() if sample.bad])
@@ -177,7 +180,7 @@ def test_the_schema_of_cards_has_it(kind):
     assert f'"{kind}"' in json.dumps(card_schema())
 
 
-@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("kind", [kind for kind in SAMPLES if KINDS[kind].served])
 def test_a_draft_finds_it(kind):
     sample = SAMPLES[kind]
     rng = np.random.default_rng(0)

@@ -1,0 +1,56 @@
+"""Drift between confirmation rows and test: found where it was planted, and seldom where nothing changed."""
+
+import numpy as np
+import pytest
+
+from bench.core.rows import CONFIRM, TEST
+from bench.measure.predictions import Rows
+from bench.results.drift import WRONG, changes, sentences
+
+
+def rows(rng, odds, users, shift=0.0):
+    """Labels of two tasks of users who differ, with the probabilities behind them."""
+    user = rng.integers(0, users, 8 * users)
+    own = 0.7 * rng.normal(size=users)[user]
+    p = 1 / (1 + np.exp(-(np.array(odds) + own[:, None] + np.array([0.0, shift]))))
+    labels = (rng.random(p.shape) < p).astype(np.float32)
+    made = Rows(
+        labels, np.full(len(user), -1), units=user.astype(np.uint64), tasks=("click", "buy"),
+        kinds=("binary", "binary"), rates=(0.3, 0.1), segments={}, codes=np.zeros((len(user), 0), np.int16),
+        logged={}, of=len(user),
+    )  # fmt: skip
+    return made, p
+
+
+def both(rng, shift=0.0, unseen=0.05):
+    """Confirmation rows and test, predictions that know of no shift, and unseen values."""
+    made = {split: rows(rng, (-1.0, -2.0), 400, of) for split, of in ((CONFIRM, 0.0), (TEST, shift))}
+    said = {split: p for split, (_, p) in made.items()}
+    said[TEST] = said[TEST] * [1.0, np.exp(-shift)]
+    fields = {"item": {split: rng.random(3000) < (unseen if split == TEST else 0.05) for split in (CONFIRM, TEST)}}
+    return {split: of for split, (of, _) in made.items()}, said, fields
+
+
+def test_where_nothing_changed_little_is_said():
+    rng = np.random.default_rng(0)
+    wrong = np.mean([bool(changes(*both(rng))) for _ in range(600)])
+    assert wrong <= WRONG + 0.015
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "of"), [({"shift": -0.8}, "rate", "buy"), ({"unseen": 0.2}, "unseen", "item")]
+)
+def test_a_planted_drift_is_found(options, kind, of):
+    rng = np.random.default_rng(1)
+    found = [[(each.kind, each.of) for each in changes(*both(rng, **options))] for _ in range(40)]
+    assert np.mean([(kind, of) in each for each in found]) >= 0.95
+    assert np.mean([any(name == "click" for _, name in each) for each in found]) <= 0.1
+
+
+def test_predictions_that_do_not_follow_are_said_to_be_too_high():
+    rng = np.random.default_rng(2)
+    found = changes(*both(rng, shift=-0.8))
+    told = " ".join(sentences(found))
+    assert "predictions of 'buy' are" in told
+    assert "too high" in told
+    assert "the mean of 'buy' fell by" in told
