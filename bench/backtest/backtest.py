@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.backtest.chain import Chain, Member, before_of, chains_of, going_on
+from bench.backtest.chain import Chain, Member, chains_of, going_on
 from bench.backtest.cuts import Cut, Times, card_of
 from bench.core.arrays import Floats, Singles
 from bench.core.errors import UserError
@@ -33,8 +33,9 @@ from bench.measure.spaces import joint_labels
 from bench.production.retrain import PartOrder
 from bench.results.fusion import Fusion, Terms
 from bench.results.served.climb import TRIES, Goal, climb
-from bench.system.atomic import scratch_folder, write_text
+from bench.system.atomic import rename, scratch_folder, write_text
 from bench.system.progress import Progress
+from bench.training.warm import before_of
 
 How = Literal["anew", "warm"]
 FROZEN = "frozen"
@@ -187,23 +188,21 @@ class _Cut:
     def _predictions(self, work: Path) -> tuple[dict[SplitName, list[Singles]], Store]:
         """By split the joint predictions of each chain, and the store whose rows they are of."""
         plan, at = self.plan, self.at
-        warm = plan.how == "warm" and at > 0
+        warm = plan.how == "warm" and at > 0 and not all(chain.trees for chain in self.chains)
         anew, later = None, None
         if not warm or any(chain.trees for chain in self.chains):
             since = {"since": plan.times.before(plan.cuts[at], plan.window)} if plan.window else {}
             anew = self._store(**since)
         if warm:
-            kept = Store.open(self.folder / f"{at - 1}.before")
-            whole = self._store(before=before_of(kept), known_before=plan.cuts[at - 1].first)
-            later = going_on(whole, work / "new")
-            schema = kept.with_tasks([task.name for task in plan.tasks]).schema
+            first = next(number for number, chain in enumerate(self.chains) if not chain.trees)
+            before = before_of(self.folder / f"{first}.{at - 1}")
+            later = going_on(self._store(before=before, known_before=plan.cuts[at - 1].first), work / "new")
         said: dict[SplitName, list[Singles]] = {"valid": [], "test": []}
         for number, chain in enumerate(self.chains):
-            keep = work / f"{number}.safetensors" if plan.how == "warm" and not chain.trees else None
+            keep = work / f"{number}" if plan.how == "warm" and not chain.trees else None
             if later is not None and not chain.trees:
                 assert keep is not None
-                before = self.folder / f"{number}.{at - 1}.safetensors"
-                store, trained = later, chain.on(later, before, schema, keep, self.progress)
+                store, trained = later, chain.on(later, self.folder / f"{number}.{at - 1}", keep, self.progress)
             else:
                 assert anew is not None
                 store, trained = anew, chain.anew(anew, self.progress, keep)
@@ -213,20 +212,12 @@ class _Cut:
         assert used is not None
         if later is not None and any(chain.trees for chain in self.chains):
             said["valid"] = []  # of two stores, whose held-out rows differ
-        if plan.how == "warm":
-            self._keep(work, used)
+        for number in range(len(self.chains)):  # what the next cut goes on from
+            if (work / f"{number}").is_dir():
+                shutil.rmtree(self.folder / f"{number}.{at}", ignore_errors=True)  # of an earlier, interrupted cut
+                rename(work / f"{number}", self.folder / f"{number}.{at}")
+                shutil.rmtree(self.folder / f"{number}.{at - 2}", ignore_errors=True)
         return said, used
-
-    def _keep(self, work: Path, store: Store) -> None:
-        """Leaves what the next cut goes on from: states, and how rows are encoded."""
-        for path in work.glob("*.safetensors"):
-            path.replace(self.folder / f"{path.stem}.{self.at}.safetensors")
-            (self.folder / f"{path.stem}.{self.at - 2}.safetensors").unlink(missing_ok=True)
-        before = self.folder / f"{self.at}.before"
-        before.mkdir(exist_ok=True)
-        for name in ("encoder.json", "manifest.json"):
-            write_text(before / name, (store.path / name).read_text(encoding="utf-8"))
-        shutil.rmtree(self.folder / f"{self.at - 2}.before", ignore_errors=True)
 
     def _of(self, said: Mapping[SplitName, Sequence[Singles]], store: Store) -> list[Judged]:
         """All points at this cut."""

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,18 +20,15 @@ from bench.core.records import Point
 from bench.core.schema import Schema
 from bench.core.seeds import derive
 from bench.data import SplitName, Store
-from bench.data.preparation import Before
 from bench.production.retrain import PartOrder, Predictor, config_of, ends_of
 from bench.production.served_model import Part, Trained, TrainedTrees
 from bench.system.atomic import atomic_folder
 from bench.system.progress import Progress
-from bench.training import checkpoint
+from bench.training import warm
 from bench.training.blend import mix
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.step import build_model
 from bench.training.tree_model import grow
-from bench.training.warm import start_from
 
 
 @dataclass(frozen=True)
@@ -81,24 +77,18 @@ class Chain:
             trainer.run_to(end, progress)
             states[end] = _copied(trainer)
         if keep is not None:
-            _save(trainer, keep, trainer.course.step / trainer.steps_an_epoch)
+            warm.keep(trainer, keep, trainer.course.step / trainer.steps_an_epoch)
         return [states[end] for end in (ends if len(states) > 1 else ends[:1])]
 
-    def on(self, store: Store, before: Path, schema: Schema, keep: Path, progress: Progress) -> Trained:
-        """Goes on from the state at `before`, by one pass over train.
-
-        Args:
-            schema: of the earlier store.
-        """
-        config = TrialConfig.parse(config_of(self.order, store.schema))
-        steady = replace_all(config, {"optim.epochs": 1.0, "optim.schedule": "constant", "optim.warmup": 0.0})
-        trainer = self._trainer(store, steady)
-        state = checkpoint.read(before, {"chain": "warm"})
-        with torch.device("meta"):
-            earlier = build_model(schema, config).schema
-        start_from(trainer, state, earlier, state["passes"])
+    def on(self, store: Store, before: Path, keep: Path, progress: Progress) -> Trained:
+        """Goes on from what an earlier training left at `before`, by one pass over train."""
+        steady = {"optim.epochs": 1.0, "optim.schedule": "constant", "optim.warmup": 0.0}
+        config = TrialConfig.parse({**TrialConfig.parse(config_of(self.order, store.schema)).dotted(), **steady})
+        trainer = self._trainer(store, config)
+        start = warm.Start.open(before, [task.name for task in store.schema.tasks])
+        warm.start_from(trainer, start)
         trainer.run_to(None, progress)
-        _save(trainer, keep, state["passes"] + 1)
+        warm.keep(trainer, keep, start.passes + 1)
         return [_copied(trainer)]
 
     def _trainer(self, store: Store, config: TrialConfig) -> Trainer:
@@ -111,24 +101,8 @@ class Chain:
         return np.concatenate(pieces).astype(np.float32)
 
 
-def replace_all(config: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
-    """A configuration with other values of some dotted names."""
-    return TrialConfig.parse({**config.dotted(), **values})
-
-
 def _copied(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
-
-
-def _save(trainer: Trainer, path: Path, passes: float) -> None:
-    kept = {name: each for name, each in trainer.state_dict().items() if name in STATE}
-    writer = checkpoint.Writer()
-    writer.write(path, kept | {"passes": passes}, {"chain": "warm"})
-    writer.wait()
-
-
-STATE = ("model", "balancer", "dense", "rows", "random")
-"""What a warm start goes on from."""
 
 
 def chains_of(
@@ -164,8 +138,3 @@ def going_on(store: Store, target: Path) -> Store:
         manifest = store.manifest | {"splits": splits, "fingerprint": f"{store.fingerprint}+new"}
         (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return Store.open(target).with_tasks([task.name for task in store.schema.tasks])
-
-
-def before_of(store: Store) -> Before:
-    """How the next cut's rows are encoded, where training goes on."""
-    return Before(store.encoder, Store.open(store.path).schema)

@@ -104,7 +104,7 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
     """
     many = len(found.cuts)
     name, most = max(days.by_outcome.items(), key=lambda each: abs(each[1].value))
-    often = f"{title} is ahead of {against} on {days.ahead} of {count(many, unit)}"
+    often = f"{title[:1].upper()}{title[1:]} is ahead of {against} on {days.ahead} of {count(many, unit)}"
     more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
     if many < LEAST:
         more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST} are needed.")

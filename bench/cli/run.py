@@ -126,6 +126,10 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     tasks: Annotated[str | None, typer.Option(help="Tasks to train, separated by commas; default: the card's.")] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", help="Folder of --save, or a package: go on from it with these data.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option("--save", help="Folder to leave for a later --from.")] = None,
     raw: Raw = None,
     home: Home = None,
 ) -> Answer:
@@ -141,13 +145,17 @@ def train(
     from bench.training.config import TrialConfig, split_recipe
     from bench.training.evaluation import ranked_in
     from bench.training.job import run_job
+    from bench.training.warm import before_of
 
     resources.check()  # a mistake is said before any data is prepared
     given, values = split_recipe(dotted, where)
     chosen = TrialConfig.parse(values, where)
     progress = TerminalProgress()
     card = load_card(dataset)
-    store = prepare(card, writable_home(home), raw, progress)
+    if save is not None and save.exists():
+        raise UserError(f"--save: expected a folder that is not there yet, found {save}")
+    before = None if from_ is None else before_of(from_)
+    store = prepare(card, writable_home(home), raw, progress, before)
     store = store.with_tasks(names(tasks) or given.tasks or store.default_tasks)
     chosen.check_fit(store.schema)
     ranked = ranked_in(store)
@@ -166,6 +174,8 @@ def train(
         until=given.until,
         plugins=plugins.files(),
         device=resources.device,
+        start=None if from_ is None else str(from_),
+        keep=None if save is None else str(save),
     )
     result = run_job(job, progress)
     parameters = int(result.metrics["cost/parameters"])

@@ -61,6 +61,8 @@ class Job:
         kind: of its point. Trees, blends and several models have configurations of their own, see
             `bench.training.tree_settings`, `bench.training.blend` and `bench.training.parts`.
         plugins: files whose entries the configuration may name.
+        start: folder of an earlier training to go on from, see `bench.training.warm`; None begins afresh.
+        keep: folder to leave for a later training; None leaves none.
     """
 
     trial: int | None
@@ -81,6 +83,8 @@ class Job:
     predictions: str | None = None
     kind: Kind = "trial"
     plugins: tuple[PluginFile, ...] = ()
+    start: str | None = None
+    keep: str | None = None
 
     def resamples_of(self, split: Split) -> int:
         """Number of resamples of a split; none of validation, for which no interval is shown."""

@@ -119,7 +119,8 @@ class Ledger:
                 for part, name in zip(PARTS, ("", *(f".{each}" for each in PARTS[1:])), strict=True):
                     if np.isfinite(values := self.at(split, part)[:, at]).any():
                         found[f"{measure.key(split)}{name}"] = values
-        return self.table.assign(**found)  # a cost that is an objective is among the facts, too
+        known = self.table.assign(**{name: found.pop(name) for name in [*found] if name in self.table})  # costs
+        return pd.concat([known, pd.DataFrame(found, index=known.index)], axis=1)
 
 
 def as_cells(values: Floats, draws: Floats, sd: Floats, gained: Floats, gain_draws: Floats) -> Floats:

@@ -90,7 +90,7 @@ EPOCHS = "optim.epochs"
 MOST_PASSES = 10
 """Over train at full length, where a suite says how many samples that is."""
 STEP = 4.0
-MOST_OBJECTIVES = 5
+MOST_OBJECTIVES = 8
 ONLY_BY_RUNGS = ("step", "eta", "share", "checkpoint_gb")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from itertools import product
+from pathlib import Path
 
 from bench.core import plugins
 from bench.core.errors import TrainingError
@@ -65,6 +66,10 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
     trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device, outcomes=job.outcomes)
     if job.resume is not None:
         trainer.load(job.resume)
+    if job.start is not None:
+        from bench.training import warm  # brings pyarrow, which no other job needs
+
+        warm.start_from(trainer, warm.Start.open(Path(job.start), job.tasks))
     before, seconds_before = trainer.course.samples, trainer.course.seconds
     course = trainer.run_to(job.until, progress)
     first_look = (
@@ -78,6 +83,11 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
     if not metrics:
         for split in job.splits:
             metrics |= trainer.metrics(split, job.resamples_of(split), path_of(job, split))
+    if job.keep is not None:
+        from bench.training import warm
+
+        passes = trainer.passes_before + course.step / trainer.steps_an_epoch
+        warm.keep(trainer, Path(job.keep), passes)
     if job.checkpoint is not None:
         trainer.save(job.checkpoint, copy=False)  # after the metrics, which it includes
     metrics |= costs(trainer.model, store.schema, not first_look or any("latency" in name for name in job.objectives))

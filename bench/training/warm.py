@@ -6,32 +6,103 @@ the field. A value that is new begins from the mean of its field's known values,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from safetensors.torch import load_file
 from torch import Tensor
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, check_known
+from bench.core.plain import read_json
 from bench.core.schema import Schema
+from bench.data.encoding.encoder import Encoder
+from bench.data.preparation import Before
+from bench.system.atomic import atomic_folder
+from bench.training import checkpoint
 from bench.training.loop import Trainer
+from bench.training.step import build_model
 
 TABLE = "embedding.weight"
+FILE, IDENTITY = "state.safetensors", {"kind": "a start"}
+PACKAGED = "model.safetensors"
+STATE = ("model", "balancer", "dense", "rows", "random")
+"""What a later training goes on from."""
 
 
-def start_from(trainer: Trainer, state: Mapping[str, Any], schema: Schema, passes: float) -> None:
-    """Sets a new trainer to an earlier one's state; counts and measurements begin at zero.
+@dataclass(frozen=True)
+class Start:
+    """What a training leaves for a later one, in a folder of its own.
 
-    Args:
-        state: of `Trainer.state_dict`, of the same configuration.
-        schema: of the earlier model (`MultiTaskModel.schema`).
-        passes: over the data that the earlier trainings took: the order of samples goes on from there.
+    Attributes:
+        state: the parts `STATE` of `Trainer.state_dict`; of a package the model alone, and optimizers begin afresh.
+        schema: of the store that it was trained on.
+        passes: over the data, of all trainings so far: the order of samples goes on from there.
+    """
+
+    state: Mapping[str, Any]
+    schema: Schema
+    passes: float
+
+    @classmethod
+    def open(cls, folder: Path, tasks: Sequence[str]) -> Start:
+        """Reads a folder of `keep`, or a package of one network; raises UserError for another, or a damaged one."""
+        schema = before_of(folder).schema
+        known = {task.name: task for task in schema.tasks}
+        for name in tasks:
+            check_known("task", name, known, str(folder))
+        schema = replace(schema, tasks=tuple(known[name] for name in tasks))
+        if (folder / FILE).is_file():
+            state = checkpoint.read(folder / FILE, IDENTITY)
+            return cls(state, schema, state["passes"])
+        weights = load_file(folder / PACKAGED)
+        network = "members.0.0.models.0."
+        model = {name.removeprefix(network): each for name, each in weights.items() if name.startswith(network)}
+        if TABLE not in model or any(not name.startswith(network) for name in weights):
+            raise UserError(f"expected a package of one network to start from, found another at {folder}")
+        return cls({"model": model}, schema, 0.0)
+
+
+def before_of(folder: Path) -> Before:
+    """How rows of an earlier training's folder, of a package or of a store are encoded; errors as of `Start.open`."""
+    try:
+        manifest = read_json(folder / "manifest.json")
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"expected a folder of `seesaw train --save`, or a package, found none at {folder}") from None
+    schema = manifest.get("schema") or manifest.get("data_schema")
+    return Before(Encoder.load(folder / "encoder.json"), TypeAdapter(Schema).validate_python(schema))
+
+
+def keep(trainer: Trainer, folder: Path, passes: float) -> None:
+    """Leaves a trainer's state, and how its rows are encoded, for a later training; whole or not at all."""
+    state = trainer.state_dict()
+    model = state["model"]
+    if trainer.select and len(trainer.selectors) == 1 and (best := trainer.selectors[0].snapshot) is not None:
+        model = dict(model) | best
+    with atomic_folder(folder) as made:
+        writer = checkpoint.Writer()
+        kept = {name: state[name] for name in STATE} | {"model": model, "passes": passes}
+        writer.write(made / FILE, kept, IDENTITY)
+        writer.wait()
+        for name in ("encoder.json", "manifest.json"):
+            shutil.copyfile(trainer.store.path / name, made / name)
+
+
+def start_from(trainer: Trainer, start: Start) -> None:
+    """Sets a new trainer to the state of an earlier one; counts and measurements begin at zero.
 
     Raises:
         UserError: the earlier model has other inputs or another shape.
     """
+    with torch.device("meta"):
+        schema = build_model(start.schema, trainer.config).schema
+    state = start.state
     now = trainer.model.schema
     if [each.name for each in now.fields] != [each.name for each in schema.fields] or now.dense != schema.dense:
         raise UserError("expected the inputs of the model to start from, found others")
@@ -44,15 +115,19 @@ def start_from(trainer: Trainer, state: Mapping[str, Any], schema: Schema, passe
             raise UserError(f"expected a model to start from with {name} of shape {tuple(tensor.shape)}, found another")
     at = torch.from_numpy(np.maximum(rows, 0))
     known = torch.from_numpy(rows >= 0)
-    of_rows = {
-        name: torch.where(known.view(-1, *[1] * (tensor.dim() - 1)), state["rows"][name][at], tensor)
-        if tensor.dim() and len(tensor) == len(rows)
-        else state["rows"][name]
-        for name, tensor in own["rows"].items()
-    }
-    kept = {name: state[name] for name in ("balancer", "dense", "random")}
+    of_rows = (
+        own["rows"]
+        if "rows" not in state
+        else {
+            name: torch.where(known.view(-1, *[1] * (tensor.dim() - 1)), state["rows"][name][at], tensor)
+            if tensor.dim() and len(tensor) == len(rows)
+            else state["rows"][name]
+            for name, tensor in own["rows"].items()
+        }
+    )
+    kept = {name: state[name] for name in ("balancer", "dense", "random") if name in state}
     trainer.load_state_dict({**own, **kept, "model": model, "rows": of_rows})
-    trainer.passes_before = round(passes)
+    trainer.passes_before = round(start.passes)
 
 
 def rows_before(old: Schema, new: Schema) -> NDArray[np.int64]:

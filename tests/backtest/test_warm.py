@@ -7,14 +7,14 @@ import pytest
 import torch
 from day_toys import NETWORK
 
-from bench.backtest.chain import before_of, going_on
+from bench.backtest.chain import going_on
 from bench.backtest.cuts import card_of
 from bench.core.errors import UserError
 from bench.core.objectives import parse
 from bench.data import prepare
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.warm import rows_before, start_from
+from bench.training.warm import Start, before_of, keep, rows_before, start_from
 
 STEADY = NETWORK | {"optim.schedule": "constant", "optim.embedding_optimizer": "adam"}
 
@@ -32,7 +32,7 @@ def stores(days):
     first, second, *_ = times.cuts(5, None)
     before = prepare(card_of(times, first), days.home, days.raw)
     known = card_of(times, second, known_before=first.first)
-    return before, prepare(known, days.home, days.raw, before=before_of(before))
+    return before, prepare(known, days.home, days.raw, before=before_of(before.path))
 
 
 def test_old_values_keep_their_ids_and_numbers_their_units(stores):
@@ -56,14 +56,15 @@ def test_what_is_stored_is_what_the_encoder_says_of_raw_rows(stores, days):
 
 
 @pytest.mark.parametrize("sharing", ["shared_bottom", "mmoe"])
-def test_going_on_equals_training_without_a_break(stores, sharing):
+def test_going_on_equals_training_without_a_break(stores, sharing, tmp_path):
     before, _ = stores
     whole = trainer(before, 2, **{"sharing.kind": sharing})
     whole.run_to()
     half = trainer(before, 1, **{"sharing.kind": sharing})
     half.run_to()
     rest = trainer(before, 1, **{"sharing.kind": sharing})
-    start_from(rest, half.state_dict(), half.model.schema, 1)
+    keep(half, tmp_path / "half", 1)
+    start_from(rest, Start.open(tmp_path / "half", ["click", "buy"]))
     rest.run_to()
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, rest.model.state_dict()[name]), name
@@ -74,7 +75,8 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     old = trainer(before, 1)
     old.run_to()
     new = trainer(going_on(after, tmp_path / "new"), 1)
-    start_from(new, old.state_dict(), old.model.schema, 1)
+    keep(old, tmp_path / "old", 1)
+    start_from(new, Start.open(tmp_path / "old", ["click", "buy"]))
     rows = rows_before(old.model.schema, new.model.schema)
     table, earlier = new.model.embedding.weight.detach(), old.model.embedding.weight.detach()
     assert torch.equal(table[rows >= 0], earlier[rows[rows >= 0]])
@@ -86,8 +88,11 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     assert all((each[fresh] == 0).all() for each in state.values() if each.dim() and len(each) == len(rows))
 
 
-def test_other_inputs_are_refused(stores, funnel_like):
+def test_other_inputs_are_refused(stores, funnel_like, tmp_path):
     before, _ = stores
     old, other = trainer(before, 1), trainer(funnel_like, 1)
+    keep(old, tmp_path / "old", 1)
     with pytest.raises(UserError, match="the inputs of the model to start from, found others"):
-        start_from(other, old.state_dict(), old.model.schema, 1)
+        start_from(other, Start.open(tmp_path / "old", ["click", "buy"]))
+    with pytest.raises(UserError, match="expected a folder of `seesaw train --save`, or a package"):
+        Start.open(tmp_path, ["click"])
