@@ -14,7 +14,7 @@ from bench.backtest.backtest import Backtest, How, Plan, Ranked, run
 from bench.backtest.cuts import times_of
 from bench.backtest.days import Days, days_of, document, sentences
 from bench.core.errors import UserError, check_known
-from bench.core.plain import jsonable
+from bench.core.plain import jsonable, read_json
 from bench.core.rows import CONFIRM
 from bench.frontier.retraining import length_of
 from bench.frontier.words.verdict import named, titles_of
@@ -22,7 +22,7 @@ from bench.production.retrain import PartOrder
 from bench.results.fusion import Fusion
 from bench.results.points import parts_of
 from bench.results.served.served import Served
-from bench.run.folder import DAYS, DatasetRun
+from bench.run.folder import DAYS
 from bench.run.result import DatasetResult
 from bench.system.atomic import write_text
 from bench.system.machine import cores
@@ -105,12 +105,6 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
     )
 
 
-def check(part: DatasetRun) -> None:
-    """Raises UserError where a run cannot end with a back-test: its card has no split by time."""
-    if not part.card.split_times:
-        raise UserError(f"--backtest: {part.key}: expected a split by time, found kind '{part.card.split.kind}'")
-
-
 def cost_of(plan: Plan) -> str:
     """The trainings, in one sentence."""
     trained = {str(part.config): part for each in plan.ranked.values() for part in each.parts}
@@ -134,6 +128,12 @@ def backtest(result: DatasetResult, asked: Asked, plan: Plan, raw: Path | None, 
     answer = Answer(found, days, titles, UNITS.get(asked.every or "", "cut"))
     write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
     return answer
+
+
+def told(result: DatasetResult) -> list[str]:
+    """The first sentence on each point of the run's last back-test; none without one."""
+    path = result.run.folder / DAYS
+    return [first for first, *_ in read_json(path)["sentences"].values()] if path.is_file() else []
 
 
 def _title(result: DatasetResult, served: Served, ranked: Ranked) -> str:

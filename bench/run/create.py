@@ -75,6 +75,9 @@ def create(home: Path, request: Request, progress: Progress | None = None, words
         typed, tracking = tracking, plain_address(tracking)
         command = [word.replace(typed, tracking) for word in command]
     request.check()
+    for dataset in suite.datasets if request.backtest else ():
+        if not (card := load_card(dataset.id)).split_times:
+            raise UserError(f"--backtest: {card.key}: expected a split by time, found kind '{card.split.kind}'")
     _check_data(suite, home, request.raw, progress)
     production = _production(suite, request.current, content.find("reports", request.suite).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)

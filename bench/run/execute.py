@@ -61,8 +61,6 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     """
     plugins.check(run.manifest.plugins, run.name)
     cuts, raw = run.request.backtest, run.request.raw
-    for part in run.datasets.values() if cuts else ():
-        backtest.check(part)
     with Reporter(run, progress) as reporter:
         parts = [(part, part.prepare(progress, raw)) for part in run.datasets.values()]
         run.keep()  # limits that were raised: everything is checked by now
