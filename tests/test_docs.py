@@ -109,7 +109,7 @@ def test_the_document_on_tomorrow_works(tmp_path, monkeypatch, capsys):
         for line in block.splitlines():
             assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
     assert "8 days: " in capsys.readouterr().out
-    assert "Day by day" in (tmp_path / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
+    assert "<h3>By cut</h3>" in (tmp_path / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -68,6 +68,7 @@ class Mistake:
     do: Callable = nothing
 
 
+FUNNEL = ("run", "quick", "--dataset", "synthetic-funnel")
 MISTAKES = [
     Mistake("unknown command", ("serach",), ("serach",)),
     Mistake("unknown option", ("datasets", "--jsn"), ("--jsn",)),
@@ -90,6 +91,8 @@ MISTAKES = [
     Mistake("a kind that does not fit", ("run", "quick", "--set", "loss.kind=bpr"), ("bpr", "does not fit")),
     Mistake("a label that is always 1", (*TRAIN, "--tasks", "always"), ("always.auc", "came out as nan"), always),
     Mistake("9 objectives", RUN, ("at most 8", "found 9"), objectives(*(f"click.ndcg@{k}" for k in range(1, 10)))),
+    Mistake("days of no time", (*FUNNEL, "--backtest", "3"), ("a split by time", "random")),
+    Mistake("two ways to train", ("backtest", "none", "--warm", "--anew"), ("--warm", "--anew")),
     Mistake("costs alone", RUN, ("at least one task's metric", "only costs"), objectives("cost/parameters")),
     Mistake("no current file", RUN, ("none.toml",), suite("[[datasets]]", 'current = "none.toml"\n[[datasets]]')),
     Mistake(
