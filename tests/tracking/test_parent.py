@@ -75,6 +75,7 @@ def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_
     (child,) = below(parent.place[1]).values()
     nested = below(child.info.run_id)
     assert set(nested) == {"mmoe trial 0 · seed 1", "mmoe trial 0 · seed 2"}
+    assert (parent.sent["trials"], parent.sent["replicates"]) == (1, 2)
     second = nested["mmoe trial 0 · seed 2"]
     assert second.data.metrics["test/like.auc"] == 0.82
     assert second.data.tags["seesaw.seed"] == "42"
@@ -283,3 +284,5 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
     assert again.send(points[:900], texts, texts) == 0
     assert again.send(points, texts, texts | {"p0": "y"}) == 801
     assert sizes == [[800, 0, 1]]
+    assert again.send([Value("m49", -1.0, 1699)]) == 1  # another value of the last step
+    assert again.send([Value("m49", -1.0, 1699), Value("m49", 3.0, 1649)]) == 0

@@ -124,6 +124,7 @@ def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
     whole.run_to()
     for rung in EVERYWHERE:
         paused.run_to(rung)
+        assert paused.course.step == -(-rung // BATCH)  # whole batches, no fewer samples than asked for
         paused.metrics("valid")
         paused.save(tmp_path / "a.safetensors", copy=rung != LATER)
         torch.rand(3)

@@ -1,0 +1,105 @@
+"""A decision against plain loops over the rows of a log."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+import bench
+from bench.core.objectives import Objective
+from bench.core.rows import CONFIRM, TEST
+from bench.deciding.asked import Asked
+from bench.deciding.decision import _gains
+from bench.deciding.log import of_frame
+from bench.frontier.aims import aims_of
+from bench.frontier.policy import Policy
+from bench.results.fusion import fused
+from bench.results.ledger import ALL
+from bench.results.served.measuring import Candidate
+
+MODELS = {"today": ["p_click", "p_buy"], "candidate": ["q_click", "q_buy"]}
+
+
+@pytest.fixture(scope="module")
+def table(log):
+    table = log(4000, other=0.5)
+    table["part"] = np.where(np.arange(4000) % 2 == 1, "judge", "choose")
+    return table.assign(p_buy=table["p_buy"] * table["p_click"])
+
+
+@pytest.fixture(scope="module")
+def found(table):
+    return bench.decide(
+        table, labels=["click", "buy"], parents={"buy": "click"}, joint=["buy"], models=MODELS, part="part",
+        segments=["country"], unseen=True, outcomes=["click.recall@10%", "buy.recall@10%"], weights="p_click + 9 p_buy",
+    ).decision  # fmt: skip
+
+
+def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
+    served = found.serving.served
+    for split, part in ((CONFIRM, "choose"), (TEST, "judge")):
+        rows = table[table["part"] == part]
+        rates = rows if split == CONFIRM else table[table["part"] == "choose"]
+        for at, point in served.table.iterrows():
+            if point["point"] not in MODELS:
+                continue
+            weights = [point["weights"][task] for task in ("click", "buy")]
+            means = rates[["click", "buy"]].mean().tolist()
+            score = fused(point["kind"], rows[MODELS[point["point"]]].to_numpy(np.float32), weights, means)
+            top = rows.iloc[np.argsort(-score)[: len(rows) // 10]]
+            expected = [top[task].sum() / rows[task].sum() for task in ("click", "buy")]
+            assert served.cells[split, ALL][at, :, 0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_calibration_is_of_the_rows_that_judge(table, found):
+    rows = table[table["part"] == "judge"]
+    told = {(each.model, each.task, each.slice): each for each in found.calibration}
+    assert len(told) == 2 * 2 * 3
+    for (model, task, part), each in told.items():
+        own = rows if part == ALL else rows[rows["country"] == part.removeprefix("country=")]
+        said = own[MODELS[model][["click", "buy"].index(task)]]
+        assert each.auc == pytest.approx(metrics.roc_auc_score(own[task], said))
+        assert each.pcoc == pytest.approx(said.sum() / own[task].sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0, 5, 5, 9], [-3, 5, -3, 0], [1 << 40, 1, 1 << 40, 1], [5, None, 5, 1], ["a", "b", None, "a"], [0.5, 2, 0.5, 1]],
+)
+def test_equal_values_and_no_others_have_one_code(values):
+    asked = Asked(labels=["x", "y"], models={"a": "p,q"}, units="of")
+    codes = of_frame(pd.DataFrame({"of": values} | dict.fromkeys("xypq", 0.5)), asked).names["of"][0]
+    assert (codes >= 0).tolist() == [value is not None for value in values]
+    for at, value in enumerate(values):
+        assert [codes[at] == each for each in codes] == [value == each for each in values]
+
+
+def test_a_recalibrated_model_joins_where_it_gains(table, found):
+    """Not where it reaches the same."""
+    own = table[table["part"] == "choose"]
+    outcomes = [Objective(f"{task}.recall@10%", "maximize") for task in ("click", "buy")]
+    aim = aims_of(Policy(), [each.name for each in outcomes], {"click": 0.2, "buy": 0.1}, True)[0]
+    today, candidate = (
+        Candidate(name, name, name, "trial", (), lambda split, run, of=of: of.to_numpy(np.float32))
+        for name, of in ((name, own[columns]) for name, columns in MODELS.items())
+    )
+    for old, new, gains in ((today, today, False), (today, candidate, True), (candidate, today, False)):
+        assert _gains(old, new, found.rows[CONFIRM], outcomes, aim) == gains
+
+
+def test_seeds_keep_their_names_and_resamples_count_the_rarer_class(table):
+    """Of a label that most rows have these are the rows without it."""
+    rng = np.random.default_rng(3)
+    often = table.assign(click=1 - table["click"])
+    for seed in (7, 3):
+        for task in ("click", "buy"):
+            often[f"{task}{seed}"] = often[f"q_{task}"] * rng.uniform(0.8, 1, len(often))
+    models = MODELS | {f"candidate#{seed}": [f"click{seed}", f"buy{seed}"] for seed in (7, 3)}
+    del models["candidate"]
+    found = bench.decide(often, labels=["click", "buy"], models=models, part="part", unseen=True).decision
+    runs = {point.id: point.replicates for point in found.frontier.points}
+    assert [run.seed for run in runs["candidate"]] == [7, 3]
+    judging = often[often["part"] == "judge"]
+    rarer = min(judging["click"].mean(), 1 - judging["click"].mean())
+    spread = np.std(runs["candidate"][0].resampled["test/click.rarer"])
+    assert spread == pytest.approx(np.sqrt((1 - rarer) / rarer / len(judging)), rel=0.3)
