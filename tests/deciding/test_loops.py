@@ -63,6 +63,23 @@ def test_calibration_is_of_the_rows_that_judge(table, found):
 
 
 @pytest.mark.parametrize(
+    ("more", "served"),
+    [
+        ({}, "first"),
+        ({"weights": "b1"}, "b"),  # of a part of its columns
+        ({"weights": "b1 + 3 b2"}, "b"),
+        ({"weights": "a1 + b2"}, "first"),
+        ({"weights": "b1 + other"}, "first"),
+        ({"weights": "b1", "today": "first"}, "first"),
+        ({"models": {"first": "a1,a2", "today": "c1,c2"}}, "today"),
+    ],
+)
+def test_what_serves_today_is_the_model_whose_predictions_weights_have(more, served):
+    asked = {"labels": ["x", "y"], "models": {"first": "a1,a2", "b#3": "b1,b2", "b#1": "c1,c2"}}
+    assert Asked(**(asked | more)).served == served
+
+
+@pytest.mark.parametrize(
     "values",
     [[0, 5, 5, 9], [-3, 5, -3, 0], [1 << 40, 1, 1 << 40, 1], [5, None, 5, 1], ["a", "b", None, "a"], [0.5, 2, 0.5, 1]],
 )

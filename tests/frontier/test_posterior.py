@@ -44,6 +44,12 @@ def test_the_prior_is_weak():
         own = spread * (centre - centre.mean(axis=0))
         drawn = shrunken(own, np.eye(80), np.ones(2), rng, 400).mean(axis=0)
         assert least < np.polyfit(own.ravel(), drawn.ravel(), 1)[0] < most
+    # of few it says that they are more alike in what is good in both than along the front
+    few = np.array([[1.0, 1], [-1, -1], [1, -1], [-1, 1]])
+    drawn = shrunken(few, np.eye(8), np.ones(2), rng, 4000).mean(axis=0)
+    assert drawn[:2].std() < 0.93 * drawn[2:].std()
+    drawn = shrunken(few, np.eye(8), np.array([1.0, -1]), rng, 4000).mean(axis=0)  # less is better in the second
+    assert drawn[2:].std() < 0.93 * drawn[:2].std()
 
 
 @pytest.mark.slow

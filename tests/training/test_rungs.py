@@ -1,6 +1,7 @@
 """A training that pauses and goes on elsewhere is the training that never paused, bit for bit."""
 
 import itertools
+import time
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Job
 from bench.core.schema import Task
+from bench.training import checkpoint
 from bench.training import job as jobs
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -141,12 +143,15 @@ def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
     assert_same(ending(pieces), ending(whole))
 
 
-def test_a_checkpoint_is_a_moment(store, tmp_path):
-    """Training after `save` returned is not in the file."""
+@pytest.mark.parametrize("copy", [True, False])
+def test_a_checkpoint_is_a_moment(store, tmp_path, monkeypatch, copy):
+    """Training after `save` returned is not in the file, however slowly that is written."""
+    write = checkpoint.save_file
+    monkeypatch.setattr(checkpoint, "save_file", lambda *given: time.sleep(0.2) or write(*given))
     first, second = trainer(store), trainer(store)
     first.run_to(WITHIN)
     expected = {name: tensor.clone() for name, tensor in first.model.state_dict().items()}
-    first.save(tmp_path / "a")
+    first.save(tmp_path / "a", copy=copy)
     first.run_to()
     first.wait()
     second.load(tmp_path / "a")
