@@ -241,7 +241,12 @@ def unpack(home):
 
 def values(home):
     """By run all that is computed from what it left; and comparisons of runs on the same data."""
-    return {name: _plain(_read(home, name)) for name in MADE} | {"packaged and two": _compared(home, "packaged", "two")}
+    return {name: values_of(home, name) for name in (*MADE, "packaged and two")}
+
+
+def values_of(home, name):
+    """Those of one run, or of a comparison of two."""
+    return _plain(_read(home, name)) if name in MADE else _compared(home, *name.split(" and "))
 
 
 def _read(home, name):
