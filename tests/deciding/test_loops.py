@@ -10,7 +10,7 @@ from bench.core.objectives import Objective
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked
 from bench.deciding.decision import _gains
-from bench.deciding.log import of_frame
+from bench.deciding.log import of_frame, times, until
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
 from bench.results.fusion import fused
@@ -60,6 +60,24 @@ def test_calibration_is_of_the_rows_that_judge(table, found):
         said = own[MODELS[model][["click", "buy"].index(task)]]
         assert each.auc == pytest.approx(metrics.roc_auc_score(own[task], said))
         assert each.pcoc == pytest.approx(said.sum() / own[task].sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "given"),
+    [
+        ([1, 5, 5, 9], "5"),  # of the command line
+        ([20240229, 20240301, 20240301, 20240302], "20240301"),
+        ([0.5, 2.5, 2.5, 3], 2.5),
+        ([0.5, 2.5, 2.5, 3], "2.5"),
+        (["2024-02-29", "2024-03-01", "2024-03-01", "2024-03-01T00:00:01"], "2024-03-01"),
+        (pd.to_datetime(["2024-02-29", "2024-03-01", "2024-03-01", "2024-03-02"]), "20240301"),
+        (pd.to_datetime(["2024-02-29", "2024-03-01", "2024-03-01", "2024-03-02"]), "2024-03-01T00:00:00+00:00"),
+    ],
+)
+def test_rows_up_to_the_end_of_training_are_told_from_later_ones(values, given):
+    asked = Asked(labels=["x", "y"], models={"a": "p,q"}, time="of")
+    log = of_frame(pd.DataFrame({"of": values} | dict.fromkeys("xypq", 0.5)), asked)
+    assert (times(log, "of") > until(log, "of", given)).tolist() == [False, False, False, True]
 
 
 @pytest.mark.parametrize(
