@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import told
 from remake import MADE, read_values, unpack, values_of
 
 RELATIVE = 1e-9
@@ -24,6 +25,11 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def kept():
     return read_values()
+
+
+@pytest.fixture(scope="module")
+def said():
+    return told.read_told()
 
 
 def apart(was, now, at=""):
@@ -50,7 +56,14 @@ def test_nothing_that_is_computed_from_a_stored_run_changes(home, kept, run):
     assert list(apart(kept[run], now))[:5] == []
 
 
+@pytest.mark.parametrize("name", [*told.COMMANDS, *told.PAGES])
+def test_commands_and_pages_say_what_they_said(home, said, name):
+    assert list(told.apart(said[name], told.told(home, name)))[:5] == []
+
+
 def test_a_difference_is_found():
+    assert list(told.apart("a 1.25, 3 rows\n.5", "a 1.26, 3 rows\n.4")) == []
+    assert len(list(told.apart("a 1.25, 3 rows\n.5\nx", "a 1.28, 3 rows\n.5\ny\n"))) == 2
     was = {"a": [1.0, float("nan")], "b": "told"}
     assert list(apart(was, {"a": [1.0 + 1e-12, float("nan")], "b": "told"})) == []
     assert len(list(apart(was, {"a": [1.1, 0.0], "c": "told"}))) == 4

@@ -1,0 +1,114 @@
+"""What commands and pages say of the stored runs, word by word. `remake.py told` writes it down."""
+
+import io
+import json
+import lzma
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+from bench import __version__
+
+TOLD = Path(__file__).parent / "told.json.xz"
+DECIDE = (
+    "decide LOG --label click --label buy --parent buy=click --model today=p_click,p_buy --model new=q_click,q_buy "
+    "--weights 3*p_click+40*p_buy --group request --segment country --units user --time day --trained-until 3 "
+    "--value click=1 --value buy=9"
+)
+COMMANDS = (
+    *("spaces quick --dataset synthetic-funnel", "datasets synthetic-funnel"),
+    *("frontier two", "frontier watched --full", "frontier two --heads --full", "status rungs", "status two"),
+    *("pick two --full", "pick two --value click=1 --value like=3", "pick watched --full"),
+    *("pick two --maximize click.recall@10% --at-least like.recall@10%=0.1", "pick unconfirmed"),
+    *("diagnose two", "diagnose alone --all", "compare two packaged", "compare two --by sharing", DECIDE),
+)
+PAGES = ("two", "watched", "decide", "compare")
+NUMBER = re.compile(r"(?<![\w.])(\d[\d,]*\.?\d*|\.\d+)")
+
+
+def told(home, name):
+    """What a command or a page says. Without what depends on the machine: home, widths of tables, packed data."""
+    text = _page(home, name) if name in PAGES else _said(home, name)
+    return re.sub(r"[ \u2500-\u257f]+", " ", text.replace(str(home), "HOME").replace(__version__, "VERSION"))
+
+
+def apart(was, now):
+    """Where two texts differ by more than the last digit of a number."""
+    for old, new in zip(was.splitlines(), now.splitlines(), strict=False):
+        first, second = NUMBER.split(old), NUMBER.split(new)
+        pairs = zip(first[1::2], second[1::2], strict=False)
+        if first[::2] != second[::2] or not all(map(_alike, *zip(*pairs, strict=True)) if first[1:] else ()):
+            yield f"{old!r}, now {new!r}"
+    if len(was.splitlines()) != len(now.splitlines()):
+        yield "one has more lines"
+
+
+def _alike(one, other):
+    digits = len(one.partition(".")[2])
+    return abs(float(one.replace(",", "")) - float(other.replace(",", ""))) <= (1.01 * 10.0**-digits if digits else 0)
+
+
+def _said(home, command):
+    from bench.cli import main
+
+    log = home / "log.csv"
+    if not log.is_file():
+        write_log(log)
+    words = command.replace("LOG", str(log)).split()
+    out, err = io.StringIO(), io.StringIO()
+    given = [] if words[0] in ("suites", "spaces", "decide") else ["--home", str(home)]
+    with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]):
+        code = main([*words, *given])
+    return f"{code}\n{out.getvalue()}{err.getvalue()}"
+
+
+def _page(home, name):
+    from bench.api import load_run
+    from bench.report.comparison import comparison_document
+    from bench.report.page import document
+    from bench.run.comparing import compare_runs
+    from bench.run.folder import Run
+    from bench.run.page import view_of
+
+    if name == "compare":
+        page = comparison_document(compare_runs([Run.open(home, each) for each in ("packaged", "two")], "sharing"))
+    elif name == "decide":
+        if not (home / "decided").is_dir():
+            _said(home, f"{DECIDE} --to {home / 'decided'}")
+        page = (home / "decided" / "report.html").read_text(encoding="utf-8")
+    else:
+        page = document([view_of(load_run(name, home)._result(None))], name)
+    page = re.sub(r"<(script|style)\b.*?</\1>|<meta http-equiv.*?>", "", page, flags=re.DOTALL)
+    page = re.sub(r'(data-packed id="[^"]*">)[^<]*<', r"\1<", page)
+    return re.sub(r"(?<=>)(?=<)", "\n", page)
+
+
+def write_log(path):
+    """A log of two models' predictions, by whole numbers alone."""
+    rng, rows = np.random.default_rng(7), 720
+    taste, price = rng.integers(0, 10, rows), rng.integers(0, 10, rows)
+    click = rng.integers(0, 20, rows) < taste
+    said = {
+        f"{model}_{task}": (1 + 3 * of + rng.integers(0, noise, rows)) / 64
+        for model, noise in (("p", 20), ("q", 8))
+        for task, of in (("click", taste), ("buy", price))
+    }
+    buy = click & (rng.integers(0, 20, rows) < price)
+    at = {"day": np.arange(rows) * 30 // rows, "request": np.arange(rows) // 6, "user": rng.integers(0, 90, rows)}
+    country = np.where(rng.integers(0, 3, rows) > 0, "US", "FR")
+    pd.DataFrame(at | {"country": country, "click": click * 1, "buy": buy * 1} | said).to_csv(path, index=False)
+
+
+def write_told(home):
+    """Writes it down."""
+    found = {name: told(home, name) for name in (*COMMANDS, *PAGES)}
+    TOLD.write_bytes(lzma.compress(json.dumps(found).encode(), preset=9))
+
+
+def read_told():
+    """As it was written down."""
+    return json.loads(lzma.decompress(TOLD.read_bytes()))
