@@ -5,6 +5,7 @@ import math
 
 import pytest
 import told
+from defaults import defaults, read_defaults
 from remake import MADE, read_values, unpack, values_of
 
 RELATIVE = 1e-9
@@ -59,6 +60,15 @@ def test_nothing_that_is_computed_from_a_stored_run_changes(home, kept, run):
 @pytest.mark.parametrize("name", [*told.COMMANDS, *told.PAGES])
 def test_commands_and_pages_say_what_they_said(home, said, name):
     assert list(told.apart(said[name], told.told(home, name)))[:5] == []
+
+
+def test_no_default_bound_or_constant_changes_unnoticed():
+    """New ones may come, and others go or move."""
+    was, now = read_defaults(), defaults()
+    assert [
+        f"{name}: {was[name]!r}, now {now[name]!r}" for name in was.keys() & now if repr(was[name]) != repr(now[name])
+    ] == []
+    assert len(was.keys() & now) > 1000
 
 
 def test_a_difference_is_found():
