@@ -51,6 +51,16 @@ def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
             assert served.cells[split, ALL][at, :, 0] == pytest.approx(expected, abs=1e-6)
 
 
+def test_thinned_negatives_count_for_what_they_stand_for_in_rates(table):
+    rows = bench.decide(
+        table, labels=["click", "buy"], models=MODELS, part="part", sampling=0.25, unseen=True
+    ).decision.rows[CONFIRM]  # fmt: skip
+    own = table[table["part"] == "choose"][["click", "buy"]]
+    weights = np.where(own.max(axis=1) > 0, 1, 4)
+    assert rows.rates == pytest.approx((own.T @ weights / weights.sum()).tolist())
+    assert rows.weights.tolist() == weights.tolist()
+
+
 def test_calibration_is_of_the_rows_that_judge(table, found):
     rows = table[table["part"] == "judge"]
     told = {(each.model, each.task, each.slice): each for each in found.calibration}
