@@ -26,7 +26,7 @@ COMMANDS = (
     *("pick two --maximize click.recall@10% --at-least like.recall@10%=0.1", "pick unconfirmed"),
     *("diagnose two", "diagnose alone --all", "compare two packaged", "compare two --by sharing", DECIDE),
 )
-PAGES = ("two", "watched", "decide", "compare")
+PAGES = ("two", "watched", "decide", "compare", "live")
 NUMBER = re.compile(r"(?<![\w.])(\d[\d,]*\.?\d*|\.\d+)")
 
 
@@ -73,7 +73,11 @@ def _page(home, name):
     from bench.run.comparing import compare_runs
     from bench.run.folder import Run
     from bench.run.page import view_of
+    from bench.run.status import in_words, status_of
 
+    if name == "live":
+        parts = (each for run in ("rungs", "two") for each in Run.open(home, run).datasets.values())
+        return "\n".join(in_words(status_of(each)) for each in parts)
     if name == "compare":
         page = comparison_document(compare_runs([Run.open(home, each) for each in ("packaged", "two")], "sharing"))
     elif name == "decide":
