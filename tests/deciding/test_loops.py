@@ -11,6 +11,8 @@ from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked
 from bench.deciding.decision import _gains
 from bench.deciding.log import of_frame, times, until
+from bench.deciding.models import models_of
+from bench.deciding.rows import parted
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
 from bench.results.fusion import fused
@@ -59,6 +61,28 @@ def test_thinned_negatives_count_for_what_they_stand_for_in_rates(table):
     weights = np.where(own.max(axis=1) > 0, 1, 4)
     assert rows.rates == pytest.approx((own.T @ weights / weights.sum()).tolist())
     assert rows.weights.tolist() == weights.tolist()
+
+
+def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_their_order():
+    """Of three tasks, the last one named first; labels and amounts likewise."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.uniform(0.1, 0.9, (400, 3)), columns=["pc", "pa", "pb"])
+    table["a"], table["b"], table["c"] = (rng.integers(0, 2, 400) for _ in range(3))
+    table["bid"] = rng.integers(1, 5, 400)
+    asked = Asked(
+        labels=["c", "a", "b"], models={"m": "pc,pa,pb"}, parents={"c": "b", "b": "a"}, given=["c", "b"],
+        amounts={"c": "bid"}, unseen=True,
+    )  # fmt: skip
+    of = parted(asked, of_frame(table, asked))
+    (model,), _ = models_of(asked, of.log, of.labels)
+    joint = table["pa"] * table["pb"] * table["pc"] * table["bid"]
+    expected = np.stack([joint, table["pa"], table["pa"] * table["pb"]], axis=1)
+    np.testing.assert_allclose(model.predictions[0], expected, rtol=1e-6)
+    assert model.terms == ("bid pa pb pc", "pa", "pa pb")
+    happened = table["a"] * table["b"]
+    np.testing.assert_allclose(
+        of.labels, np.stack([happened * table["c"] * table["bid"], table["a"], happened], axis=1)
+    )
 
 
 def test_calibration_is_of_the_rows_that_judge(table, found):

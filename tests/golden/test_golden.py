@@ -29,6 +29,12 @@ def kept():
 
 
 @pytest.fixture(scope="module")
+def plain():
+    """What commands say without options."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def said():
     return told.read_told()
 
@@ -60,6 +66,17 @@ def test_nothing_that_is_computed_from_a_stored_run_changes(home, kept, run):
 @pytest.mark.parametrize("name", [*told.COMMANDS, *told.PAGES])
 def test_commands_and_pages_say_what_they_said(home, said, name):
     assert list(told.apart(said[name], told.told(home, name)))[:5] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(to, each) for to, options in told.OPTIONS.items() for each in options.split("; ")]
+)
+def test_no_option_is_ignored(home, plain, command, option):
+    if command not in plain:
+        plain[command] = told.told(home, command)
+    found = told.told(home, f"{command} {option}")
+    assert (plain[command][0], found[0]) == ("0", "0"), found
+    assert found != plain[command]
 
 
 def test_no_default_bound_or_constant_changes_unnoticed():

@@ -26,6 +26,21 @@ COMMANDS = (
     *("pick two --maximize click.recall@10% --at-least like.recall@10%=0.1", "pick unconfirmed"),
     *("diagnose two", "diagnose alone --all", "compare two packaged", "compare two --by sharing", DECIDE),
 )
+LOG = "decide LOG --label click --label buy --model today=p_click,p_buy --model new=q_click,q_buy"
+OPTIONS = {
+    LOG: "--group request; --units user; --time day; --part part; --segment country; --random shown; --seed 3; "
+    "--propensity chance; --value click=1 --value buy=9; --amount click=bid; --today new; --score old; --sampling 0.5; "
+    "--weights q_click; --unseen; --outcome click.recall@20%; --parent buy=click; --policy POLICY; "
+    "--model more=q_click,p_buy",
+    f"{LOG} --parent buy=click": "--given buy; --joint buy",
+    f"{LOG} --time day": "--trained-until 3",
+    "pick two": "--policy POLICY; --value click=1; --maximize like.recall@10%; --at-least click.recall@10%=0.2; "
+    "--at-most cost/parameters=2000",
+    "diagnose alone": "0",
+    "compare two": "packaged; --by run",
+    "spaces": "--dataset census-income",
+}
+"""By command its options."""
 PAGES = ("two", "watched", "decide", "compare", "live")
 NUMBER = re.compile(r"(?<![\w.])(\d[\d,]*\.?\d*|\.\d+)")
 
@@ -58,7 +73,9 @@ def _said(home, command):
     log = home / "log.csv"
     if not log.is_file():
         write_log(log)
-    words = command.replace("LOG", str(log)).split()
+    policy = home / "policy.toml"
+    policy.write_text('rule = "utopia"\n[guard]\nconfidence = 0.6\n')
+    words = command.replace("LOG", str(log)).replace("POLICY", str(policy)).split()
     out, err = io.StringIO(), io.StringIO()
     given = [] if words[0] in ("suites", "spaces", "decide") else ["--home", str(home)]
     with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]):
@@ -104,7 +121,10 @@ def write_log(path):
     buy = click & (rng.integers(0, 20, rows) < price)
     at = {"day": np.arange(rows) * 30 // rows, "request": np.arange(rows) // 6, "user": rng.integers(0, 90, rows)}
     country = np.where(rng.integers(0, 3, rows) > 0, "US", "FR")
-    pd.DataFrame(at | {"country": country, "click": click * 1, "buy": buy * 1} | said).to_csv(path, index=False)
+    half = at["request"] % 2
+    more = {"bid": 1 + taste % 3, "shown": half, "chance": 0.2 + 0.6 * half, "old": price / 7}
+    more |= {"part": np.where(half, "choose", "judge"), "country": country, "click": click * 1, "buy": buy * 1}
+    pd.DataFrame(at | more | said).to_csv(path, index=False)
 
 
 def write_told(home):
