@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -162,6 +163,12 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
         for number, name in enumerate(SPLITS):
             np.testing.assert_array_equal(store.split(name).ids, ids[split == number])
             np.testing.assert_array_equal(store.split(name).dense, dense[split == number])
+    train = store.split("train")
+    for rule in config.number_rules:  # counts and times on a logarithmic scale, rates as they are
+        values = brought[rule.name][split == 0]
+        values = values if rule.kind == "rate" else np.log1p(values)
+        there, own = ~np.isnan(values), train.dense[:, store.schema.dense.index(rule.name)]
+        assert np.corrcoef(values[there], own[there])[0, 1] == pytest.approx(1, abs=1e-5)
     field = {each.name: each for each in store.schema.fields}["past_click_item"]
     assert (field.of, field.slots, field.cardinality) == ("item", 4, store.schema.fields[1].cardinality)
     kept = (module.TIMES, module.EVENTS, module.PAST)
