@@ -19,13 +19,42 @@ DECIDE = (
     "--weights 3*p_click+40*p_buy --group request --segment country --units user --time day --trained-until 3 "
     "--value click=1 --value buy=9"
 )
-COMMANDS = (
-    *("spaces quick --dataset synthetic-funnel", "datasets synthetic-funnel"),
-    *("frontier two", "frontier watched --full", "frontier two --heads --full", "status rungs", "status two"),
-    *("pick two --full", "pick two --value click=1 --value like=3", "pick watched --full"),
-    *("pick two --maximize click.recall@10% --at-least like.recall@10%=0.1", "pick unconfirmed"),
-    *("diagnose two", "diagnose alone --all", "compare two packaged", "compare two --by sharing", DECIDE),
+SECOND = (
+    "decide LOG --label click --label buy --model today=z_click,p_buy --model new=q_click,q_buy --today today "
+    "--model more=q_click,p_buy --amount buy=bid --joint buy --parent buy=click --part part --random shown "
+    "--propensity chance --unseen --outcome click.ndcg@3 --outcome buy.value@20% --group request --no-recalibration --sampling 0.5"
 )
+COMMANDS = (
+    *("spaces quick --dataset synthetic-funnel", "datasets synthetic-funnel", "datasets --remove"),
+    *("frontier watched --full", "frontier two --heads --full", "frontier two --csv OUT.csv"),
+    *("frontier", "frontier two --experiment x", "frontier --experiment x --csv OUT.csv", "frontier two --tracking x"),
+    *("status rungs", "status two", "status two --page --json", "report alone --out OUT.html", "pick unconfirmed"),
+    *(
+        "pick two --full",
+        "pick two --value click=1 --value like=3",
+        "pick watched --full",
+        "pick alone",
+        "pick watched",
+    ),
+    *(
+        "pick two --maximize click.recall@10% --at-least like.recall@10%=0.1",
+        "pick two --at-least click.recall@10%=0.9",
+    ),
+    *("pick two --value click=1 --maximize like.recall@10%", "pick two --value share=1", "pick two --value click=0"),
+    *("diagnose two", "diagnose alone --all", "diagnose two 3", "diagnose two 3 --all"),
+    *("compare two packaged", "compare two --by sharing", "compare alone", "compare two --out OUT.txt"),
+    *("compare two watched four rungs --by sharing --out OUT.html", "compare two watched --by run --out OUT.csv"),
+    *(
+        DECIDE,
+        SECOND,
+        f"{SECOND} --toml",
+        f"{SECOND} --parent buy",
+        f"{SECOND} --file x.toml",
+        "decide",
+        "decide x.csv",
+    ),
+)
+"""OUT is a file of which what is written is told, too."""
 LOG = "decide LOG --label click --label buy --model today=p_click,p_buy --model new=q_click,q_buy"
 OPTIONS = {
     LOG: "--group request; --units user; --time day; --part part; --segment country; --random shown; --seed 3; "
@@ -41,7 +70,7 @@ OPTIONS = {
     "spaces": "--dataset census-income",
 }
 """By command its options."""
-PAGES = ("two", "watched", "decide", "compare", "live")
+PAGES = ("two", "watched", "decide", "compare", "live", "notebook")
 NUMBER = re.compile(r"(?<![\w.])(\d[\d,]*\.?\d*|\.\d+)")
 
 
@@ -63,8 +92,8 @@ def apart(was, now):
 
 
 def _alike(one, other):
-    digits = len(one.partition(".")[2])
-    return abs(float(one.replace(",", "")) - float(other.replace(",", ""))) <= (1.01 * 10.0**-digits if digits else 0)
+    digits, (first, second) = len(one.partition(".")[2]), (float(each.replace(",", "")) for each in (one, other))
+    return abs(first - second) <= max(1e-9 * abs(first), 1.01 * 10.0**-digits if digits else 0)
 
 
 def _said(home, command):
@@ -75,12 +104,16 @@ def _said(home, command):
         write_log(log)
     policy = home / "policy.toml"
     policy.write_text('rule = "utopia"\n[guard]\nconfidence = 0.6\n')
-    words = command.replace("LOG", str(log)).replace("POLICY", str(policy)).split()
+    words = command.replace("LOG", str(log)).replace("POLICY", str(policy)).replace("OUT", str(home / "out")).split()
     out, err = io.StringIO(), io.StringIO()
     given = [] if words[0] in ("suites", "spaces", "decide") else ["--home", str(home)]
     with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]):
         code = main([*words, *given])
-    return f"{code}\n{out.getvalue()}{err.getvalue()}"
+    written = [home / Path(word).name for word in words if Path(word).stem == "out"]
+    more = [_markup(each.read_text(encoding="utf-8")) for each in written if each.is_file()]
+    for each in written:
+        each.unlink(missing_ok=True)
+    return "\n".join([str(code), out.getvalue() + err.getvalue(), *more])
 
 
 def _page(home, name):
@@ -92,6 +125,9 @@ def _page(home, name):
     from bench.run.page import view_of
     from bench.run.status import in_words, status_of
 
+    if name == "notebook":
+        _said(home, "decide LOG --toml --label click --label buy --model a=p_click,p_buy")  # which writes the log
+        return _notebook(home)
     if name == "live":
         parts = (each for run in ("rungs", "two") for each in Run.open(home, run).datasets.values())
         return "\n".join(in_words(status_of(each)) for each in parts)
@@ -103,6 +139,24 @@ def _page(home, name):
         page = (home / "decided" / "report.html").read_text(encoding="utf-8")
     else:
         page = document([view_of(load_run(name, home)._result(None))], name)
+    return _markup(page)
+
+
+def _notebook(home):
+    """What `bench` gives of a run and of a decision."""
+    import bench
+
+    run = bench.load_run("watched", home)
+    frames = (run.frontier(), run.points(), run.trials(), run.replicates(), run.cells())
+    log = pd.read_csv(home / "log.csv")
+    models = {"today": ["p_click", "p_buy"], "new": ["q_click", "q_buy"]}
+    found = bench.decide(log, labels=["click", "buy"], models=models, weights="p_click", unseen=True)
+    texts = [run.verdict(), run.formula(), run.pick().reason, run.figure("heads").svg, found.verdict(), found.formula()]
+    return "\n".join([*(each.to_csv(float_format="%.6g") for each in frames), *texts, found._repr_html_()])
+
+
+def _markup(page):
+    """Of a page what is not packed."""
     page = re.sub(r"<(script|style)\b.*?</\1>|<meta http-equiv.*?>", "", page, flags=re.DOTALL)
     page = re.sub(r'(data-packed id="[^"]*">)[^<]*<', r"\1<", page)
     return re.sub(r"(?<=>)(?=<)", "\n", page)
@@ -122,7 +176,7 @@ def write_log(path):
     at = {"day": np.arange(rows) * 30 // rows, "request": np.arange(rows) // 6, "user": rng.integers(0, 90, rows)}
     country = np.where(rng.integers(0, 3, rows) > 0, "US", "FR")
     half = at["request"] % 2
-    more = {"bid": 1 + taste % 3, "shown": half, "chance": 0.2 + 0.6 * half, "old": price / 7}
+    more = {"bid": 1 + taste % 3, "shown": half, "chance": 0.2 + 0.6 * half, "old": price / 7, "z_click": taste - 6.5}
     more |= {"part": np.where(half, "choose", "judge"), "country": country, "click": click * 1, "buy": buy * 1}
     pd.DataFrame(at | more | said).to_csv(path, index=False)
 
