@@ -22,7 +22,8 @@ DECIDE = (
 SECOND = (
     "decide LOG --label click --label buy --model today=z_click,p_buy --model new=q_click,q_buy --today today "
     "--model more=q_click,p_buy --amount buy=bid --joint buy --parent buy=click --part part --random shown "
-    "--propensity chance --unseen --outcome click.ndcg@3 --outcome buy.value@20% --group request --no-recalibration --sampling 0.5"
+    "--propensity chance --unseen --outcome click.ndcg@3 --outcome buy.value@20% --group request --sampling 0.5 "
+    "--no-recalibration"
 )
 COMMANDS = (
     *("spaces quick --dataset synthetic-funnel", "datasets synthetic-funnel", "datasets --remove"),
