@@ -25,34 +25,29 @@ SECOND = (
     "--propensity chance --unseen --outcome click.ndcg@3 --outcome buy.value@20% --group request --sampling 0.5 "
     "--no-recalibration"
 )
+CARDS = (
+    "--label buy --parent buy=click --time day --group request --valid 0.2 --test 0.3 --id log; --group user; "
+    "--label country=FR --logged old --split-column user --split hash; --split random --group request --title Shop; "
+    "--label bid --split column --split-column fold --time day; --split column --split-column fold --rows 300; "
+    "--split files; --time country; --label click; --parent buy=click; --separator ;;; --valid 0.9 --test 0.2"
+)
 COMMANDS = (
-    *("spaces quick --dataset synthetic-funnel", "datasets synthetic-funnel", "datasets --remove"),
-    *("frontier watched --full", "frontier two --heads --full", "frontier two --csv OUT.csv"),
-    *("frontier", "frontier two --experiment x", "frontier --experiment x --csv OUT.csv", "frontier two --tracking x"),
-    *("status rungs", "status two", "status two --page --json", "report alone --out OUT.html", "pick unconfirmed"),
+    "spaces quick --dataset synthetic-funnel; datasets synthetic-funnel; datasets --remove; frontier watched --full; "
+    "frontier two --heads --full; frontier two --csv OUT.csv; frontier; frontier two --experiment x; "
+    "frontier --experiment x --csv OUT.csv; frontier two --tracking x; status rungs; status two; "
+    "status two --page --json; report alone --out OUT.html; pick unconfirmed; pick two --full; pick alone; "
+    "pick two --value click=1 --value like=3; pick two --maximize click.recall@10% --at-least like.recall@10%=0.1; "
+    "pick two --at-least click.recall@10%=0.9; pick two --value click=1 --maximize like.recall@10%; "
+    "pick two --value share=1; pick two --value click=0; diagnose two; diagnose alone --all; diagnose two 3; "
+    "diagnose two 3 --all; compare two packaged; compare two --by sharing; compare alone; compare two --out OUT.txt; "
+    "compare two watched four rungs --by sharing --out OUT.html; compare two watched --by run --out OUT.csv"
+)
+COMMANDS = (
+    *(*COMMANDS.split("; "), DECIDE, SECOND, f"{SECOND} --toml", f"{SECOND} --parent buy", f"{SECOND} --file x.toml"),
     *(
-        "pick two --full",
-        "pick two --value click=1 --value like=3",
-        "pick watched --full",
-        "pick alone",
-        "pick watched",
-    ),
-    *(
-        "pick two --maximize click.recall@10% --at-least like.recall@10%=0.1",
-        "pick two --at-least click.recall@10%=0.9",
-    ),
-    *("pick two --value click=1 --maximize like.recall@10%", "pick two --value share=1", "pick two --value click=0"),
-    *("diagnose two", "diagnose alone --all", "diagnose two 3", "diagnose two 3 --all"),
-    *("compare two packaged", "compare two --by sharing", "compare alone", "compare two --out OUT.txt"),
-    *("compare two watched four rungs --by sharing --out OUT.html", "compare two watched --by run --out OUT.csv"),
-    *(
-        DECIDE,
-        SECOND,
-        f"{SECOND} --toml",
-        f"{SECOND} --parent buy",
-        f"{SECOND} --file x.toml",
-        "decide",
+        "decide --seed 3",
         "decide x.csv",
+        *(f"card LOG --label click --out OUT.toml {each}" for each in CARDS.split("; ")),
     ),
 )
 """OUT is a file of which what is written is told, too."""
@@ -107,7 +102,7 @@ def _said(home, command):
     policy.write_text('rule = "utopia"\n[guard]\nconfidence = 0.6\n')
     words = command.replace("LOG", str(log)).replace("POLICY", str(policy)).replace("OUT", str(home / "out")).split()
     out, err = io.StringIO(), io.StringIO()
-    given = [] if words[0] in ("suites", "spaces", "decide") else ["--home", str(home)]
+    given = [] if words[0] in ("spaces", "decide", "card") else ["--home", str(home)]
     with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]):
         code = main([*words, *given])
     written = [home / Path(word).name for word in words if Path(word).stem == "out"]
@@ -178,6 +173,7 @@ def write_log(path):
     country = np.where(rng.integers(0, 3, rows) > 0, "US", "FR")
     half = at["request"] % 2
     more = {"bid": 1 + taste % 3, "shown": half, "chance": 0.2 + 0.6 * half, "old": price / 7, "z_click": taste - 6.5}
+    more |= {"fold": np.where(at["day"] < 20, "train", "test"), "note": np.where(taste > 2, "x", None)}
     more |= {"part": np.where(half, "choose", "judge"), "country": country, "click": click * 1, "buy": buy * 1}
     pd.DataFrame(at | more | said).to_csv(path, index=False)
 
