@@ -28,7 +28,7 @@ def defaults():
         except ImportError:  # of a package that is optional
             continue
         for name, value in vars(module).items():
-            if name.isupper() and name.strip("_") and is_plain(value) and f"{each.name}.{name}" not in OF_MACHINE:
+            if name.isupper() and name[0] != "_" and is_plain(value) and f"{each.name}.{name}" not in OF_MACHINE:
                 found[f"{each.name}.{name}"] = value
             elif getattr(value, "__module__", None) == each.name:
                 found |= {f"{each.name}.{name}.{key}": of for key, of in of_object(value) if is_plain(of)}
