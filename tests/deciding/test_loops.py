@@ -53,6 +53,20 @@ def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
             assert served.cells[split, ALL][at, :, 0] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("weights", ["p_click + 9 p_buy", "p_click^0.3 * p_buy^2", "5 p_buy"])
+def test_what_is_served_today_ranks_as_its_formula_says(table, weights):
+    found = bench.decide(
+        table, labels=["click", "buy"], models=MODELS, part="part", weights=weights, unseen=True,
+        outcomes=["click.recall@10%", "buy.recall@10%"],
+    ).decision.serving.served  # fmt: skip
+    rows = table[table["part"] == "judge"]
+    score = rows.eval(weights.replace("9 p", "9 * p").replace("5 p", "5 * p").replace("^", "**"))
+    top = rows.loc[score.sort_values(ascending=False).index[: len(rows) // 10]]
+    expected = [top[task].sum() / rows[task].sum() for task in ("click", "buy")]
+    assert found.today
+    assert found.cells[TEST, ALL][found.current, :, 0] == pytest.approx(expected, abs=1e-6)
+
+
 def test_thinned_negatives_count_for_what_they_stand_for_in_rates(table):
     rows = bench.decide(
         table, labels=["click", "buy"], models=MODELS, part="part", sampling=0.25, unseen=True

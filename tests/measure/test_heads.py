@@ -82,6 +82,12 @@ def test_a_metric_is_that_of_its_reference(kind, name, levels):
     assert found == pytest.approx(REFERENCES[name](rows.labels, rows.predictions, rows.group), rel=1e-9)
 
 
+def test_a_sure_prediction_that_is_wrong_costs_as_much_as_float32_can_tell():
+    rows = Observed(np.array([0.0, 1, 1, 0]), np.full(4, -1), np.ones(4), predictions=np.array([1.0, 0, 1, 0]))
+    worst = -np.log(np.finfo(np.float32).eps)
+    assert heads_of("binary")["logloss"].prepare(rows)(rows.weights) == pytest.approx(worst / 2, rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", METRICS)
 def test_a_weight_is_as_many_equal_rows(kind):
     rows, times = rows_of(kind), np.random.default_rng(5).poisson(1.0, 300)

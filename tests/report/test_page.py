@@ -120,6 +120,13 @@ def luminance(colour):
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+def test_a_page_has_the_colours_of_light_and_of_dark(view):
+    light, dark = document([view], "quick-7").split("prefers-color-scheme:dark")
+    for role, both in COLOURS.items():
+        assert f"--{role}:{both[0]};" in light
+        assert f"--{role}:{both[1]};" in dark
+
+
 @pytest.mark.parametrize("dark", [0, 1])
 @pytest.mark.parametrize("role", ["text", "muted", "accent", "good", "loss"])
 def test_words_can_be_read(role, dark):

@@ -7,6 +7,7 @@ from raw_files import WRITERS
 
 from bench.cli import main
 from bench.core.errors import UserError
+from bench.core.objectives import primary
 from bench.core.schema import Task
 from bench.core.validation import validate
 from bench.data import load_card
@@ -120,6 +121,12 @@ def test_outcomes_are_by_whether_groups_have_rows_and_a_policys_take_the_place_o
         group = np.repeat(np.arange(9), sizes) if sizes else np.full(45, -1)
         return [each.name for each in resolve_outcomes(dataset, tasks, group, asked)]
 
+    child = Task("seen", "regression", parent="click")
+    objectives = [primary(task, grouped) for grouped in (True, False) for task in (*tasks, child)]
+    assert objectives == [
+        *("click.gauc", "buy.ctcvr.gauc", "watch.ndcg@5", "seen.ndcg@5"),
+        *("click.auc", "buy.ctcvr.auc", "watch.spearman", "seen.ctcvr.spearman"),
+    ]
     assert names() == ["click.ndcg@5", "buy.ndcg@5", "watch.ndcg@5"]
     assert names(sizes=0) == ["click.recall@10%", "buy.recall@10%", "watch.value@10%"]
     assert names(asked=("buy.recall@1", "buy.recall@1")) == ["click.ndcg@5", "watch.ndcg@5", "buy.recall@1"]
