@@ -35,14 +35,16 @@ def tables(draw):
     )
 
 
-def one_by_one(rows, config):
-    """The definition, row by row."""
+def one_by_one(rows, config, within):
+    """The definition, row by row; of rows of other splits alone unless `within`."""
     found: list[dict[str, Any]] = []
     for i in range(len(rows.group)):
         earlier = [
             j
             for j in range(len(rows.group))
-            if rows.group[j] == rows.group[i] >= 0 and rows.split[j] <= rows.split[i] and rows.time[j] < rows.time[i]
+            if rows.group[j] == rows.group[i] >= 0
+            and rows.split[j] < rows.split[i] + within
+            and rows.time[j] < rows.time[i]
         ]
         earlier.sort(key=lambda j: (rows.time[j], j))
         own: dict[str, Any] = {}
@@ -66,10 +68,10 @@ def one_by_one(rows, config):
     return Past(lists, numbers.reshape(len(found), len(config.numbers)))
 
 
-@given(tables(), st.integers(0, 8) | st.just(1e-300))
-def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay):
+@given(tables(), st.integers(0, 8) | st.just(1e-300), st.booleans())
+def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay, within):
     config = CONFIG.model_copy(update={"label_delay": float(delay)})
-    found, expected = past(rows, config), one_by_one(rows, config)
+    found, expected = past(rows, config, within), one_by_one(rows, config, within)
     np.testing.assert_array_equal(found.lists, expected.lists)
     np.testing.assert_array_equal(found.numbers, expected.numbers)
 
