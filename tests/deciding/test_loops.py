@@ -145,6 +145,13 @@ def test_what_serves_today_is_the_model_whose_predictions_weights_have(more, ser
     assert Asked(**(asked | more)).served == served
 
 
+def test_todays_score_keeps_its_digits():
+    frame = pd.DataFrame({"old": [1e6 + 1e-4, 1e6], "x": [0, 1], "y": [1, 0], "p": [0.1, 0.2], "q": [0.3, 0.4]})
+    for today in ({"score": "old"}, {"weights": "old"}):
+        log = of_frame(frame, Asked(labels=["x", "y"], models={"a": "p,q"}, **today))
+        assert log.numbers["old"].tolist() == frame["old"].tolist()
+
+
 @pytest.mark.parametrize(
     "values",
     [[0, 5, 5, 9], [-3, 5, -3, 0], [1 << 40, 1, 1 << 40, 1], [5, None, 5, 1], ["a", "b", None, "a"], [0.5, 2, 0.5, 1]],

@@ -84,6 +84,16 @@ def test_confidence_asks_for_more_than_the_mean():
         judged(made(ROWS), guard={**bound, "confidence": 0.9})
 
 
+def test_of_a_cost_more_is_a_loss():
+    choices = made({"current": (0.1, 0.5), "7": (0.2, 0.6), "8": (0.2, 0.6)}, **{"cost/latency_ms": [4.0, 4.4, 3.0]})
+    judge, passing = judged(choices, guard={"max_loss_vs_current": {"cost/latency_ms": 0.05}})
+    assert passing == ["current", "8"]
+    (breach,) = judge.broken(1)
+    assert str(breach) == "it loses 10.00% of current's cost/latency_ms, where 5% is allowed"
+    assert breach.excess == pytest.approx(0.05)
+    assert Judge(changed(Policy(guard=judge.policy.guard), [breach.remedy]), choices).passing.all()
+
+
 def test_the_confidence_is_one_of_all_limits_together():
     """Trial 7 keeps each outcome in 80% of draws and both in 60%; 8 loses one by its mean; 9 keeps both in 80%."""
     choices = made({"current": (0.1, 0.5), "7": (0.1, 0.55), "8": (0.09, 0.6), "9": (0.1, 0.5)})

@@ -125,6 +125,14 @@ def _cut_off(*_args, **_kwargs):
     raise KeyboardInterrupt
 
 
+def test_of_two_parents_of_one_run_the_older_is_kept(send, tracker, client, make_trial):
+    """Of a request whose answer was late."""
+    first = send(make_trial(0)).place
+    run = client.get_run(first[1]).data
+    Node.create(tracker, first[0], "twin", {name: value for name, value in run.tags.items() if "mlflow" not in name})
+    assert send(make_trial(0), make_trial(1)).place == first
+
+
 @pytest.mark.parametrize("other", [{"dataset": "kuairand-pure"}, {"created": "x"}])
 def test_another_run_is_another_parent(send, other):
     assert send().place != send(**other).place

@@ -134,6 +134,18 @@ def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
     assert_same(ending(paused), ending(whole))
 
 
+def test_each_epoch_has_an_order_of_its_own_and_every_row_once(store):
+    made, rows = trainer(store), []
+    shuffled = made.data.shuffled
+    made.data.shuffled = lambda *given, **more: (rows.append(batch.ids) or batch for batch in shuffled(*given, **more))
+    made.run_to()
+    epochs = torch.cat(rows).split(STEPS * BATCH)
+    assert len(epochs) == 3
+    orders = [epoch.tolist() for epoch in epochs]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2])
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
 def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
     more = {"optim.patience": 1, "optim.epochs": 50, "optim.lr": 0.3}
     whole = trainer(store, **more)
