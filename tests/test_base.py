@@ -1,6 +1,8 @@
 """The base modules: seeds, atomic writes, dotted names, validation, objectives, schema, content, registries."""
 
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from bench.core.validation import validate
 from bench.system import content
 from bench.system.atomic import atomic_path, write_text
 from bench.system.home import resolve_home
+from bench.system.interrupts import interrupted_once
 
 BENCH = Path(__file__).parents[1] / "bench"
 
@@ -245,3 +248,18 @@ def test_home_is_the_option_then_the_variable_then_here(tmp_path, monkeypatch):
     monkeypatch.setenv("SEESAW_HOME", str(tmp_path / "variable"))
     assert resolve_home() == tmp_path / "variable"
     assert resolve_home(tmp_path / "option") == tmp_path / "option"
+
+
+def test_a_second_interrupt_does_not_cut_the_shutdown_short():
+    before, again = signal.getsignal(signal.SIGINT), 0
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with interrupted_once():
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+                again += 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert again == 1

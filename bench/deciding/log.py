@@ -164,6 +164,14 @@ def times(log: Log, name: str) -> NDArray[np.float64]:
     return np.array([seconds(each, name) for each in of.tolist()])[codes]
 
 
+def until(log: Log, name: str, given: str | float) -> float:
+    """The last time of training, as `times` has them. The command line gives numbers as texts."""
+    whole = not len(log.names[name][1])
+    if isinstance(given, str) and re.fullmatch(r"-?\d+(\.\d+)?", given) and (whole or len(given) != len("20240301")):
+        return float(given)
+    return seconds(given, "trained_until")
+
+
 def seconds(value: object, name: str) -> float:
     """A time to compare: a number as it is, a date or an ISO time in seconds since 1970, UTC."""
     if isinstance(value, (int, float)):

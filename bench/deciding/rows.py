@@ -14,7 +14,7 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
 from bench.deciding.asked import Asked
-from bench.deciding.log import Log, seconds, times
+from bench.deciding.log import Log, times, until
 from bench.measure.predictions import MOST_ROWS, Rows, sampled
 from bench.measure.resamples import units_of
 
@@ -63,7 +63,7 @@ def _kept(asked: Asked, log: Log) -> tuple[Log, Singles, list[str]]:
     """The rows that all models predict and none was trained on, their joint labels, and what was left out."""
     notes, before = list(log.notes), len(log)
     if asked.trained_until is not None and asked.time is not None:
-        log = log.where(times(log, asked.time) > seconds(asked.trained_until, "trained_until"))
+        log = log.where(times(log, asked.time) > until(log, asked.time, asked.trained_until))
         if not len(log):
             raise UserError(f"trained_until: expected rows of a later {asked.time}, found none")
         last = asked.trained_until if isinstance(asked.trained_until, str) else f"{asked.trained_until:g}"

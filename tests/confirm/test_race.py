@@ -74,7 +74,11 @@ def close(job):
 
 
 def test_replicates_go_to_the_undecided_up_to_the_budget(confirmed):
-    study = confirmed("a", InlineExecutor(close))
+    jobs: list[Job] = []
+    study = confirmed("a", InlineExecutor(lambda job: jobs.append(job) or close(job)))
+    points = len({job.training for job in jobs})
+    assert [job.replicate for job in jobs[: 2 * points]] == [1] * points + [2] * points
+    assert [job.kind for job in jobs].index("trees") == 0  # which take longest
     counts = {record.number: len(record.replicates) for record in study.records() if record.replicates}
     assert 2 <= min(counts.values()) < max(counts.values())
     assert sum(counts.values()) == 20

@@ -112,6 +112,16 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.parametrize("lacks", ["group", "time"])
+def test_a_history_needs_groups_and_times(shop, lacks):
+    whole = shop | {"group": "user", "time": "price", "history": {"actions": ["click"]}}
+    whole["columns"] = {"user": "categorical"}
+    assert parse_card(whole, "here").history is not None
+    del whole[lacks]
+    with pytest.raises(UserError, match="history: expected the top-level key 'group', and 'time' there or in the"):
+        parse_card(whole, "here")
+
+
 @pytest.mark.parametrize(("path", "value", "message"), MISTAKES, ids=[f"{p}={v}"[:60] for p, v, _ in MISTAKES])
 def test_a_mistake_is_one_sentence_that_names_it(shop, path, value, message):
     shop["columns"]["price"] = {"kind": "numeric"}

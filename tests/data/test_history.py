@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,14 +35,16 @@ def tables(draw):
     )
 
 
-def one_by_one(rows, config):
-    """The definition, row by row."""
+def one_by_one(rows, config, within):
+    """The definition, row by row; of rows of other splits alone unless `within`."""
     found: list[dict[str, Any]] = []
     for i in range(len(rows.group)):
         earlier = [
             j
             for j in range(len(rows.group))
-            if rows.group[j] == rows.group[i] >= 0 and rows.split[j] <= rows.split[i] and rows.time[j] < rows.time[i]
+            if rows.group[j] == rows.group[i] >= 0
+            and rows.split[j] < rows.split[i] + within
+            and rows.time[j] < rows.time[i]
         ]
         earlier.sort(key=lambda j: (rows.time[j], j))
         own: dict[str, Any] = {}
@@ -65,10 +68,10 @@ def one_by_one(rows, config):
     return Past(lists, numbers.reshape(len(found), len(config.numbers)))
 
 
-@given(tables(), st.integers(0, 8) | st.just(1e-300))
-def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay):
+@given(tables(), st.integers(0, 8) | st.just(1e-300), st.booleans())
+def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay, within):
     config = CONFIG.model_copy(update={"label_delay": float(delay)})
-    found, expected = past(rows, config), one_by_one(rows, config)
+    found, expected = past(rows, config, within), one_by_one(rows, config, within)
     np.testing.assert_array_equal(found.lists, expected.lists)
     np.testing.assert_array_equal(found.numbers, expected.numbers)
 
@@ -162,6 +165,12 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
         for number, name in enumerate(SPLITS):
             np.testing.assert_array_equal(store.split(name).ids, ids[split == number])
             np.testing.assert_array_equal(store.split(name).dense, dense[split == number])
+    train = store.split("train")
+    for rule in config.number_rules:  # counts and times on a logarithmic scale, rates as they are
+        values = brought[rule.name][split == 0]
+        values = values if rule.kind == "rate" else np.log1p(values)
+        there, own = ~np.isnan(values), train.dense[:, store.schema.dense.index(rule.name)]
+        assert np.corrcoef(values[there], own[there])[0, 1] == pytest.approx(1, abs=1e-5)
     field = {each.name: each for each in store.schema.fields}["past_click_item"]
     assert (field.of, field.slots, field.cardinality) == ("item", 4, store.schema.fields[1].cardinality)
     kept = (module.TIMES, module.EVENTS, module.PAST)

@@ -57,6 +57,7 @@ def test_a_weight_that_is_none_is_a_bad_row(shop, shop_raw, tmp_path, weight, fo
     [
         ({"weight": "weigth"}, "unknown raw column 'weigth'"),
         ({"sampling": {"task": "click", "rate": "day"}}, "line 3: 'day', the rate of sampling: .* found 2.024"),
+        ({"sampling": {"task": "click", "rate": "click"}}, "line 3: 'click', the rate of sampling: .* found 0$"),
     ],
 )
 def test_a_column_that_is_not_there_or_does_not_fit_is_one_sentence(shop, shop_raw, tmp_path, keys, says):

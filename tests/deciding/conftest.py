@@ -30,7 +30,7 @@ ASKED = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def log():
     """Makes a log; see `log_of`."""
     return log_of

@@ -110,15 +110,6 @@ def test_rows_shown_at_random_are_a_slice_and_propensities_say_what_rows_are_wor
 
 
 @pytest.mark.slow
-def test_thinned_negatives_count_for_what_they_stand_for(log, asked):
-    table = log(40_000)
-    kept = (table[["click", "buy"]].max(axis=1) > 0) | (np.random.default_rng(1).random(len(table)) < 0.2)
-    whole = bench.decide(table, **asked).decision.rows[CONFIRM].rates
-    thin = bench.decide(table[kept], **asked, sampling=0.2).decision.rows[CONFIRM].rates
-    assert thin == pytest.approx(whole, rel=0.05)
-
-
-@pytest.mark.slow
 def test_seeds_of_a_model_widen_intervals(log, asked):
     table, rng = log(8_000, other=0.3), np.random.default_rng(3)
     for seed in range(3):

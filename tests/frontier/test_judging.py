@@ -12,7 +12,7 @@ from ledger_toys import GAINS
 from bench.core.errors import UserError
 from bench.frontier.judging import Judge
 from bench.frontier.policy import Guard, Policy
-from bench.frontier.remedies import changed, round_up
+from bench.frontier.remedies import changed, loosened, round_up, share_of_current
 from bench.results.ledger import PARTS
 
 ROWS = {"current": (0.10, 0.50), "7": (0.0949, 0.60), "8": (0.0951, 0.55), "9": (0.11, 0.49)}
@@ -84,6 +84,16 @@ def test_confidence_asks_for_more_than_the_mean():
         judged(made(ROWS), guard={**bound, "confidence": 0.9})
 
 
+def test_of_a_cost_more_is_a_loss():
+    choices = made({"current": (0.1, 0.5), "7": (0.2, 0.6), "8": (0.2, 0.6)}, **{"cost/latency_ms": [4.0, 4.4, 3.0]})
+    judge, passing = judged(choices, guard={"max_loss_vs_current": {"cost/latency_ms": 0.05}})
+    assert passing == ["current", "8"]
+    (breach,) = judge.broken(1)
+    assert str(breach) == "it loses 10.00% of current's cost/latency_ms, where 5% is allowed"
+    assert breach.excess == pytest.approx(0.05)
+    assert Judge(changed(Policy(guard=judge.policy.guard), [breach.remedy]), choices).passing.all()
+
+
 def test_the_confidence_is_one_of_all_limits_together():
     """Trial 7 keeps each outcome in 80% of draws and both in 60%; 8 loses one by its mean; 9 keeps both in 80%."""
     choices = made({"current": (0.1, 0.5), "7": (0.1, 0.55), "8": (0.09, 0.6), "9": (0.1, 0.5)})
@@ -126,6 +136,15 @@ def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(tr
     choices = made(rows, slices=by_segment(true, np.random.default_rng(1), trials=300))
     judge, _ = judged(choices, guard={"segments": {"max_loss": 0.02}})
     assert least <= 1 - judge.passing[1:].mean() <= most
+
+
+@given(st.sampled_from(["98% of current", 0.5]), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.booleans())
+def test_a_loosened_bound_is_kept_and_no_looser_than_it_must_be(bound, value, now, floor):
+    found = loosened(bound, value, now, floor)
+    assert isinstance(found, type(bound))
+    moved = found if isinstance(found, float) else share_of_current(found) * now
+    room = (value - moved) * (1 if floor else -1)
+    assert -1e-9 * (value + now) <= room <= 2e-5 * value + 1.01e-4 * now * isinstance(bound, str)
 
 
 @given(st.floats(1e-12, 1e12))

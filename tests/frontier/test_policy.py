@@ -18,6 +18,7 @@ from bench.core.schema import Task
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.policy import Guard, Policy, read_policy
+from bench.frontier.words.pick import difference
 from bench.results.frontier import frontier
 from bench.results.ledger import PARTS
 from bench.results.points import estimates, points_of_run
@@ -267,6 +268,19 @@ def test_a_wrong_policy_file_is_one_sentence(tmp_path, text, message):
     assert str(path) in str(error.value)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_differences_are_signed_as_values_move_and_gains_as_they_are_better():
+    """Of a cost and a loss, less is better; a head's metric is told in its own unit."""
+    choices = made(
+        {"7": (0.12, 0.5), "current": (0.1, 0.5)}, **{"cost/latency_ms": [3.0, 4.0], "click.auc": [0.7123, 0.71]}
+    )
+    names = [CLICK, "cost/latency_ms", "click.auc"]
+    gains = choices.gains(names, choices.values(names))[0]
+    assert gains == pytest.approx([0.2, 0.25, 0.023])
+    told = [difference(choices, name, gain, gain - 0.01, gain + 0.02) for name, gain in zip(names, gains, strict=True)]
+    assert told == ["+20% (+19% to +22%)", "-25% (-27% to -24%)", "+0.0023 (+0.0013 to +0.0043)"]
+    assert difference(choices, CLICK, -0.2) == "-20%"
 
 
 @pytest.mark.parametrize(

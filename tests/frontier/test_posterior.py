@@ -7,6 +7,7 @@ from scipy import stats
 from bench.core.objectives import Objective
 from bench.results.pareto import nondominated
 from bench.results.posterior import p_nondominated as p_of_samples
+from bench.results.posterior import shrunken
 from bench.results.samples import Sample
 
 ONE = (Objective("a.auc", "maximize"),)
@@ -33,6 +34,22 @@ def test_one_objective_and_two_configurations_is_the_closed_form(first, second):
     groups = [np.array(values)[:, None] for values in (first, second)]
     found = p_nondominated(groups, ONE, seed=1, draws=20_000)
     np.testing.assert_allclose(found, [expected, 1 - expected], atol=0.015)
+
+
+def test_the_prior_is_weak():
+    """Of 40 configurations whose differences are all noise half is drawn away, of large true ones nothing."""
+    rng = np.random.default_rng(0)
+    centre = rng.normal(size=(40, 2))
+    for spread, least, most in ((1, 0.4, 0.6), (20, 0.98, 1.01)):
+        own = spread * (centre - centre.mean(axis=0))
+        drawn = shrunken(own, np.eye(80), np.ones(2), rng, 400).mean(axis=0)
+        assert least < np.polyfit(own.ravel(), drawn.ravel(), 1)[0] < most
+    # of few it says that they are more alike in what is good in both than along the front
+    few = np.array([[1.0, 1], [-1, -1], [1, -1], [-1, 1]])
+    drawn = shrunken(few, np.eye(8), np.ones(2), rng, 4000).mean(axis=0)
+    assert drawn[:2].std() < 0.93 * drawn[2:].std()
+    drawn = shrunken(few, np.eye(8), np.array([1.0, -1]), rng, 4000).mean(axis=0)  # less is better in the second
+    assert drawn[2:].std() < 0.93 * drawn[:2].std()
 
 
 @pytest.mark.slow

@@ -92,6 +92,15 @@ def test_a_point_with_two_unlucky_replicates_comes_back():
     assert chances[-1] > 0.3
 
 
-def test_of_equally_uncertain_ones_the_less_replicated():
-    samples = [at(0.7, 0.7, n=6), at(0.7, 0.7, n=2), at(0.9, 0.1), at(0.1, 0.9)]
-    assert next_round(samples, TWO, 1, seed=0) == [1]
+def test_a_round_has_the_half_whose_means_another_replicate_would_settle_most(monkeypatch):
+    """By the formula, from any chances; of those at rest the one with the fewest replicates."""
+    rng = np.random.default_rng(0)
+    for most in 5 * (1, 2, 3, 9):
+        chances, n = rng.random(12), rng.integers(2, 9, 12)
+        chances[:4] = 0.01, 0.02, 0.99, 0.97
+        monkeypatch.setattr("bench.confirm.race.p_nondominated", lambda *given, chances=chances: chances)
+        gains = chances * (1 - chances) * (1 / n - 1 / (n + 1))
+        unsure = sorted((i for i in range(12) if SETTLED <= chances[i] <= 1 - SETTLED), key=lambda i: -gains[i])
+        rests = [min((i for i in range(12) if i not in unsure), key=lambda i: (n[i], -gains[i]))] * (most > 1)
+        expected = unsure[: min((len(unsure) + 1) // 2, most - len(rests))] + rests
+        assert next_round([at(0.7, 0.7, n=int(each)) for each in n], TWO, most, seed=0) == expected

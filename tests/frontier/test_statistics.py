@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench.core.seeds import derive
 from bench.results.frontier import frontier
 from bench.results.posterior import p_nondominated
 from bench.results.samples import sample
+from bench.results.statistics import error_of
 
 
 @pytest.fixture
@@ -42,6 +44,12 @@ def test_the_table_and_the_document_have_intervals_and_baselines(run, objectives
     assert weights["metrics"]["test/like.auc"] == pytest.approx(0.795)
     low, high = document["hypervolume"]["ci"]
     assert low < document["hypervolume"]["corrected"] < high
+
+
+def test_an_error_of_draws_is_their_standard_deviation_and_heavy_tails_do_not_decide_it():
+    draws = stats.norm.ppf((np.arange(4000) + 0.5) / 4000)[:, None] * [1.0, 5.0]
+    draws[0] = draws[-1] = 1e9
+    assert error_of(draws) == pytest.approx([1, 5], rel=0.01)
 
 
 def test_the_fronts_probabilities_are_those_of_the_posterior(trial, objectives):

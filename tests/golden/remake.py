@@ -2,6 +2,8 @@
 
     python tests/golden/remake.py runs      # trains anew: other values on another machine
     python tests/golden/remake.py values    # of the runs that are stored
+    python tests/golden/remake.py defaults  # after a change of one
+    python tests/golden/remake.py told      # what commands and pages say of them, after a change of words
 
 `runs.tar.xz` has what small runs leave on disk. `values.json.xz` has all that is computed from them: pick, verdict,
 what the page draws, comparisons, metrics of MLflow, and what two rankings of kept predictions are worth against each
@@ -23,6 +25,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from defaults import write_defaults
+from told import write_told
 
 HERE = Path(__file__).parent
 RUNS, VALUES = HERE / "runs.tar.xz", HERE / "values.json.xz"
@@ -241,7 +245,12 @@ def unpack(home):
 
 def values(home):
     """By run all that is computed from what it left; and comparisons of runs on the same data."""
-    return {name: _plain(_read(home, name)) for name in MADE} | {"packaged and two": _compared(home, "packaged", "two")}
+    return {name: values_of(home, name) for name in (*MADE, "packaged and two")}
+
+
+def values_of(home, name):
+    """Those of one run, or of a comparison of two."""
+    return _plain(_read(home, name)) if name in MADE else _compared(home, *name.split(" and "))
 
 
 def _read(home, name):
@@ -346,4 +355,4 @@ if __name__ == "__main__":
             pack(Path(folder))
         else:
             unpack(Path(folder))
-            write_values(Path(folder))
+            {"values": write_values, "told": write_told, "defaults": write_defaults}[sys.argv[1]](Path(folder))

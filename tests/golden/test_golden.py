@@ -2,21 +2,41 @@
 
 import json
 import math
-from typing import Any
 
 import pytest
-from remake import MADE, read_values, unpack, values
+import told
+from defaults import defaults, read_defaults
+from remake import MADE, read_values, unpack, values_of
 
 RELATIVE = 1e-9
 """Sums may be taken in another order, and another processor's logarithm differs in its last bit."""
 
 
+LONG = ("three", "four", "five", "rungs")
+"""Runs that take over a second."""
+
+
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    home = tmp_path_factory.mktemp("golden")
-    unpack(home)
-    now: dict[str, Any] = json.loads(json.dumps(values(home), sort_keys=True))
-    return now
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("golden")
+    unpack(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return read_values()
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """What commands say without options."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def said():
+    return told.read_told()
 
 
 def apart(was, now, at=""):
@@ -35,13 +55,42 @@ def apart(was, now, at=""):
         yield f"{at}: {was!r}, now {now!r}"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("run", [*MADE, "packaged and two"])
-def test_nothing_that_is_computed_from_a_stored_run_changes(found, run):
-    assert list(apart(read_values()[run], found[run]))[:5] == []
+@pytest.mark.parametrize(
+    "run", [pytest.param(run, marks=[pytest.mark.slow] * (run in LONG)) for run in (*MADE, "packaged and two")]
+)
+def test_nothing_that_is_computed_from_a_stored_run_changes(home, kept, run):
+    now = json.loads(json.dumps(values_of(home, run), sort_keys=True))
+    assert list(apart(kept[run], now))[:5] == []
+
+
+@pytest.mark.parametrize("name", [*told.COMMANDS, *told.PAGES])
+def test_commands_and_pages_say_what_they_said(home, said, name):
+    assert list(told.apart(said[name], told.told(home, name)))[:5] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(to, each) for to, options in told.OPTIONS.items() for each in options.split("; ")]
+)
+def test_no_option_is_ignored(home, plain, command, option):
+    if command not in plain:
+        plain[command] = told.told(home, command)
+    found = told.told(home, f"{command} {option}")
+    assert (plain[command][0], found[0]) == ("0", "0"), found
+    assert found != plain[command]
+
+
+def test_no_default_bound_or_constant_changes_unnoticed():
+    """New ones may come, and others go or move."""
+    was, now = read_defaults(), defaults()
+    assert [
+        f"{name}: {was[name]!r}, now {now[name]!r}" for name in was.keys() & now if repr(was[name]) != repr(now[name])
+    ] == []
+    assert len(was.keys() & now) > 1000
 
 
 def test_a_difference_is_found():
+    assert list(told.apart("a 1.25, 3 rows\n.5", "a 1.26, 3 rows\n.4")) == []
+    assert len(list(told.apart("a 1.25, 3 rows\n.5\nx", "a 1.28, 3 rows\n.5\ny\n"))) == 2
     was = {"a": [1.0, float("nan")], "b": "told"}
     assert list(apart(was, {"a": [1.0 + 1e-12, float("nan")], "b": "told"})) == []
     assert len(list(apart(was, {"a": [1.1, 0.0], "c": "told"}))) == 4

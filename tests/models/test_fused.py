@@ -25,9 +25,9 @@ def plain(monkeypatch):
     monkeypatch.setattr(fused, "fits", lambda *_: False)
 
 
-def model_of(kind, precision="fp32"):
+def model_of(kind, precision="fp32", members=1):
     options = {"layers": "32-16"} if "layers" in SHARING[kind].config.model_fields else {}
-    return model_on(SCHEMA, EmbeddingConfig(dim=8), (16, 8), precision=precision, sharing=(kind, options))
+    return model_on(SCHEMA, EmbeddingConfig(dim=8), (16, 8), members, precision, sharing=(kind, options))
 
 
 def random(*shape, dtype=torch.float64):
@@ -77,10 +77,13 @@ def test_gradients_of_the_head():
     assert torch.autograd.gradcheck(fused.head, (random(3, 4, 5), random(3, 1, 5), random(3, 1)))
 
 
-@pytest.mark.parametrize("kind", SHARING)
-@pytest.mark.parametrize(("compiled", "precision"), [(True, "fp32"), (True, "bf16"), (False, "bf16")])
-def test_a_model_is_what_it_is_in_plain_float32(kind, compiled, precision, monkeypatch):
-    model = model_of(kind, precision)
+@pytest.mark.parametrize(
+    ("kind", "members", "compiled", "precision"),
+    [*((kind, 1, *how) for kind in SHARING for how in ((True, "fp32"), (True, "bf16"), (False, "bf16"))),
+     *((kind, 3, True, "fp32") for kind in ("single_task", "mmoe"))],
+)  # fmt: skip
+def test_a_model_is_what_it_is_in_plain_float32(kind, members, compiled, precision, monkeypatch):
+    model = model_of(kind, precision, members)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
 

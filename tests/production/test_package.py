@@ -43,8 +43,9 @@ def test_a_changed_byte_is_refused(copy, name):
 
 def test_a_package_without_onnx(package):
     pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
-    with pytest.raises(UserError, match=r"expected a model.onnx in .*, found none"):
-        package.engine("onnx")
+    for opened in (package.engine, package.scorer):
+        with pytest.raises(UserError, match=r"expected a model.onnx in .*, found none"):
+            opened("onnx")
 
 
 @pytest.mark.slow

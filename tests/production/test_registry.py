@@ -47,6 +47,16 @@ def deploy(registry, home, package):
     return do
 
 
+def test_a_change_of_aliases_that_was_interrupted_ends_right_when_it_is_made_again(registry, monkeypatch):
+    """Whichever move was the last one that came through."""
+    for done in range(3):
+        now = {"champion": "1", "challenger": "2", "previous": "0"}
+        monkeypatch.setattr(registry, "aliases", lambda name, now=now: dict(now))
+        now |= {move.alias: move.after for move in registry.moves("shop", CHAMPION, "2")[:done]}
+        now |= {move.alias: move.after for move in registry.moves("shop", CHAMPION, "2")} if done < 2 else {}
+        assert now == {"champion": "2", "challenger": "2", "previous": "1"}
+
+
 def test_aliases_move_and_come_back(registry, deploy):
     assert deploy("shop", CHAMPION) == ["champion moves to version 1"]
     assert deploy("shop", CHALLENGER) == ["challenger moves to version 2"]

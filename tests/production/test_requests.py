@@ -80,6 +80,14 @@ def test_an_id_that_is_a_float_already_is_refused(requests, rows):
     assert len(requests.package._scorer.predict(rows)) == 2
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_that_no_float_holds_are_texts_at_any_depth(sign):
+    from bench.tracking import served
+
+    nested = {"a": [sign * LONG, sign * 3, None], "b": [[sign * (LONG - 1)]]}
+    assert served._exact(nested, 3) == {"a": [str(sign * LONG), sign * 3, None], "b": [[str(sign * (LONG - 1))]]}
+
+
 @pytest.mark.parametrize(
     "data",
     [{"dataframe_records": [{"x": 1}]}, {"dataframe_split": {"columns": ["x"], "data": [[1]]}}, {"inputs": {"x": [1]}}],

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bench.frontier.verdict import Verdict
@@ -13,6 +14,7 @@ from bench.report.comparison import comparison_document
 from bench.report.markup import COLOURS, KINDS, looks_of
 from bench.report.page import document
 from bench.report.picture import picture, standalone
+from bench.report.view import splits_of
 from bench.results.comparison.beyond import Answer
 from bench.results.comparison.comparison import Compared, Comparison, Group
 
@@ -78,8 +80,18 @@ def test_words_are_there_without_scripts(view):
 
 
 def test_pictures_stand_alone(view, make_records, make_objectives, make_view):
-    for front in view.fronts:
+    cells = {key: np.where(np.arange(7) < 3, of, np.nan) for key, of in view.front.cells.items()}
+    values = replace(view.front, cells=cells)  # no gains: drawn as they are
+    costly = tuple(replace(each, direction="minimize") for each in values.measures)
+    for front, signs in ((view.front, 1), (view.served, 1), (values, 1), (replace(values, measures=costly), -1)):
         svg = standalone(picture(view, front)).svg
+        marks = re.findall(r'translate\(([\d.]+) ([\d.]+)\)[^/]*opacity="1"', svg)
+        split = splits_of(front)[0]
+        drawn = np.flatnonzero(front.front & np.isfinite(front.at(split)[:, :2]).all(axis=1))
+        assert len(marks) == len(drawn) > 2
+        for of, places in zip(front.at(split)[drawn].T, np.array(marks, float).T * [[1], [-1]], strict=False):
+            order = np.argsort(signs * of)  # what is better lies further to the right, and higher
+            assert (np.diff(places[order]) >= 0).all()
         assert svg.count("<path") > 5
         assert "var(" not in svg
         assert "xmlns" in svg
@@ -106,6 +118,13 @@ def luminance(colour):
     parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_a_page_has_the_colours_of_light_and_of_dark(view):
+    light, dark = document([view], "quick-7").split("prefers-color-scheme:dark")
+    for role, both in COLOURS.items():
+        assert f"--{role}:{both[0]};" in light
+        assert f"--{role}:{both[1]};" in dark
 
 
 @pytest.mark.parametrize("dark", [0, 1])

@@ -48,6 +48,7 @@ def test_choices_are_thinned_to_what_may_matter(make_records, make_objectives, m
         assert found["row"][place] == row
         assert found["rows"][place]["weights"] == plain(choices.table.iloc[row]["weights"])
     assert {row["point"] for row in found["rows"]} == set(choices.table["point"])
+    assert found["rates"] is None  # an ndcg among them does not add up
     current = choices.values(choices.objectives)[choices.current]
     assert found["values"][found["current"]] == pytest.approx(current.tolist(), rel=1e-5)
 
@@ -59,7 +60,10 @@ def test_all_that_scripts_read_is_json(outcomes, make_records, make_objectives, 
     data = section_data(view)
     assert json.loads(json.dumps(data, allow_nan=False)) == json.loads(json.dumps(data))
     assert list(data["planes"]) == (["served", "heads"] if outcomes else ["heads"])
-    if outcomes:
+    if outcomes:  # shares of all rows add up, so that events can have a worth
+        assert data["decision"]["rates"] == pytest.approx(
+            [view.rates[name.split(".")[0]] for name in view.served.names]
+        )
         served, decision = data["planes"]["served"], data["decision"]
         assert [cell[3] for cell in served["at"]["test"][served["current"]]] == [0] * outcomes
         assert min(decision["row"]) >= 0

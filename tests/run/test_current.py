@@ -3,15 +3,18 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from bench.core.errors import UserError
 from bench.core.records import Point, Replicate
 from bench.core.schema import Schema, Task
 from bench.data import load_card
+from bench.frontier.score import Score
 from bench.results.fusion import Fusion
 from bench.run.current import Current, read_current
 from bench.run.folder import DatasetRun
+from bench.run.result import _current
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")
@@ -86,6 +89,41 @@ def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path, monkeyp
         read_current(str(tmp_path / "other.toml"), CARD, TASKS, tmp_path, None)
     with pytest.raises(UserError, match="expected a packaged model"):
         read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("score", "weights"),
+    [
+        ({"weights": {"click": 3.0, "purchase.ctcvr": 2.0}, "rates": {"click": 0.5}}, {"click": 6, "purchase": 2}),
+        ({"weights": {"click": 3.0, "purchase.cvr": 2.0}}, None),
+        ({"weights": {"click": 3.0, "purchase.ctcvr": -2.0}}, None),
+    ],
+)
+def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(tmp_path, monkeypatch, score, weights):
+    tasks = SimpleNamespace(tasks=[SimpleNamespace(name=task) for task in TASKS])
+    part = SimpleNamespace(config={"sharing.kind": "mmoe"})
+    manifest = SimpleNamespace(score=Score(**score), name=CARD.key, parts=[part], data_schema=tasks)
+    monkeypatch.setattr("bench.production.package.Package.open", lambda given: SimpleNamespace(manifest=manifest))
+    if weights is None:
+        with pytest.raises(UserError, match=r"at least 0 of predictions on all impressions, found purchase.c"):
+            read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
+        return
+    found = read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
+    assert (found.kind, found.weights, found.config["sharing.kind"]) == ("sum", weights, "mmoe")
+    rates = {"click": 0.1, "purchase": 0.01}
+    assert found.fusion(rates) == Fusion.of("sum", [6 * 0.1, 2 * 0.01])  # of predictions as they are
+
+
+def test_rows_without_the_logged_score_rank_last(tmp_path):
+    score = np.array([-3.0, np.nan, 5.0, -7.0, np.nan])
+    rows = {split: SimpleNamespace(tasks=TASKS, logged={"old": score}) for split in ("confirm", "test")}
+    candidates = []
+    part = SimpleNamespace(current=Current(source="x", column="old"))
+    found, said = _current(part, candidates, rows)
+    assert found.id == candidates[0].id == "current"
+    assert "40.0% of test's rows lack it and rank last" in said
+    ranked = candidates[0].predictions("test", 0)[:, 0]
+    assert np.argsort(-ranked, kind="stable").tolist() == [2, 0, 3, 1, 4]
 
 
 def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():

@@ -6,7 +6,7 @@ import pytest
 from bench.core.schema import Schema, Task
 from bench.run.limits import ended, ladder, most_epochs, rungs_of
 from bench.run.request import Request
-from bench.run.suite import Budget, Suite, load_suite
+from bench.run.suite import Budget, Suite, load_suite, lowest_rung
 from bench.search.space import fitting, load_space
 
 
@@ -55,6 +55,7 @@ def test_a_suite_that_says_nothing_is_searched_by_rungs_within_20_full_lengths()
 
 
 def test_steps_by_the_reduction_factor():
+    assert [lowest_rung(asked, 6400) for asked in (0, 1, 0.5, 20)] == [6400, 1, 3200, 20]
     assert ladder(1000, 3, 27000) == (1000, 3000, 9000, 27000)
     assert ladder(1000, 2.5, 6250) == (1000, 2500, 6250)
     assert ladder(1000, 4, 20000) == (1000, 4000, 20000)  # 16000 would lie just below full length

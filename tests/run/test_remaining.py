@@ -89,6 +89,8 @@ def test_what_comes_after_a_search_follows_the_suite():
     after = After(weighed, space, 7)
     assert after.tuning == 7 * LEAST_TRIES
     assert after.seconds(pace, 2, ("tuning",)) == 35 * LEAST_TRIES
+    slow = [TrialRecord(at, "completed", {}, {}, "mmoe", seconds=s) for at, s in enumerate((90.0, 80.0, 10.0, 12.0))]
+    assert Pace((100,), 2, slow).full_length == 11  # the first job of each worker also imports
     assert Pace((100,), 1).full_length is None
     assert Pace((100,), 1).search({"trials": 5}) is None
     assert pace.search({"trials": 3, "samples": 1}) == pytest.approx(10)

@@ -7,6 +7,8 @@ from raw_files import WRITERS
 
 from bench.cli import main
 from bench.core.errors import UserError
+from bench.core.objectives import primary
+from bench.core.schema import Task
 from bench.core.validation import validate
 from bench.data import load_card
 from bench.data.card import shape_of
@@ -110,6 +112,30 @@ def test_objectives_default_to_every_tasks_own(tmp_path):
     assert [objective.name for objective in found] == ["click.auc", "purchase.ctcvr.auc"]
     with pytest.raises(UserError, match="only costs"):
         resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks, ranked=())
+
+
+def test_outcomes_are_by_whether_groups_have_rows_and_a_policys_take_the_place_of_their_tasks():
+    tasks, dataset = (Task("click"), Task("buy", parent="click"), Task("watch", "regression")), SuiteDataset(id="x")
+
+    def names(dataset=dataset, sizes=5, asked=()):
+        group = np.repeat(np.arange(9), sizes) if sizes else np.full(45, -1)
+        return [each.name for each in resolve_outcomes(dataset, tasks, group, asked)]
+
+    child = Task("seen", "regression", parent="click")
+    objectives = [primary(task, grouped) for grouped in (True, False) for task in (*tasks, child)]
+    assert objectives == [
+        *("click.gauc", "buy.ctcvr.gauc", "watch.ndcg@5", "seen.ndcg@5"),
+        *("click.auc", "buy.ctcvr.auc", "watch.spearman", "seen.ctcvr.spearman"),
+    ]
+    assert names() == ["click.ndcg@5", "buy.ndcg@5", "watch.ndcg@5"]
+    assert names(sizes=0) == ["click.recall@10%", "buy.recall@10%", "watch.value@10%"]
+    assert names(asked=("buy.recall@1", "buy.recall@1")) == ["click.ndcg@5", "watch.ndcg@5", "buy.recall@1"]
+    assert names(asked=("buy.ndcg@5",)) == names()
+    own = SuiteDataset(id="x", outcomes=("buy.mrr",))
+    assert names(own) == ["buy.mrr"]
+    assert names(own, asked=("click.mrr", "buy.map@3")) == ["click.mrr", "buy.map@3"]
+    with pytest.raises(UserError, match="an outcome is named twice in"):
+        names(SuiteDataset(id="x", outcomes=("buy.mrr", "buy.mrr")))
 
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path):

@@ -73,6 +73,18 @@ def test_what_is_pinned_stays():
             assert "sharing.mmoe.experts" in config
 
 
+def test_a_change_is_small_on_both_sides_also_beside_a_bound():
+    rng, column = np.random.default_rng(0), SHAPE.encoding.column["optim.lr"]
+    for at in (0.03, 0.5, 0.97):
+        rows = random_rows(1500)
+        rows[:, column] = at
+        found = SHAPE.vary(rows, 0.9, rng)[:, column]
+        found = found[found != at]
+        near = np.abs(found - at) < 0.2
+        assert 0.65 < near.mean() < 0.95  # the others are new draws
+        assert np.abs(found - at)[near].mean() == pytest.approx(0.07, abs=0.02)
+
+
 def test_a_child_has_only_what_a_parent_has():
     """A branch's own parameters come from the parent that has the branch: nothing is drawn again."""
     first, second = random_rows(200, 1), random_rows(200, 2)

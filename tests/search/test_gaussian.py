@@ -94,6 +94,9 @@ def test_warp_keeps_the_order_and_comes_back():
     warped = warp.to(values)
     np.testing.assert_allclose(warped.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(warp.back(warped), values, atol=1e-9)
+    behind = values.max(axis=0) - values  # in units of the median, on a logarithmic scale
+    scaled = (warped.max(axis=0) - warped) / (warped.max(axis=0) - np.median(warped, axis=0))
+    np.testing.assert_allclose(scaled, np.log1p(behind / np.median(behind, axis=0)) / np.log(2), rtol=0.02)
     more = np.linspace(-3, values.max() + 2, 40)[:, None] * np.ones(2)
     assert (np.diff(warp.to(more), axis=0) > 0).all()
     assert warp.back(warp.to(more)) == pytest.approx(more)

@@ -35,6 +35,20 @@ def test_the_file_opens_the_spaces_that_it_knows():
             assert learnt(space, tasks, objectives, rows) == found
 
 
+def test_of_portfolios_that_fit_the_largest_counts_then_the_one_with_as_many_objectives(monkeypatch):
+    space = load_space("quick").restricted({"loss.kind": "log"})
+    (one,) = (each for each in learnt(space, TASKS[:2], 2, 10**5)[:1])
+    own = [{**one, "optim.lr": rate} for rate in (0.001, 0.002, 0.003, 0.004)]
+    made = [
+        {"rows": rows, "objectives": objectives, "configurations": [config]}
+        for rows, objectives, config in zip((10**3, 10**5, 10**5, 10**7), (2, 2, 4, 2), own, strict=True)
+    ]
+    monkeypatch.setattr("bench.search.plan.read", lambda: made)
+    for rows, objectives, chosen in ((10**4, 2, 0), (10**5, 2, 1), (10**6, 2, 1), (10**6, 5, 2), (10**8, 4, 3)):
+        assert [each["optim.lr"] for each in learnt(space, TASKS[:2], objectives, rows)] == [own[chosen]["optim.lr"]]
+    assert learnt(space, TASKS[:2], 2, 10) == []
+
+
 @pytest.mark.parametrize("name", ["joint", "wide"])
 def test_a_space_with_a_choice_that_no_configuration_names_begins_with_its_defaults(name):
     assert learnt(load_space(name), TASKS, 3, 10**9) == []

@@ -75,6 +75,7 @@ def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_
     (child,) = below(parent.place[1]).values()
     nested = below(child.info.run_id)
     assert set(nested) == {"mmoe trial 0 · seed 1", "mmoe trial 0 · seed 2"}
+    assert (parent.sent["trials"], parent.sent["replicates"]) == (1, 2)
     second = nested["mmoe trial 0 · seed 2"]
     assert second.data.metrics["test/like.auc"] == 0.82
     assert second.data.tags["seesaw.seed"] == "42"
@@ -122,6 +123,14 @@ def test_a_run_cut_off_half_written_is_made_whole(send, client, below, make_tria
 
 def _cut_off(*_args, **_kwargs):
     raise KeyboardInterrupt
+
+
+def test_of_two_parents_of_one_run_the_older_is_kept(send, tracker, client, make_trial):
+    """Of a request whose answer was late."""
+    first = send(make_trial(0)).place
+    run = client.get_run(first[1]).data
+    Node.create(tracker, first[0], "twin", {name: value for name, value in run.tags.items() if "mlflow" not in name})
+    assert send(make_trial(0), make_trial(1)).place == first
 
 
 @pytest.mark.parametrize("other", [{"dataset": "kuairand-pure"}, {"created": "x"}])
@@ -283,3 +292,5 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
     assert again.send(points[:900], texts, texts) == 0
     assert again.send(points, texts, texts | {"p0": "y"}) == 801
     assert sizes == [[800, 0, 1]]
+    assert again.send([Value("m49", -1.0, 1699)]) == 1  # another value of the last step
+    assert again.send([Value("m49", -1.0, 1699), Value("m49", 3.0, 1649)]) == 0

@@ -1,17 +1,20 @@
 """Outcomes of heads: on resamples, and as objectives of trainings of every kind."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from bench.core.objectives import Objective
 from bench.core.records import RARER, Scalar
-from bench.core.schema import Task
+from bench.core.schema import Schema, Task
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
 from bench.testing.metrics import evaluate, predicted
 from bench.training.config import TrialConfig
+from bench.training.evaluation import ranked_in
 from bench.training.loop import Trainer
 
 CUTS = ("ndcg@1", "ndcg@4", "ndcg@1000", "recall@3", "recall@12.5%", "recall@100%")
@@ -83,3 +86,24 @@ def test_a_training_is_resampled_at_its_best_state(tiny):
     assert trainer.metrics("valid", 8) == plain
     assert {key for key in trainer.evaluation.resampled if not key.endswith(RARER)} <= set(plain)
     assert len(trainer.evaluation.resampled[f"valid/{names[0]}.auc"]) == 8
+
+
+def test_a_task_is_ranked_where_both_splits_that_choose_have_groups_that_tell():
+    """Groups of five with both labels; `dull` has but one label in each group of the second split."""
+    rng, group = np.random.default_rng(0), np.repeat(np.arange(400), 5)
+    labels = (rng.random((2000, 2)) < 0.5).astype(np.float32)
+    of_group = np.stack([labels[:, 0], labels[::5, 1].repeat(5)], axis=1)
+    apart = np.full(2000, -1)
+    tasks = (Task("click"), Task("dull"))
+
+    def found(*splits):
+        made = {
+            name: SimpleNamespace(labels_of=lambda rows, own=own: own[rows], group=of)
+            for name, (own, of) in zip(("valid", "confirm"), splits, strict=True)
+        }
+        return ranked_in(SimpleNamespace(schema=Schema((), (), tasks), split=made.__getitem__))
+
+    assert found((labels, group), (labels, group)) == {"click", "dull"}
+    for other, left in ((of_group, {"click"}), (labels, set())):
+        own = (other, group if left else apart)
+        assert found((labels, group), own) == found(own, (labels, group)) == left

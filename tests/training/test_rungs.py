@@ -1,6 +1,7 @@
 """A training that pauses and goes on elsewhere is the training that never paused, bit for bit."""
 
 import itertools
+import time
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Job
 from bench.core.schema import Task
+from bench.training import checkpoint
 from bench.training import job as jobs
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -124,11 +126,24 @@ def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
     whole.run_to()
     for rung in EVERYWHERE:
         paused.run_to(rung)
+        assert paused.course.step == -(-rung // BATCH)  # whole batches, no fewer samples than asked for
         paused.metrics("valid")
         paused.save(tmp_path / "a.safetensors", copy=rung != LATER)
         torch.rand(3)
     paused.run_to()
     assert_same(ending(paused), ending(whole))
+
+
+def test_each_epoch_has_an_order_of_its_own_and_every_row_once(store):
+    made, rows = trainer(store), []
+    shuffled = made.data.shuffled
+    made.data.shuffled = lambda *given, **more: (rows.append(batch.ids) or batch for batch in shuffled(*given, **more))
+    made.run_to()
+    epochs = torch.cat(rows).split(STEPS * BATCH)
+    assert len(epochs) == 3
+    orders = [epoch.tolist() for epoch in epochs]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2])
+    assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
 def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
@@ -140,12 +155,15 @@ def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
     assert_same(ending(pieces), ending(whole))
 
 
-def test_a_checkpoint_is_a_moment(store, tmp_path):
-    """Training after `save` returned is not in the file."""
+@pytest.mark.parametrize("copy", [True, False])
+def test_a_checkpoint_is_a_moment(store, tmp_path, monkeypatch, copy):
+    """Training after `save` returned is not in the file, however slowly that is written."""
+    write = checkpoint.save_file
+    monkeypatch.setattr(checkpoint, "save_file", lambda *given: time.sleep(0.2) or write(*given))
     first, second = trainer(store), trainer(store)
     first.run_to(WITHIN)
     expected = {name: tensor.clone() for name, tensor in first.model.state_dict().items()}
-    first.save(tmp_path / "a")
+    first.save(tmp_path / "a", copy=copy)
     first.run_to()
     first.wait()
     second.load(tmp_path / "a")

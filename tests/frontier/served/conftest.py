@@ -28,9 +28,10 @@ def rows_of(logits, rng, group=None, codes=None):
 class World:
     """Three splits of rows; candidates predict the true logits with errors of their own and of the seed."""
 
-    def __init__(self, n=1500, tasks=2, seed=0, codes=False):
+    def __init__(self, n=1500, tasks=2, seed=0, codes=False, valid=None):
         self.rng, self.logits, self.rows = np.random.default_rng(seed), {}, {}
         for split in ("confirm", "test", "valid"):
+            n = valid or n if split == "valid" else n
             x = self.rng.normal(size=(n, tasks))
             self.logits[split] = np.linspace(-1.5, -3, tasks) + x - 0.4 * x[:, ::-1]
             own = self.rng.integers(-1, 2, (n, 1)).astype(np.int16) if codes else None

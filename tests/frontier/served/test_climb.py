@@ -1,5 +1,7 @@
 """Weights that are climbed to, against a slow climber of another kind, and against what theory says is best."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -8,6 +10,7 @@ from bench.core.objectives import Objective
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
 from bench.measure.predictions import Rows
+from bench.results.served.climb import STRICT, Goal
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import served_front
 
@@ -25,6 +28,15 @@ def world(tasks, n, noise, seed=0):
     )  # fmt: skip
     seen = expit(np.log(p / (1 - p)) + noise * rng.normal(size=p.shape)).astype(np.float32)
     return rows, p, Candidate("7", "trial 7", "mmoe", "trial", (1,), lambda split, at: seen)
+
+
+def test_what_is_below_a_floor_costs_more_than_any_gain():
+    """Floors are asked for with some room; what is unknown is worth nothing."""
+    aim = SimpleNamespace(score=lambda values, base: values.sum(axis=-1), floors=lambda base, chance: 0.9 * base)
+    goal = Goal(aim, np.array([0.2, 0.5]), np.zeros(2), room=0.1)
+    values = np.array([[0.2, 0.5], [0.19, 0.9], [0.198, 0.495], [np.nan, 0.9]])
+    short = (0.198 - 0.19) / 0.198
+    assert goal.worth(values) == pytest.approx([0.7, 1.09 - STRICT * short, 0.693, -np.inf])
 
 
 def recalls(labels, score):

@@ -72,7 +72,7 @@ def test_an_expected_label_is_the_fitted_mean_prediction_and_a_part_of_the_label
     )
 
 
-def test_a_fit_is_scikit_learns_and_skips_unknown_labels():
+def test_a_fit_is_scikit_learns_and_skips_unknown_labels(monkeypatch):
     rng = np.random.default_rng(3)
     p, weights = rng.random(500), rng.random(500)
     y = (rng.random(500) < p**2).astype(float)
@@ -82,5 +82,9 @@ def test_a_fit_is_scikit_learns_and_skips_unknown_labels():
     own.fit(logit(p[known])[:, None], y[known], weights[known])
     assert np.allclose([fit.offset, fit.slope], [own.intercept_[0], own.coef_[0, 0]], atol=1e-4)
     assert fit.gain > 0
+    monkeypatch.setattr("bench.measure.platt.MOST_ROWS", 100)
+    order = np.argsort(p)
+    some = platt(p[order], y[order], weights[order])  # of rows all over, not of those that come first
+    assert np.allclose([some.offset, some.slope], [fit.offset, fit.slope], atol=0.7)
     assert platt(p, np.ones(500), None) is None
     assert platt(np.full(500, 0.5), y, None) is None

@@ -129,6 +129,9 @@ def test_what_cannot_be_told_says_what_this_test_can_show():
     least = 1.25 * (stats.norm.isf(0.05) + stats.norm.isf(0.2)) * 0.03
     assert found.least == pytest.approx(least, rel=0.1)
     assert f"This test shows gains of {100 * found.least:.1f}% or more four times in five." == found.answer[1]
+    behind = told(front_of([CURRENT, ("7", "trial", 0.5, 0.395, 0.395)], 0.03), row=1)  # but not surely
+    assert behind.kind == "unknown"
+    assert behind.both.utility.value < 0 < behind.both.utility.high
 
 
 @pytest.mark.parametrize("seed", range(4))

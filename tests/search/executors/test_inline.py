@@ -40,6 +40,8 @@ def test_a_store_that_was_removed_fails_no_trial(tmp_path):
         (MemoryError(), "infrastructure", "out of memory"),
         (Unwritable("a/b", 28), "infrastructure", "a/b: cannot be written: No space left on device"),
         (OutOfMemoryError("CUDA out of memory"), "infrastructure", "out of memory: CUDA out of memory"),
+        (RuntimeError("shapes"), "bug", r"RuntimeError: shapes \(test_inline\.py:\d+ in run\)"),
+        (ValueError("out of memory"), "bug", r"ValueError: out of memory \(test_inline\.py:\d+ in run\)"),
         (ValueError("no"), "bug", r"ValueError: no \(test_inline\.py:\d+ in run\)"),
         (AssertionError(), "bug", r"AssertionError \(test_inline\.py:\d+ in run\)"),
     ],
