@@ -31,7 +31,7 @@ from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import joint_labels
 from bench.production.retrain import PartOrder
-from bench.results.fusion import Fusion, Terms
+from bench.results.fusion import Fusion, Terms, logged
 from bench.results.served.climb import TRIES, Goal, climb
 from bench.system.atomic import rename, scratch_folder, write_text
 from bench.system.progress import Progress
@@ -287,5 +287,4 @@ def _measure(rows: Split, schema: Schema, plan: Plan) -> Measure:
 def _logged(rows: Split, store: Store, column: str | None) -> Floats:
     if rows.logged is None or column not in store.logged:
         raise UserError(f"expected a logged score '{column}', found {', '.join(store.logged) or 'none'}")
-    values = np.asarray(rows.logged[:, store.logged.index(column)], np.float64)
-    return np.nan_to_num(values, nan=float(np.nanmin(values)) - 1.0)
+    return logged(np.asarray(rows.logged[:, store.logged.index(column)]))

@@ -81,6 +81,13 @@ def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates
     return Terms(predictions, rates).fused(kind, weights)
 
 
+def logged(values: NDArray[Any]) -> Floats:
+    """A score of the log (N,) as it ranked: a row without one was ranked last."""
+    known = values.astype(np.float64)
+    least = float(np.nanmin(known)) if np.isfinite(known).any() else 0.0
+    return np.nan_to_num(known, nan=least - 1.0)
+
+
 def in_formula(kind: Kind, terms: Mapping[str, float], rates: Sequence[float]) -> str:
     """A fusion as a formula of predictions, by weights of their names: `1 p_click + 12.8 p_buy`."""
     if kind == "power":

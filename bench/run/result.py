@@ -32,6 +32,7 @@ from bench.measure import predictions
 from bench.measure.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.results.drift import Change, changes
 from bench.results.frontier import frontier
+from bench.results.fusion import logged
 from bench.results.points import confirmed, kept_names, parts_of, sources_of
 from bench.results.served.measuring import Candidate, Current
 from bench.results.within import Areas, areas_of, warning
@@ -329,12 +330,10 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     if now.column is not None:
         name, column = f"today's score, column '{now.column}'", now.column
 
-        def logged(split: str, place: int) -> NDArray[Any]:
-            values = rows[split].logged[column].astype(np.float64)
-            least = float(np.nanmin(values)) if np.isfinite(values).any() else 0.0
-            return np.nan_to_num(values, nan=least - 1.0)[:, None]  # a row without a score was ranked last
+        def read(split: str, place: int) -> NDArray[Any]:
+            return logged(rows[split].logged[column])[:, None]
 
-        of_rows = Candidate(now.id, name, "logged score", "current", (), logged, lambda split, place: column.encode())
+        of_rows = Candidate(now.id, name, "logged score", "current", (), read, lambda split, place: column.encode())
         candidates.append(of_rows)
         lacking = float(np.isnan(rows[TEST].logged[column]).mean())
         return Current(now.id), name + (f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else "")

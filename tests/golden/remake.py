@@ -2,8 +2,6 @@
 
     python tests/golden/remake.py runs      # trains anew: other values on another machine
     python tests/golden/remake.py values    # of the runs that are stored
-    python tests/golden/remake.py defaults  # after a change of one
-    python tests/golden/remake.py told      # what commands and pages say of them, after a change of words
 
 `runs.tar.xz` has what small runs leave on disk. `values.json.xz` has all that is computed from them: pick, verdict,
 what the page draws, comparisons, metrics of MLflow, and what two rankings of kept predictions are worth against each
@@ -25,8 +23,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from defaults import write_defaults
-from told import write_told
 
 HERE = Path(__file__).parent
 RUNS, VALUES = HERE / "runs.tar.xz", HERE / "values.json.xz"
@@ -355,4 +351,4 @@ if __name__ == "__main__":
             pack(Path(folder))
         else:
             unpack(Path(folder))
-            {"values": write_values, "told": write_told, "defaults": write_defaults}[sys.argv[1]](Path(folder))
+            write_values(Path(folder))

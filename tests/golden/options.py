@@ -1,0 +1,62 @@
+"""Options of commands on the stored runs, each of which must change what its command says."""
+
+import io
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+from bench.cli import main
+
+LOG = "decide LOG --label click --label buy --model today=p_click,p_buy --model new=q_click,q_buy"
+OPTIONS = {
+    LOG: "--group request; --units user; --time day; --part part; --segment country; --random shown; --seed 3; "
+    "--propensity chance; --value click=1 --value buy=9; --amount click=bid; --today new; --score old; --sampling 0.5; "
+    "--weights q_click; --unseen; --outcome click.recall@20%; --parent buy=click; --policy POLICY; "
+    "--model more=q_click,p_buy",
+    f"{LOG} --parent buy=click": "--given buy; --joint buy",
+    f"{LOG} --time day": "--trained-until 3",
+    "pick two": "--policy POLICY; --value click=1; --maximize like.recall@10%; --at-least click.recall@10%=0.2; "
+    "--at-most cost/parameters=2000",
+    "diagnose alone": "0",
+    "compare two": "packaged; --by run",
+    "spaces": "--dataset census-income",
+}
+"""By command its options."""
+
+
+def said(home, command):
+    """The exit code of a command, and what it says, without what depends on the machine."""
+    log = home / "log.csv"
+    if not log.is_file():
+        write_log(log)
+    policy = home / "policy.toml"
+    policy.write_text('rule = "utopia"\n[guard]\nconfidence = 0.6\n')
+    words = command.replace("LOG", str(log)).replace("POLICY", str(policy)).split()
+    out, err = io.StringIO(), io.StringIO()
+    given = [] if words[0] in ("spaces", "decide", "card") else ["--home", str(home)]
+    with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]):
+        code = main([*words, *given])
+    return code, re.sub(r"[ \u2500-\u257f]+", " ", out.getvalue() + err.getvalue())
+
+
+def write_log(path):
+    """A log of two models' predictions, by whole numbers alone."""
+    rng, rows = np.random.default_rng(7), 720
+    taste, price = rng.integers(0, 10, rows), rng.integers(0, 10, rows)
+    click = rng.integers(0, 20, rows) < taste
+    said = {
+        f"{model}_{task}": (1 + 3 * of + rng.integers(0, noise, rows)) / 64
+        for model, noise in (("p", 20), ("q", 8))
+        for task, of in (("click", taste), ("buy", price))
+    }
+    buy = click & (rng.integers(0, 20, rows) < price)
+    at = {"day": np.arange(rows) * 30 // rows, "request": np.arange(rows) // 6, "user": rng.integers(0, 90, rows)}
+    country = np.where(rng.integers(0, 3, rows) > 0, "US", "FR")
+    half = at["request"] % 2
+    more = {"bid": 1 + taste % 3, "shown": half, "chance": 0.2 + 0.6 * half, "old": price / 7, "z_click": taste - 6.5}
+    more |= {"fold": np.where(at["day"] < 20, "train", "test"), "note": np.where(taste > 2, "x", None)}
+    more |= {"part": np.where(half, "choose", "judge"), "country": country, "click": click * 1, "buy": buy * 1}
+    pd.DataFrame(at | more | said).to_csv(path, index=False)
