@@ -109,6 +109,9 @@ def test_the_document_on_tomorrow_works(tmp_path, monkeypatch, capsys):
         for line in block.splitlines():
             assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
     assert "8 days: " in capsys.readouterr().out
+    capsys.readouterr()
+    assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
+    assert "to train on, and 1d to judge by, found none" in capsys.readouterr().err
     assert "<h3>By cut</h3>" in (tmp_path / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ import typer
 from bench.cli.options import Home, Model, Raw, Tracking
 from bench.cli.output import Answer, TerminalProgress, number, print_table, say
 from bench.core.errors import UserError
+from bench.core.errors import listed as names_of
 from bench.core.plain import names
 from bench.system.home import resolve_home
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
     from bench.production.rules import Result
     from bench.results.effect import Effect
+    from bench.run.deployment import Deployment
 
 
 Alias = StrEnum("Alias", ["champion", "challenger"])
@@ -41,6 +43,10 @@ def deploy(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps, and do nothing.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Swap champion and previous.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Train the champion on the days since, and judge it against itself.")
+    ] = False,
+    judge: Annotated[str, typer.Option(help="Of --refresh: the newest days, by which both are judged.")] = "1d",
     raw: Raw = None,
     home: Home = None,
 ) -> Answer:
@@ -80,6 +86,9 @@ def deploy(
             say(f"score: {deployment.score}")
         say(*(f"{deployment.name}: {'would do: ' if dry_run else ''}{move}" for move in moves))
         return
+    if refresh:
+        yield from _refresh(deployment, as_.value, judge, raw, threads or cores(), force, no_onnx)
+        return
     lacking = "" if no_onnx else without_onnx()
     if lacking:
         TerminalProgress().note(f"the package will have no model in ONNX: {lacking}")
@@ -109,6 +118,34 @@ def deploy(
     model = f"models:/{deployment.name}@{as_.value}"
     at = shlex.quote(uri)
     say(f"serve:   MLFLOW_TRACKING_URI={at} mlflow models serve -m {model} --env-manager local", whole=True)
+
+
+def _refresh(
+    deployment: Deployment, alias: str, span: str, raw: Path | None, threads: int, force: bool, no_onnx: bool
+) -> Answer:
+    """Registers tomorrow's version of the champion, unless it is surely worse."""
+    from bench.production.engines import without_onnx
+    from bench.run.deploy import deploying, open_model, register
+    from bench.run.refresh import refresh
+
+    run = deployment.part.run
+    with deploying(deployment):
+        champion = open_model(run.home, f"{deployment.name}@champion", run.store_address)
+        onnx = not no_onnx and not without_onnx()
+        found = refresh(deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx)
+        kept = force or not found.worse
+        number, moves = register(deployment, found.package, alias) if kept else ("", [])
+    yield {
+        "model": deployment.name, "version": number, "kept": kept, "sentence": found.sentence, "trained": found.told,
+        "outcomes": [_plain(each) for each in found.found], "package": str(found.package.folder),
+    }  # fmt: skip
+    headers = ["outcome", "new version", "interval", "champion", "gain", "verdict"]
+    print_table(headers, [_row(each, gain=True) for each in found.found], "outcomes on the newest days")
+    say(found.sentence, f"The new version: {found.told}.")
+    if not kept:
+        lost = names_of(found.worse)
+        raise UserError(f"the new version is refused: it loses more of {lost} than the policy allows; see --force")
+    say(*(f"{deployment.name}: {move}" for move in moves))
 
 
 CHALLENGER, COLUMN = "@challenger", "column:"

@@ -189,47 +189,63 @@ def retrain(
     for sentence in (*worse, *warnings):
         progress.note(f"warning: {sentence}")
 
+    about = {
+        "data": {"key": spec.store.key, "fingerprint": spec.store.fingerprint},
+        "tasks": [task.name for task in store.schema.tasks],
+        "parts": [part.model_dump() for part in parts],
+        "retrain": options.model_dump(mode="json"),
+        "epochs": [each.length.epochs for each in spec.parts],
+        "seed": spec.seed,
+        "seeds": list(seeds),
+        "kept": [member.seed for member in kept],
+        "threads": threads,
+        "versions": versions(),
+    }
+    return finished(predictor, kept, options, spec.score, spec.outcomes, (*worse, *warnings), about)
+
+
+def finished(
+    predictor: Predictor,
+    kept: Sequence[TrainedSeed],
+    options: Retraining,
+    score: Score,
+    outcomes: Sequence[str],
+    warnings: tuple[str, ...],
+    provenance: dict[str, Any],
+) -> Retrained:
+    """Calibrates trained members on the rows that are held out, and measures them on test; see `Retrained`."""
+    schema = predictor.store.schema
     members = [member.parts for member in kept]
     rows = together(predictor.predictions("valid", members))
-    calibrations = fit_calibrations(store.schema, rows, options.calibration)
+    calibrations = fit_calibrations(schema, rows, options.calibration)
     return Retrained(
-        parts=parts,
+        parts=predictor.parts,
         members=tuple(kept),
         calibrations=calibrations,
         test=predictor.metrics("test", members),
         calibrated=predictor.metrics("test", members, calibrations),
-        served=_served(spec, store.schema, predictor, members, calibrations),
-        deciles=_deciles(store.schema, predictor, members),
-        warnings=(*worse, *warnings),
-        provenance={
-            "data": {"key": spec.store.key, "fingerprint": spec.store.fingerprint},
-            "tasks": [task.name for task in store.schema.tasks],
-            "parts": [part.model_dump() for part in parts],
-            "retrain": options.model_dump(mode="json"),
-            "epochs": [each.length.epochs for each in spec.parts],
-            "seed": spec.seed,
-            "seeds": list(seeds),
-            "kept": [member.seed for member in kept],
-            "threads": threads,
-            "versions": versions(),
-        },
+        served=_served(outcomes, score, predictor, members, calibrations),
+        deciles=_deciles(schema, predictor, members),
+        warnings=warnings,
+        provenance=provenance,
     )
 
 
 def _served(
-    spec: RetrainSpec,
-    schema: Schema,
+    outcomes: Sequence[str],
+    score: Score,
     predictor: Predictor,
     members: Sequence[Member],
     calibrations: Mapping[str, Calibration],
 ) -> dict[str, float]:
-    if not spec.outcomes:
+    if not outcomes:
         return {}
+    schema = predictor.store.schema
     rows = together(predictor.predictions("test", members))
-    score = scored(schema, rows.conditional, rows.joint, calibrations, spec.score.of(schema.tasks))[SCORE]
+    said = scored(schema, rows.conditional, rows.joint, calibrations, score.of(schema.tasks))[SCORE]
     served = Labelled(joint_labels(rows.labels, schema), rows.group, rows.of_rows)
-    values = Measure(schema.tasks, spec.outcomes, served).values(score)[0]
-    return dict(zip(spec.outcomes, values.tolist(), strict=True))
+    values = Measure(schema.tasks, outcomes, served).values(said)[0]
+    return dict(zip(outcomes, values.tolist(), strict=True))
 
 
 def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Member]) -> dict[str, list[list[float]]]:

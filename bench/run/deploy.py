@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
+from bench.data import Store
 from bench.frontier.retraining import prediction_intervals
 from bench.production.package import MANIFEST, Package, Parts, write_package
-from bench.production.retrain import RetrainSpec, retrain
+from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.results.effect import Effect
 from bench.run.deployment import Deployment
 from bench.run.folder import MANIFEST as RUN
@@ -76,6 +78,20 @@ def make_package(
     )
     with scratch_folder(part.folder / "deploy") as work:
         retrained = retrain(order, work, intervals, force, threads, progress)
+    return packaged(deployment, store, retrained, intervals, part.folder / PACKAGE, onnx)
+
+
+def packaged(
+    deployment: Deployment,
+    store: Store,
+    retrained: Retrained,
+    intervals: Mapping[Objective, Effect],
+    folder: Path,
+    onnx: bool = True,
+    more: Mapping[str, Any] | None = None,
+) -> Package:
+    """Packages a trained model, `more` is added to its provenance; errors as of `write_package`."""
+    part = deployment.part
     valid = store.split("valid")
     rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
     contents = Parts(
@@ -97,10 +113,11 @@ def make_package(
             "point": deployment.pick.point,
             "command": deployment.command,
             "test": retrained.calibrated,
-        },
+        }
+        | dict(more or {}),
         readme=model_card(deployment, store, retrained, intervals),
     )
-    return write_package(contents, part.folder / PACKAGE, onnx)
+    return write_package(contents, folder, onnx)
 
 
 def register(deployment: Deployment, package: Package, alias: str) -> tuple[str, list[Move]]:
