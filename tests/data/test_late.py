@@ -10,6 +10,7 @@ from bench.core.errors import UserError
 from bench.core.objectives import parse
 from bench.core.schema import Schema, Task
 from bench.data import parse_card, prepare
+from bench.data.inspection.draft import CardRequest, draft_card
 from bench.measure.spaces import joint_labels
 from bench.models.funnels.links import Links
 from bench.system.progress import Silent
@@ -103,6 +104,19 @@ def test_models_and_measures_agree_on_what_is_known():
     own = np.random.default_rng(0).choice([0.0, 1.0, np.nan], (500, 3))
     by_links = Links(schema).joint_labels(torch.from_numpy(own)).numpy()
     np.testing.assert_array_equal(by_links, joint_labels(own, schema))
+
+
+def test_a_draft_says_where_positives_thin_out_and_not_where_they_do_not(raw, tmp_path):
+    drawn = pd.read_csv(raw / "log.csv")
+    rng = np.random.default_rng(0)
+    steady = [drawn.assign(buy=(rng.random(len(drawn)) < 0.05).astype(int)) for _ in range(1)]
+    said = []
+    for at, rows in enumerate([drawn, *steady]):
+        rows.drop(columns="known_on").to_csv(tmp_path / f"{at}.csv", index=False)
+        request = CardRequest(files=(tmp_path / f"{at}.csv",), labels=("click", "buy"), time="date")
+        labels = draft_card(request, Silent()).labels
+        said.append([name for name, label in labels.items() if any("thin out" in note for note in label.notes)])
+    assert said == [["buy"], *[[]] * len(steady)]
 
 
 @pytest.mark.slow

@@ -16,11 +16,11 @@ from bench.core.errors import UserError, check_known, repeated
 from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, count_column, markers_in
-from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, label_columns, parents_of
+from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, label_columns, parents_of, thin_end
 from bench.data.inspection.names import is_unit
 from bench.data.inspection.roles import WEIGHT, ColumnDraft, Role, draft_columns, given_roles
 from bench.data.inspection.sample import Layout, layout_of, read_sample
-from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files
+from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files, timeline
 from bench.system.progress import Progress
 
 ROWS = 1_000_000
@@ -129,6 +129,10 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
             f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
         )
     labels |= {task: replace(labels[task], notes=(*labels[task].notes, note)) for task, note in notes.items()}
+    if request.time is not None and sample.complete and request.chosen == "time":
+        place = timeline(counted[request.time])[1]
+        late = {task: note for task, label in labels.items() if (note := thin_end(label, place)) is not None}
+        labels |= {task: replace(labels[task], notes=(*labels[task].notes, note)) for task, note in late.items()}
     files = request.files
     called = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
     return Draft(

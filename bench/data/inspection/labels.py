@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,32 @@ class Label:
 
 Labels = Mapping[str, Label]
 """By the tasks' names."""
+
+
+PIECES, THIN, SURE = 20, 0.8, 5.0
+"""Pieces of the log by time; the share of the rate before at which the last one is thin; and in standard errors."""
+
+
+def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
+    """A note where positives thin out in the latest rows, as those of events that follow their rows later do.
+
+    Args:
+        place: (N,) of each row's time among all times, -1 without one.
+    """
+    known = np.flatnonzero(~np.isnan(label.y) & (place >= 0))
+    if not label.binary or len(known) < PIECES * LEAST:
+        return None
+    latest = known[np.argsort(place[known], kind="stable")]
+    rates = np.array([label.y[piece].mean() for piece in np.array_split(latest, PIECES)])
+    first = rates[: PIECES // 2]
+    before, last = float(first.mean()), float(rates[-1])
+    error = math.sqrt(before * (1 - before) * PIECES / len(known)) + float(first.std())
+    if last >= THIN * before or before - last < SURE * error:
+        return None
+    return (
+        f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. If they follow later, say how long "
+        'it takes (matures = "7d") and when the log was written (as_of).'
+    )
 
 
 def read(rule: TaskRule, columns: Mapping[str, Counted]) -> Floats:

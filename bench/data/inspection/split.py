@@ -161,7 +161,7 @@ def _by_chance(wish: Wish, rows: Rows) -> Found:
     return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, (why,)
 
 
-def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
+def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none."""
     _check_sortable(column)
     if column.numbers is None:
@@ -215,7 +215,7 @@ def _check_sortable(column: Counted) -> None:
 
 def _by_time(wish: Wish, rows: Rows) -> Found:
     column = rows.columns[wish.time or ""]
-    times, place = _timeline(column)
+    times, place = timeline(column)
     if len(times) < 3:
         raise UserError(f"--time: '{wish.time}' has {len(times)} distinct values; a split by time needs three or more")
     reached = np.cumsum(np.bincount(place[place >= 0])) / column.known
@@ -299,7 +299,7 @@ def _with_valid(
     train, test = (np.isin(named, table[name]) for name in ("train", "test"))
     none = "None of them is for validation, so valid is taken from train"
     if wish.time is not None:
-        times, place = _timeline(columns[wish.time])
+        times, place = timeline(columns[wish.time])
         at, of_test = np.sort(place[train & (place >= 0)]), place[test & (place >= 0)]
         if len(at) and len(of_test):
             first = int(at[min(int(len(at) * (1 - wish.valid)), len(at) - 1)])
