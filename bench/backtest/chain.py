@@ -29,6 +29,7 @@ from bench.training.blend import mix
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 from bench.training.tree_model import grow
+from bench.training.tree_settings import is_trees
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,7 @@ class Chain:
     @property
     def trees(self) -> bool:
         """Whether it is boosted trees, which are always trained from scratch."""
-        return self._part_of(()).trees
-
-    def _part_of(self, tasks: Sequence[str]) -> Part:
-        return Part(config=dict(self.order.config), shares=(1.0,) * len(tasks))
+        return is_trees(self.order.config)
 
     def anew(self, store: Store, progress: Progress, keep: Path | None = None) -> Trained:
         """Trains on train for the passes of the search's best evaluation; `keep` gets the state to go on from."""
