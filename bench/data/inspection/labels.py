@@ -99,8 +99,8 @@ def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
     if last >= THIN * before or before - last < SURE * error:
         return None
     return (
-        f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. If they follow later, say how long "
-        'it takes (matures = "7d") and when the log was written (as_of).'
+        f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. If they follow later, say "
+        'how long it takes (matures = "7d") and when the log was written (as_of).'
     )
 
 
