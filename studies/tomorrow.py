@@ -135,8 +135,8 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=LOGS, default=list(LOGS))
     given = parser.parse_args()
     keep, head = given.keep.resolve(), [
-        "log", "the pick", "ahead on", "all in all, anew, %", "warm, %", "its weights less those chosen at each cut, %",
-        "not trained again, % a cut", "warm less anew, outcomes, %", "CPU s: anew, warm",
+        "log", "the pick", "ahead on", "all in all, from scratch, %", "going on, %", "its weights less those chosen at each cut, %",
+        "not trained again, % a cut", "outcomes: going on less from scratch, %", "CPU s: from scratch, going on",
     ]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     lines += [line(name, tested(name, keep / name, given.raw.resolve())) for name in given.data]

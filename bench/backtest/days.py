@@ -88,7 +88,7 @@ def days_of(found: Backtest, aim: PolicyAim, point: str) -> Days:
     return Days(
         point, utility, gains, mean_day(utility),
         {name: mean_day(gains[:, at]) for at, name in enumerate(found.outcomes)},
-        mean_day(utility - chosen), per_day(frozen - utility),
+        mean_day(utility - chosen) if np.isfinite(chosen).sum() > 1 else Effect(math.nan), per_day(frozen - utility),
     )  # fmt: skip
 
 
@@ -117,9 +117,10 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
 
 def _lost(change: Effect, verb: str, unit: str) -> str:
     """A loss in words: `loses 0.2% (0.1 to 0.3) a day`; where noise may explain it, that none is shown."""
-    if not math.isfinite(change.low):
-        return f"{verb} {-100 * change.value + 0.0:.1f}%{unit}"
-    if change.high >= 0:
+    sure = math.isfinite(change.low)
+    if not sure and change.value < 0:
+        return f"{verb} {-100 * change.value:.1f}%{unit}"
+    if not sure or change.high >= 0:
         shows = verb.replace("lose", "show")
         return f"{shows} no loss{unit}: {change}"
     return f"{verb} {-100 * change.value:.1f}%{unit} ({-100 * change.high:.1f} to {-100 * change.low:.1f})"

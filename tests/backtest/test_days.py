@@ -61,3 +61,12 @@ def test_the_answer_has_gains_weights_and_ageing():
     assert "on 5 of 6 days" in told[0]
     assert "lose 1.0%" in told[1]
     assert "loses 2.0% a day" in told[2]
+
+
+def test_without_an_interval_a_gain_is_no_loss():
+    few = found_of(np.array([0.02, 0.03]))
+    days = days_of(few, AIM, "new")
+    told = sentences(days, few, "A", "B", "day")
+    assert "2 days are too few" in told[1]
+    assert "lose 1.0%" in told[2]
+    assert "loses 2.0% a day" in told[3]

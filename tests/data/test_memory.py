@@ -15,11 +15,11 @@ CHILD = """
 import sys
 from pathlib import Path
 from bench.data import history, load_card, preparation, prepare, spill
-from bench.data.columns import ranges
+from bench.data.columns import numeric
 from bench.data.readers import base, blocks
 
 # small, so that all sizes reach the same level
-base.PART, blocks.BLOCK, spill.CHUNK, ranges.EXACT = 1 << 12, 1 << 18, 1 << 12, 1 << 14
+base.PART, blocks.BLOCK, spill.CHUNK, numeric.EXACT = 1 << 12, 1 << 18, 1 << 12, 1 << 14
 history.PART, history.ROWS = 1 << 12, 1 << 14
 preparation.CHUNK = spill.CHUNK
 card, raw = Path(sys.argv[1]), Path(sys.argv[1]).parent
