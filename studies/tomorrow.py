@@ -135,7 +135,8 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=LOGS, default=list(LOGS))
     given = parser.parse_args()
     keep, head = given.keep.resolve(), [
-        "log", "the pick", "ahead on", "all in all, from scratch, %", "going on, %", "its weights less those chosen at each cut, %",
+        "data", "the pick", "ahead on", "all in all, from scratch, %", "going on, %",
+        "its weights less those chosen at each cut, %",
         "not trained again, % a cut", "outcomes: going on less from scratch, %", "CPU s: from scratch, going on",
     ]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
