@@ -39,7 +39,7 @@ class Log:
 LOGS = {
     "kuairand": Log("kuairand-pure@by-day", "kuairand-pure", ["--every", "1d"]),
     "hotel": Log("hotel-bookings", "hotel-bookings", ["--cuts", "8", "--time", "arrival_date_week_number"]),
-    "stops": Log("", "", ["--cuts", "6"]),
+    "stops": Log("", "", ["--every", "month"]),
 }
 
 
@@ -111,7 +111,7 @@ def outcomes_of(document: Mapping[str, Any], point: str) -> np.ndarray:
         for each in document["values"]
         if (each["point"], each["training"], each["weights"]) == (point, document["how"], "picked")
     ]
-    return np.array(rows)
+    return np.array(rows, np.float64)
 
 
 def line(name: str, found: Mapping[str, Any]) -> str:
@@ -119,8 +119,8 @@ def line(name: str, found: Mapping[str, Any]) -> str:
     anew, warm = found["anew"], found["warm"]
     point = next(iter(anew["points"]))
     own = anew["points"][point]
-    ahead = f"{own['ahead']} of {len(anew['cuts'])}"
-    change = np.log(outcomes_of(warm, point) / outcomes_of(anew, point)).mean()
+    ahead = f"{own['ahead']} of {sum(each is not None for each in own['by_cut'])}"
+    change = np.nanmean(np.log(outcomes_of(warm, point) / outcomes_of(anew, point)))
     cells = [name, anew["titles"][point], ahead, told(own["average"]), told(warm["points"][point]["average"])]
     cells += [told(own["old_weights"]), told(own["not_trained_again"]), f"{100 * change:+.1f}"]
     cells.append(", ".join(f"{each['cpu']:.0f}" for each in (anew, warm)))

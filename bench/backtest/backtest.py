@@ -40,6 +40,8 @@ from bench.training.warm import before_of
 How = Literal["anew", "warm"]
 FROZEN = "frozen"
 """Trained at the first cut, and never again."""
+LEAST = 20
+"""Positives of a task that a cut must have for its outcomes to count."""
 PICKED, CHOSEN = "picked", "chosen"
 """Weights: those of the run, or those that are best on the rows before a cut that are held out."""
 
@@ -93,13 +95,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Judged:
-    """Outcomes (M,) of a point at a cut, by training (`anew`, `warm` or `frozen`) and weights (`picked`, `chosen`)."""
+    """Outcomes (M,) of a point at a cut, by training (`anew`, `warm` or `frozen`) and weights (`picked`, `chosen`).
+
+    An outcome is None where the cut has fewer than `LEAST` positives of its task.
+    """
 
     cut: int
     point: str
     training: str
     weights: str
-    outcomes: dict[str, float]
+    outcomes: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class Backtest:
         found = np.full((len(self.cuts), len(self.outcomes)), np.nan)
         for each in self.judged:
             if (each.point, each.training, each.weights) == (point, training, weights):
-                found[each.cut] = [each.outcomes[name] for name in self.outcomes]
+                found[each.cut] = [np.nan if (of := each.outcomes[name]) is None else of for name in self.outcomes]
         return found
 
 
@@ -159,6 +164,7 @@ class _Cut:
     members: Mapping[str, Member]
     progress: Progress
     stores: list[Store] = field(default_factory=list)
+    few: set[str] = field(default_factory=set)
 
     def judge(self) -> list[Judged]:
         """Trains all chains, and judges all points."""
@@ -230,6 +236,9 @@ class _Cut:
         else:
             joint[FROZEN] = list(np.load(self.folder / "frozen.npy")[:, inside])
         measure = _measure(test, store.schema, plan)
+        labels = joint_labels(np.asarray(test.labels_of(slice(None))), store.schema)
+        many = dict(zip((task.name for task in plan.tasks), (labels > 0).sum(axis=0).tolist(), strict=True))
+        self.few = {name for name in measure.names if many[name.partition(".")[0]] < LEAST}
         chosen = self._chosen(said["valid"], store) if said["valid"] else {}
         found = []
         for name, each in plan.ranked.items():
@@ -251,7 +260,8 @@ class _Cut:
 
     def _judged(self, name: str, training: str, weights: str, measure: Measure, score: Floats) -> Judged:
         values = measure.values(score)[0].tolist()
-        return Judged(self.at, name, training, weights, dict(zip(measure.names, values, strict=True)))
+        known = {name: None if name in self.few else of for name, of in zip(measure.names, values, strict=True)}
+        return Judged(self.at, name, training, weights, known)
 
     def _chosen(self, joint: Sequence[Singles], store: Store) -> dict[str, Fusion]:
         """By point the weights that are best on what is held out, climbed from those that it has."""

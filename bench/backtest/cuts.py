@@ -16,9 +16,11 @@ from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.splits import TEST, time_key
-from bench.data.times import hours, hours_of
+from bench.data.times import hours, hours_of, month_of
 from bench.data.values import as_text
 from bench.system.progress import Progress
+
+MONTH = "month"
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,15 @@ class Times:
     of_test: NDArray[np.int64]
 
     def cuts(self, number: int | None, every: str | None) -> list[Cut]:
-        """Test in `number` parts of about equal numbers of rows, or one for `every` so long (`1d`, `2w`, `12h`).
+        """Test in `number` parts of about equal numbers of rows, or one for `every` span (`1d`, `2w`, `12h`, `month`).
 
         Raises:
             UserError: test has fewer times, or times that are no dates.
         """
         own = np.flatnonzero(self.counts)
-        if every is not None:
+        if every == MONTH:
+            piece = np.array([month_of(self.values[at]) for at in own.tolist()])
+        elif every is not None:
             span = hours_of(every)
             hour = [hours(self.values[at]) for at in own.tolist()]
             piece = np.array([math.floor((each - hour[0]) / span) for each in hour])

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from bench.backtest.backtest import CHOSEN, FROZEN, PICKED, Backtest
+from bench.backtest.backtest import LEAST as POSITIVES
 from bench.core.arrays import Floats
 from bench.frontier.aims import PolicyAim
 from bench.report.text import count
@@ -102,10 +103,12 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
     Args:
         unit: what a cut is: `day`, `week` or `cut`.
     """
-    many = len(found.cuts)
+    many = int(np.isfinite(days.utility).sum())
     name, most = max(days.by_outcome.items(), key=lambda each: abs(each[1].value))
     often = f"{title[:1].upper()}{title[1:]} is ahead of {against} on {days.ahead} of {count(many, unit)}"
     more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
+    if few := len(found.cuts) - many:
+        more.append(f"Not counted: {count(few, unit)} with fewer than {POSITIVES} positives of an outcome.")
     if many < LEAST:
         more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST} are needed.")
     if math.isfinite(days.old_weights.value):

@@ -16,7 +16,7 @@ from bench.system.home import shown
 def backtest(
     run_: RunName,
     cuts: Annotated[int | None, typer.Option(help="Parts of test, of about equal rows; default: 7.", min=2)] = None,
-    every: Annotated[str | None, typer.Option(help="A cut for each span of time instead: 1d, 2w, 12h.")] = None,
+    every: Annotated[str | None, typer.Option(help="A cut for each span of time instead: 1d, 2w, 12h, month.")] = None,
     points: Annotated[
         str, typer.Option(help="pick, or names of models in the served front, separated by commas.")
     ] = "pick",

@@ -54,6 +54,12 @@ def hours(time: float | str) -> float:
     return moment.timestamp() / 3600
 
 
+def month_of(time: float | str) -> int:
+    """The month of a time, counted from the year 0; errors as of `hours`."""
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(hours=hours(time))
+    return 12 * moment.year + moment.month
+
+
 def hours_in(column: Any, missing: Collection[str]) -> Floats:
     """(n,) hours since 1970 of a raw Arrow column of times, NaN where missing; errors as of `hours`."""
     text = as_text(column, missing)

@@ -114,7 +114,7 @@ def cost_of(plan: Plan) -> str:
     return f"{many} cuts x {models} models: {what}{more}"
 
 
-UNITS = {"1d": "day", "1w": "week", "7d": "week"}
+UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
 
 
 def backtest(result: DatasetResult, asked: Asked, plan: Plan, raw: Path | None, progress: Progress) -> Answer:

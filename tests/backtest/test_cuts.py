@@ -59,7 +59,11 @@ def test_to_go_on_what_is_new_stands_apart(days):
 
 @pytest.mark.parametrize(
     ("numbers", "every", "expected"),
-    [([20240308, 20240309, 20240401], "1d", [1, 1, 1]), ([1709856000, 1709859600, 1709942400], "1d", [2, 1])],
+    [
+        ([20240308, 20240309, 20240401], "1d", [1, 1, 1]),
+        ([1709856000, 1709859600, 1709942400], "1d", [2, 1]),
+        ([20240308, 20240331, 20240401], "month", [2, 1]),
+    ],
 )
 def test_times_may_be_numbers(days, numbers, every, expected):
     times = days.times()

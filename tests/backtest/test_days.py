@@ -1,5 +1,7 @@
 """Statistics of days, by simulation with known truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,12 @@ def test_without_an_interval_a_gain_is_no_loss():
     assert "2 days are too few" in told[1]
     assert "lose 1.0%" in told[2]
     assert "loses 2.0% a day" in told[3]
+
+
+def test_days_of_too_few_positives_do_not_count():
+    found = found_of(np.array([0.02, 0.03, 0.01, 0.04, 0.02, 0.03]))
+    judged = [replace(each, outcomes={"a": None}) if each.cut == 2 else each for each in found.judged]
+    days = days_of(replace(found, judged=tuple(judged)), AIM, "new")
+    told = sentences(days, found, "A", "B", "day")
+    assert "on 5 of 5 days" in told[0]
+    assert told[1].startswith("Not counted: 1 day")
