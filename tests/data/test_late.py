@@ -144,7 +144,7 @@ def test_predictions_are_calibrated_where_training_on_open_labels_is_far_off(tmp
             said = model.probabilities(model(torch.from_numpy(ids), torch.from_numpy(dense)))
         means[name] = float(said.joint[:, 1].mean()) / (0.5 * RATE)
     assert means["late"] == pytest.approx(1, abs=0.02)
-    assert means["open"] < 0.82
+    assert means["open"] < 0.85
 
 
 @pytest.mark.parametrize(
