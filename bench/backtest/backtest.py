@@ -116,7 +116,6 @@ class Backtest:
     against: str
     how: str
     outcomes: tuple[str, ...]
-    about: Mapping[str, Any] = field(default_factory=dict)
 
     def values(self, point: str, training: str, weights: str) -> Floats:
         """(K, M), NaN where nothing is known."""

@@ -63,5 +63,4 @@ def backtest(
         say(*answer.sentences[days.point])
         headers = [unit, "rows", "all in all", *(f"{name}, %" for name in found.outcomes)]
         print_table(headers, table(days, found), f"gains over {answer.titles[found.against]}, {found.how}")
-
     say(f"page: {shown(run.folder / PAGE)}", whole=True)

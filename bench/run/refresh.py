@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from bench.core.errors import UserError
 from bench.core.objectives import outcomes_of
 from bench.core.seeds import derive
 from bench.data import prepare
-from bench.frontier.policy import LOSS
+from bench.frontier.aims import aims_of
 from bench.production.evaluation import Judgement, judge, sentence, served
 from bench.production.package import Package
 from bench.production.retrain import Predictor, TrainedSeed, config_of, finished
@@ -68,9 +69,13 @@ def refresh(
     from scratch.
 
     Raises:
-        UserError: no time on the card, or no new days.
+        UserError: no time on the card, no new days, or labels that are known later.
     """
     part = deployment.part
+    if late := [task.name for task in part.tasks if task.late]:
+        raise UserError(
+            f"{part.key}: --refresh: expected labels that are known at once, found '{late[0]}', which matures"
+        )
     times = times_of(part.card, part.run.home, raw, None, progress)
     cut = times.cuts(None, span)[-1]
     until = _until(champion.manifest.provenance, times)
@@ -85,17 +90,15 @@ def refresh(
     with scratch_folder(part.folder / "refresh") as work:
         if warm:
             known = card_of(times, cut, known_before=until)
-            whole = prepare(known, part.run.home, raw, progress, before_of(champion.folder))
-            store = going_on(whole.with_tasks(tasks), work / "new")
+            made = prepare(known, part.run.home, raw, progress, before_of(champion.folder))
+            store = going_on(made.with_tasks(tasks), work / "new")
             member = [chains[0].on(store, champion.folder, work / "state", progress)]
             told = f"it went on from the champion, by one pass over {len(store.split('train')):,} new rows"
         else:
-            store = prepare(card_of(times, cut), part.run.home, raw, progress).with_tasks(tasks)
+            made = prepare(card_of(times, cut), part.run.home, raw, progress)
+            store = made.with_tasks(tasks)
             member = [chain.anew(store, progress) for chain in chains]
-            why = (
-                "trees, blends and several models are" if not alone or champion.manifest.spec.trees else "ensembles are"
-            )
-            told = f"it was trained from scratch on {len(store.split('train')):,} rows, as {why}"
+            told = f"it was trained from scratch on {len(store.split('train')):,} rows, as all but single networks are"
         parts = [Part(config=config_of(each, store.schema), shares=each.shares) for each in orders]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
@@ -111,14 +114,18 @@ def refresh(
         package = packaged(deployment, store, retrained, {}, part.folder / f"{PACKAGE}-new", onnx, more)
         scorers = [each.scorer("eager") for each in (package, champion)]
         judged = judge(card_of(times, cut), part.run.home, raw, "test", scorers, progress)
+        shutil.rmtree(made.path, ignore_errors=True)  # data of this cut alone
     found = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed, ())
-    allowed = deployment.policy.losses([each.metric for each in found])
-    worse = (
-        each.metric
-        for each in found
-        if each.gain is not None and each.gain.high < -(allowed.get(each.metric, LOSS) or LOSS)
-    )
-    return Refreshed(package, found, cut, told, tuple(worse))
+    return Refreshed(package, found, cut, told, tuple(_worse(found, deployment)))
+
+
+def _worse(found: Sequence[Judgement], deployment: Deployment) -> Iterator[str]:
+    """Outcomes that are surely below what the policy asks for, where the champion is what is served today."""
+    names = [each.metric for each in found]
+    aim = aims_of(deployment.policy, names, deployment.result.serving.rates, today=True)[0]
+    for each, share, least in zip(found, aim.shares, aim.least, strict=True):
+        if (share and each.gain is not None and each.gain.high < share - 1) or each.estimate.high < least:
+            yield each.metric
 
 
 def _until(provenance: Mapping[str, Any], times: Times) -> float | str:

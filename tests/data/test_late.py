@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from data_toys import LEAST
 
 from bench.backtest.cuts import card_of, times_of
 from bench.core.errors import UserError
@@ -18,12 +19,7 @@ from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
 DAYS, ROWS, RATE = 30, 800, 0.3
-CARD = {
-    "id": "late",
-    "title": "t",
-    "licence": "l",
-    "citation": "c",
-    "homepage": "h",
+CARD = LEAST | {
     "time": "date",
     "as_of": "2024-03-31",
     "reader": {"kind": "csv"},
