@@ -10,7 +10,9 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +20,7 @@ import numpy as np
 
 from bench.backtest.chain import Chain, Member, chains_of, going_on
 from bench.backtest.cuts import Cut, Times, card_of
+from bench.core import plugins
 from bench.core.arrays import Floats, Singles
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
@@ -34,7 +37,7 @@ from bench.production.retrain import PartOrder
 from bench.results.fusion import Fusion, Terms, logged
 from bench.results.served.climb import TRIES, Goal, climb
 from bench.system.atomic import rename, scratch_folder, write_text
-from bench.system.progress import Progress
+from bench.system.progress import Progress, Silent
 from bench.training.warm import before_of
 
 How = Literal["anew", "warm"]
@@ -98,6 +101,9 @@ class Judged:
     """Outcomes (M,) of a point at a cut, by training (`anew`, `warm` or `frozen`) and weights (`picked`, `chosen`).
 
     An outcome is None where the cut has fewer than `LEAST` positives of its task.
+
+    Attributes:
+        fit: by task how far the mean prediction is above the mean label, as a fraction; empty of a logged score.
     """
 
     cut: int
@@ -105,6 +111,7 @@ class Judged:
     training: str
     weights: str
     outcomes: dict[str, float | None]
+    fit: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,12 +132,25 @@ class Backtest:
                 found[each.cut] = [np.nan if (of := each.outcomes[name]) is None else of for name in self.outcomes]
         return found
 
+    def fits(self, point: str, training: str) -> dict[str, Floats]:
+        """By task how far predictions are above labels at each cut (K,), NaN where nothing is known."""
+        found = dict[str, Floats]()
+        for each in self.judged:
+            if (each.point, each.training, each.weights) == (point, training, PICKED):
+                for task, fit in each.fit.items():
+                    of_task = found.setdefault(task, np.full(len(self.cuts), np.nan))
+                    of_task[each.cut] = np.nan if fit is None else fit
+        return found
 
-def run(plan: Plan, folder: Path, home: Path, raw: Path | None, progress: Progress) -> Backtest:
+
+def run(
+    plan: Plan, folder: Path, home: Path, raw: Path | None, progress: Progress, workers: int = 1
+) -> Backtest:  # fmt: skip
     """Trains and judges what is missing.
 
     Args:
         folder: keeps what is finished, in a folder of this plan.
+        workers: processes that do a cut each, once the first cut is done; a warm chain takes one.
 
     Raises:
         UserError: the data do not fit, or the disk is full.
@@ -139,15 +159,28 @@ def run(plan: Plan, folder: Path, home: Path, raw: Path | None, progress: Progre
     own.mkdir(parents=True, exist_ok=True)
     points = {name: (each.point, each.parts) for name, each in plan.ranked.items() if each.fusion is not None}
     chains, members = chains_of(points, plan.objectives, plan.seed, plan.threads)
+    missing = [at for at in range(len(plan.cuts)) if not (own / f"{at}.json").is_file()]
     with progress.task("back-test", len(plan.cuts), "cuts") as advance:
-        for at in range(len(plan.cuts)):
-            if not (own / f"{at}.json").is_file():
-                judged = _Cut(plan, at, own, home, raw, chains, members, progress).judge()
-                write_text(own / f"{at}.json", json.dumps([vars(each) for each in judged], indent=1))
+        advance(len(plan.cuts) - len(missing))
+        alone = missing if workers == 1 or plan.how == "warm" else missing[: missing[:1] == [0]]
+        for at in alone:
+            _done(_Cut(plan, at, own, home, raw, chains, members, progress))
             advance(1)
+        rest = [_Cut(plan, at, own, home, raw, chains, members, Silent()) for at in missing[len(alone) :]]
+        if rest:
+            spawn, many = get_context("spawn"), min(workers, len(rest))
+            with ProcessPoolExecutor(many, spawn, plugins.add, plugins.files()) as pool:
+                for done in as_completed([pool.submit(_done, each) for each in rest]):
+                    done.result()
+                    advance(1)
     found = [Judged(**each) for at in range(len(plan.cuts)) for each in read_json(own / f"{at}.json")]
     names = tuple(each.name for each in plan.outcomes)
     return Backtest(plan.cuts, tuple(found), plan.against, plan.how, names)
+
+
+def _done(cut: _Cut) -> None:
+    """Judges at a cut, and keeps what was found."""
+    write_text(cut.folder / f"{cut.at}.json", json.dumps([vars(each) for each in cut.judge()], indent=1))
 
 
 @dataclass
@@ -167,7 +200,7 @@ class _Cut:
 
     def judge(self) -> list[Judged]:
         """Trains all chains, and judges all points."""
-        with scratch_folder(self.folder / "work") as work:
+        with scratch_folder(self.folder / f"work-{self.at}") as work:
             try:
                 said, store = self._predictions(work)
                 if self.at == 0:  # for the models that stay as they are now
@@ -236,8 +269,8 @@ class _Cut:
             joint[FROZEN] = list(np.load(self.folder / "frozen.npy")[:, inside])
         measure = _measure(test, store.schema, plan)
         labels = joint_labels(np.asarray(test.labels_of(slice(None))), store.schema)
-        many = dict(zip((task.name for task in plan.tasks), (labels > 0).sum(axis=0).tolist(), strict=True))
-        self.few = {name for name in measure.names if many[name.partition(".")[0]] < LEAST}
+        few = {task.name for task, many in zip(plan.tasks, (labels > 0).sum(axis=0), strict=True) if many < LEAST}
+        self.few = {name for name in measure.names if name.partition(".")[0] in few}
         chosen = self._chosen(said["valid"], store) if said["valid"] else {}
         found = []
         for name, each in plan.ranked.items():
@@ -245,12 +278,18 @@ class _Cut:
                 found.append(self._judged(name, plan.how, PICKED, measure, _logged(test, store, each.column)))
                 continue
             for training, own in joint.items():
-                terms = Terms(self.members[name].joint(own, store.schema), self._rates)
+                predicted = self.members[name].joint(own, store.schema)
+                terms = Terms(predicted, self._rates)
                 weights = {PICKED: each.fusion}
                 if name in chosen and training != FROZEN:
                     weights[CHOSEN] = chosen[name]
+                fit = {
+                    task.name: None if task.name in few else _fit(predicted[:, at], labels[:, at], test)
+                    for at, task in enumerate(plan.tasks)
+                }
                 for which, fusion in weights.items():
-                    found.append(self._judged(name, training, which, measure, terms.fused(fusion.kind, fusion.weights)))
+                    score = terms.fused(fusion.kind, fusion.weights)
+                    found.append(replace(self._judged(name, training, which, measure, score), fit=fit))
         return found
 
     @property
@@ -289,8 +328,19 @@ class _Cut:
 
 def _measure(rows: Split, schema: Schema, plan: Plan) -> Measure:
     labels = joint_labels(np.asarray(rows.labels_of(slice(None))), schema)
-    weights = None if rows.weights is None else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
-    return Measure(plan.tasks, [each.name for each in plan.outcomes], Labelled(labels, np.asarray(rows.group), weights))
+    labelled = Labelled(labels, np.asarray(rows.group), _weights(rows))
+    return Measure(plan.tasks, [each.name for each in plan.outcomes], labelled)
+
+
+def _weights(rows: Split) -> Floats | None:
+    return None if rows.weights is None else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
+
+
+def _fit(predicted: Singles, labels: Singles, rows: Split) -> float:
+    """How far predictions (N,) are above labels (N,) on average, as a fraction of these."""
+    weights, known = _weights(rows), ~np.isnan(labels)
+    by = None if weights is None else weights[known]
+    return float(np.average(predicted[known], weights=by) / np.average(labels[known], weights=by) - 1)
 
 
 def _logged(rows: Split, store: Store, column: str | None) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,11 @@ from bench.results.effect import LEVEL, Effect, percent
 
 LEAST = 5
 """Days from which on there is an interval."""
+WRONG, MATTERS = 0.05, 0.02
+"""The chance that predictions which fit are said not to, of all tasks together; and the smallest misfit said."""
 
 
-def mean_day(values: Floats) -> Effect:
+def mean_day(values: Floats, level: float = LEVEL) -> Effect:
     """The mean of values (K,) of days, and its interval; days without a value do not count."""
     known = values[np.isfinite(values)]
     if not len(known):
@@ -33,7 +35,7 @@ def mean_day(values: Floats) -> Effect:
     mean = float(known.mean())
     if len(known) < LEAST:
         return Effect(mean)
-    margin = stdtrit(len(known) - 1, (1 + LEVEL) / 2) * known.std(ddof=1) / math.sqrt(len(known))
+    margin = stdtrit(len(known) - 1, (1 + level) / 2) * known.std(ddof=1) / math.sqrt(len(known))
     return Effect(mean, mean - float(margin), mean + float(margin))
 
 
@@ -62,6 +64,7 @@ class Days:
         average, by_outcome: of the average day.
         old_weights: what is lost by the weights of the run, against weights chosen at each cut.
         frozen: what is lost a cut, by a model that is not trained again.
+        fits: by task how far predictions are above labels on the average day; all together hold at 1 - `WRONG`.
     """
 
     point: str
@@ -71,6 +74,7 @@ class Days:
     by_outcome: dict[str, Effect]
     old_weights: Effect
     frozen: Effect
+    fits: dict[str, Effect] = field(default_factory=dict)
 
     @property
     def ahead(self) -> int:
@@ -86,10 +90,12 @@ def days_of(found: Backtest, aim: PolicyAim, point: str) -> Days:
     gains = own / np.maximum(base, 1e-9) - 1
     chosen = _utility(aim, found.values(point, found.how, CHOSEN), base)
     frozen = _utility(aim, found.values(point, FROZEN, PICKED), base)
+    fits = found.fits(point, found.how)
     return Days(
         point, utility, gains, mean_day(utility),
         {name: mean_day(gains[:, at]) for at, name in enumerate(found.outcomes)},
         mean_day(utility - chosen) if np.isfinite(chosen).sum() > 1 else Effect(math.nan), per_day(frozen - utility),
+        {task: mean_day(each, 1 - WRONG / len(fits)) for task, each in fits.items()},
     )  # fmt: skip
 
 
@@ -115,6 +121,11 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
         more.append(f"Against weights chosen at each {unit} the run's weights {_lost(days.old_weights, 'lose', '')}.")
     if math.isfinite(days.frozen.value):
         more.append(f"A model that is not trained again {_lost(days.frozen, 'loses', f' a {unit}')}.")
+    for task, fit in days.fits.items():
+        if (fit.low > 0 or fit.high < 0) and abs(fit.value) >= MATTERS:
+            way, ends = ("high", (fit.low, fit.high)) if fit.low > 0 else ("low", (-fit.high, -fit.low))
+            misfit = f"{abs(fit.value):.0%} too {way} ({ends[0]:.0%} to {ends[1]:.0%})"
+            more.append(f"Its predictions of '{task}' are {misfit} on an average {unit}.")
     return more
 
 
@@ -150,6 +161,7 @@ def document(every: Sequence[Days], found: Backtest) -> dict[str, Any]:
                 "outcomes": {name: each.to_json() for name, each in days.by_outcome.items()},
                 "old_weights": days.old_weights.to_json(),
                 "not_trained_again": days.frozen.to_json(),
+                "fit": {task: each.to_json() for task, each in days.fits.items()},
                 "by_cut": days.utility.tolist(),
             }
             for days in every

@@ -153,6 +153,13 @@ def card(
     columns: Annotated[
         str | None, typer.Option(help="Column names, separated by commas, for files without header.")
     ] = None,
+    matures: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL=TIME", help="How long until a label is known, as in buy=7d, or its column. Repeat."
+        ),
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="When the log was written; default: its latest time.")] = None,
     logged: Annotated[
         list[str] | None, typer.Option("--logged", help="Column of the score that ranked this log. Repeat.")
     ] = None,
@@ -193,6 +200,8 @@ def card(
         names=names(columns),
         id=None if id_ is None else check_id(id_),
         title=title,
+        matures=tuple(matures or ()),
+        as_of=as_of,
         logged=tuple(dict.fromkeys(logged or ())),
         folder=Path(os.path.relpath(files[0].resolve().parent, target.resolve().parent)).as_posix(),
         rows=rows or ROWS,

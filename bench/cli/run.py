@@ -89,7 +89,6 @@ def _execute(run: Run, full: bool) -> Answer:
     from bench.cli.fronts import show_front, show_pick, show_verdict
     from bench.cli.results import show_tracking
     from bench.frontier.decision import documents
-    from bench.run.backtest import told
     from bench.run.execute import execute
     from bench.run.folder import PAGE
     from bench.run.page import next_step, run_argument
@@ -110,7 +109,6 @@ def _execute(run: Run, full: bool) -> Answer:
         else:
             say(f"{result.run.key}:" if len(results) > 1 else "")
             show_verdict(result)
-            say(*told(result))
             say(result.incomplete, result.serving.note, result.asked)
     if full:
         show_tracking(run)

@@ -73,6 +73,19 @@ class Verdict:
     least: float | None = None
     who: str = ""
 
+    def by_days(self, sentence: str, average: Effect) -> Verdict:
+        """Itself with what a back-test says of its row; nobody can tell where that is surely behind on an average day.
+
+        Args:
+            sentence: on how many days it is ahead.
+            average: the gain of U on the average day.
+        """
+        if self.kind in ("model", "weights") and average.high < 0:
+            answer = "Cannot tell whether to switch: test and the back-test disagree."
+            notes = (f"Test alone says: {self.sentence}", *self.notes)
+            return replace(self, kind="unknown", answer=(answer, sentence), notes=notes)
+        return replace(self, answer=(*self.answer, sentence))
+
     @property
     def keep(self) -> bool:
         """Whether the answer is to keep what there is."""

@@ -14,7 +14,7 @@ from bench.backtest.backtest import Backtest, How, Plan, Ranked, run
 from bench.backtest.cuts import times_of
 from bench.backtest.days import Days, days_of, document, sentences
 from bench.core.errors import UserError, check_known
-from bench.core.plain import jsonable, read_json
+from bench.core.plain import jsonable
 from bench.core.rows import CONFIRM
 from bench.frontier.retraining import length_of
 from bench.frontier.words.verdict import named, titles_of
@@ -43,16 +43,24 @@ class Asked:
     time: str | None = None
     seed: int | None = None
     threads: int = 0
+    workers: int = 1
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a back-test of a run found; `titles` name its points, `unit` is what a cut is."""
+    """What a back-test of a run found.
+
+    Attributes:
+        titles: names of its points.
+        unit: what a cut is.
+        served: by name of a point its id, and kind and weights of its fusion.
+    """
 
     found: Backtest
     days: tuple[Days, ...]
     titles: dict[str, str]
     unit: str
+    served: dict[str, Any]
 
     @property
     def sentences(self) -> dict[str, list[str]]:
@@ -66,7 +74,7 @@ class Answer:
     def document(self) -> dict[str, Any]:
         """All of it as plain values."""
         return document(self.days, self.found) | {
-            "titles": self.titles, "unit": self.unit, "sentences": self.sentences
+            "titles": self.titles, "unit": self.unit, "sentences": self.sentences, "served": self.served
         }  # fmt: skip
 
 
@@ -79,6 +87,8 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
     part, served = result.run, result.serving.served
     if served is None or served.current is None or not result.serving.aims:
         raise UserError(f"{part.run.name}: expected a served front to test, found none: {result.serving.reason}")
+    if asked.workers > 1 and asked.how == "warm":
+        raise UserError("expected one of --workers and --warm, found both: a warm start waits for the cut before")
     if asked.window and asked.how == "warm":
         raise UserError("expected one of --window and --warm, found both: a warm start goes on from all of the past")
     against = str(served.table["point"].iloc[served.current])
@@ -101,7 +111,7 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
         aim=result.serving.aims[0],
         rates=result.serving.rates,
         seed=part.run.request.seed if asked.seed is None else asked.seed,
-        threads=asked.threads or cores(),
+        threads=asked.threads or max(1, cores() // asked.workers),
     )
 
 
@@ -120,20 +130,19 @@ UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
 def backtest(result: DatasetResult, asked: Asked, plan: Plan, raw: Path | None, progress: Progress) -> Answer:
     """Does it, and leaves the answer in the run's folder. Finished cuts are not computed again."""
     part = result.run
-    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress)
+    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress, asked.workers)
     days = tuple(days_of(found, plan.aim, name) for name in plan.ranked if name != plan.against)
     served = result.serving.served
     assert served is not None
     titles = {name: _title(result, served, each) for name, each in plan.ranked.items()}
-    answer = Answer(found, days, titles, UNITS.get(asked.every or "", "cut"))
+    serves = {
+        name: [each.point.id, each.fusion.kind, list(each.fusion.weights)]
+        for name, each in plan.ranked.items()
+        if each.fusion is not None
+    }
+    answer = Answer(found, days, titles, UNITS.get(asked.every or "", "cut"), serves)
     write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
     return answer
-
-
-def told(result: DatasetResult) -> list[str]:
-    """The first sentence on each point of the run's last back-test; none without one."""
-    path = result.run.folder / DAYS
-    return [first for first, *_ in read_json(path)["sentences"].values()] if path.is_file() else []
 
 
 def _title(result: DatasetResult, served: Served, ranked: Ranked) -> str:

@@ -68,6 +68,8 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
         for result in results if cuts else ():
             asked = backtest.Asked(cuts=cuts, threads=run.request.threads)
             backtest.backtest(result, asked, backtest.plan_of(result, asked, raw, progress), raw, progress)
+        if cuts:
+            results = [result_of(part) for part, _ in parts]  # their verdicts count days now
         write_report(results, run.folder / PAGE, run.name)
         reporter.conclude(results)
     return results

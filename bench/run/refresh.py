@@ -13,7 +13,7 @@ from bench.backtest.cuts import Cut, Times, card_of, times_of
 from bench.core.errors import UserError
 from bench.core.objectives import outcomes_of
 from bench.core.seeds import derive
-from bench.data import prepare
+from bench.data import Store, prepare
 from bench.frontier.aims import aims_of
 from bench.production.evaluation import Judgement, judge, sentence, served
 from bench.production.package import Package
@@ -28,6 +28,7 @@ from bench.system.progress import Progress
 from bench.training.warm import before_of
 
 RESAMPLES, CONFIDENCE = 500, 0.9
+OTHERS = ", as all but single networks are"
 UNTIL = "until"
 """In a package's provenance: the first time that it was not trained on."""
 
@@ -65,17 +66,14 @@ def refresh(
 ) -> Refreshed:
     """Trains on all days but the newest `span`, by which both versions are judged.
 
-    One network goes on from the champion, by one pass over what is new. Trees, blends and several models are trained
-    from scratch.
+    One network goes on from the champion, by one pass over what is new. Trees, blends, several models, and tasks whose
+    labels come late, are trained from scratch: what the champion had no labels of is not only what is new.
 
     Raises:
-        UserError: no time on the card, no new days, or labels that are known later.
+        UserError: no time on the card, no new days, or none with labels to judge by.
     """
     part = deployment.part
-    if late := [task.name for task in part.tasks if task.late]:
-        raise UserError(
-            f"{part.key}: --refresh: expected labels that are known at once, found '{late[0]}', which matures"
-        )
+    late = [task.name for task in part.tasks if task.late]
     times = times_of(part.card, part.run.home, raw, None, progress)
     cut = times.cuts(None, span)[-1]
     until = _until(champion.manifest.provenance, times)
@@ -83,7 +81,7 @@ def refresh(
         raise UserError(f"{part.key}: expected days after {until} to train on, and {span} to judge by, found none")
     orders = deployment.parts
     alone = len(orders) == 1 and len(champion.manifest.spec.parts) == 1
-    warm = alone and not champion.manifest.spec.trees and len(champion.manifest.spec.members) == 1
+    warm = alone and not late and not champion.manifest.spec.trees and len(champion.manifest.spec.members) == 1
     seed = derive(deployment.seed, "refresh", str(cut.first))
     chains = [Chain(each, deployment.result.objectives, derive(seed, at), threads) for at, each in enumerate(orders)]
     tasks = [task.name for task in part.tasks]
@@ -98,7 +96,8 @@ def refresh(
             made = prepare(card_of(times, cut), part.run.home, raw, progress)
             store = made.with_tasks(tasks)
             member = [chain.anew(store, progress) for chain in chains]
-            told = f"it was trained from scratch on {len(store.split('train')):,} rows, as all but single networks are"
+            told = f"it was trained from scratch on {len(store.split('train')):,} rows{'' if late else OTHERS}"
+            _check_labels(part.key, store, late, span)
         parts = [Part(config=config_of(each, store.schema), shares=each.shares) for each in orders]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
@@ -117,6 +116,16 @@ def refresh(
         shutil.rmtree(made.path, ignore_errors=True)  # data of this cut alone
     found = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed, ())
     return Refreshed(package, found, cut, told, tuple(_worse(found, deployment)))
+
+
+def _check_labels(key: str, store: Store, late: Sequence[str], span: str) -> None:
+    for name in late:
+        facts = store.manifest["splits"]["test"]["tasks"][name]
+        if not facts.get("positives", facts.get("observed")):
+            raise UserError(
+                f"{key}: --judge {span}: expected labels of '{name}' to judge by, found none that is known by the "
+                "card's as_of; move as_of on, or judge by a longer span"
+            )
 
 
 def _worse(found: Sequence[Judgement], deployment: Deployment) -> Iterator[str]:

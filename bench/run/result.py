@@ -6,12 +6,13 @@ Files of a pick in a run's folder are the pick with its reasons, its configurati
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +29,18 @@ from bench.data.store import part_of
 from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
+from bench.frontier.verdict import Verdict
 from bench.measure import predictions
 from bench.measure.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.results.drift import Change, changes
+from bench.results.effect import Effect
 from bench.results.frontier import frontier
-from bench.results.fusion import logged
+from bench.results.fusion import Fusion, Kind, logged
 from bench.results.points import confirmed, kept_names, parts_of, sources_of
 from bench.results.served.measuring import Candidate, Current
 from bench.results.within import Areas, areas_of, warning
 from bench.run.comparing import answer_of
-from bench.run.folder import CONFIG, PICK, DatasetRun
+from bench.run.folder import CONFIG, DAYS, PICK, DatasetRun
 from bench.run.limits import cut_short, failed, unfinished
 from bench.run.suite import resolve_outcomes
 from bench.search.study import Study
@@ -153,10 +156,26 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
         lambda point: warning(areas, point, str(run.card.group)),
     )  # fmt: skip
     incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
+    found = replace(found, verdict=_with_days(found, run.folder / DAYS, [task.name for task in run.tasks]))
     return DatasetResult(
         **vars(found), run=run, records=records, objectives=objectives, incomplete=" ".join(filter(None, incomplete)),
         areas=areas,
     )  # fmt: skip
+
+
+def _with_days(found: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
+    """The verdict, with what the run's last back-test says of what was picked; of another pick it says nothing."""
+    pick = found.pick
+    if pick is None or pick.kind is None or pick.weights is None or not path.is_file():
+        return found.verdict
+    days = read_json(path)
+    fusion = Fusion.of(cast(Kind, pick.kind), [pick.weights.get(task, 0.0) for task in tasks])
+    for name, served in days["served"].items():
+        if name in days["points"] and served == [pick.point, fusion.kind, list(fusion.weights)]:
+            average = days["points"][name]["average"]
+            known = {end: math.nan if each is None else each for end, each in average.items()}
+            return found.verdict.by_days(days["sentences"][name][0], Effect(**known))
+    return found.verdict
 
 
 def write_pick(result: DatasetResult) -> None:

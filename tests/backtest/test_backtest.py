@@ -43,6 +43,30 @@ def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path
 
 
 @pytest.mark.slow
+def test_cuts_side_by_side_are_those_of_one_after_the_other(days, tmp_path):
+    plan = days.plan(cuts=3)
+    alone = run(plan, tmp_path / "alone", days.home, days.raw, Silent())
+    together = run(plan, tmp_path / "together", days.home, days.raw, Silent(), workers=2)
+    assert together.judged == alone.judged
+
+
+@pytest.mark.slow
+def test_how_far_predictions_are_above_labels_is_known_at_each_cut(days, tmp_path):
+    plan = days.plan(cuts=3, tried=("first", "second"))
+    found = run(plan, tmp_path, days.home, days.raw, Silent())
+    store = prepare(card_of(plan.times, plan.cuts[2]), days.home, days.raw)
+    chains, members = chains_of(
+        {name: (each.point, each.parts) for name, each in plan.ranked.items()}, plan.objectives, plan.seed, 1
+    )
+    chain = chains[members["first"].chains[0]]
+    joint = chain.joint(store, chain.anew(store, Silent()), "test")
+    labels = np.asarray(store.split("test").labels)
+    for at, task in enumerate(("click", "buy")):
+        misfit = joint[:, at].mean() / labels[:, at].mean() - 1
+        assert found.fits("first", "anew")[task][2] == pytest.approx(misfit, abs=1e-5)
+
+
+@pytest.mark.slow
 def test_a_cut_is_what_the_model_says_that_knows_nothing_later(days, tmp_path):
     """By a twin that prepares and trains by hand."""
     plan = days.plan(cuts=5)

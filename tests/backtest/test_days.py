@@ -9,6 +9,8 @@ from bench.backtest.backtest import Backtest, Judged
 from bench.backtest.cuts import Cut
 from bench.backtest.days import LEAST, days_of, mean_day, per_day, sentences
 from bench.frontier.aims import PolicyAim
+from bench.frontier.verdict import Verdict
+from bench.results.effect import Effect
 
 RUNS = 2000
 
@@ -81,3 +83,35 @@ def test_days_of_too_few_positives_do_not_count():
     told = sentences(days, found, "A", "B", "day")
     assert "on 5 of 5 days" in told[0]
     assert told[1].startswith("Not counted: 1 day")
+
+
+def test_predictions_that_do_not_fit_are_said_at_most_as_often_as_stated():
+    rng = np.random.default_rng(5)
+
+    def said(misfit, days=8):
+        found = found_of(np.full(days, 0.02))
+        fits = {task: misfit * (task == "b") + 0.05 * rng.standard_normal(days) for task in "abc"}
+        judged = [
+            replace(each, fit={task: float(fit[each.cut]) for task, fit in fits.items()})
+            if (each.point, each.training) == ("new", "anew")
+            else each
+            for each in found.judged
+        ]
+        found = replace(found, judged=tuple(judged))
+        told = sentences(days_of(found, AIM, "new"), found, "A", "B", "day")
+        return [each for each in told if each.startswith("Its predictions")]
+
+    assert np.mean([len(said(0.0)) > 0 for _ in range(600)]) <= 0.07
+    (told,) = said(-0.3)
+    assert "of 'b' are" in told
+    assert "too low (" in told
+
+
+def test_a_verdict_counts_days():
+    told = Verdict("model", ("Switch to A.",))
+    assert told.by_days("A is ahead on 6 of 7 days.", Effect(0.02, -0.01, 0.03)).sentence.endswith("6 of 7 days.")
+    behind = told.by_days("A is ahead on 1 of 7 days.", Effect(-0.02, -0.03, -0.01))
+    assert behind.kind == "unknown"
+    assert behind.sentence.startswith("Cannot tell whether to switch")
+    assert behind.notes[0].endswith("Switch to A.")
+    assert Verdict("keep", ("Keep it.",)).by_days("Behind.", Effect(-0.02, -0.03, -0.01)).kind == "keep"

@@ -1,5 +1,7 @@
 """Labels that become known later than their rows: what is still open does not count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,11 @@ from data_toys import LEAST
 from bench.backtest.cuts import card_of, times_of
 from bench.core.errors import UserError
 from bench.core.objectives import parse
+from bench.core.plain import parse_toml
 from bench.core.schema import Schema, Task
 from bench.data import parse_card, prepare
 from bench.data.inspection.draft import CardRequest, draft_card
+from bench.data.inspection.render import card_text
 from bench.measure.spaces import joint_labels
 from bench.models.funnels.links import Links
 from bench.system.progress import Silent
@@ -113,6 +117,25 @@ def test_a_draft_says_where_positives_thin_out_and_not_where_they_do_not(raw, tm
         labels = draft_card(request, Silent()).labels
         said.append([name for name, label in labels.items() if any("thin out" in note for note in label.notes)])
     assert said == [["buy"], *[[]] * len(steady)]
+
+
+def test_a_draft_leaves_out_open_labels_and_judges_by_known_ones(raw, tmp_path):
+    request = CardRequest(
+        files=(raw / "log.csv",), labels=("click", "buy"), parents=("buy=click",), time="date", matures=("buy=7d",),
+        as_of="2024-03-31", folder=str(raw),
+    )  # fmt: skip
+    draft = draft_card(request, Silent())
+    assert any(f"{6 * ROWS:,} of {DAYS * ROWS:,} labels are open" in note for note in draft.labels["buy"].notes)
+    assert draft.split.table["test"]["last"] == "2024-03-24"
+    card = parse_card(parse_toml(card_text(draft), "here"), "here", "", tmp_path)
+    own, _ = labels(card, raw, tmp_path)
+    assert not np.isnan(own).any()
+    assert np.nanmean(own[own[:, 0] == 1, 1]) == pytest.approx(RATE, rel=0.1)
+    assert draft.split.counts["test"].facts()["buy"]["positives"] == int(own[:, 1].sum())
+    by_column = replace(request, matures=("buy=known_on",))
+    assert draft_card(by_column, Silent()).split.table == draft.split.table
+    with pytest.raises(UserError, match="known at three times"):
+        draft_card(replace(request, as_of="2024-03-09"), Silent())
 
 
 @pytest.mark.slow

@@ -16,11 +16,21 @@ from bench.core.errors import UserError, check_known, repeated
 from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, count_column, markers_in
-from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, label_columns, parents_of, thin_end
+from bench.data.inspection.labels import (
+    LEAST,
+    Label,
+    Labels,
+    find_labels,
+    label_columns,
+    named_times,
+    parents_of,
+    thin_end,
+)
 from bench.data.inspection.names import is_unit
 from bench.data.inspection.roles import WEIGHT, ColumnDraft, Role, draft_columns, given_roles
 from bench.data.inspection.sample import Layout, layout_of, read_sample
 from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files, timeline
+from bench.data.times import hours, hours_in, is_span
 from bench.system.progress import Progress
 
 ROWS = 1_000_000
@@ -44,6 +54,10 @@ class CardRequest(Wish):
     """Of the columns, where files have no header."""
     id: str | None = None
     title: str | None = None
+    matures: tuple[str, ...] = ()
+    """`LABEL=7d`, or `LABEL=COLUMN` with the time from which it is known."""
+    as_of: str | None = None
+    """When the log was written; None for its latest time."""
     logged: tuple[str, ...] = ()
     """Columns of scores that ranked when the log was written."""
     folder: str = "."
@@ -113,14 +127,22 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         if counted[name].numbers is None or not counted[name].single:
             raise UserError(f"--logged: expected a column of numbers, found '{name}' of type {counted[name].type}")
     labels = find_labels(given, parents, counted)
+    if request.matures and not sample.complete:
+        raise UserError(f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see --rows")
+    request, labels = _late(request, labels, given, sample.table, missing)
     whole = rows = Rows(layout.files, sample.file, counted)
     if request.time is not None and request.chosen in ("time", "files", "column") and not sample.complete:
         # Heads of files are the oldest rows: times and labels are read of all rows.
         every = read_sample(layout, progress, only=keys)
         whole = Rows(layout.files, every.file, {name: count_column(name, every.table[name], missing) for name in keys})
+    if request.matures:
+        open_ = [np.isnan(label.y) for label in labels.values() if label.rule.matures]
+        whole = replace(whole, known=~np.any(open_, axis=0))
     request, split = _found_split(request, published, whole, labels)
     group = None if request.group is None else counted[request.group]
     decided = given_roles(request, split, labels, published, request.logged)
+    times = (label.rule.matures for label in labels.values())
+    decided |= {name: ("left out", "from this time on a label is known") for name in times if name in with_name}
     of_rows = assigned(split.table, request, rows)
     drafts, notes = draft_columns(layout.columns, column_of, decided, labels, of_rows, group)
     if not any(column.role == "input" for column in drafts):
@@ -162,6 +184,34 @@ def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) 
         if column in labels:
             raise UserError(f"{option}: '{column}' is a label")
     return [column for _, column in named]
+
+
+def _late(
+    request: CardRequest, labels: Labels, given: Collection[str], table: Any, missing: Collection[str]
+) -> tuple[CardRequest, dict[str, Label]]:
+    """Labels that come late, without those that are open when the log was written; and the request, with that time."""
+    late, found = named_times(request.matures, tuple(given)), dict(labels)
+    if late and request.time is None:
+        raise UserError("--matures: expected --time COLUMN beside it, the time of each row, found none")
+    if request.as_of is not None and not late:
+        raise UserError("--as-of: expected --matures beside it, found none")
+    if not late:
+        return request, found
+    times = hours_in(table[request.time], missing)
+    if request.as_of is None:
+        latest = int(np.nanargmax(times))
+        request = replace(request, as_of=str(table[request.time][latest].as_py()))
+    as_of = np.full(len(times), hours(str(request.as_of)))
+    for name, label in labels.items():
+        column = label.rule.sources[-1]
+        if column in late:
+            rule = label.rule.model_copy(update={"matures": late[column]})
+            if not is_span(late[column]):
+                check_known("column", late[column], table.column_names, "--matures")
+            known = rule.known(table, str(request.time), as_of, missing)
+            note = f"{(~known).sum():,} of {len(known):,} labels are open: they are known after {request.as_of}"
+            found[name] = Label(rule, np.where(known, label.y, np.nan), (*label.notes, note))
+    return request, found
 
 
 def _found_split(

@@ -155,6 +155,18 @@ def parents_of(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def named_times(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
+    """Reads `LABEL=TIME`: label column -> a span, or a column; a UserError for no `=`, or a name that is no label."""
+    found = {}
+    for text in given:
+        name, equals, time = (part.strip() for part in text.partition("="))
+        if not equals or not time:
+            raise UserError(f"--matures: expected LABEL=TIME as in buy=7d, found '{text}'")
+        check_known("label", name, labels, "--matures")
+        found[name] = time
+    return found
+
+
 def find_labels(
     given: Mapping[str, str | None], parents: Mapping[str, str], columns: Mapping[str, Counted]
 ) -> dict[str, Label]:

@@ -51,8 +51,13 @@ def _head(draft: Draft) -> Iterator[str]:
     if request.group is not None:
         yield from comment("Rows of one value are ranked against each other (GAUC).")
         yield f"group = {toml(request.group)}"
-    if request.time is not None and (request.chosen == "time" or "valid_from" in draft.split.table):
+    if request.time is not None and (request.chosen == "time" or "valid_from" in draft.split.table or request.matures):
         yield f"time = {toml(request.time)}"
+    if request.matures:
+        yield from comment(
+            "When the log was written: labels that are known later do not count. Move it on with the log."
+        )
+        yield f"as_of = {toml(request.as_of)}"
     yield from _proposed(draft, "")
     if logged := draft.of_role("logged"):
         yield from comment(

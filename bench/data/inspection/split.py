@@ -80,6 +80,8 @@ class Rows:
     file: NDArray[np.int16]
     """(N,) index of each row's file."""
     columns: Mapping[str, Counted]
+    known: NDArray[np.bool_] | None = None
+    """(N,) whether all labels of a row are known; None where none comes late."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
     table, why = _WAYS[wish.chosen](wish, rows)
     split = assigned(table, wish, rows)
     rules = [label.rule for label in labels.values()]
-    values = np.column_stack([read(rule, rows.columns) for rule in rules])
+    late = rows.known is not None
+    values = np.column_stack([of.y if late else read(of.rule, rows.columns) for of in labels.values()])
     counts = {name: LabelCounts(rules, f"by a split by {wish.chosen}") for name in SPLITS}
     for number, (name, of_split) in enumerate(counts.items()):
         of_split.add(values[split == number])
@@ -218,7 +221,10 @@ def _by_time(wish: Wish, rows: Rows) -> Found:
     times, place = timeline(column)
     if len(times) < 3:
         raise UserError(f"--time: '{wish.time}' has {len(times)} distinct values; a split by time needs three or more")
-    reached = np.cumsum(np.bincount(place[place >= 0])) / column.known
+    counted = place[(place >= 0) & (True if rows.known is None else rows.known)]
+    if (latest := int(counted.max(initial=0))) < 2:
+        raise UserError(f"--matures: expected labels that are known at three times or more, found {latest + 1}")
+    reached = np.cumsum(np.bincount(counted)) / len(counted)
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
     first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
 
@@ -226,7 +232,7 @@ def _by_time(wish: Wish, rows: Rows) -> Found:
         start = times[at]
         return start - 1 if isinstance(start, int) and abs(start) < 2**53 else times[at - 1]
 
-    table = {
+    table: dict[str, Any] = {
         "kind": "time",
         "train": {"last": before(first_valid)},
         "valid": {"first": times[first_valid], "last": before(first_test)},
@@ -236,6 +242,9 @@ def _by_time(wish: Wish, rows: Rows) -> Found:
         "By time: what is served tomorrow is learnt today, so the latest rows are the test.",
         f"'{wish.time}' runs from {times[0]} to {times[-1]}; rows of one time stay together.",
     ]
+    if latest < len(times) - 1:
+        table["test"]["last"] = times[latest]
+        why.append(f"Labels of rows after {times[latest]} are open, so these are in no split.")
     if untimed := column.rows - column.known:
         why.append(f"{untimed:,} {'row has' if untimed == 1 else 'rows have'} no time; left out.")
     return table, tuple(why)
