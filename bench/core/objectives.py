@@ -232,6 +232,17 @@ def primary(task: Task, in_groups: bool) -> str:
     return f"{task.name}.{metric}" if task.parent is None or ranked(metric) else f"{task.name}.ctcvr.{metric}"
 
 
+def check_counted(names: Iterable[str], where: str) -> None:
+    """Raises UserError for an outcome of lists, in which a row has one place, whatever it counts."""
+    for name in names:
+        of = ranked(metric_of(name))
+        if of is not None and not of.percent:
+            raise UserError(
+                f"{where}: expected outcomes of all rows (recall@10%) beside a propensity, found {name}: in a list a "
+                "row has one place, whatever its chance to be shown was"
+            )
+
+
 def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, ...]:
     """One of each task: `ndcg@5` if groups are large enough, else `recall@10%`, `value@10%` of a regression.
 

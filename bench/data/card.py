@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from bench.core import schema
 from bench.core.errors import UserError, check_known, repeated, unknown
+from bench.core.exposure import SHOWN, Shown
 from bench.core.registry import Config
 from bench.core.schema import SCENARIO, Schema, Task
 from bench.data.checks import Check
@@ -99,6 +100,10 @@ class Card(Config):
     """Parts of the rows by which outcomes are told apart."""
     logged: Names = ()
     """Raw number columns that hold scores which ranked when the log was written; never inputs."""
+    random: str | None = None
+    """Raw column that is 1 in rows that were shown at random, else 0: outcomes are of these alone; never an input."""
+    propensity: str | None = None
+    """Raw number column of the chance with which the row was shown: outcomes count it 1 over it; never an input."""
     weight: str | None = None
     """Raw number column of the row's weight in losses and metrics; never an input."""
     sampling: Sampling | None = None
@@ -180,7 +185,17 @@ class Card(Config):
         yield from ((raw, "number" if compared else "text") for raw in (self.time,) if raw)
         yield from ((rule.raw, "number" if rule.ranges else "text") for rule in self.segment_rules.values())
         weights = (raw for raw, _ in weight_columns(self.weight, self.sampling))
-        yield from ((raw, "number") for raw in (*self.logged, *weights, *([self.history_time] if self.history else ())))
+        yield from ((raw, "number") for raw in (*self.beside, *weights, *([self.history_time] if self.history else ())))
+
+    @property
+    def exposure(self) -> dict[Shown, str]:
+        """`random` or `propensity` and its raw column; empty where the card names none."""
+        return {kind: raw for kind in SHOWN if (raw := getattr(self, kind)) is not None}
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Raw number columns that are kept as they are: logged scores, and how rows came to be shown."""
+        return (*self.logged, *self.exposure.values())
 
     @property
     def history_time(self) -> str:
@@ -255,6 +270,7 @@ class Card(Config):
             refused[self.split_rule.column] = "the column that assigns rows to splits"
         refused |= {raw: f"the column that '{key}' names" for raw, key in weight_columns(self.weight, self.sampling)}
         refused |= dict.fromkeys(self.logged, "which is listed under logged")
+        refused |= {raw: f"the column that '{kind}' names" for kind, raw in self.exposure.items()}
         refused |= dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
         refused |= {raw: f"the label of task '{rule.name}'" for rule in self.task_rules for raw in rule.sources}
         lengths = dict[str, int]()
@@ -302,6 +318,12 @@ class Card(Config):
                 )
         if labels := [raw for raw in self.logged if raw in told]:
             raise ValueError(f"logged: expected a score, found '{labels[0]}', a label")
+        if len(self.exposure) > 1:
+            raise ValueError("expected 'random' or 'propensity', found both")
+        for kind, raw in self.exposure.items():
+            if raw in told or raw in self.logged:
+                what = "a label" if raw in told else "which is listed under logged"
+                raise ValueError(f"{kind}: expected a column of its own, found '{raw}', {what}")
 
     def _check_sampling(self) -> None:
         if self.sampling is None:

@@ -17,7 +17,7 @@ from bench.data.store import Store
 from bench.system.progress import Progress
 
 _AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "units", "time", "scenario"}
-_AS_THEY_ARE |= {"post_exposure", "logged", "weight", "sampling", "encoding"}
+_AS_THEY_ARE |= {"post_exposure", "logged", "random", "propensity", "weight", "sampling", "encoding"}
 
 
 def describe(card: Card) -> dict[str, Any]:
@@ -158,6 +158,10 @@ def _groups(card: Card) -> Iterator[str]:
     if (sampling := card.sampling) is not None:
         rate = f"at the rate in '{sampling.column}'" if sampling.column else f"{sampling.rate:.4g} of them"
         yield f"Of rows with {sampling.task} = 0 a part was kept, {rate}; probabilities and metrics are of all rows."
+    if card.random is not None:
+        yield f"Outcomes are of rows that were shown at random, where '{card.random}' is 1."
+    if card.propensity is not None:
+        yield f"A row counts 1 / '{card.propensity}' in outcomes, as that is the chance with which it was shown."
     if card.logged:
         yield f"Scores that ranked when the log was written, and never inputs: {', '.join(card.logged)}."
 

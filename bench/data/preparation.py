@@ -49,7 +49,7 @@ from bench.system.progress import Progress, Silent
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder"}
-_BESIDE = ("scenario", "segments", "logged", "weight", "sampling", "units", "as_of")
+_BESIDE = ("scenario", "segments", "logged", "random", "propensity", "weight", "sampling", "units", "as_of")
 
 
 def recipe(card: Card) -> str:
@@ -282,7 +282,8 @@ def encode_stream(
         "schema": asdict(schema),
         "default_tasks": list(card.default_tasks),
         **segments.finish([spill.folder for spill in spills]),
-        **({"logged": list(card.logged)} if card.logged else {}),
+        **({"logged": list(card.beside)} if card.beside else {}),
+        **({"exposure": card.exposure} if card.exposure else {}),
         **weight_facts(card.weight, card.sampling),
         **({"units": True} if card.units else {}),
         **({"reachable": best} if best else {}),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.exposure import exposure_of
 from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.assemble import Rows
 from bench.data.card import Card
@@ -86,11 +87,16 @@ def arrays_of(card: Card, rows: Rows) -> dict[str, NDArray[Any]]:
         found["bounds"] = rows.bounds
     truths = [rule.truth for rule in card.task_rules if rule.truth]
     times = [card.history_time] if card.history else []
-    for name, columns in (("logged", card.logged), ("truth", truths), ("times", times)):
+    for name, columns in (("logged", card.beside), ("truth", truths), ("times", times)):
         if columns:
             found[name] = np.stack([as_numbers(rows.table[raw], card.missing, raw) for raw in columns], axis=1)
-    if card.logged:
+    if card.beside:
         found["logged"] = np.clip(found["logged"], -LARGEST, LARGEST).astype(np.float32)
+    for at, (kind, raw) in enumerate(card.exposure.items()):
+        try:
+            exposure_of(kind, raw, found["logged"][:, len(card.logged) + at])
+        except UserError as error:
+            raise UserError(f"{card.key}: {error}") from None
     return found
 
 

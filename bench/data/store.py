@@ -214,8 +214,13 @@ class Store:
 
     @property
     def logged(self) -> tuple[str, ...]:
-        """Names of the logged scores."""
+        """Names of the logged scores, and of the column that says how rows came to be shown."""
         return tuple(self.manifest.get("logged", ()))
+
+    @property
+    def exposure(self) -> dict[str, str]:
+        """`random` or `propensity` and the logged column that says it; empty without."""
+        return dict(self.manifest.get("exposure", {}))
 
     @property
     def weights(self) -> WeightFacts | None:

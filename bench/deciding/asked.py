@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench.core.errors import UserError, check_known, repeated, shortened
+from bench.core.exposure import SHOWN, Shown
 from bench.core.registry import Config
 from bench.core.schema import Positive
 from bench.frontier.policy import Policy, toml_lines
@@ -100,9 +101,9 @@ class Asked(Config):
     """Parts it instead: `choose` and `judge`; or a run's `valid`, `confirm` and `test`."""
     segments: list[str] = Field(default_factory=list)
     random: str | None = None
-    """1 in rows that were shown at random, else 0: gains are also told of these rows alone."""
+    """1 in rows that were shown at random, else 0: outcomes are of these rows alone."""
     propensity: str | None = None
-    """The chance with which a row was shown."""
+    """The chance with which a row was shown: outcomes count it 1 / propensity."""
     trained_until: str | float | None = None
     """The last `time` of rows that any model was trained on; later ones are left."""
     unseen: bool = False
@@ -170,6 +171,8 @@ class Asked(Config):
             raise ValueError(f"expected `trained_until` with `time` and without `unseen`, found {found}")
         if self.values and self.policy.values:
             raise ValueError("expected values once, found them in `values` and in `policy.values`")
+        if self.random is not None and self.propensity is not None:
+            raise ValueError("expected `random` or `propensity`, found both")
         if self.sampling is not None and self.sampling > 1:
             raise ValueError(f"sampling: expected a share of at most 1, found {self.sampling:g}")
         return self
@@ -206,6 +209,11 @@ class Asked(Config):
         columns = [*self.labels, *(column for own in self.models.values() for column in own)]
         columns += [each for each in (self.score, self.random, self.propensity, *self.amounts.values()) if each]
         return list(dict.fromkeys([*columns, *(self.formula.terms if self.formula else ())]))
+
+    @property
+    def exposure(self) -> dict[Shown, str]:
+        """`random` or `propensity` and its column; empty where nothing is known."""
+        return {kind: column for kind in SHOWN if (column := getattr(self, kind)) is not None}
 
     @property
     def names(self) -> list[str]:

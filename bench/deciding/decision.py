@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import mul
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.core.objectives import Objective, default_outcomes, metric_of, outcome, ranked
+from bench.core.objectives import Objective, check_counted, default_outcomes, metric_of, outcome, ranked
 from bench.core.records import RARER, Point, Replicate
-from bench.core.rows import CONFIRM, TEST
+from bench.core.rows import CONFIRM
 from bench.core.schema import Task
 from bench.deciding.asked import Asked
 from bench.deciding.log import Log
@@ -46,7 +46,6 @@ SCORE = "score"
 """The id of today's score."""
 RESAMPLES = 100
 """Of rows, for heads."""
-SHOWN = "All of it holds among the rows that today's ranking showed."
 UNTOLD = (
     "Nobody said that the models were not trained on these rows, which would flatter them: --trained-until TIME leaves "
     "such rows out, --unseen says that there are none."
@@ -108,10 +107,9 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     )  # fmt: skip
     front = _heads(candidates, rows, wanted, tasks, asked.seed)
     decision = decided(front, found, policy, asked.seed)
-    beside = [*of.notes, *read, *suspicion(fits), found.note]
+    beside = [*of.notes, *read, *suspicion(fits), found.note, found.shown]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
-    beside += [SHOWN, *_exposure(asked, of)]
     return LogDecision(
         **vars(decision), asked=asked, rows=rows, terms={each.name: each.terms for each in models},
         calibration=fits, notes=tuple(filter(None, beside)),
@@ -139,19 +137,6 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
     return Current(SCORE, model=name if formula or asked.today or name == "today" else ""), called
 
 
-def _exposure(asked: Asked, of: Parted) -> Iterator[str]:
-    """What the log says of how its rows came to be shown."""
-    judging = of.parts[TEST]
-    if asked.random is not None:
-        many = int((of.log.numbers[asked.random][judging] == 1).sum())
-        yield f"{many:,} rows that judge were shown at random: the segment shown=at random has the gains on them alone."
-    if asked.propensity is not None:
-        weights = 1 / of.log.numbers[asked.propensity][judging]
-        weights = weights[np.isfinite(weights)]
-        alike = weights.sum() ** 2 / (weights**2).sum() if len(weights) else 0.0
-        yield f"Weighed by 1 / {asked.propensity}, the rows that judge are worth {alike:,.0f} rows shown at random."
-
-
 def _policy(asked: Asked) -> Policy:
     if not asked.values:
         return asked.policy
@@ -165,7 +150,10 @@ def _policy(asked: Asked) -> Policy:
 
 def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: Rows) -> tuple[Objective, ...]:
     """What is served: as asked, else recalls where events have values, else what groups are large enough for."""
-    names: Sequence[str] = [*asked.outcomes, *policy.outcomes] or default_outcomes(tasks, rows.group)
+    group = rows.group[:0] if asked.propensity is not None else rows.group
+    names: Sequence[str] = [*asked.outcomes, *policy.outcomes] or default_outcomes(tasks, group)
+    if asked.propensity is not None:
+        check_counted(names, "outcomes")
     if asked.values and not asked.outcomes:
         names = [f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks]
     return tuple(outcome(name, tuple(tasks), "outcomes") for name in dict.fromkeys(names))

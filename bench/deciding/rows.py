@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Singles
 from bench.core.errors import UserError, listed
+from bench.core.exposure import exposure_of
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
@@ -87,12 +88,6 @@ def _kept(asked: Asked, log: Log) -> tuple[Log, Singles, list[str]]:
             if (amounts := log.numbers[asked.amounts[name]]).min() < 0:
                 raise UserError(f"expected amounts of at least 0 in '{asked.amounts[name]}', found {amounts.min():g}")
             labels[:, at] *= amounts
-    for column, what in ((asked.random, "0 or 1"), (asked.propensity, "shares above 0")):
-        values = log.numbers[column] if column else np.ones(1)
-        known = values[np.isfinite(values)]
-        off = known % 1 > 0 if column == asked.random else known == 0
-        if len(wrong := known[off | (known < 0) | (known > 1)]):
-            raise UserError(f"expected {what} in '{column}', found {wrong[0]:g}")
     return log, labels, notes
 
 
@@ -145,7 +140,7 @@ def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], ma
     weights = None
     if asked.sampling is not None:
         weights = np.where(np.nan_to_num(own).max(axis=1) > 0, 1.0, 1 / asked.sampling).astype(np.float32)
-    segments, codes = {}, np.full((len(places), len(asked.segments) + bool(asked.random)), -1, np.int16)
+    segments, codes = {}, np.full((len(places), len(asked.segments)), -1, np.int16)
     for at, name in enumerate(asked.segments):
         every, of = log.names[name]
         values = of if len(of) else np.arange(every.max() + 1)
@@ -153,17 +148,17 @@ def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], ma
         place = np.full(len(values) + 1, -1, np.int16)
         place[most] = np.arange(len(most))
         segments[name], codes[:, at] = tuple(str(values[each]) for each in most), place[every[places]]
-    if asked.random is not None:
-        segments["shown"], codes[:, -1] = ("at random",), np.where(log.numbers[asked.random][places] == 1, 0, -1)
+    shown = [exposure_of(kind, column, log.numbers[column][places]) for kind, column in asked.exposure.items()]
     kinds: tuple[TaskKind, ...] = tuple(
         "binary" if _binary(labels[:, at]) else "regression" for at in range(len(asked.labels))
     )
-    of_rows = np.isfinite(own) * (np.ones(len(own)) if weights is None else weights.astype(np.float64))[:, None]
-    rates = (np.nan_to_num(own) * of_rows).sum(axis=0) / np.maximum(of_rows.sum(axis=0), 1e-9)
-    return Rows(
+    found = Rows(
         labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
-        rates=tuple(rates.tolist()), segments=segments, codes=codes, logged={}, of=many,
+        rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None),
     )  # fmt: skip
+    of_rows = np.isfinite(own) * (np.ones(len(own)) if found.counts is None else found.counts)[:, None]
+    rates = (np.nan_to_num(own) * of_rows).sum(axis=0) / np.maximum(of_rows.sum(axis=0), 1e-9)
+    return replace(found, rates=tuple(rates.tolist()))
 
 
 def _binary(labels: Singles) -> bool:
@@ -173,7 +168,8 @@ def _binary(labels: Singles) -> bool:
 
 def _enough(rows: Rows, split: str) -> None:
     what = {CONFIRM: "that choose weights", TEST: "that judge", SEARCH: "of validation"}[split]
-    for name, own in zip(rows.tasks, rows.labels.T, strict=True):
+    counted = slice(None) if rows.counts is None else rows.counts > 0
+    for name, own in zip(rows.tasks, rows.labels[counted].T, strict=True):
         if not np.isfinite(own).any():
             raise UserError(f"expected labels of '{name}' on the rows {what}, found none")
         if np.nanmin(own) == np.nanmax(own):

@@ -175,6 +175,9 @@ def decided(
             served, judge, row, serving.against, serving.aims, chosen.stability.holds, rivals,
             chosen.unlimited, front.ahead_of, titles_of(front.points), doubts, drawn, turned,
         )  # fmt: skip
+        if serving.unsure:
+            told = replace(told, kind="unknown", answer=(serving.unsure,))
+        told = replace(told, notes=(*told.notes, serving.shown))
     return Decision(
         frontier=front, serving=serving, choices=choices, policy=policy, verdict=told, pick=chosen, no_pick=reason,
         nothing_passes=refused, contests=made,

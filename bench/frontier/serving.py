@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import UserError
+from bench.core.exposure import LEAST
 from bench.core.objectives import Objective, random_ndcg, ranked_by_group
 from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import PolicyAim, aims_of
@@ -33,6 +34,8 @@ class Serving:
         rates: mean label by task on train, on all impressions.
         note: sentences where only a part of the rows was kept, where there are few units, and on what a random order
             scores within groups; else empty.
+        shown: a sentence on how the rows came to be shown, which gains rest on.
+        unsure: why nobody can tell, where too few rows count for that; else empty.
         rows: of test, those that are not kept included.
         against: what the current point is, in a few words.
         aims: what its weights were chosen for.
@@ -44,6 +47,8 @@ class Serving:
     against: str
     reason: str = ""
     note: str = ""
+    shown: str = ""
+    unsure: str = ""
     rows: int = 0
     aims: tuple[PolicyAim, ...] = ()
     turned: Served | None = None
@@ -91,7 +96,34 @@ def serving(
         raise
     except UserError as error:
         return Serving(None, rates, against, str(error))
-    return Serving(served, rates, against, note=_note(rows, served, named), rows=rows[TEST].of, aims=aims, turned=other)
+    return Serving(
+        served, rates, against, note=_note(rows, served, named), shown=_shown(rows[TEST]), unsure=_unsure(rows),
+        rows=rows[TEST].of, aims=aims, turned=other,
+    )  # fmt: skip
+
+
+def _shown(test: Rows) -> str:
+    of = test.exposure
+    if of is None:
+        return "All of it holds among what today's ranking showed."
+    if of.kind == "random":
+        return f"It rests on the {of.effective:,.0f} rows of test that were shown at random ('{of.column}')."
+    rows = (
+        f"It rests on all rows, each counted 1 / '{of.column}': test is worth {of.effective:,.0f} rows shown at random."
+    )
+    return rows + (f" {of.cut:,} rows would count more than {of.most:,.0f}, and count that." if of.cut else "")
+
+
+def _unsure(rows: Mapping[str, Rows]) -> str:
+    for split in (CONFIRM, TEST):
+        of = rows[split]
+        if of.exposure is None:
+            return ""
+        for task, many in zip(of.tasks, of.exposure.positives(of.labels), strict=True):
+            if many < LEAST:
+                what = f"{many:,.0f} positives of '{task}' that count as shown at random, and {LEAST} are needed"
+                return f"Cannot tell: {split} has {what}."
+    return ""
 
 
 def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:

@@ -38,7 +38,8 @@ class Measure:
         outcomes: `<task>.<outcome>`, see above.
         rows: whose labels are joint; one that is NaN does not count for that task. Where some rows have a
             group, the others do not count by group.
-        slices: of each which rows (N,) it has; by itself there is one, all rows. All are ranked by group, or none is.
+        slices: of each which rows (N,) it has, or what they count there in place of their weights; by itself there is
+            one, all rows. All are ranked by group, or none is.
         drawn: the resamples, the same of all slices.
         grouped: whether to rank by group; by itself where any row has one.
 
@@ -56,23 +57,22 @@ class Measure:
         tasks: Sequence[Task],
         outcomes: Sequence[str],
         rows: Labelled,
-        slices: Sequence[NDArray[np.bool_]] | None = None,
+        slices: Sequence[NDArray[Any]] | None = None,
         drawn: Drawn | None = None,
         grouped: bool | None = None,
     ) -> None:
         self.names, self._rows = tuple(outcomes), len(rows.group)
         grouped = bool((rows.group >= 0).any()) if grouped is None else grouped
         wanted = wanted_of(tasks, outcomes, grouped)
-        gains, weights = wanted.gains(rows.labels), None
-        if rows.weights is not None:
-            weights = rows.weights.astype(np.float64)
-            gains[:, weights == 0] = np.nan
-        every = np.arange(self._rows)
+        gains = wanted.gains(rows.labels)
+        plain = None if rows.weights is None else rows.weights.astype(np.float64)
         self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole]] = []
-        places = [every] if slices is None else [every[inside] for inside in slices]
-        self._resamples, self.slices = drawn.resamples if drawn else 0, len(places)
-        self.units = [math.inf if drawn is None else drawn.many(own) for own in places]
-        for at, own in enumerate(places):
+        every = [np.ones(self._rows, np.bool_)] if slices is None else slices
+        self._resamples, self.slices, self.units = drawn.resamples if drawn else 0, len(every), list[float]()
+        for at, inside in enumerate(every):
+            weights = plain if inside.dtype == np.bool_ else inside
+            own = np.flatnonzero(inside if weights is None else inside * weights)
+            self.units.append(math.inf if drawn is None else drawn.many(own))
             of_rows = None if weights is None else weights[own]
             if wanted.by_group:
                 of_group = Grouped(gains.take(own, axis=1), rows.group[own], list(wanted.by_group.values()), of_rows)

@@ -14,15 +14,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Singles
+from bench.core.arrays import Floats, Singles
 from bench.core.errors import UserError
+from bench.core.exposure import Exposure, exposure_of
 from bench.core.plain import read_json
 from bench.core.records import Job, Split
 from bench.core.rows import CONFIRM, SEARCH, TEST
@@ -65,6 +66,7 @@ class Rows(Labelled):
         codes: (n, number of segments) int16, index among a segment's values, -1 where missing.
         logged: name -> logged score (n,) float32, NaN where missing.
         of: number of rows in the whole split.
+        exposure: what a row counts by how it came to be shown; None where nobody said it.
     """
 
     tasks: tuple[str, ...]
@@ -75,6 +77,14 @@ class Rows(Labelled):
     codes: NDArray[np.int16]
     logged: dict[str, Singles]
     of: int
+    exposure: Exposure | None = None
+
+    @property
+    def counts(self) -> Floats | None:
+        """(n,), what each row counts in an outcome: its weight, and its exposure; None where all count alike."""
+        if self.exposure is None:
+            return None if self.weights is None else self.weights.astype(np.float64)
+        return self.exposure.weights * (1.0 if self.weights is None else self.weights.astype(np.float64))
 
     @property
     def kept(self) -> int:
@@ -91,6 +101,8 @@ def rows_of(folder: Path, split: str) -> Rows | None:
     logged, weighted = list(facts["logged"]), bool(facts.get("weights"))
     group = _array(folder, f"{split}.group")
     scores = _array(folder, f"{split}.logged") if logged else None
+    columns = {} if scores is None else {name: scores[:, at] for at, name in enumerate(logged)}
+    exposure = [exposure_of(kind, column, columns.pop(column)) for kind, column in facts.get("exposure", {}).items()]
     return Rows(
         tasks=tuple(facts["tasks"]),
         kinds=tuple(facts["kinds"]),
@@ -100,10 +112,23 @@ def rows_of(folder: Path, split: str) -> Rows | None:
         units=_array(folder, f"{split}.units"),
         segments=segments,
         codes=_array(folder, f"{split}.segments") if segments else np.empty((len(group), 0), np.int16),
-        logged={} if scores is None else {name: scores[:, at] for at, name in enumerate(logged)},
+        logged=columns,
         of=int(facts["seen"][split][1]),
         weights=_array(folder, f"{split}.weights").prod(axis=1) if weighted else None,
+        exposure=next(iter(exposure), None),
     )
+
+
+def with_rates(rows: Mapping[str, Rows]) -> dict[str, Rows]:
+    """Rows by split; where they have an exposure, their rates are of the rows that choose, counted by it."""
+    chosen = [own for split, own in rows.items() if split != TEST]
+    if any(own.exposure is None for own in chosen):
+        return dict(rows)
+    counts = np.concatenate([own.counts for own in chosen])
+    labels = np.concatenate([own.labels for own in chosen])
+    sums = (np.nan_to_num(labels) * counts[:, None]).sum(axis=0)
+    rates = sums / np.maximum((np.isfinite(labels) * counts[:, None]).sum(axis=0), 1e-9)
+    return {split: replace(own, rates=tuple(rates.tolist())) for split, own in rows.items()}
 
 
 def facts_in(folder: Path) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     ranked = ranked_in(store)
     objectives = resolve_objectives(part.dataset, schema.tasks, ranked)
     plan = plan_of(part, part.fitted(store).space, schema.tasks, len(store.split("train")), objectives)
-    outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
+    alone = part.card.propensity is not None
+    outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group, (), alone))
 
     def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
         for config in () if point.kind in ("trees", "blend") else networks_in(point.config):

@@ -31,7 +31,7 @@ from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
 from bench.frontier.verdict import Verdict
 from bench.measure import predictions
-from bench.measure.predictions import FOLDER, KEPT, Rows, rows_of
+from bench.measure.predictions import FOLDER, KEPT, Rows, rows_of, with_rates
 from bench.results.drift import Change, changes
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
@@ -284,6 +284,7 @@ def serving_of(
     rows: dict[str, Rows] = {split: found for split in KEPT if (found := rows_of(folder, split)) is not None}
     if len(rows) < len(KEPT):
         return Serving(None, {}, "", NOT_CONFIRMED)
+    rows = with_rates(rows)
     facts = rows[CONFIRM]
     candidates = candidates_of(folder, points, objectives, facts)
     now, against = _current(part, candidates, rows)
@@ -292,7 +293,8 @@ def serving_of(
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
 
     def outcomes() -> Sequence[Objective]:
-        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes)
+        alone = part.card.propensity is not None
+        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes, alone)
 
     return serving(
         candidates, rows, now, against, policy, outcomes, part.run.request.seed, part.folder, keep,

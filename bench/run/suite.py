@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench.core.errors import UserError, check_known, repeated
-from bench.core.objectives import Objective, default_outcomes, outcome, parse, primary
+from bench.core.objectives import Objective, check_counted, default_outcomes, outcome, parse, primary
 from bench.core.plain import parse_value
 from bench.core.registry import Config
 from bench.core.schema import Task
@@ -358,22 +358,25 @@ def resolve_objectives(
 
 
 def resolve_outcomes(
-    dataset: SuiteDataset, tasks: tuple[Task, ...], group: NDArray[Any], asked: Iterable[str] = ()
+    dataset: SuiteDataset, tasks: tuple[Task, ...], group: NDArray[Any], asked: Iterable[str] = (), alone: bool = False
 ) -> tuple[Objective, ...]:
     """The outcomes that the data set is served by, checked against its tasks.
 
     Args:
         group: (N,) of rows, negative where a row has none: decides where the suite does not say.
         asked: outcomes that a policy names; each takes the place of its task's own where it is another.
+        alone: whether rows count by propensities, so that no list has places for them.
 
     Raises:
         UserError: an unknown task, what is no outcome of a ranking, one named twice, or more than `MOST_OBJECTIVES`.
     """
-    names = dataset.outcomes or default_outcomes(tasks, group)[:MOST_OBJECTIVES]
+    names = dataset.outcomes or default_outcomes(tasks, group[:0] if alone else group)[:MOST_OBJECTIVES]
     own = [outcome(name, tasks, dataset.id).name for name in names]
     wanted = [outcome(name, tasks, "policy").name for name in dict.fromkeys(asked) if name not in own]
     replaced = {name.partition(".")[0] for name in wanted}
     own = [name for name in own if name.partition(".")[0] not in replaced] + wanted
+    if alone:
+        check_counted(own, dataset.id)
     if len(set(own)) < len(own):
         raise UserError(f"{dataset.id}: an outcome is named twice in {', '.join(own)}")
     if len(own) > MOST_OBJECTIVES:

@@ -64,6 +64,7 @@ def write_rows(store: Store, folder: Path) -> None:
         "rates": _rates(store.split("train"), store.schema),
         "segments": {name: list(values) for name, values in store.segments.items()},
         "logged": list(store.logged),
+        **({"exposure": store.exposure} if store.exposure else {}),
         **({"weights": True} if store.weights else {}),
         "seen": {split: [_write(store, split, folder), len(store.split(split))] for split in KEPT},
     }

@@ -19,6 +19,7 @@ from bench.core.errors import UserError
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Formula
 from bench.results.fusion import fused
+from bench.results.served.slices import AS_LOGGED
 
 
 def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, asked):
@@ -93,20 +94,34 @@ def test_time_parts_the_log_and_later_rows_judge(log, asked):
     assert not any("Nobody said that the models were not trained" in each for each in left.notes)
 
 
-def test_rows_shown_at_random_are_a_slice_and_propensities_say_what_rows_are_worth(log, asked):
+def test_a_verdict_rests_on_rows_shown_at_random_or_on_what_rows_count(log, asked):
     table = log(6_000)
     table["shown_at_random"] = (np.arange(6_000) % 4 == 0) * 1.0
     table["chance"] = np.where(table["shown_at_random"] == 1, 0.1, 0.8)
     table.loc[1, ["shown_at_random", "chance"]] = np.nan
-    found = bench.decide(table, **asked, random="shown_at_random", propensity="chance").decision
-    assert found.serving.served.slices(TEST) == ["shown=at random"]
-    judging = int(found.rows[TEST].kept)
-    many = int((found.rows[TEST].codes[:, 0] == 0).sum())
-    assert f"{many:,} rows that judge were shown at random" in " ".join(found.notes)
-    weights = np.repeat([10, 1.25], [many, judging - many])
-    worth = float(next(each for each in found.notes if "chance" in each).split()[-5].replace(",", ""))
-    assert worth == pytest.approx(weights.sum() ** 2 / (weights**2).sum(), rel=0.01)
-    assert worth < judging / 2
+    few = bench.decide(table, **asked, random="shown_at_random").decision
+    alone = bench.decide(table[table["shown_at_random"] == 1], **asked).decision
+    served = few.serving.served
+    assert served.slices(TEST) == [AS_LOGGED]
+    many = int((table["shown_at_random"][few.rows[TEST].exposure.weights.nonzero()[0]] >= 0).sum())
+    assert f"rests on the {many:,} rows of test that were shown at random" in few.verdict.notes[-1]
+    assert served.random == pytest.approx(alone.serving.served.random, abs=0.01)
+    counted = bench.decide(table, **asked, propensity="chance").decision
+    weights = counted.rows[TEST].exposure.weights
+    worth = weights.sum() ** 2 / (weights**2).sum()
+    assert f"worth {worth:,.0f} rows shown at random" in counted.verdict.notes[-1]
+    assert worth < 0.7 * len(weights)
+    nothing = bench.decide(table, **asked).decision.verdict
+    assert nothing.notes[-1] == "All of it holds among what today's ranking showed."
+
+
+def test_few_positives_shown_at_random_cannot_tell(log, asked):
+    table = log(6_000).assign(shown_at_random=lambda own: (np.arange(6_000) % 40 == 0) * 1)
+    told = bench.decide(table, **asked, random="shown_at_random").decision.verdict
+    assert told.kind == "unknown"
+    assert "count as shown at random, and 30 are needed" in told.sentence
+    with pytest.raises(UserError, match="a row has one place"):
+        bench.decide(log(600).assign(c=0.5), **asked, propensity="c", group="request", outcomes=["click.ndcg@5"])
 
 
 @pytest.mark.slow
@@ -162,7 +177,7 @@ MISTAKES = {
     "sampling above 1": ({"sampling": 2}, "sampling: expected a share of at most 1, found 2"),
     "shown at random, a text": ({"random": "country"}, "expected numbers in the column 'country'"),
     "shown at random, a number": ({"random": "day"}, "expected 0 or 1 in 'day', found 2"),
-    "a propensity of nothing": ({"propensity": "day"}, "expected shares above 0 in 'day', found 0"),
+    "a propensity of nothing": ({"propensity": "day"}, "expected chances above 0, of at most 1, in 'day', found 0"),
     "no such outcome": ({"outcomes": ["click.recal@10%"]}, "outcomes: expected an outcome such as click.ndcg@5"),
     "no such model": ({"today": "tomorrow"}, "today: unknown model 'tomorrow'"),
     "a text as prediction": ({"models": {"today": ["country", "p_buy"]}}, "expected numbers in the column 'country'"),

@@ -70,7 +70,7 @@ def expected(candidates: Sequence[Candidate], rows: Mapping[str, Rows], outcomes
         p = np.concatenate([each[:, at] for each in said.values()])
         if kind != "binary" or p.min() < 0 or p.max() > 1:
             continue
-        weights = None if some.weights is None else np.concatenate([each.weights for each in rows.values()])
+        weights = None if some.counts is None else np.concatenate([each.counts for each in rows.values()])
         fit = platt(p, np.concatenate([each[:, at] for each in labels.values()]), weights)
         if fit is not None and fit.slope > 0:
             for split, own in labels.items():

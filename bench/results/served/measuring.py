@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.schema import Task
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import Rows, sampled
 from bench.measure.resamples import Drawn, drawn_of
@@ -80,11 +81,11 @@ THREADS = min(8, cores())
 
 
 def measure_of(
-    rows: Rows, outcomes: Sequence[str], drawn: Drawn | None, slices: Sequence[NDArray[np.bool_]] | None = None
+    rows: Rows, outcomes: Sequence[str], drawn: Drawn | None, slices: Sequence[NDArray[Any]] | None = None
 ) -> Measure:
-    """The outcomes on the rows of a split that predictions are kept of."""
+    """The outcomes on the rows of a split that predictions are kept of, each counted by its exposure."""
     tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
-    return Measure(tasks, outcomes, rows, slices, drawn)
+    return Measure(tasks, outcomes, Labelled(rows.labels, rows.group, rows.counts, rows.units), slices, drawn)
 
 
 class Meter:
@@ -180,6 +181,7 @@ def sample_of(rows: Rows, split: str, most: int) -> tuple[Rows, NDArray[np.bool_
         rows, labels=rows.labels[kept], group=rows.group[kept], units=rows.units[kept], codes=rows.codes[kept],
         logged={name: each[kept] for name, each in rows.logged.items()},
         weights=None if rows.weights is None else rows.weights[kept],
+        exposure=None if rows.exposure is None else rows.exposure.taken(kept),
     )  # fmt: skip
     return few, kept
 

@@ -6,10 +6,12 @@ A new kind of slice is a function, and a line in `SLICES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats
 from bench.core.objectives import Objective
 from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
@@ -17,6 +19,7 @@ from bench.results.served.errors import Points
 from bench.results.served.measuring import Meter, measure_of
 
 Mask = NDArray[np.bool_]
+AS_LOGGED = "shown=as logged"
 LEAST = 20
 """The least rows of a slice with a positive label of a task: with fewer nobody can tell the task's outcomes."""
 
@@ -28,8 +31,17 @@ def segments(rows: Rows) -> Iterator[tuple[str, Mask]]:
             yield f"{kind}={value}", rows.codes[:, column] == code
 
 
-SLICES: dict[str, Callable[[Rows], Iterable[tuple[str, Mask]]]] = {"segments": segments}
-"""The rows of a split -> slices by name, each with which rows (N,) it has. A name is `kind=value`."""
+def as_logged(rows: Rows) -> Iterator[tuple[str, Floats]]:
+    """All rows, however they came to be shown; where that is known, so that the rest does not count them alike."""
+    if rows.exposure is not None:
+        yield AS_LOGGED, np.ones(len(rows.labels)) if rows.weights is None else rows.weights.astype(np.float64)
+
+
+SLICES: dict[str, Callable[[Rows], Iterable[tuple[str, NDArray[Any]]]]] = {
+    "segments": segments,
+    "as_logged": as_logged,
+}
+"""The rows of a split -> slices by name (`kind=value`), each with which rows (N,) it has, or what they count."""
 
 
 def slices_of(
@@ -46,10 +58,12 @@ def slices_of(
         of, at: candidate and setting of each point.
     """
     enough: dict[str, Mask] = {}
-    measured: dict[str, Mask] = {}
+    measured: dict[str, NDArray[Any]] = {}
+    counts = rows.counts
     tasks = [rows.tasks.index(each.name.partition(".")[0]) for each in outcomes]
     for name, inside in (each for slices in SLICES.values() for each in slices(rows)):
-        enough[name] = (rows.labels[inside] > 0).sum(axis=0)[tasks] >= LEAST
+        counted = inside if counts is None or inside.dtype != np.bool_ else inside * counts
+        enough[name] = (rows.labels[counted > 0] > 0).sum(axis=0)[tasks] >= LEAST
         if enough[name].any():
             measured[name] = inside
     points: dict[str, Points] = {}

@@ -53,7 +53,7 @@ def digest_of(
     ]  # fmt: skip
     found = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
     for each in rows.values():
-        weights = () if each.weights is None else (each.weights,)
+        weights = () if each.counts is None else (each.counts,)
         for array in (each.labels, each.group, each.units, each.codes, *each.logged.values(), *weights):
             found.update(np.ascontiguousarray(array).tobytes())
     for candidate in candidates:

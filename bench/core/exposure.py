@@ -1,0 +1,83 @@
+"""What a row counts, by how it came to be shown: outcomes are then those of all that could be shown.
+
+A log has what its ranking showed. A model that agrees with that ranking looks good on it, and one that would show other
+things is judged by the few of them that were shown. Two kinds of logs tell more:
+
+* `random`: some rows were shown at random. They judge any ranking alike, and the others do not count.
+* `propensity`: the chance with which each row was shown. A row counts 1 / propensity (Horvitz and Thompson, JASA
+  1952). Outcomes are shares, so they are self-normalised (Swaminathan and Joachims, NeurIPS 2015). Of n rows none
+  counts more than sqrt(n) times the mean (Ionides, JCGS 2008).
+
+Two rankings are compared on the same rows and resamples. Rows that both place alike cancel, so the difference has less
+variance than its two sides, as the estimator of differences of Jeunen and Ustimenko (RecSys 2024) has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.arrays import Floats
+from bench.core.errors import UserError
+
+Shown = Literal["random", "propensity"]
+SHOWN: tuple[Shown, ...] = get_args(Shown)
+LEAST = 30
+"""Effective positives of a task, below which nobody can tell."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What n rows count.
+
+    Attributes:
+        weights: (n,) >= 0.
+        most: the largest weight that is allowed; `cut` rows had more.
+    """
+
+    kind: Shown
+    column: str
+    weights: Floats
+    most: float = np.inf
+    cut: int = 0
+
+    def taken(self, rows: NDArray[Any]) -> Exposure:
+        """Of some rows."""
+        return replace(self, weights=self.weights[rows])
+
+    @property
+    def effective(self) -> float:
+        """How many rows shown at random these rows are worth: (sum of weights)^2 / sum of squares (Kish, 1965)."""
+        return _effective(self.weights)
+
+    def positives(self, labels: NDArray[Any]) -> Floats:
+        """(T,) the same of the positive labels (n, T) of each task."""
+        return np.array([_effective(self.weights[positive]) for positive in np.nan_to_num(labels).T > 0])
+
+
+def exposure_of(kind: Shown, column: str, values: NDArray[Any]) -> Exposure:
+    """What rows count by a column (n,): whether they were shown at random, or their propensity; 0 where it is missing.
+
+    Raises:
+        UserError: a value that is no 0 or 1, or no chance above 0.
+    """
+    known = np.isfinite(values)
+    own = np.where(known, values, 0.0).astype(np.float64)
+    wrong = known & ((own < 0) | (own > 1) | (own % 1 > 0 if kind == "random" else own == 0))
+    if wrong.any():
+        wanted = "0 or 1" if kind == "random" else "chances above 0, of at most 1,"
+        raise UserError(f"{kind}: expected {wanted} in '{column}', found {own[wrong][0]:g}")
+    if kind == "random":
+        return Exposure(kind, column, own)
+    weights = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
+    counted = weights[weights > 0]
+    most = float(np.sqrt(len(counted)) * counted.mean()) if len(counted) else np.inf
+    return Exposure(kind, column, np.minimum(weights, most), most, int((weights > most).sum()))
+
+
+def _effective(weights: Floats) -> float:
+    squares = float((weights**2).sum())
+    return float(weights.sum()) ** 2 / squares if squares else 0.0

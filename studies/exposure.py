@@ -1,0 +1,153 @@
+"""A log that today's ranking chose: how often a verdict is wrong as logged, by rows shown at random, by propensities.
+
+    python studies/exposure.py --worlds 200
+
+Each world has 100,000 rows that could be shown, two tasks with known probabilities, and two models with errors of
+their own. Today's ranking decides with which chance a row is shown, so rows are there because its model overrates them.
+On them the other model looks better than it is. In `equal` worlds both models err alike; in `better` worlds the other
+one errs less; in `worse` worlds it errs more. The truth is of 600,000 other rows, by their probabilities.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+import bench
+from bench.results.fusion import Fusion, Terms
+
+ROWS, MANY, RANDOM = 100_000, 600_000, 0.1
+ERRORS = {"equal": (0.8, 0.8), "better": (0.8, 0.65), "worse": (0.75, 0.8)}
+WAYS: dict[str, dict[str, str]] = {
+    "as logged": {}, "random": {"random": "at_random"}, "propensity": {"propensity": "chance"}
+}  # fmt: skip
+FORMULA = (1.0, 1.7)
+"""Today's weights, the best ones for the mean of both gains."""
+NONE = 0.002
+"""A gain of at most this is none."""
+
+
+@dataclass(frozen=True)
+class World:
+    """All rows (N,), the probabilities (N, 2) of their labels, and what each model says (N, 2); the log, in part."""
+
+    truth: np.ndarray[Any, Any]
+    said: dict[str, np.ndarray[Any, Any]]
+    log: pd.DataFrame
+
+
+@cache
+def truth_of(kind: str) -> World:
+    """The rows of the truth."""
+    return world(kind, 1_000_000, MANY)
+
+
+def world(kind: str, seed: int, rows: int = ROWS) -> World:
+    """A pool, and what today's ranking showed of it."""
+    rng = np.random.default_rng([seed, sorted(ERRORS).index(kind)])
+    x = rng.normal(size=(rows, 3))
+    logits = np.stack([-2.2 + x @ [1.0, 0.3, 0.2], -3.0 + x @ [-0.3, 1.0, 0.2]], axis=1)
+    errors = dict(zip(("today", "other"), ERRORS[kind], strict=True))
+    said = {name: expit(logits + sd * rng.normal(size=logits.shape)) for name, sd in errors.items()}
+    score = said["today"] @ FORMULA
+    rank = np.argsort(np.argsort(score)) / rows
+    by_rank = 0.05 + 0.9 * expit(12 * (rank - 0.75))
+    at_random = rng.random(rows) < RANDOM
+    shown = rng.random(rows) < np.where(at_random, 0.3, by_rank)
+    labels = (rng.random(logits.shape) < expit(logits)).astype(int)
+    columns = {"click": labels[:, 0], "buy": labels[:, 1], "at_random": at_random.astype(int)}
+    columns |= {f"{name}_{task}": own[:, at] for name, own in said.items() for at, task in enumerate(("click", "buy"))}
+    columns["chance"] = RANDOM * 0.3 + (1 - RANDOM) * by_rank  # whichever way it came to be shown
+    return World(expit(logits), said, pd.DataFrame(columns)[shown])
+
+
+def outcomes(truth: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """(2,) true recall@10% of a score (N,)."""
+    top = np.argsort(-score, kind="stable")[: len(score) // 10]
+    return np.asarray(truth[top].sum(axis=0) / truth.sum(axis=0))
+
+
+def judged(kind: str, seed: int) -> Iterator[dict[str, Any]]:
+    """What each way says of a world, beside the truth."""
+    own, many = world(kind, seed), truth_of(kind)
+    base = outcomes(many.truth, many.said["today"] @ FORMULA)
+    for way, more in WAYS.items():
+        found = bench.decide(
+            own.log, labels=["click", "buy"], unseen=True, recalibrate=False, seed=seed, outcomes=[],
+            models={name: [f"{name}_click", f"{name}_buy"] for name in own.said},
+            weights=f"{FORMULA[0]} today_click + {FORMULA[1]} today_buy", **more,
+        ).decision  # fmt: skip
+        told, served = found.verdict, found.serving.served
+        assert served is not None
+        row = told.row if told.row is not None else (found.pick.row if found.pick else None)
+        line: dict[str, Any] = {"kind": kind, "seed": seed, "way": way, "said": told.kind}
+        line["unsure"] = bool(found.serving.unsure)
+        if row is not None and told.both is not None:
+            facts = served.table.iloc[row]
+            rates = list(found.rows["confirm"].rates)
+            fusion = Fusion.of(facts["kind"], [facts["weights"][task] for task in ("click", "buy")])
+            terms = Terms(many.said[str(facts["point"])], rates)
+            gains = outcomes(many.truth, terms.fused(fusion.kind, fusion.weights)) / base - 1
+            line["gains"] = gains.tolist()
+            line["u"] = float(np.log1p(gains).mean())
+            line["told"] = [[each.value, each.low, each.high] for each in told.both.outcomes.values()]
+            line["told_u"] = [told.both.utility.value, told.both.utility.low, told.both.utility.high]
+            line["model"] = str(facts["point"])
+        exposure = found.rows["test"].exposure
+        line["effective"] = exposure.effective if exposure else float(len(found.rows["test"].labels))
+        yield line
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """By kind of world and way: how often it says to switch, wrongly, and how often intervals hold."""
+    head = "| worlds | way | rows, in effect | says to switch, % | wrongly, % | gain told, true | intervals hold, % |"
+    out = [head, "|---|---|---|---|---|---|---|"]
+    for kind in ERRORS:
+        for way in WAYS:
+            own = [each for each in lines if (each["kind"], each["way"]) == (kind, way)]
+            if not own:
+                continue
+            switched = [each for each in own if each["said"] in ("model", "weights")]
+            wrong = [each for each in switched if each["u"] <= NONE]
+            known = [each for each in own if "u" in each]
+            held = [low <= true <= high for each in known
+                    for (_, low, high), true in zip(each["told"], each["gains"], strict=True)]  # fmt: skip
+            told, true = (np.mean([of(each) for each in known]) for of in (lambda e: e["told_u"][0], lambda e: e["u"]))
+            rows = np.mean([each["effective"] for each in own])
+            share = 100 / len(own)
+            out.append(
+                f"| {len(own)} {kind} | {way} | {rows:,.0f} | {share * len(switched):.0f} | {share * len(wrong):.1f} "
+                f"| {100 * told:+.1f}, {100 * true:+.1f} | {100 * np.mean(held):.0f} |"
+            )
+    return "\n".join(out)
+
+
+def main() -> None:
+    """Goes on from what a file has, and prints the table."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--worlds", type=int, default=200)
+    asked.add_argument("--to", type=Path, default=Path("exposure.jsonl"))
+    given = asked.parse_args()
+    lines = [json.loads(line) for line in given.to.read_text().splitlines()] if given.to.is_file() else []
+    done = {(each["kind"], each["seed"]) for each in lines}
+    for seed in range(given.worlds):
+        for kind in ERRORS:
+            if (kind, seed) not in done:
+                with given.to.open("a") as file:
+                    for line in judged(kind, seed):
+                        lines.append(line)
+                        file.write(json.dumps(line) + "\n")
+    print(table(lines))
+
+
+if __name__ == "__main__":
+    main()
