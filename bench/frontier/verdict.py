@@ -32,6 +32,7 @@ from bench.results.effect import LEVEL, MARGIN, Effect
 from bench.results.ledger import band
 from bench.results.served.joint import Moves
 from bench.results.served.served import Served
+from bench.results.served.slices import AS_LOGGED
 
 Kind = Literal["model", "weights", "keep", "unknown"]
 DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
@@ -197,7 +198,8 @@ def verdict(
         found = replace(found, slices=slices)
         who = "The pick" if found.keep else "They" if words.several(found.who) else "It"
         worst = [words.worst_slice(who, *each) for each in losses(slices)[:1]]
-        notes = [*worst, *notes, words.SURE_IN_SLICES if slices and served.known else ""]
+        notes = [*worst, *notes, words.SURE_IN_SLICES if slices.keys() - {AS_LOGGED} and served.known else ""]
+        notes += [words.as_logged(own) for slice, own in slices.items() if slice == AS_LOGGED]
     if holds is not None and not found.keep and of == row:
         notes.append(words.holding(holds, others))
     if served.today and (noise := int(judge.noise.sum())) and found.kind in ("keep", "unknown"):
@@ -363,5 +365,6 @@ def _wider(each: Effect, factor: float) -> Effect:
 
 def losses(slices: Mapping[str, Changes]) -> list[tuple[str, str, Effect]]:
     """Slice, outcome and effect of what is surely lost, the largest loss first."""
-    lost = [(slice, name, each) for slice, own in slices.items() for name, each in own.items() if each.lost]
+    parts = ((slice, own) for slice, own in slices.items() if slice != AS_LOGGED)
+    lost = [(slice, name, each) for slice, own in parts for name, each in own.items() if each.lost]
     return sorted(lost, key=lambda one: one[2].value)

@@ -258,3 +258,8 @@ def worst_slice(who: str, slice: str, outcome: str, change: Effect) -> str:
 def price(paid: str, bought: str, each: Effect) -> str:
     """What one per cent of an outcome buys of another."""
     return f"At the pick, giving up 1% of {paid} buys {each} of {bought}."
+
+
+def as_logged(changes: Changes) -> str:
+    """What it would gain if all rows counted alike, however they came to be shown."""
+    return f"If all rows counted alike: {', '.join(f'{each} of {name}' for name, each in changes.items())}."
