@@ -28,8 +28,9 @@ from bench.results.fusion import Fusion, Terms
 ROWS, MANY, RANDOM = 100_000, 600_000, 0.1
 ERRORS = {"equal": (0.8, 0.8), "better": (0.8, 0.65), "worse": (0.75, 0.8)}
 WAYS: dict[str, dict[str, str]] = {
-    "as logged": {}, "random": {"random": "at_random"}, "propensity": {"propensity": "chance"}
+    "as logged": {}, "random": {"random": "at_random"}, "propensity": {"propensity": "chance"}, "as many": {}
 }  # fmt: skip
+"""The last one is of another log: so many rows, all shown at random, as the rows by propensities are worth."""
 FORMULA = (1.0, 1.7)
 """Today's weights, the best ones for the mean of both gains."""
 NONE = 0.002
@@ -38,11 +39,12 @@ NONE = 0.002
 
 @dataclass(frozen=True)
 class World:
-    """All rows (N,), the probabilities (N, 2) of their labels, and what each model says (N, 2); the log, in part."""
+    """All rows (N,), the probabilities (N, 2) of their labels, what each model says (N, 2), and which were shown."""
 
     truth: np.ndarray[Any, Any]
     said: dict[str, np.ndarray[Any, Any]]
-    log: pd.DataFrame
+    rows: pd.DataFrame
+    shown: np.ndarray[Any, Any]
 
 
 @cache
@@ -67,7 +69,7 @@ def world(kind: str, seed: int, rows: int = ROWS) -> World:
     columns = {"click": labels[:, 0], "buy": labels[:, 1], "at_random": at_random.astype(int)}
     columns |= {f"{name}_{task}": own[:, at] for name, own in said.items() for at, task in enumerate(("click", "buy"))}
     columns["chance"] = RANDOM * 0.3 + (1 - RANDOM) * by_rank  # whichever way it came to be shown
-    return World(expit(logits), said, pd.DataFrame(columns)[shown])
+    return World(expit(logits), said, pd.DataFrame(columns), shown)
 
 
 def outcomes(truth: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -76,15 +78,18 @@ def outcomes(truth: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> np.nda
     return np.asarray(truth[top].sum(axis=0) / truth.sum(axis=0))
 
 
-def judged(kind: str, seed: int) -> Iterator[dict[str, Any]]:
-    """What each way says of a world, beside the truth."""
+def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict[str, Any]]:
+    """What each way says of a world, beside the truth; `worth`: rows that a log by propensities is worth."""
     own, many = world(kind, seed), truth_of(kind)
     base = outcomes(many.truth, many.said["today"] @ FORMULA)
-    for way, more in WAYS.items():
+    for way in ways:
+        log = own.rows[own.shown]
+        if way == "as many":
+            log = own.rows.sample(round(2 * worth), random_state=seed)
         found = bench.decide(
-            own.log, labels=["click", "buy"], unseen=True, recalibrate=False, seed=seed, outcomes=[],
+            log, labels=["click", "buy"], unseen=True, recalibrate=False, seed=seed, outcomes=[],
             models={name: [f"{name}_click", f"{name}_buy"] for name in own.said},
-            weights=f"{FORMULA[0]} today_click + {FORMULA[1]} today_buy", **more,
+            weights=f"{FORMULA[0]} today_click + {FORMULA[1]} today_buy", **WAYS[way],
         ).decision  # fmt: skip
         told, served = found.verdict, found.serving.served
         assert served is not None
@@ -104,6 +109,7 @@ def judged(kind: str, seed: int) -> Iterator[dict[str, Any]]:
             line["model"] = str(facts["point"])
         exposure = found.rows["test"].exposure
         line["effective"] = exposure.effective if exposure else float(len(found.rows["test"].labels))
+        worth = line["effective"] if way == "propensity" else worth
         yield line
 
 
@@ -138,14 +144,14 @@ def main() -> None:
     asked.add_argument("--to", type=Path, default=Path("exposure.jsonl"))
     given = asked.parse_args()
     lines = [json.loads(line) for line in given.to.read_text().splitlines()] if given.to.is_file() else []
-    done = {(each["kind"], each["seed"]) for each in lines}
+    done = {(each["kind"], each["seed"], each["way"]): each["effective"] for each in lines}
     for seed in range(given.worlds):
         for kind in ERRORS:
-            if (kind, seed) not in done:
-                with given.to.open("a") as file:
-                    for line in judged(kind, seed):
-                        lines.append(line)
-                        file.write(json.dumps(line) + "\n")
+            ways = [way for way in WAYS if (kind, seed, way) not in done]
+            with given.to.open("a") as file:
+                for line in judged(kind, seed, ways, done.get((kind, seed, "propensity"), 0.0)) if ways else ():
+                    lines.append(line)
+                    file.write(json.dumps(line) + "\n")
     print(table(lines))
 
 
