@@ -26,8 +26,8 @@ from bench.data.inspection.labels import (
     parents_of,
     thin_end,
 )
-from bench.data.inspection.names import is_unit
-from bench.data.inspection.roles import WEIGHT, ColumnDraft, Role, draft_columns, given_roles
+from bench.data.inspection.names import exposure_key, is_unit
+from bench.data.inspection.roles import SHOWN, WEIGHT, ColumnDraft, Role, draft_columns, given_roles
 from bench.data.inspection.sample import Layout, layout_of, read_sample
 from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files, timeline
 from bench.data.times import hours, hours_in, is_span
@@ -260,6 +260,10 @@ def proposals(
     if weight := next((draft.name for draft in columns if draft.why == WEIGHT), None):
         why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
         yield Proposal("", {"weight": weight}, why)
+    for name in (draft.name for draft in columns if draft.why == SHOWN):
+        why = f"'{name}' seems to say how a row came to be shown. Uncomment it to judge rankings by that."
+        yield Proposal("", {str(exposure_key(name)): name}, why)
+        break  # a card has one of them
     equal = 0
     with suppress(UserError):  # a column of records, by which rows are not compared
         equal = int((~RowSet().new(table)).sum())

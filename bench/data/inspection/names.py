@@ -103,6 +103,15 @@ def is_todays_score(name: str) -> bool:
     return words(name)[-1:] != [] and words(name)[-1] in scores and has_word(name, _set("today todays ranker served"))
 
 
+def exposure_key(name: str) -> str | None:
+    """The card's key for a column that says how a row came to be shown: `propensity`, `is_rand`."""
+    parts = words(name)
+    if "propensity" in parts:
+        return "propensity"
+    known = _set("is shown at by was rand random randomized exposure")
+    return "random" if {*parts} & _set("rand random randomized") and {*parts} <= known else None
+
+
 def is_place(name: str) -> bool:
     """Whether it names the place in a list: `position`, `rank`, but not `avg_position`."""
     return has_word(name, _set("position pos rank place")) and not has_word(name, _HISTORY)

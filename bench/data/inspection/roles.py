@@ -15,7 +15,16 @@ from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST, Halves, Labels, halves_of
 from bench.data.inspection.leaks import Together, find_leak
-from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_todays_score, is_visit, is_weight
+from bench.data.inspection.names import (
+    QUANTITIES,
+    TIMES,
+    exposure_key,
+    has_word,
+    is_id,
+    is_todays_score,
+    is_visit,
+    is_weight,
+)
 from bench.data.inspection.split import Split, Wish
 from bench.data.splits import TEST, TRAIN, VALID
 
@@ -24,6 +33,7 @@ Role = Literal["input", "left out", "post-exposure", "label", "time", "split", "
 Decided = tuple[Role, str]
 """A role, and why."""
 LATER = "later rows have times that train never saw"
+SHOWN = "its name is that of how a row came to be shown, which nobody knows before ranking"
 WEIGHT = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
 
 
@@ -102,6 +112,8 @@ def _decided(
 ) -> Decided:
     if column.single and column.numbers is not None and is_todays_score(column.name):
         return "logged", "its name is that of the score by which the log was ranked"
+    if column.numbers is not None and exposure_key(column.name):
+        return "left out", SHOWN
     if finding.why != WEIGHT and (late := find_leak(column, labels, group)):
         return "post-exposure", late
     if not finding.makes_input:

@@ -1,10 +1,13 @@
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from known_labels import known
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.draft import find_parent, proposals
+from bench.data.inspection.draft import CardRequest, draft_card, find_parent, proposals
+from bench.data.inspection.names import exposure_key
 from bench.data.inspection.roles import ColumnDraft
+from bench.system.progress import Silent
 
 N = 2000
 TABLE = pa.table({"row": np.arange(N)})
@@ -59,3 +62,13 @@ def test_the_coarsest_id_of_somebody_that_repeats_is_proposed_as_units():
     assert units("request_id", request_id=request, user_id=np.where(np.arange(N) == 1, 99, user)) == []
     assert units("request_id", request_id=request, user_id=request) == []
     assert units(None, user_id=np.arange(N)) == []
+
+
+def test_how_a_row_came_to_be_shown_is_no_input_and_is_proposed_as_such(tmp_path):
+    rows = {"x": RNG.normal(size=N), "is_rand": RNG.integers(0, 2, N), "random_walk": RNG.normal(size=N)}
+    pd.DataFrame(rows | {"click": CLICK.astype(int)}).to_csv(tmp_path / "log.csv", index=False)
+    draft = draft_card(CardRequest(files=(tmp_path / "log.csv",), labels=("click",)), Silent())
+    assert [each.name for each in draft.of_role("input")] == ["x", "random_walk"]
+    assert [dict(each.keys) for each in draft.proposals] == [{"random": "is_rand"}]
+    assert exposure_key("logging_propensity") == "propensity"
+    assert exposure_key("random_seed") is None
