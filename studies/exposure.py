@@ -1,11 +1,11 @@
 """A log that today's ranking chose: how often a verdict is wrong as logged, by rows shown at random, by propensities.
 
-    python studies/exposure.py --worlds 200
+    python studies/exposure.py --populations 200
 
-Each world has 100,000 rows that could be shown, two tasks with known probabilities, and two models with errors of
+Each population has 100,000 rows that could be shown, two tasks with known probabilities, and two models with errors of
 their own. Today's ranking decides with which chance a row is shown, so rows are there because its model overrates them.
-On them the other model looks better than it is. In `equal` worlds both models err alike; in `better` worlds the other
-one errs less; in `worse` worlds it errs more. The truth is of 600,000 other rows, by their probabilities.
+On them the other model looks better than it is. In `equal` populations both models err alike; in `better` populations the other
+one errs less; in `worse` populations it errs more. The truth is of 600,000 other rows, by their probabilities.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ERRORS = {"equal": (0.8, 0.8), "better": (0.8, 0.65), "worse": (0.75, 0.8)}
 WAYS: dict[str, dict[str, str]] = {
     "as logged": {}, "random": {"random": "at_random"}, "propensity": {"propensity": "chance"}, "as many": {}
 }  # fmt: skip
-"""The last one is of another log: so many rows, all shown at random, as the rows by propensities are worth."""
+"""The last one is of another log, shown at random, with as many rows as those by propensities are worth."""
 FORMULA = (1.0, 1.7)
 """Today's weights, the best ones for the mean of both gains."""
 NONE = 0.002
@@ -38,7 +38,7 @@ NONE = 0.002
 
 
 @dataclass(frozen=True)
-class World:
+class Population:
     """All rows (N,), the probabilities (N, 2) of their labels, what each model says (N, 2), and which were shown."""
 
     truth: np.ndarray[Any, Any]
@@ -48,12 +48,12 @@ class World:
 
 
 @cache
-def truth_of(kind: str) -> World:
+def truth_of(kind: str) -> Population:
     """The rows of the truth."""
-    return world(kind, 1_000_000, MANY)
+    return population(kind, 1_000_000, MANY)
 
 
-def world(kind: str, seed: int, rows: int = ROWS) -> World:
+def population(kind: str, seed: int, rows: int = ROWS) -> Population:
     """A pool, and what today's ranking showed of it."""
     rng = np.random.default_rng([seed, sorted(ERRORS).index(kind)])
     x = rng.normal(size=(rows, 3))
@@ -69,7 +69,7 @@ def world(kind: str, seed: int, rows: int = ROWS) -> World:
     columns = {"click": labels[:, 0], "buy": labels[:, 1], "at_random": at_random.astype(int)}
     columns |= {f"{name}_{task}": own[:, at] for name, own in said.items() for at, task in enumerate(("click", "buy"))}
     columns["chance"] = RANDOM * 0.3 + (1 - RANDOM) * by_rank  # whichever way it came to be shown
-    return World(expit(logits), said, pd.DataFrame(columns), shown)
+    return Population(expit(logits), said, pd.DataFrame(columns), shown)
 
 
 def outcomes(truth: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -79,8 +79,8 @@ def outcomes(truth: np.ndarray[Any, Any], score: np.ndarray[Any, Any]) -> np.nda
 
 
 def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict[str, Any]]:
-    """What each way says of a world, beside the truth; `worth`: rows that a log by propensities is worth."""
-    own, many = world(kind, seed), truth_of(kind)
+    """What each way says of a population, beside the truth; `worth`: rows that a log by propensities is worth."""
+    own, many = population(kind, seed), truth_of(kind)
     base = outcomes(many.truth, many.said["today"] @ FORMULA)
     for way in ways:
         log = own.rows[own.shown]
@@ -114,8 +114,10 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """By kind of world and way: how often it says to switch, wrongly, and how often intervals hold."""
-    head = "| worlds | way | rows, in effect | says to switch, % | wrongly, % | gain told, true | intervals hold, % |"
+    """By kind of population and way: how often it says to switch, wrongly, and how often intervals hold."""
+    head = (
+        "| populations | way | rows, in effect | says to switch, % | wrongly, % | gain told, true | intervals hold, % |"
+    )
     out = [head, "|---|---|---|---|---|---|---|"]
     for kind in ERRORS:
         for way in WAYS:
@@ -140,12 +142,12 @@ def table(lines: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Goes on from what a file has, and prints the table."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--worlds", type=int, default=200)
+    asked.add_argument("--populations", type=int, default=200)
     asked.add_argument("--to", type=Path, default=Path("exposure.jsonl"))
     given = asked.parse_args()
     lines = [json.loads(line) for line in given.to.read_text().splitlines()] if given.to.is_file() else []
     done = {(each["kind"], each["seed"], each["way"]): each["effective"] for each in lines}
-    for seed in range(given.worlds):
+    for seed in range(given.populations):
         for kind in ERRORS:
             ways = [way for way in WAYS if (kind, seed, way) not in done]
             with given.to.open("a") as file:
