@@ -2,10 +2,11 @@
 
     python studies/exposure.py --populations 200
 
-Each population has 100,000 rows that could be shown, two tasks with known probabilities, and two models with errors of
-their own. Today's ranking decides with which chance a row is shown, so rows are there because its model overrates them.
-On them the other model looks better than it is. In `equal` populations both models err alike; in `better` populations the other
-one errs less; in `worse` populations it errs more. The truth is of 600,000 other rows, by their probabilities.
+Each population has 100,000 rows that could be shown, two tasks with known probabilities, and two models with errors
+of their own. Today's ranking decides with which chance a row is shown, so rows are there because its model overrates
+them. On them the other model looks better than it is. In `equal` populations both models err alike; in `better`
+populations the other one errs less; in `worse` populations it errs more. The truth is of 600,000 other rows, by their
+probabilities.
 """
 
 from __future__ import annotations
