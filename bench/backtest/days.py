@@ -111,7 +111,7 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
     """
     many = int(np.isfinite(days.utility).sum())
     name, most = max(days.by_outcome.items(), key=lambda each: abs(each[1].value))
-    often = f"{title[:1].upper()}{title[1:]} is ahead of {against} on {days.ahead} of {count(many, unit)}"
+    often = f"{title[:1].upper()}{title[1:]} did better than {against} on {days.ahead} of {count(many, unit)}"
     more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
     if few := len(found.cuts) - many:
         more.append(f"Not counted: {count(few, unit)} with fewer than {POSITIVES} positives of an outcome.")
