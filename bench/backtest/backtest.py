@@ -23,10 +23,11 @@ from bench.backtest.cuts import Cut, Times, card_of
 from bench.core import plugins
 from bench.core.arrays import Floats, Singles
 from bench.core.errors import UserError
+from bench.core.exposure import exposure_of
 from bench.core.objectives import Objective
 from bench.core.plain import read_json
 from bench.core.records import Point
-from bench.core.schema import Schema, Task
+from bench.core.schema import Task
 from bench.data import SplitName, Store, prepare
 from bench.data.store import Split
 from bench.frontier.aims import PolicyAim
@@ -267,7 +268,7 @@ class _Cut:
             joint = {plan.how: [each[inside] for each in said["test"]]}
         else:
             joint[FROZEN] = list(np.load(self.folder / "frozen.npy")[:, inside])
-        measure = _measure(test, store.schema, plan)
+        measure = _measure(test, store, plan)
         labels = joint_labels(np.asarray(test.labels_of(slice(None))), store.schema)
         few = {task.name for task, many in zip(plan.tasks, (labels > 0).sum(axis=0), strict=True) if many < LEAST}
         self.few = {name for name in measure.names if name.partition(".")[0] in few}
@@ -306,7 +307,7 @@ class _Cut:
         plan, held = self.plan, store.split("valid")
         if len(plan.tasks) < 2:
             return {}
-        measure = _measure(held, store.schema, plan)
+        measure = _measure(held, store, plan)
         chance = measure.random()[0]
 
         def outcomes_of(name: str) -> Any:
@@ -326,9 +327,15 @@ class _Cut:
         }
 
 
-def _measure(rows: Split, schema: Schema, plan: Plan) -> Measure:
-    labels = joint_labels(np.asarray(rows.labels_of(slice(None))), schema)
-    labelled = Labelled(labels, np.asarray(rows.group), _weights(rows))
+def _measure(rows: Split, store: Store, plan: Plan) -> Measure:
+    """The outcomes on the rows of a split, each counted by its weight and its exposure."""
+    labels = joint_labels(np.asarray(rows.labels_of(slice(None))), store.schema)
+    counts = _weights(rows)
+    for kind, column in store.exposure.items():
+        assert rows.logged is not None
+        exposure = exposure_of(kind, column, np.asarray(rows.logged[:, store.logged.index(column)])).weights
+        counts = exposure if counts is None else exposure * counts
+    labelled = Labelled(labels, np.asarray(rows.group), counts)
     return Measure(plan.tasks, [each.name for each in plan.outcomes], labelled)
 
 

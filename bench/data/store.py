@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from bench.core.errors import UserError, check_known
+from bench.core.exposure import Shown
 from bench.core.plain import read_json
 from bench.core.schema import Schema
 from bench.core.seeds import mixed
@@ -218,7 +219,7 @@ class Store:
         return tuple(self.manifest.get("logged", ()))
 
     @property
-    def exposure(self) -> dict[str, str]:
+    def exposure(self) -> dict[Shown, str]:
         """`random` or `propensity` and the logged column that says it; empty without."""
         return dict(self.manifest.get("exposure", {}))
 

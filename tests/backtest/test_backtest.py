@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from day_toys import made
+from day_toys import CARD, Log, log, made
 
 from bench.backtest import backtest
 from bench.backtest.backtest import FROZEN, PICKED, run
 from bench.backtest.chain import chains_of
 from bench.backtest.cuts import card_of
 from bench.backtest.days import days_of
-from bench.data import prepare
+from bench.data import parse_card, prepare
 from bench.system.progress import Silent
 
 
@@ -64,6 +64,27 @@ def test_how_far_predictions_are_above_labels_is_known_at_each_cut(days, tmp_pat
     for at, task in enumerate(("click", "buy")):
         misfit = joint[:, at].mean() / labels[:, at].mean() - 1
         assert found.fits("first", "anew")[task][2] == pytest.approx(misfit, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_rows_shown_at_random_judge_where_the_card_names_them(tmp_path):
+    rows = log()
+    rows["r"] = np.random.default_rng(2).integers(0, 2, len(rows))
+    rows.to_csv(tmp_path / "log.csv", index=False)
+    own = Log(parse_card(CARD | {"random": "r"}, "here"), tmp_path, tmp_path / "home")
+    plan = own.plan(cuts=2)
+    found = run(plan, tmp_path, own.home, own.raw, Silent())
+    store = prepare(card_of(plan.times, plan.cuts[1]), own.home, own.raw)
+    chains, members = chains_of(
+        {name: (each.point, each.parts) for name, each in plan.ranked.items()}, plan.objectives, plan.seed, 1
+    )
+    chain, test = chains[members["first"].chains[0]], store.split("test")
+    score = np.log(chain.joint(store, chain.anew(store, Silent()), "test")).sum(1)
+    shown = np.asarray(test.logged)[:, 0] == 1
+    labels, score = np.asarray(test.labels)[shown], score[shown]
+    top = np.argsort(-score, kind="stable")[: round(len(score) / 10)]
+    recall = labels[top, 0].sum() / labels[:, 0].sum()
+    assert values(found)[1, "first", "anew", PICKED]["click.recall@10%"] == pytest.approx(recall, abs=0.02)
 
 
 @pytest.mark.slow
