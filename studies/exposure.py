@@ -1,6 +1,6 @@
 """A log that today's ranking chose: how often a verdict is wrong as logged, by rows shown at random, by propensities.
 
-    python studies/exposure.py --populations 200
+    python studies/exposure.py --populations 100 [--write docs/before-the-test.md]
 
 Each population has 100,000 rows that could be shown, two tasks with known probabilities, and two models with errors
 of their own. Today's ranking decides with which chance a row is shown, so rows are there because its model overrates
@@ -11,7 +11,6 @@ probabilities.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from speed.table import replace, writer
 
 import bench
 from bench.results.fusion import Fusion, Terms
@@ -142,7 +142,7 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Goes on from what a file has, and prints the table."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked = writer(__doc__)
     asked.add_argument("--populations", type=int, default=200)
     asked.add_argument("--to", type=Path, default=Path("exposure.jsonl"))
     given = asked.parse_args()
@@ -155,7 +155,7 @@ def main() -> None:
                 for line in judged(kind, seed, ways, done.get((kind, seed, "propensity"), 0.0)) if ways else ():
                     lines.append(line)
                     file.write(json.dumps(line) + "\n")
-    print(table(lines))
+    replace(given.write, "exposure", table(lines))
 
 
 if __name__ == "__main__":
