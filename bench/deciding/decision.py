@@ -71,6 +71,11 @@ class LogDecision(Decision):
     rows: Mapping[str, Rows]
     notes: tuple[str, ...]
 
+    @property
+    def tested(self) -> tuple[Rows, tuple[str | None, str | None]]:
+        """The rows that judge, and the columns of their units and group."""
+        return self.rows[TEST], (self.asked.units, self.asked.group)
+
     def terms_of(self, point: str) -> Sequence[str]:
         """In the log's own columns."""
         return self.terms[point]
