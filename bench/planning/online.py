@@ -40,7 +40,7 @@ class Metric:
     def of(task: str, title: str, sums: Floats) -> Metric:
         """Of sums by unit (n,)."""
         mean = float(sums.mean())
-        return Metric(task, title, mean, float((sums / mean).var(ddof=1)), int((sums > 0).sum()))
+        return Metric(task, title, mean, float((sums / mean).var()), int((sums > 0).sum()))
 
     def needed(self, gain: float, margin: float = 0.0, errors: float = FIXED) -> float:
         """Units an arm with which a true gain is that many standard errors from a margin; both are fractions."""
@@ -48,7 +48,7 @@ class Metric:
 
     def shown(self, units: float, errors: float = FIXED) -> float:
         """The gain that is worth that many standard errors with these units an arm."""
-        return math.expm1(errors * math.sqrt(2 * self.spread / units))
+        return math.expm1(min(errors * math.sqrt(2 * self.spread / units), 700.0))
 
 
 def plural(unit: str) -> str:
@@ -75,7 +75,7 @@ def unit_of(rows: Rows, asked: str | None, columns: tuple[str | None, str | None
 def metrics_of(
     rows: Rows, units: NDArray[np.uint64], unit: str, weights: Mapping[str, float], values: Mapping[str, float]
 ) -> tuple[Metric, ...]:
-    """What stands for a policy's utility, if changes are small, then the other tasks; UserError for one without events.
+    """What stands for a policy's utility, if changes are small, then other tasks; UserError where units do not differ.
 
     Args:
         weights: by task, of the policy's rule; values: by task what an event is worth, else empty.
@@ -83,8 +83,11 @@ def metrics_of(
     of = np.unique(units, return_inverse=True)[1]
     each = np.nan_to_num(rows.labels.astype(np.float64)) * (1.0 if rows.weights is None else rows.weights[:, None])
     sums = {task: np.bincount(of, own).astype(np.float64) for task, own in zip(rows.tasks, each.T, strict=True)}
-    if none := [task for task, own in sums.items() if not own.any()]:
-        raise UserError(f"expected '{none[0]}' in some row of test, found none: no test can be planned for it")
+    for task, own in sums.items():
+        if own.min() == own.max():
+            raise UserError(
+                f"--unit: expected {plural(unit)} of test that differ in '{task}', found {own[0]:g} in each"
+            )
     tasks = [Metric.of(task, f"{task} per {unit}", own) for task, own in sums.items()]
     weighed = {task: weight for task, weight in (values or weights).items() if weight}
     if len(weighed) == 1:

@@ -43,12 +43,15 @@ class Look(NamedTuple):
 
 
 class Size(NamedTuple):
-    """The least units an arm that show a gain; the days and whole weeks that they take, where the traffic is known."""
+    """The least units an arm that show a gain; the days and whole weeks that they take, where the traffic is known.
+
+    Looks take `inflation` times the units of a test without."""
 
     gain: float
     units: float
     days: float | None
     weeks: int | None
+    inflation: float
     looks: tuple[Look, ...]
 
     def to_json(self) -> dict[str, object]:
@@ -104,7 +107,7 @@ class Plan:
             Look(weeks and round(share * weeks), share * whole, bound, float(2 * ndtr(-bound)), chance)
             for share, bound, chance in zip(shares, bounds, ended, strict=True)
         ]
-        return Size(gain, units, days, weeks, tuple(looks))
+        return Size(gain, units, days, weeks, inflation(shares), tuple(looks))
 
 
 def shares_of(weeks: int | None) -> Numbers:

@@ -10,6 +10,7 @@ from remake import unpack
 
 import bench
 from bench.cli import main
+from bench.core.errors import UserError
 from bench.core.rows import TEST
 from bench.planning.page import tables
 
@@ -38,7 +39,7 @@ def test_a_plan_is_for_the_verdicts_gain_and_its_metrics_are_the_logs(table, ask
     each = [np.bincount(np.unique(rows.units, return_inverse=True)[1], own) for own in rows.labels.T]
     assert [click["mean"], buy["mean"]] == pytest.approx([own.mean() for own in each])
     both = sum(own / own.mean() / 2 for own in each)
-    assert index["spread"] == pytest.approx(both.var(ddof=1))
+    assert index["spread"] == pytest.approx(both.var())
     assert index["mean"] == pytest.approx(1)
     assert click["expected"] == verdict.changes[next(iter(verdict.changes))].to_json()
     assert plan["sentence"].startswith("Plan for ")
@@ -79,6 +80,17 @@ def test_what_nobody_can_tell_is_planned_for_what_matters(log, asked):
     plan = found.plan()
     assert plan["plan"]["gain"] == max(verdict.both.utility.value, 0.005)
     assert any("cannot tell" in each for each in plan["notes"])
+
+
+def test_units_that_do_not_differ_and_unknown_intervals_are_said(table, asked):
+    last = table["click"].to_numpy().nonzero()[0][-1]
+    one = table.iloc[: last + 1].assign(user=lambda own: own["click"].shift(fill_value=0).cumsum())
+    with pytest.raises(UserError, match="expected users of test that differ in 'click', found 1 in each"):
+        asked_of(one, asked).plan()
+    plan = asked_of(table, asked).plan()
+    for effect in ({"value": 0.1, "low": None, "high": None}, None):
+        plan["metrics"][0]["expected"] = effect
+        assert tables(plan)["metrics"][1][0][3] == ("+10.0%" if effect else "-")
 
 
 @pytest.mark.slow
