@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError
 from bench.core.objectives import Objective, check_counted, default_outcomes, metric_of, outcome, ranked
 from bench.core.records import RARER, Point, Replicate
-from bench.core.rows import CONFIRM
+from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import Task
 from bench.deciding.asked import Asked
 from bench.deciding.log import Log

@@ -26,7 +26,7 @@ GAINS = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 LONG = 730
 """Days from which on nobody needs their number."""
 CAVEATS = (
-    "An offline gain is of rows that today's ranking showed, where it showed them; a new ranking shows others.",
+    "In the test users see other rows, in other places, than today's ranking showed.",
     "Users react to what is new for a while: compare the last week of the test with its first.",
     "Where arms share stock, budgets or what models learn from, each arm changes the other, and the test is off.",
 )
@@ -61,7 +61,7 @@ def sentences(plan: Plan) -> Iterator[str]:
         if passed:
             yield f"Without guardrails it takes {takes(replace(plan, guardrails=()).size(plan.planned).units)}."
         by = f"by the policy's rule, with a {LEVEL:.0%} interval"
-        yield f"The verdict expects it of {verdict.who} over {serving.against}: {gain} {by}."
+        yield f"The verdict expects it of {verdict.who} over {serving.against}: {gain} {by}. {serving.shown}"
         if verdict.kind == "unknown":
             yield f"The log cannot tell whether that is a gain; the test can, from {per_cent(plan.planned)} on."
         if gain.low > 0:
