@@ -118,10 +118,9 @@ class LoadedDecision:
 
     def plan(self, **asked: Any) -> dict[str, Any]:
         """The plan of its A/B test, as plain values; see `bench.planning.plan.plan` for what may be asked."""
-        from bench.planning.page import document
-        from bench.planning.plan import plan
+        from bench.planning.page import planned
 
-        return document(plan(self.decision, **asked))
+        return planned(self.decision, **asked)
 
     def figure(self, name: str = "front") -> Picture:
         """A plot of `bench.report.picture.PLOTS`; a notebook shows it."""
@@ -249,10 +248,9 @@ class LoadedRun:
 
     def plan(self, dataset: str | None = None, **asked: Any) -> dict[str, Any]:
         """The plan of its A/B test, as plain values; see `bench.planning.plan.plan` for what may be asked."""
-        from bench.planning.page import document
-        from bench.planning.plan import plan
+        from bench.planning.page import planned
 
-        return document(plan(self._result(dataset), **asked))
+        return planned(self._result(dataset), **asked)
 
     def _result(self, dataset: str | None) -> DatasetResult:
         from bench.run.result import result_of

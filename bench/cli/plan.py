@@ -30,8 +30,7 @@ def plan(
     home: Home = None,
 ) -> Answer:
     """Plan the A/B test of a verdict, of a run or of a folder of `seesaw decide`: users, days, looks, guardrails."""
-    from bench.planning.page import document, tables, write
-    from bench.planning.plan import plan as plan_of
+    from bench.planning.page import planned, tables, write
 
     daily = None if traffic is None else _number("--traffic", traffic, "(.*)/day", "N/day, as in 200000/day")
     losses = {}
@@ -39,8 +38,8 @@ def plan(
         loss = _number("--guardrail", each, "[^=]*=(-.*)%", "TASK=-N%, as in click=-0.5%")
         losses[each.partition("=")[0].strip()] = loss / 100
     folder, decision = _decided(run_, home)
-    planned = plan_of(decision, daily, unit, losses)
-    page, told = write(planned, (to or folder).expanduser().resolve()), document(planned)
+    told = planned(decision, traffic=daily, unit=unit, guardrails=losses)
+    page = write(told, (to or folder).expanduser().resolve())
     yield told | {"page": str(page)}
     say(told["sentence"], *told["notes"])
     for title, (headers, rows) in tables(told).items():

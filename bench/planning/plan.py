@@ -1,18 +1,20 @@
-"""The plan of a verdict's A/B test: the gain that it is for, how many units and weeks that takes, and when to look."""
+"""The plan of a verdict's A/B test: the gain that it is for, how many units and weeks that takes, and when to look.
+
+A plan is a document, plain values by name, which sentences, tables and JSON share. Its units are those of an arm.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bench.core.errors import UserError, check_known
+from bench.core.plain import jsonable
 from bench.frontier.decision import Decision
-from bench.measure.predictions import Rows
 from bench.planning.looks import ALPHA, FIXED, POWER, Numbers, boundaries, crossed, inflation
 from bench.planning.online import Metric, metrics_of, unit_of
 from bench.results.effect import MARGIN, Effect
@@ -20,94 +22,7 @@ from bench.results.effect import MARGIN, Effect
 MARGINAL = float(ndtri(1 - ALPHA) + ndtri(POWER))
 """Standard errors between a guardrail's margin and the true change; one-sided, as only a loss matters there."""
 MOST_LOOKS = 5
-
-
-class Guardrail(NamedTuple):
-    """What a task may lose: `units` an arm show that it loses less than `margin`, a fraction below 0, if its change is
-    `expected`, of the verdict and at most 0. None where that is beyond the margin."""
-
-    task: str
-    margin: float
-    expected: float
-    units: float | None
-
-
-class Look(NamedTuple):
-    """A look, from where on the test ends there, and the chance that it has ended by then."""
-
-    week: int | None
-    units: float
-    bound: float
-    p: float
-    ended: float
-
-
-class Size(NamedTuple):
-    """The least units an arm that show a gain; the days and whole weeks that they take, where the traffic is known.
-
-    Looks take `inflation` times the units of a test without."""
-
-    gain: float
-    units: float
-    days: float | None
-    weeks: int | None
-    inflation: float
-    looks: tuple[Look, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """Itself as every document has it."""
-        return self._asdict() | {"looks": [each._asdict() for each in self.looks]}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The plan of an A/B test.
-
-    Attributes:
-        unit: what is assigned to an arm, such as a user.
-        traffic: units that enter the test in a day, both arms together; None where nobody said it.
-        units, rows: of test, that the metrics are of.
-        metrics: the first stands for the policy's utility.
-        gain: the verdict's, of the utility; None where there is nothing to test, or nothing to compare with.
-        planned: the gain that the test is for; None as `gain`.
-        changes: by task what the verdict expects of its outcome.
-    """
-
-    decision: Decision
-    unit: str
-    traffic: float | None
-    units: int
-    rows: Rows
-    metrics: tuple[Metric, ...]
-    gain: Effect | None
-    planned: float | None
-    changes: Mapping[str, Effect]
-    guardrails: tuple[Guardrail, ...]
-
-    @property
-    def usual(self) -> tuple[float, float]:
-        """Units an arm of two weeks, or of the log where the traffic is not known, and the gain that they show."""
-        units, weeks = (self.units / 2, None) if self.traffic is None else (7 * self.traffic, 2)
-        return units, self.metrics[0].shown(units, FIXED * math.sqrt(inflation(shares_of(weeks))))
-
-    def size(self, gain: float) -> Size:
-        """The size of a test that shows this gain, and all guardrails that can hold."""
-        least, weeks, days = self.metrics[0].needed(gain), None, None
-        others = max((each.units for each in self.guardrails if each.units), default=0.0)
-        units = whole = max(least * inflation(shares_of(None)), others)
-        if self.traffic is not None:
-            weeks, units = 0, max(least, others)
-            while (longer := math.ceil(2 * units / self.traffic / 7)) > weeks:
-                weeks, units = longer, max(least * inflation(shares_of(longer)), others)
-            days, whole = 2 * units / self.traffic, 7 * self.traffic * weeks / 2
-        shares = shares_of(weeks)
-        bounds = boundaries(shares)
-        ended = np.cumsum(crossed(shares, bounds, FIXED * math.sqrt(whole / least))).tolist()
-        looks = [
-            Look(weeks and round(share * weeks), share * whole, bound, float(2 * ndtr(-bound)), chance)
-            for share, bound, chance in zip(shares, bounds, ended, strict=True)
-        ]
-        return Size(gain, units, days, weeks, inflation(shares), tuple(looks))
+GAINS = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 def shares_of(weeks: int | None) -> Numbers:
@@ -116,44 +31,90 @@ def shares_of(weeks: int | None) -> Numbers:
     return tuple(math.ceil(weeks * at / many) / weeks if weeks else at / many for at in range(1, many + 1))
 
 
+def size_of(metric: Metric, gain: float, traffic: float | None, others: float = 0.0) -> dict[str, Any]:
+    """The size of a test that shows a gain, and its looks: where it ends there, and the chance that it has by then.
+
+    Args:
+        traffic: units a day, both arms together; without it there are no days and weeks.
+        others: units that the test needs at its end in any case.
+    """
+    least, weeks, days = metric.needed(gain), None, None
+    units = whole = max(least * inflation(shares_of(None)), others)
+    if traffic is not None:
+        weeks, units = 0, max(least, others)
+        while (longer := math.ceil(2 * units / traffic / 7)) > weeks:
+            weeks, units = longer, max(least * inflation(shares_of(longer)), others)
+        days, whole = 2 * units / traffic, 7 * traffic * weeks / 2
+    shares = shares_of(weeks)
+    bounds = boundaries(shares)
+    ended = np.cumsum(crossed(shares, bounds, FIXED * math.sqrt(whole / least))).tolist()
+    looks = [
+        {"week": weeks and round(share * weeks), "units": share * whole, "bound": z, "p": 2 * ndtr(-z), "ended": by}
+        for share, z, by in zip(shares, bounds, ended, strict=True)
+    ]
+    return {"gain": gain, "units": units, "days": days, "weeks": weeks, "more": inflation(shares) - 1, "looks": looks}
+
+
 def plan(
     decision: Decision,
     traffic: float | None = None,
     unit: str | None = None,
     guardrails: Mapping[str, float] | None = None,
-) -> Plan:
+) -> dict[str, Any]:
     """Plans the A/B test of what a decision advises.
 
     Args:
         traffic: units a day that enter the test, both arms together.
-        unit: `asked` of `unit_of`.
+        unit: what is assigned to an arm, see `unit_of`.
         guardrails: by task the most that it may lose, as a fraction below 0.
 
     Raises:
-        UserError: no served front, an unknown unit or task, a traffic or margin out of range, a task without events.
+        UserError: no served front, an unknown unit or task, a traffic or margin out of range, units that do not differ.
     """
-    served, verdict, (rows, columns) = decision.serving.served, decision.verdict, decision.tested
-    if served is None or rows is None:
-        raise UserError(f"expected a served front to plan a test of, found none: {decision.serving.reason}")
+    serving, verdict, (rows, columns) = decision.serving, decision.verdict, decision.tested
+    if (served := serving.served) is None or rows is None:
+        raise UserError(f"expected a served front to plan a test of, found none: {serving.reason}")
     if traffic is not None and not 0 < traffic < math.inf:
         raise UserError(f"--traffic: expected a number above 0, of units a day, found {traffic:g}")
     named, units = unit_of(rows, unit, columns)
     tasks, weights = [name.partition(".")[0] for name in served.names], dict.fromkeys(rows.tasks, 0.0)
-    for task, weight in zip(tasks, decision.serving.aims[0].weights, strict=True):
+    for task, weight in zip(tasks, serving.aims[0].weights, strict=True):
         weights[task] += weight
     metrics = metrics_of(rows, units, named, weights, decision.policy.values)
-    both, planned = verdict.both if served.today and not verdict.keep else None, None
-    changes = dict(zip(tasks, both.outcomes.values(), strict=True)) if both else {}
-    if both is not None:  # where nobody can tell, at least what would matter
-        sure = verdict.kind != "unknown" and both.utility.value > 0
-        planned = both.utility.value if sure else max(both.utility.value, MARGIN)
-    own, rails = {each.task: each for each in metrics if each.task}, []
-    for task, margin in (guardrails or {}).items():
-        check_known("outcome", task, own, "--guardrail")
-        if not -1 < margin < 0:
-            raise UserError(f"--guardrail: expected a loss above 0% and below 100% of {task}, found {-100 * margin:g}%")
-        expected = min(0.0, float(np.nan_to_num(changes.get(task, Effect(0.0)).value)))
-        passing = own[task].needed(expected, margin, MARGINAL) if expected > margin else None
-        rails.append(Guardrail(task, margin, expected, passing))
-    gain, many = both.utility if both else None, len(np.unique(units))
-    return Plan(decision, named, traffic, many, rows, metrics, gain, planned, changes, tuple(rails))
+    both = verdict.both if served.today and not verdict.keep else None
+    gain = both.utility if both else None
+    expected = {"": gain} | (dict(zip(tasks, both.outcomes.values(), strict=True)) if both else {})
+    planned = gain and gain.value
+    if gain and (verdict.kind == "unknown" or gain.value <= 0):  # where nobody can tell, at least what would matter
+        planned = max(gain.value, MARGIN)
+    rails = [_guardrail(*each, metrics, expected) for each in (guardrails or {}).items()]
+    others, many = max((each["units"] or 0.0 for each in rails), default=0.0), len(np.unique(units))
+    usual = many / 2 if traffic is None else 7 * traffic
+    least = metrics[0].shown(usual, FIXED * math.sqrt(inflation(shares_of(None if traffic is None else 2))))
+    told = {task: each.to_json() for task, each in expected.items() if each and math.isfinite(each.value)}
+    found = {
+        "verdict": verdict.kind, "who": verdict.who, "against": serving.against, "today": served.today,
+        "outcomes": served.names, "shown": serving.shown, "expected": told.get(""), "unit": named, "units": many,
+        "rows": rows.kept, "weighted": rows.weights is not None, "traffic": traffic, "alpha": ALPHA, "power": POWER,
+        "plan": planned and size_of(metrics[0], planned, traffic, others),
+        "unguarded": planned and size_of(metrics[0], planned, traffic),
+        "pessimistic": size_of(metrics[0], gain.low, traffic, others) if gain and gain.low > 0 else None,
+        "smallest": {"units": usual, "gain": least},
+        "metrics": [vars(each) | {"expected": told.get(each.task), "least": each.shown(usual)} for each in metrics],
+        "guardrails": rails, "gains": [size_of(metrics[0], each, traffic) for each in GAINS],
+    }  # fmt: skip
+    return dict(jsonable(found))
+
+
+def _guardrail(
+    task: str, margin: float, metrics: tuple[Metric, ...], changes: Mapping[str, Effect | None]
+) -> dict[str, Any]:
+    """What a test must show that a task loses less than. It is planned for what the verdict expects, at most 0; units
+    are None where that is beyond the margin."""
+    own = {each.task: each for each in metrics if each.task}
+    check_known("outcome", task, own, "--guardrail")
+    if not -1 < margin < 0:
+        raise UserError(f"--guardrail: expected a loss above 0% and below 100% of {task}, found {-100 * margin:g}%")
+    change = min(0.0, float(np.nan_to_num((changes.get(task) or Effect(0.0)).value)))
+    units = own[task].needed(change, margin, MARGINAL) if change > margin else None
+    return {"task": task, "margin": margin, "change": change, "units": units}

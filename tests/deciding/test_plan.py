@@ -44,7 +44,7 @@ def test_a_plan_is_for_the_verdicts_gain_and_its_metrics_are_the_logs(table, ask
     assert click["expected"] == verdict.changes[next(iter(verdict.changes))].to_json()
     assert plan["sentence"].startswith("Plan for ")
     (rail,) = plan["guardrails"]
-    assert rail["expected"] <= 0
+    assert rail["change"] <= 0
     assert plan["plan"]["units"] >= rail["units"]
     assert plan["plan"]["looks"][-1]["week"] == plan["plan"]["weeks"]
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from bench.planning.looks import FIXED, boundaries, crossed, inflation
 from bench.planning.online import Metric
-from bench.planning.plan import MARGINAL, Guardrail, Plan, shares_of
+from bench.planning.plan import MARGINAL, shares_of, size_of
 
 FIFTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -56,25 +56,17 @@ def test_looks_are_at_ends_of_weeks(weeks):
     assert shares[-1] == 1
 
 
-def plan_of(sums, gain, margin, traffic=None):
-    """A plan without a decision, as sizes need none, and its metric."""
-    metric = Metric.of("click", "click per user", sums)
-    rail = Guardrail("click", margin, 0.0, metric.needed(0.0, margin, MARGINAL))
-    return Plan(None, "user", traffic, len(sums), None, (metric,), None, gain, {}, ()), rail
-
-
 def test_whole_weeks_have_the_units_and_at_least_the_power():
-    sums = np.random.default_rng(0).poisson(1.0, 5000).astype(float)
-    plan, rail = plan_of(sums, 0.02, -0.01, traffic=1000.0)
-    size = plan.size(0.02)
-    assert size.weeks * 7 >= size.days > size.weeks * 7 - 7
-    assert size.days == pytest.approx(2 * size.units / 1000)
-    assert size.looks[-1].units == pytest.approx(7 * size.weeks * 1000 / 2)
-    assert size.looks[-1].week == size.weeks
-    assert size.looks[-1].ended >= 0.8
-    both = Plan(**(vars(plan) | {"guardrails": (rail, rail._replace(units=None))})).size(0.02)
-    assert both.units == rail.units > size.units
-    assert Plan(**(vars(plan) | {"traffic": 1e-3})).size(1e-6).weeks > 1e12  # no test, but no endless loop either
+    metric = Metric.of("click", "click per user", np.random.default_rng(0).poisson(1.0, 5000).astype(float))
+    size = size_of(metric, 0.02, 1000.0)
+    assert size["weeks"] * 7 >= size["days"] > size["weeks"] * 7 - 7
+    assert size["days"] == pytest.approx(2 * size["units"] / 1000)
+    assert size["looks"][-1]["units"] == pytest.approx(7 * size["weeks"] * 1000 / 2)
+    assert size["looks"][-1]["week"] == size["weeks"]
+    assert size["looks"][-1]["ended"] >= 0.8
+    assert size_of(metric, 0.02, None)["looks"][-1]["ended"] == pytest.approx(0.8)
+    assert size_of(metric, 0.02, 1000.0, others=1e6)["units"] == 1e6
+    assert size_of(metric, 1e-6, 1e-3)["weeks"] > 1e12  # no test, but no endless loop either
 
 
 def draws(sums, change):
@@ -115,16 +107,16 @@ LOGS = {
 def test_simulated_tests_have_the_power_and_the_error_of_the_plan(log):
     rng = np.random.default_rng(5)
     sums = LOGS[log](rng).astype(float)
-    plan, rail = plan_of(sums, 0.05, -0.04)
-    looks = plan.size(0.05).looks
-    units, bounds = [each.units for each in looks], [each.bound for each in looks]
+    metric = Metric.of("click", "click per user", sums)
+    looks = size_of(metric, 0.05, None)["looks"]
+    units, bounds = [each["units"] for each in looks], [each["bound"] for each in looks]
     gained = (statistics(sums, 0.05, units, rng) > bounds).any(axis=1).mean()
     nothing = (np.abs(statistics(sums, 0.0, units, rng)) > bounds).any(axis=1).mean()
     early = (statistics(sums, 0.05, units, rng) > bounds)[:, :3].any(axis=1).mean()
     assert 0.78 <= gained <= 0.82
     assert nothing <= 0.055
-    assert early == pytest.approx(looks[2].ended, abs=0.02)
-    passes = stats.norm.ppf(0.95)
-    held, lost = (statistics(sums, true, [rail.units], rng, margin=-0.04) > passes for true in (0.0, -0.04))
+    assert early == pytest.approx(looks[2]["ended"], abs=0.02)
+    units, passes = [metric.needed(0.0, -0.04, MARGINAL)], stats.norm.ppf(0.95)
+    held, lost = (statistics(sums, true, units, rng, margin=-0.04) > passes for true in (0.0, -0.04))
     assert 0.78 <= held.mean() <= 0.82
     assert lost.mean() <= 0.055
