@@ -68,7 +68,8 @@ def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
         if passed:
             yield f"Without guardrails it takes {takes(plan['unguarded']['units'])}."
         gain = f"{effect(plan['expected'])} by the policy's rule, at {LEVEL:.0%}"
-        yield f"The verdict expects it of {plan['who']} over {plan['against']}: {gain}. {plan['shown']}"
+        what = f"new weights of {plan['who']}" if plan["verdict"] == "weights" else plan["who"]
+        yield f"The verdict expects it of {what} over {plan['against']}: {gain}. {plan['shown']}"
         if plan["verdict"] == "unknown":
             yield f"The log cannot tell whether that is a gain; the test can, from {per_cent(size['gain'])} on."
         if low:
@@ -95,9 +96,9 @@ def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
         else:
             rail += f". If it changes by {per_cent(change)}" if change else ". If it does not change"
             yield f"{rail}, {takes(needed)} show that it loses less; power and error are the same, one-sided."
-    if plan["guardrails"]:
+    if any(each["units"] for each in plan["guardrails"]):
         yield "Guardrails are judged at the test's end; one that ends early leaves them open."
-    yield f"Metrics are of {plan['units']:,} {units} of test, {plan['rows']:,} rows; a longer test has more of each."
+    yield f"Metrics are of {plan['units']:,} {units} in {plan['rows']:,} rows; a longer test has more of each."
     for metric in plan["metrics"]:
         if metric["happened"] < ENOUGH:
             few = f"Only {metric['happened']} {units} have {metric['title']}"
