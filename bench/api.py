@@ -116,6 +116,12 @@ class LoadedDecision:
         """All that was measured, one long table: a row for each point, split, slice of its rows, and measure."""
         return self.decision.cells
 
+    def plan(self, **asked: Any) -> dict[str, Any]:
+        """The plan of its A/B test, as plain values; see `bench.planning.plan.plan` for what may be asked."""
+        from bench.planning.page import planned
+
+        return planned(self.decision, **asked)
+
     def figure(self, name: str = "front") -> Picture:
         """A plot of `bench.report.picture.PLOTS`; a notebook shows it."""
         from bench.deciding.page import view_of
@@ -239,6 +245,12 @@ class LoadedRun:
         if result.pick is None:
             raise UserError(result.no_pick or "nothing was picked")
         return result.pick
+
+    def plan(self, dataset: str | None = None, **asked: Any) -> dict[str, Any]:
+        """The plan of its A/B test, as plain values; see `bench.planning.plan.plan` for what may be asked."""
+        from bench.planning.page import planned
+
+        return planned(self._result(dataset), **asked)
 
     def _result(self, dataset: str | None) -> DatasetResult:
         from bench.run.result import result_of

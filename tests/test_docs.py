@@ -116,6 +116,21 @@ def test_the_document_on_tomorrow_works(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+def test_the_plan_before_the_test_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    section = re.search(
+        r"^## The plan\n(.*?)(?=^## |\Z)", (ROOT / "docs/before-the-test.md").read_text("utf-8"), re.M | re.S
+    )
+    (make,), (commands,) = (re.findall(rf"```{kind}\n(.*?)```", section[1], re.S) for kind in ("python", "console"))
+    exec(compile(make, "docs/before-the-test.md", "exec"), {})
+    for line in commands.splitlines():
+        assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
+    assert "to show +7.46% and pass the guardrail of click" in capsys.readouterr().out
+    assert (tmp_path / "verdict" / "plan.html").is_file()
+    assert json.loads((tmp_path / "by-row" / "plan.json").read_text("utf-8"))["unit"] == "row"
+
+
+@pytest.mark.slow
 def test_the_policies_of_the_document_pick(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)

@@ -28,21 +28,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tracking": {"results", "production"},
     "report": {"frontier", "results"},
     "deciding": {"report", "frontier", "results", "measure"},
+    "planning": {"report", "frontier", "results", "measure"},
     "production": {"training", "frontier", "results", "measure", "models", "balancing", "data"},
     "backtest": {"production", "training", "report", "frontier", "results", "measure", "data"},
     "run": {"backtest", "search", "confirm", "tracking", "report", "production", "training", "frontier", "results"}
     | {"measure", "models", "balancing", "data"},
     "reference": {"run", "search", "confirm", "report", "training", "results", "measure", "models"}
     | {"balancing", "data"},
-    "cli": {"run", "backtest", "reference", "deciding", "search", "tracking", "report", "production", "training"}
-    | {"frontier", "results", "models", "balancing", "data"},
-    "api": {"run", "deciding", "frontier", "results", "report"},
+    "cli": {"run", "backtest", "reference", "deciding", "planning", "search", "tracking", "report", "production"}
+    | {"training", "frontier", "results", "models", "balancing", "data"},
+    "api": {"run", "deciding", "planning", "frontier", "results", "report"},
     "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},
     "__main__": {"cli"},
 }
 
 ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
-NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", "deciding", *BASE}}
+NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", "deciding", "planning", *BASE}}
 
 
 def room(path):

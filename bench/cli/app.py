@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import backtest, data, decide, doctor, models, results, run, runs, suites
+from bench.cli import backtest, data, decide, doctor, models, plan, results, run, runs, suites
 from bench.cli.options import answered
 from bench.cli.output import Answer
 from bench.core import plugins
@@ -60,6 +60,7 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "report": results.report,
     "pick": results.pick_command,
     "backtest": backtest.backtest,
+    "plan": plan.plan,
     "deploy": models.deploy,
     "history": models.history,
     "score": models.score,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError
 from bench.core.objectives import Objective, check_counted, default_outcomes, metric_of, outcome, ranked
 from bench.core.records import RARER, Point, Replicate
-from bench.core.rows import CONFIRM
+from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import Task
 from bench.deciding.asked import Asked
 from bench.deciding.log import Log
@@ -70,6 +70,11 @@ class LogDecision(Decision):
     calibration: Sequence[Calibration]
     rows: Mapping[str, Rows]
     notes: tuple[str, ...]
+
+    @property
+    def tested(self) -> tuple[Rows, tuple[str | None, str | None]]:
+        """The rows that judge, and the columns of their units and group."""
+        return self.rows[TEST], (self.asked.units, self.asked.group)
 
     def terms_of(self, point: str) -> Sequence[str]:
         """In the log's own columns."""

@@ -96,6 +96,11 @@ class DatasetResult(Decision):
     areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
 
     @property
+    def tested(self) -> tuple[Rows | None, tuple[str | None, str | None]]:
+        """The rows of test, None where none are kept, and the columns of their units and group."""
+        return rows_of(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
+
+    @property
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
         return super().document | ({"incomplete": self.incomplete} if self.incomplete else {})

@@ -1,0 +1,76 @@
+"""`seesaw plan`: the A/B test of a run's verdict, or of a decision's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import Home, RunName, opened
+from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.core.errors import UserError, shortened
+from bench.core.validation import validate
+from bench.system.content import read_toml
+from bench.system.home import shown
+
+if TYPE_CHECKING:
+    from bench.frontier.decision import Decision
+
+
+def plan(
+    run_: RunName,
+    traffic: Annotated[str | None, typer.Option(metavar="N/day", help="Units that enter the test, both arms.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Column of what has one arm. Default: the card's units.")] = None,
+    guardrail: Annotated[
+        list[str] | None, typer.Option(metavar="TASK=-0.5%", help="The most that a task may lose. Repeat.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: that of RUN.")] = None,
+    home: Home = None,
+) -> Answer:
+    """Plan the A/B test of a verdict, of a run or of a folder of `seesaw decide`: users, days, looks, guardrails."""
+    from bench.planning.page import planned, tables, write
+
+    daily = None if traffic is None else _number("--traffic", traffic, "(.*)/day", "N/day, as in 200000/day")
+    losses = {}
+    for each in guardrail or ():
+        loss = _number("--guardrail", each, "[^=]*=(-.*)%", "TASK=-N%, as in click=-0.5%")
+        losses[each.partition("=")[0].strip()] = loss / 100
+    folder, decision = _decided(run_, home)
+    told = planned(decision, traffic=daily, unit=unit, guardrails=losses)
+    page = write(told, (to or folder).expanduser().resolve())
+    yield told | {"page": str(page)}
+    say(told["sentence"], *told["notes"])
+    for title, (headers, rows) in tables(told).items():
+        print_table(headers, rows, title)
+    say(f"page: {shown(page)}", whole=True)
+
+
+def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
+    """The folder, and its decision: that on a log is made again, in seconds, as nothing keeps its rows."""
+    from bench.deciding.page import ASKED
+
+    if (file := Path(name).expanduser() / ASKED).is_file():
+        from bench.deciding.asked import Asked
+        from bench.deciding.decision import decide
+        from bench.deciding.log import read
+
+        asked = validate(Asked, read_toml(file), str(file))
+        if not asked.log:
+            raise UserError(f"{file}: expected the files of a log, found none; in Python the decision has `plan`")
+        return file.parent, decide(asked, read(asked, TerminalProgress()))
+    from bench.run.result import result_of
+
+    run = opened(name, home)
+    if len(run.datasets) > 1:
+        raise UserError(f"{run.name}: expected a run of one data set, found {len(run.datasets)}")
+    return run.folder, result_of(next(iter(run.datasets.values())))
+
+
+def _number(option: str, text: str, form: str, wanted: str) -> float:
+    found = re.fullmatch(form, text.strip())
+    try:
+        return float(found[1] if found else "")
+    except ValueError:
+        raise UserError(f"{option}: expected {wanted}, found '{shortened(text)}'") from None

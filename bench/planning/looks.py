@@ -1,0 +1,67 @@
+"""Group-sequential looks: a test that may end before all its units are there, at the error rate of one that may not.
+
+With a share t of its units the score of a test is a Brownian motion with a drift, B(t); it ends at a look where
+|B(t)| / sqrt(t) is beyond a boundary. Until t each side has spent 2 - 2 Phi(z / sqrt(t)) of its error, which is of the
+O'Brien-Fleming type (Lan and DeMets, Biometrika 1983). Chances are integrals from look to look (Armitage, McPherson and
+Rowe, JRSS A 1969).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+
+from bench.core.arrays import Floats
+
+Numbers = tuple[float, ...]
+ALPHA, POWER = 0.05, 0.8
+"""Two-sided error, and power."""
+FIXED = float(ndtri(1 - ALPHA / 2) + ndtri(POWER))
+"""Standard errors that a gain is worth which a test without looks shows with `POWER`."""
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(128)
+
+
+def spent(share: float) -> float:
+    """The error that each side has spent by then."""
+    return float(2 * ndtr(ndtri(ALPHA / 4) / math.sqrt(share))) if share else 0.0
+
+
+def crossed(shares: Numbers, bounds: Numbers, drift: float) -> Floats:
+    """(K,) the chance that a test ends at each look by its upper boundary.
+
+    Args:
+        bounds: (K,), in standard errors; the lower ones are their mirror image.
+        drift: standard errors that the true gain is worth at the end, the mean of B(1).
+    """
+    places, mass, before = np.zeros(1), np.ones(1), 0.0  # of B at the look before, where the test goes on
+    found = []
+    for share, bound in zip(shares, bounds, strict=True):
+        sd, edge, ahead = math.sqrt(share - before), bound * math.sqrt(share), places + drift * (share - before)
+        found.append(float(mass @ ndtr((ahead - edge) / sd)))
+        places, before = edge * NODES, share
+        density = np.exp(-(((places[:, None] - ahead) / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
+        mass = density @ mass * WEIGHTS * edge
+    return np.array(found)
+
+
+@cache
+def boundaries(shares: Numbers) -> Numbers:
+    """(K,) the standard errors from which on a test ends at each look."""
+    found: Numbers = ()
+    for at, (share, before) in enumerate(zip(shares, (0.0, *shares), strict=False), 1):
+        new = spent(share) - spent(before)
+        root = brentq(lambda z: crossed(shares[:at], (*found, z), 0.0)[-1] - new, 0.0, 40.0)  # noqa: B023
+        found = (*found, float(root))
+    return found
+
+
+@cache
+def inflation(shares: Numbers) -> float:
+    """How many times the units of a test without looks one with these looks needs, for the same power."""
+    bounds = boundaries(shares)
+    drift = brentq(lambda drift: crossed(shares, bounds, drift).sum() - POWER, FIXED / 2, 2 * FIXED)
+    return float(drift / FIXED) ** 2
