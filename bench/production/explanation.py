@@ -146,7 +146,10 @@ def _shuffled(order: _Order, inputs: Sequence[tuple[list[int], list[int]]], of_r
     constant &= (dense[np.ix_(home, columns)] == dense[:, columns]).all()
     donor = order.first[of_groups][order.of_group] if order.by_group and constant else of_rows
     ids[:, places], dense[:, columns] = ids[np.ix_(donor, places)], dense[np.ix_(donor, columns)]
-    return order.scorer.predict_encoded(ids, dense)[SCORE]
+    changed = (ids != order.ids).any(axis=1) | (dense != order.dense).any(axis=1)
+    score = order.said[SCORE].copy()
+    score[changed] = order.scorer.predict_encoded(ids[changed], dense[changed])[SCORE]
+    return score
 
 
 def _heads(order: _Order, package: Package) -> Iterator[dict[str, Any]]:

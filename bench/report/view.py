@@ -112,7 +112,7 @@ class View:
         rates: mean label by task; worths: what an event of a task is worth by the policy, empty where it says nothing.
         predictions: headers and rows: how a log's predictions fit what happened.
         areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
-        explained: what the order owes to inputs and heads, see `bench.production.explanation`; empty where nobody asked.
+        explained: what the order owes to inputs and heads, see `bench.production.explanation`; else empty.
         days: the document of a back-test, see `bench.backtest.days.document`; empty without one.
     """
 

@@ -83,7 +83,8 @@ def make_package(
     )
     with scratch_folder(part.folder / "deploy") as work:
         retrained = retrain(order, work, intervals, force, threads, progress)
-    (part.folder / EXPLAINED).unlink(missing_ok=True)  # it is of the package that was there
+    for end in (".json", ".csv"):  # they are of the package that was there
+        (part.folder / EXPLAINED).with_suffix(end).unlink(missing_ok=True)
     return packaged(deployment, store, retrained, intervals, part.folder / PACKAGE, onnx)
 
 
