@@ -13,15 +13,14 @@ from scipy.stats import rankdata
 from bench.core.arrays import Floats, Ints
 
 LIMIT = 0.9
-"""Inputs with a correlation above this are alike."""
 
 
 def alike(values: Mapping[str, NDArray[Any]]) -> list[tuple[str, ...]]:
-    """Groups of inputs: two are together if they are alike, or both are alike to a third (single linkage).
+    """Groups of inputs: two are together if they correlate above `LIMIT`, or with the same third (single linkage).
 
-    Two numbers are compared by the size of their rank correlation, two categories by Cramér's V, and a category with a
-    number by the correlation ratio of the number's ranks. V and the ratio are 1 where one follows from the other. They
-    are large by chance where categories are many, so their squares are adjusted for it, as the Rand index is.
+    Two numbers have a rank correlation, two categories Cramér's V, a category and a number the correlation ratio of the
+    number's ranks. V and the ratio are 1 where one follows from the other. They are large by chance where categories
+    are many, so their squares are adjusted for it, as the Rand index is.
 
     Args:
         values: by input (N,) of the same rows: floats of a number, integers of a category.

@@ -1,10 +1,8 @@
 """Why a served model ranks as it does: what each input is worth to the order, and what part of it each head makes.
 
-An input's worth is the part of an outcome that is lost where the input is shuffled among rows: permutation importance
-(Breiman, Machine Learning 2001), or model reliance (Fisher, Rudin and Dominici, JMLR 2019).
-
-Intervals resample units and shuffles, independently of each other (Owen and Eckles, Annals of Applied Statistics
-2012). All inputs and outcomes share both, so that differences between them are paired.
+An input's worth is its permutation importance (Breiman, Machine Learning 2001), or model reliance (Fisher, Rudin and
+Dominici, JMLR 2019). Intervals resample units and shuffles, independently of each other (Owen and Eckles, Annals of
+Applied Statistics 2012). All inputs and outcomes share both, so that differences between them are paired.
 """
 
 from __future__ import annotations
@@ -78,10 +76,7 @@ def explain(
 
 
 def inputs_of(package: Package) -> dict[str, tuple[list[int], list[int]]]:
-    """The columns in ids and in dense of what a package reads, by the card's names; it reads no position.
-
-    Ranges and rates of an input are parts of it.
-    """
+    """By the card's names, columns in ids and in dense, with ranges and rates; none of positions."""
     found, schema, at = dict[str, tuple[list[int], list[int]]](), package.schema, 0
     for part in package.encoder.dense:
         found.setdefault(part.name, ([], []))[1].extend(range(at, at := at + len(part.names)))
@@ -94,11 +89,7 @@ def inputs_of(package: Package) -> dict[str, tuple[list[int], list[int]]]:
 
 
 class _Order:
-    """Rows as a model ranks them, and what other scores of them lose of its outcomes.
-
-    Attributes:
-        of_group, first: (N,) the ranking group of each row, and (G,) the first row of each; a row without one is alone.
-    """
+    """Rows as a model ranks them. `of_group` (N,) is the ranking group of each, `first` (G,) a group's first row."""
 
     def __init__(self, package: Package, data: Split, seed: int) -> None:
         schema, score, group = package.schema, package.manifest.score, np.asarray(data.group).astype(np.int64)
@@ -135,10 +126,10 @@ class _Order:
 
 
 def _shuffled(order: _Order, inputs: Sequence[tuple[list[int], list[int]]], of_rows: Ints, of_groups: Ints) -> Floats:
-    """(N,), the score where some inputs are another row's: that of `of_rows` (N,).
+    """(N,), the score where some inputs are another row's: of `of_rows` (N,).
 
-    What is the same for all rows of a group cannot change their order by itself; shuffled row by row it would. So where
-    outcomes are by group, whole groups then get its value of another group: that of `of_groups` (G,).
+    What is the same for a whole group cannot change its order by itself; shuffled row by row it would. So where
+    outcomes are by group, groups get it from other groups: of `of_groups` (G,).
     """
     places, columns = (np.array([at for each in inputs for at in each[kind]], np.int64) for kind in (0, 1))
     ids, dense, home = order.ids.copy(), order.dense.copy(), order.first[order.of_group]

@@ -11,7 +11,6 @@ from bench.report.markup import KIND_COLOURS, escaped
 
 Found = Mapping[str, Any]
 """The document of `bench.production.explanation.explain`; numbers that are not finite may be None."""
-SHOWN = 10
 BAR, LINE, ROOM = 14, 19, 68
 """Heights of a bar and of a line of words, and the part of the width in which bars are, in per cent."""
 
@@ -41,9 +40,9 @@ def meaning(found: Found) -> str:
     within = "What is the same for a whole group is swapped between groups. " if found["by_group"] else ""
     return (
         f"Inputs are shuffled {found['shuffles']} times among {found['rows']:,} rows, with all that they correlate "
-        f"with (above .9). {within}A head's share is the covariance of its term in the score with the score, over the "
-        f"score's variance{', within groups' if within else ''}. To take a head away is to put its mean in its place. "
-        f"Intervals are 90%, from {found['units']:,} units and the shuffles. This is no proof of cause."
+        f"with (above .9). {within}A loss below 0 is a gain. A head's share is the covariance of its term in the score "
+        f"with the score, over the score's variance{', within groups' if within else ''}. Without a head, its mean is "
+        f"in its place. Intervals are 90%, from {found['units']:,} units and the shuffles. This is no proof of cause."
     )
 
 
@@ -68,7 +67,7 @@ def table(found: Found, of: str) -> tuple[list[str], list[list[str]]]:
 
 def chart(found: Found) -> str:
     """Losses of outcomes by input, the worthiest inputs, as bars with intervals. It is as wide as its room."""
-    shown = [each for each in found.get("inputs", ()) if "-" not in map(per_cent, each["measures"].values())][:SHOWN]
+    shown = [each for each in found.get("inputs", ()) if "-" not in map(per_cent, each["measures"].values())][:10]
     if not shown:
         return ""
     ends: list[float] = [0.0, *(end for each in shown for own in each["measures"].values() for end in own.values())]

@@ -165,11 +165,7 @@ def _intervals(deployment: Deployment, force: bool) -> Mapping[Objective, Effect
 
 
 def explained(part: DatasetRun, raw: Path | None, progress: Progress, **options: int) -> dict[str, Any]:
-    """Explains the package by test, and leaves the answer in the run's folder: as JSON, and as one long table.
-
-    Raises:
-        UserError: there is no package, or not the data.
-    """
+    """Explains a run's package by test, if there are both, and leaves the answer in its folder: as JSON and as CSV."""
     run, folder = part.run.name, part.folder / PACKAGE
     if not (folder / MANIFEST).is_file():
         raise UserError(f"{run}: expected a deployed model to explain, found none; first `seesaw deploy {run}`")
