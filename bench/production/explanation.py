@@ -55,7 +55,7 @@ def explain(
     many, units = len(together) * shuffles, len(np.unique(order.drawn.units))
     cost = f"{len(together)} inputs x {shuffles} shuffles of {len(order.ids):,} rows"
     few = few_units(order.drawn.units, package.manifest.name)
-    progress.note(f"{cost}: about {duration(order.seconds * many)}{few and '; '}{few}")
+    progress.note(f"{cost}: up to {duration(order.seconds * many)}{few and '; '}{few}")
     streams = [np.random.default_rng(derive(seed, "explain", k)) for k in range(shuffles)]
     donors = [(each.permutation(len(order.ids)), each.permutation(len(order.first))) for each in streams]
     drawn = np.random.default_rng(derive(seed, "explain")).integers(shuffles, size=(RESAMPLES, shuffles))
