@@ -148,17 +148,22 @@ def test_heads_share_the_order():
 
 
 def test_what_is_the_same_for_a_whole_group_cannot_change_its_order():
-    """A user's taste is added to all rows of the user: in whole groups it changes nothing, row by row it would."""
+    """One head knows a user's taste, the other the item: in whole groups taste changes nothing, row by row it would."""
     rng = np.random.default_rng(3)
     user = np.repeat(np.arange(300), 8)
     dense = np.stack([rng.normal(size=300)[user], rng.normal(size=2400)], axis=1)
-    labels = rng.random(2400) < sigmoid(dense.sum(axis=1))
-    toy = package(lambda x: sigmoid(x.sum(axis=1, keepdims=True)), ("taste", "item"), outcomes=("click.ndcg@5",))
+    labels = rng.random((2400, 2)) < sigmoid(dense[:, ::-1])
+    score = {"tasks": ("click", "like"), "kind": "power", "weights": {"click": 0.5, "like": 0.5}}
+    toy = package(lambda x: sigmoid(x[:, ::-1]), ("taste", "item"), outcomes=("click.ndcg@5",), **score)
     found = explain(toy, split_of(dense, labels, user), Silent())
     assert found["by_group"]
     assert found["units"] == 300
     assert lost(found, "click.ndcg@5")["taste"] == pytest.approx({"value": 0, "low": 0, "high": 0}, abs=1e-9)
     assert lost(found, "click.ndcg@5")["item"]["low"] > 0.05
+    shares = [each["measures"]["share"]["value"] for each in found["heads"]]
+    assert shares == pytest.approx([1, 0], abs=1e-9)  # within groups; over all rows each makes half of the score
+    over_all = explain(toy, split_of(dense, labels), Silent())
+    assert over_all["heads"][1]["measures"]["share"]["value"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_which_inputs_are_alike():
