@@ -54,8 +54,8 @@ def explain(
     together = [*alike(said), *((name,) for name in inputs if name not in said)]  # a vector is like nothing
     many, units = len(together) * shuffles, len(np.unique(order.drawn.units))
     cost = f"{len(together)} inputs x {shuffles} shuffles of {len(order.ids):,} rows"
-    few = few_units(order.drawn.units, package.manifest.name)
-    progress.note(f"{cost}: up to {duration(order.seconds * many)}{few and '; '}{few}")
+    few = few_units(order.drawn.units, f"; {package.manifest.name}")
+    progress.note(f"{cost}: up to {duration(order.seconds * many)}{few}")
     streams = [np.random.default_rng(derive(seed, "explain", k)) for k in range(shuffles)]
     donors = [(each.permutation(len(order.ids)), each.permutation(len(order.first))) for each in streams]
     drawn = np.random.default_rng(derive(seed, "explain")).integers(shuffles, size=(RESAMPLES, shuffles))
