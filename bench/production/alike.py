@@ -46,8 +46,8 @@ def ratio(numbers: Floats, codes: Ints) -> float:
     """The correlation ratio of numbers (N,) by category, codes (N,) from 0 on, adjusted for chance: 0 to 1."""
     counts = np.bincount(codes)
     between = counts @ (np.bincount(codes, numbers) / counts - numbers.mean()) ** 2
-    spread = len(numbers) * numbers.var()
-    return _adjusted(between / spread if spread else 0.0, (len(counts) - 1) / max(1, len(numbers) - 1), 1.0)
+    spread = max(len(numbers) * numbers.var(), 1e-300)
+    return _adjusted(between / spread, (len(counts) - 1) / max(1, len(numbers) - 1), 1.0)
 
 
 def association(one: Ints, other: Ints) -> float:
