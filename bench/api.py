@@ -216,7 +216,7 @@ class LoadedRun:
         return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
 
     def figure(self, name: str = "front", dataset: str | None = None) -> Picture:
-        """A plot of `bench.report.picture.PLOTS`: `front`, that which is served where there is one; or `heads`.
+        """A plot of `bench.report.picture.PLOTS`: `front`, what is served where there is one; `heads`; or `inputs`.
 
         Returns:
             What a notebook shows; its `svg` is the text of a file.

@@ -5,13 +5,16 @@ import gzip
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer
 
+import bench
 from bench.cli import main
 from bench.cli.app import app
 from bench.core import plugins
@@ -129,6 +132,24 @@ def test_what_is_done_before_the_test_works(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "verdict" / "plan.html").is_file()
     assert json.loads((tmp_path / "by-row" / "plan.json").read_text("utf-8"))["unit"] == "row"
     assert "rows shown at random" in (tmp_path / "fair" / "report.html").read_text("utf-8")
+    _check_explanation(tmp_path / ".seesaw" / "runs" / "shop", capsys)
+
+
+def _check_explanation(run, capsys):
+    assert main(["explain", "shop", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["sentence"].startswith("The order owes most to brand and rating + stars: shuffling brand loses ")
+    assert [each["name"] for each in found["inputs"]] == ["brand", "rating + stars", "price", "hour"]
+    assert found["sentence"] in (run / "report.html").read_text("utf-8")
+    table = pd.read_csv(run / "shop" / "explained.csv")
+    assert table.groupby("kind").size().to_dict() == {"heads": 6, "inputs": 8}
+    assert bench.load_run(run).figure("inputs").svg.count("<rect") == 2 + 8
+    assert main(["deploy", "shop", "--raw", ".", "--no-onnx", "--force"]) == 0
+    assert not [*(run / "shop").glob("explained.*")]  # of the package that was there
+    shutil.rmtree(run / "shop" / "package")
+    capsys.readouterr()
+    assert main(["explain", "shop"]) == 2
+    assert "expected a deployed model to explain, found none; first `seesaw deploy shop`" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -66,6 +66,7 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "score": models.score,
     "latency": models.latency,
     "evaluate": models.evaluate,
+    "explain": models.explain,
     "diagnose": results.diagnose,
     "compare": runs.compare,
     "doctor": doctor.doctor,

@@ -1,4 +1,4 @@
-"""`seesaw deploy`, `evaluate`, `score`, `latency` and `history`: the pick as a registered model, and its use."""
+"""`seesaw deploy`, `evaluate`, `explain`, `score`, `latency`, `history`: the pick as a registered model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Home, Model, Raw, Tracking
+from bench.cli.options import Home, Model, Raw, RunName, Tracking, opened
 from bench.cli.output import Answer, TerminalProgress, number, print_table, say
 from bench.core.errors import UserError
 from bench.core.errors import listed as names_of
 from bench.core.plain import names
-from bench.system.home import resolve_home
+from bench.system.home import resolve_home, shown
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
@@ -246,6 +246,35 @@ def _summary(found: list[Judgement], model: str, against: str) -> str:
     better, worse = (f"{word} in {', '.join(of[word]) or 'nothing'}" for word in ("better", "worse"))
     first, second = (better, worse) if of["better"] else (worse, better)
     return f"predictions of {model} are {first}, {second}"
+
+
+def explain(
+    run_: RunName,
+    rows: Annotated[int, typer.Option(help="Rows of test, about; of whole units.", min=100)] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffles and resamples.")] = 0,
+    raw: Raw = None,
+    home: Home = None,
+) -> Answer:
+    """Say what the order of a run's deployed pick owes to each input, and to each task's prediction."""
+    from bench.report import text
+    from bench.report.explained import meaning, table
+    from bench.run.deploy import explained
+    from bench.run.folder import PAGE
+    from bench.run.page import write_report
+    from bench.run.result import result_of
+
+    run, progress = opened(run_, home), TerminalProgress()
+    parts, own_raw = run.datasets.items(), raw or run.request.raw
+    found = {key: explained(part, own_raw, progress, rows=rows, seed=seed) for key, part in parts}
+    write_report([result_of(part) for _, part in parts], run.folder / PAGE, run.name)
+    yield next(iter(found.values())) if len(found) == 1 else {"datasets": found}
+    for key, each in found.items():
+        say(each["sentence"])
+        for of in ("inputs", "heads"):
+            headers, owed = table(each, of)
+            print_table(headers, owed[:15], f"what the order of {text.dataset(key)} owes to {of} ({len(owed)} in all)")
+        say(meaning(each))
+    say(f"page: {shown(run.folder / PAGE)}", whole=True)
 
 
 def score(

@@ -278,16 +278,16 @@ class Store:
         return Store(self.path, self.manifest, schema, tuple(place[name] for name in names))
 
 
-def part_of(split: Split, rows: int) -> Split:
+def part_of(split: Split, rows: int, units: bool = False) -> Split:
     """About `rows` rows of a split, in its order and in memory; the split itself where it has no more.
 
-    Rows of one group are in or out together. Which are in depends on their group, or on their place where they have
-    none, and on nothing else: every job of a search sees the same part.
+    Rows of one group (of one unit, where `units`) are in or out together. Which are in depends on it, or on their place
+    where they have none, and on nothing else: every job of a search sees the same part.
     """
     total = len(split)
     if total <= rows:
         return split
-    group = np.asarray(split.group)
+    group = np.asarray(split.together if units else split.group)
     keys = np.where(group >= 0, group.astype(np.int64), -1 - np.arange(total))
     scattered = mixed(keys.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
     taken = np.flatnonzero(scattered < np.uint64(rows / total * 2**63) * np.uint64(2))

@@ -244,12 +244,12 @@ def _times(units: NDArray[np.uint64], resamples: int, seed: int) -> Iterator[NDA
 
 
 def _judgement(name: str, better: str | None, drawn: NDArray[np.float64], confidence: float) -> Judgement:
-    own, *others = (_effect(each, confidence) for each in drawn)
-    gap = (_effect(drawn[0] - drawn[1], confidence),) if others else ()
+    own, *others = (effect_of(each, confidence) for each in drawn)
+    gap = (effect_of(drawn[0] - drawn[1], confidence),) if others else ()
     return Judgement(name, better, own, *others, *gap)
 
 
-def _effect(drawn: NDArray[np.float64], confidence: float) -> Effect:
+def effect_of(drawn: NDArray[np.float64], confidence: float = LEVEL) -> Effect:
     """A value with the percentile interval of its resamples (1 + B,); undefined ones (one class only) are left out."""
     known = drawn[1:][np.isfinite(drawn[1:])]
     ends = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist() if len(known) else ()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import __version__
 from bench.core.rows import CONFIRM, NAMES, SEARCH
-from bench.report import text
+from bench.report import explained, text
 from bench.report.days import section_of_days
 from bench.report.effort import Failed, failures
 from bench.report.embed import section_data
@@ -41,7 +41,7 @@ def section(view: View, place: int) -> str:
     notes = [each for told in view.verdict.notes for each in text.sentences(told)]
     gains = table(*view.verdict.table, "Gains on test", 1) if view.verdict.table[1] else ""
     score = command("score =", view.formula) if view.formula else ""
-    plots = "".join(dict.fromkeys(plot(view) for plot in PLOTS.values()))
+    plots = "".join(dict.fromkeys(plot(view) for name, plot in PLOTS.items() if name != "inputs"))
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
@@ -64,6 +64,7 @@ def section(view: View, place: int) -> str:
             f'<p class="note">{sentence(view.incomplete)}</p>' if view.incomplete else "",
             f'<p class="note"><strong>No pick.</strong> {sentence(view.no_pick)}</p>' if view.no_pick else "",
             section_of_days(view.days) if view.days else "",
+            _explained(view.explained) if view.explained else "",
             '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div class="compared"></div>',
             _commands(view),
             "<h3>Why</h3>" if view.why or view.decides else "",
@@ -75,6 +76,17 @@ def section(view: View, place: int) -> str:
             _search(view),
             packed(f"{id}-data", section_data(view)),
             "</section>",
+        ]
+    )
+
+
+def _explained(found: explained.Found) -> str:
+    tables = [table(*explained.table(found, of), f"What the order owes to {of}", 1) for of in ("inputs", "heads")]
+    return joined(
+        [
+            f"<h3>What the order owes to inputs and heads</h3><p>{sentence(found['sentence'])}</p>",
+            f'{explained.chart(found)}{tables[1]}<p class="note below">{escaped(explained.meaning(found))}</p>',
+            f'<details class="fold"><summary>All inputs</summary>{tables[0]}</details>',
         ]
     )
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.report import text
+from bench.report.explained import chart
 from bench.report.markup import COLOURS, FONT, SYMBOLS, escaped, looks_of
 from bench.report.view import Axis, View, axes_of, splits_of
 from bench.results.ledger import Ledger
@@ -141,6 +142,10 @@ def _title(axis: Axis, part: str, span: Sequence[float]) -> str:
     return f"{axis.label} {low} to {high}" + ("%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000")
 
 
-PLOTS: dict[str, Callable[[View], str]] = {"front": picture, "heads": lambda view: picture(view, view.front)}
+PLOTS: dict[str, Callable[[View], str]] = {
+    "front": picture,
+    "heads": lambda view: picture(view, view.front),
+    "inputs": lambda view: chart(view.explained),
+}
 """Plots of a view by name, as SVG for a page, empty where there is nothing to draw: the page has them where scripts are
 off, `LoadedRun.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here."""

@@ -112,6 +112,7 @@ class View:
         rates: mean label by task; worths: what an event of a task is worth by the policy, empty where it says nothing.
         predictions: headers and rows: how a log's predictions fit what happened.
         areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
+        explained: what the order owes to inputs and heads, see `bench.production.explanation`; else empty.
         days: the document of a back-test, see `bench.backtest.days.document`; empty without one.
     """
 
@@ -141,6 +142,7 @@ class View:
     rates: Mapping[str, float] = field(default_factory=dict)
     worths: Mapping[str, float] = field(default_factory=dict)
     days: Mapping[str, Any] = field(default_factory=dict)
+    explained: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fronts(self) -> tuple[Ledger, ...]:

@@ -1,26 +1,31 @@
-"""Deploys a run's pick: trains, packages and registers it; and finds a deployed model by its name."""
+"""Deploys a run's pick: trains, packages and registers it; finds a deployed model by its name; and explains it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
+from bench.core.plain import jsonable
 from bench.data import Store
 from bench.frontier.retraining import prediction_intervals
+from bench.production.explanation import explain
 from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
+from bench.report.explained import sentence
 from bench.results.effect import Effect
 from bench.run.deployment import Deployment
+from bench.run.folder import EXPLAINED, PACKAGE, DatasetRun, Run
 from bench.run.folder import MANIFEST as RUN
-from bench.run.folder import PACKAGE, Run
 from bench.run.model_card import model_card
-from bench.system.atomic import remove_abandoned, scratch_folder
+from bench.system.atomic import remove_abandoned, scratch_folder, write_text
 from bench.system.interrupts import ended_in_order
 from bench.system.lock import FolderLock
 from bench.system.progress import Progress
@@ -78,6 +83,8 @@ def make_package(
     )
     with scratch_folder(part.folder / "deploy") as work:
         retrained = retrain(order, work, intervals, force, threads, progress)
+    for end in (".json", ".csv"):  # they are of the package that was there
+        (part.folder / EXPLAINED).with_suffix(end).unlink(missing_ok=True)
     return packaged(deployment, store, retrained, intervals, part.folder / PACKAGE, onnx)
 
 
@@ -155,6 +162,26 @@ def _intervals(deployment: Deployment, force: bool) -> Mapping[Objective, Effect
         if not force:
             raise
         return {}
+
+
+def explained(part: DatasetRun, raw: Path | None, progress: Progress, **options: int) -> dict[str, Any]:
+    """Explains a run's package by test, if there are both, and leaves the answer in its folder: as JSON and as CSV."""
+    run, folder = part.run.name, part.folder / PACKAGE
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f"{run}: expected a deployed model to explain, found none; first `seesaw deploy {run}`")
+    package = Package.open(folder)
+    store = part.prepare(progress, raw).with_tasks([task.name for task in package.schema.tasks])
+    found: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
+    found = {"sentence": sentence(found)} | found
+    cells = [
+        {"kind": kind, "name": each["name"], "of": ", ".join(each.get("of", ())), "measure": measure} | own
+        for kind in ("inputs", "heads")
+        for each in found[kind]
+        for measure, own in each["measures"].items()
+    ]
+    write_text((part.folder / EXPLAINED).with_suffix(".csv"), pd.DataFrame(cells).to_csv(index=False))
+    write_text(part.folder / EXPLAINED, json.dumps(found, indent=1))
+    return found
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:

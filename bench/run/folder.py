@@ -45,7 +45,7 @@ MLFLOW = "mlflow.json"
 """By data set, ids of the experiment and of the run in the run's own MLflow store."""
 CARD, STORE = "card.toml", "store.json"
 PICK, CONFIG = "picked.json", "picked.toml"
-DAYS = "backtest.json"
+DAYS, EXPLAINED = "backtest.json", "explained.json"
 """The pick with its reasons, which `seesaw deploy` takes, and its configuration for `seesaw train --config`."""
 PACKAGE = "package"
 

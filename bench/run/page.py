@@ -15,7 +15,7 @@ from bench.report.page import write_page
 from bench.report.view import View
 from bench.results import drift
 from bench.results.within import area_table
-from bench.run.folder import CONFIG, DAYS, LIVE, PICK, Run
+from bench.run.folder import CONFIG, DAYS, EXPLAINED, LIVE, PICK, Run
 from bench.run.result import DatasetResult, drift_of, picked_network, result_of
 from bench.run.status import in_words
 from bench.system.content import is_path
@@ -100,6 +100,7 @@ def view_of(result: DatasetResult) -> View:
         commands=commands,
         made=made,
         incomplete=result.incomplete,
+        explained=read_json(owed) if (owed := result.run.folder / EXPLAINED).is_file() else {},
         days=read_json(days) if (days := result.run.folder / DAYS).is_file() else {},
         areas=area_table(result.areas, result.frontier.table, str(result.run.card.group)),
     )

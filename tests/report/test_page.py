@@ -11,6 +11,7 @@ import pytest
 
 from bench.frontier.verdict import Verdict
 from bench.report.comparison import comparison_document
+from bench.report.explained import chart, sentence
 from bench.report.markup import COLOURS, KINDS, looks_of
 from bench.report.page import document
 from bench.report.picture import picture, standalone
@@ -31,6 +32,29 @@ def test_it_asks_for_nothing_and_runs_its_own_script_alone(view):
     assert len(page) < 400_000
 
 
+def explanation(name, value=0.3, low=0.2, high=0.4):
+    """What an order owes to an input and a head, all called so."""
+    owed = {"name": name, "of": [name], "measures": {name: {"value": value, "low": low, "high": high}}}
+    head = {"name": name, "measures": {"share": {"value": 1.0, "low": 1.0, "high": 1.0}}}
+    about = {"sentence": name, "rows": 9, "units": 9, "shuffles": 3, "by_group": True}
+    return about | {"inputs": [owed], "heads": [head]}
+
+
+def test_an_explanation_says_what_is_beyond_chance():
+    says = {
+        (0.3, 0.2, 0.4): "The order owes most to age: shuffling age loses 30% (20 to 40) of age",
+        (-0.056, -0.08, -0.0312): "The order owes most to age: shuffling age gains 5.6% (3.1 to 8.0) of age",
+        (0.3, -0.2, 0.4): "No input changes an outcome beyond chance on these rows",
+        (None, None, None): "No input changes an outcome beyond chance on these rows",
+    }
+    for owed, told in says.items():
+        found = explanation("age", *owed)
+        assert sentence(found) == f"{told}; age makes 100% (100 to 100) of the order."
+        assert bool(chart(found)) == (owed[0] is not None)
+    widths = [float(each) for each in re.findall(r'width="([\d.]+)%"', chart(explanation("age", -0.1, -0.2, 0.2)))]
+    assert widths == [pytest.approx(68 / 4)]  # of the room from -20% to 20%
+
+
 def test_nothing_of_data_is_markup(view):
     odd = replace(
         view,
@@ -46,6 +70,7 @@ def test_nothing_of_data_is_markup(view):
         current=EVIL,
         incomplete=EVIL,
         no_pick=EVIL,
+        explained=explanation(EVIL),
     )
     page = document([odd, odd], EVIL)
     assert EVIL not in page
