@@ -1,6 +1,7 @@
 """How good and how honest decisions are in simulated runs whose truth is known, at the level of predictions.
 
-    OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep reports/worlds [--worlds 50] [--write docs/statistics.md]
+    OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep reports/worlds [--worlds 50]
+        [--write docs/studies/statistics.md]
 
 `drawn_worlds` draws a world for each run: 2, 3, 5 or 8 tasks with rates of 1 to 30%; 800 to 10,000 rows of each split;
 1 to 12 candidates with 2, 3 or 10 replicates on shared seeds. Half of the runs have a current model, half of these with

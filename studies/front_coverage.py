@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and whether probabilities come true, on runs whose truth is known.
 
-    python studies/front_coverage.py [--runs 2000] [--write docs/statistics.md]
+    python studies/front_coverage.py [--runs 2000] [--write docs/studies/statistics.md]
 
 `--write` puts the tables between the marks in that file.
 """

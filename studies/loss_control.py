@@ -1,6 +1,6 @@
 """Is the lead of a loss due to its configuration? Log loss with the configuration that was chosen for another loss.
 
-    python studies/loss_control.py --raw DIR --out FILE.jsonl [--write docs/losses.md]
+    python studies/loss_control.py --raw DIR --out FILE.jsonl [--write docs/studies/losses.md]
 
 `FILE.jsonl` is that of `inputs.py`, which has trained the variants. Log loss is trained on the same seeds, one thread.
 """

@@ -2,7 +2,7 @@
 
     python studies/search_efficiency.py [--table reports/blackbox/table.parquet]
         [--datasets census-income ..] [--ways pool emulator] [--seeds 20] [--budget 20] [--workers 2]
-        [--orders] [--write docs/search.md]
+        [--orders] [--write docs/studies/search.md]
 
 The portfolio of a data set is learnt on the others. Every searcher is played `--seeds` times, on the validation values
 of one of the table's seeds in turn, in two ways:

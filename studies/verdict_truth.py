@@ -1,7 +1,7 @@
 """Whether the verdicts of `quick` on a log of yours are true: small logs are drawn from it, and the rest is the truth.
 
     python studies/verdict_truth.py LOG.csv --label A --label B --group REQUEST --time T --keep FOLDER
-        [--parts 8] [--fresh 8] [--write docs/statistics.md]
+        [--parts 8] [--fresh 8] [--write docs/studies/statistics.md]
 
 The groups of the log are assigned at random to `--parts` small logs. Each gets a card by `seesaw card` and a run of
 `quick`, as a user's own log would. A second run has the same rows of train, validation and confirmation. So by the same

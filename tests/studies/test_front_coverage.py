@@ -22,7 +22,7 @@ def test_nominal_intervals_cover(setting):
     tally = tally_of(setting, 120, draws=200)
     for name in ("mean", "difference", "volume"):
         assert 0.81 <= tally.share(name) <= 0.98, name  # 120 runs: 90% within three standard errors
-    if setting.spread < 5e-4:  # closer together than the noise: see docs/statistics.md
+    if setting.spread < 5e-4:  # closer together than the noise: see docs/studies/statistics.md
         return
     for said, true, n in reliability(tally):
         assert n < 30 or abs(said - true) < 0.05 + 3 * np.sqrt(2 * 0.25 / n)  # points of one run are not independent
