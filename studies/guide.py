@@ -43,9 +43,10 @@ Below, each entry has what it does, its options, its paper, its cost, and what o
 
 * **Cost**: parameters by its defaults, for 2 tasks on 160 inputs; then the time of a step with 2 tasks, as a multiple
   of the plain entry's, on one machine ([costs.md](studies/costs.md)).
-* **In our runs**: on how many data sets of [the reference](studies/reference.md) it is likely on the front of heads,
-  with its largest probability; and its outcomes in tables of the studies. "Surely" means that the paired 90% interval
-  excludes 0.
+* **In our runs**: on how many fronts of [the reference](studies/reference.md) it is likely, with its largest
+  probability. Then in how many outcomes of a study it was surely better or worse than the plain Shared-Bottom, or than
+  what is named.
+  "Surely" means that the paired 90% interval excludes 0.
 
 `{COMMAND}` makes this page from the registries, the published runs and the
 measured tables. A test fails where they differ.
@@ -167,7 +168,7 @@ def _entry(
     lines += [f"* Departs from public code: {_escaped(entry.departs)}"] if entry.departs else []
     lines += [f"* Left out: {line}." for line in _unfit(entry)]
     runs = [*runs, *([f"see {', '.join(f'[{name}](studies/{name})' for name in experiments)}"] if experiments else [])]
-    lines += [f"* In our runs: {line}." for line in runs]
+    lines.append(f"* In our runs: {'; '.join(runs)}.")
     return "\n".join(lines) + "\n"
 
 

@@ -48,8 +48,8 @@ def reference() -> dict[tuple[str, str], str]:
         for kind, chances in of.items():
             likely = sum(chance > 0.5 for chance in chances)
             found[axis, kind] = (
-                f"on the front of {likely or 'none'} of {count(len(chances), 'data set')} in "
-                f"[the reference](studies/reference.md), {max(chances):.2f} at most"
+                f"[the reference](studies/reference.md): likely on {likely or 'none'} of "
+                f"{count(len(chances), 'front')}, {max(chances):.2f} at most"
             )
     return found
 
@@ -70,10 +70,10 @@ def ablations() -> dict[str, list[str]]:
     for (variant, base, name), (better, worse, rest) in tallies.items():
         if variant == FIRST:  # there it is the plain model, and no way to read numbers
             continue
-        than = "the plain Shared-Bottom" if base == FIRST else f"a model {base}" if " " in base else f"`{base}`"
+        than = "" if base == FIRST else f" than a model {base}" if " " in base else f" than `{base}`"
         found.setdefault(variant, []).append(
-            f"in [{name}](studies/{name}) surely better than {than} in {better or 'none'} of "
-            f"{count(better + worse + rest, 'outcome')}, surely worse in {worse or 'none'}"
+            f"[{name}](studies/{name}): better{than} in {better}, worse in {worse} of "
+            f"{count(better + worse + rest, 'outcome')}"
         )
     return found
 

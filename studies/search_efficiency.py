@@ -32,7 +32,7 @@ import numpy as np
 from emulator import Emulator
 from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
 from replay import Floats, Problem
-from searchers import DEFAULTS, FULL_LENGTH, ORDERS, OURS, SEARCHERS, TARGET, Searcher, Trace
+from searchers import DEFAULTS, FULL_LENGTH, ORDERS, OURS, RANDOM, SEARCHERS, TARGET, Searcher, Trace
 from speed.table import replace as replace_table
 from speed.table import writer
 
@@ -61,6 +61,8 @@ def report(data: str, curves: Mapping[str, Floats], grid: Floats, rng: np.random
     at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
     lines = []
     for name, each in curves.items():
+        if name == RANDOM:  # TPE's first twelve trials
+            continue
         last = f"{each[:, -1].mean():.4f}" if name in FULL_LENGTH else ""
         lines.append(f"| {data} | {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |")
     for name in (DEFAULTS, TARGET):
