@@ -347,17 +347,20 @@ def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def table_of(lines: Sequence[dict[str, Any]]) -> str:
-    """By kind of world and number of tasks."""
-    found = [f"| world, tasks | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
-    for of in WORLDS:
-        for current in (True, False):
-            for tasks in TASKS:
-                own = [
-                    each for each in lines if (each["world"], each["current"], each["tasks"]) == (of, current, tasks)
-                ]
-                if own:
-                    name = f"{of}, {'current model' if current else 'no current model'}, {tasks}"
-                    found.append(f"| {name} | {' | '.join(cells_of(own))} |")
+    """By kind of world, with and without a current model; then by number of tasks, where events have no values."""
+    groups = {
+        f"{of}, {'current model' if current else 'no current model'}": [
+            each for each in lines if (each["world"], each["current"]) == (of, current)
+        ]
+        for of in WORLDS
+        for current in (True, False)
+    }
+    for tasks in TASKS:
+        groups[f"{tasks} tasks, without `values`"] = [
+            each for each in lines if each["tasks"] == tasks and each["world"] != "values"
+        ]
+    found = [f"| world | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
+    found += [f"| {name} | {' | '.join(cells_of(own))} |" for name, own in groups.items() if own]
     return "\n".join(found)
 
 

@@ -42,7 +42,7 @@ All choices combine freely. Set one as `--set sharing.kind=mmoe`, its options as
 Below, each entry has what it does, its options, its paper, its cost, and what our runs saw of it:
 
 * **Cost**: parameters by its defaults, for 2 tasks on 160 inputs; then the time of a step with 2 tasks, as a multiple
-  of the plain entry's, on one machine ([costs.md](studies/costs.md)).
+  of a plain entry's, before Shared-Bottom and before MMoE, on one machine ([costs.md](studies/costs.md)).
 * **In our runs**: on how many fronts of [the reference](studies/reference.md) it is likely, with its largest
   probability. Then in how many outcomes of a study it was surely better or worse than the plain Shared-Bottom, or than
   what is named.
@@ -62,6 +62,9 @@ TITLES = {
 }
 INTRODUCTIONS = {
     "balancing": """
+A loss weighting takes one backward pass, as fixed weights do. A gradient aggregation takes one for each task through
+what tasks share. A gradient combination also passes over the gradients.
+
 Gradient balancers look at the tasks' gradients at the representation (the embedding output) and on the shared dense
 parameters, not on the tables. Public code looks at all shared parameters. On Census-Income the cosine at the
 representation correlates with that on the table's rows by 0.68 under `shared_embeddings` and by -0.36 under `mmoe`, and
@@ -72,9 +75,9 @@ alpha = 1. Such entries differ by chance alone.
 """
 }
 PASSES = {
-    LossWeighting: "one backward pass, as with fixed weights",
-    GradientAggregation: "a backward pass for each task through what tasks share",
-    GradientCombination: "a backward pass for each task through what tasks share, and passes over the gradients",
+    LossWeighting: "a loss weighting",
+    GradientAggregation: "a gradient aggregation",
+    GradientCombination: "a gradient combination",
 }
 SEVERAL = 3
 """Entries that have an option alike, for it to be explained once."""
@@ -162,7 +165,8 @@ def _entry(
         lines += [*own, ""]
     if also := [name for name, *rest in options if (name, *rest) in common]:
         lines += [f"{'Also' if own else 'Options:'} {_named(also)}.", ""]
-    lines.append(f"* Paper: {entry.paper if entry.paper != '-' else 'none, a plain baseline'}.")
+    if entry.paper != "-" and _escaped(entry.paper) not in " ".join(lines):
+        lines.append(f"* Paper: {entry.paper}.")
     if costs := [*_costs(entry), *([measured] if measured else ())]:
         lines.append(f"* Cost: {'; '.join(costs)}.")
     lines += [f"* Departs from public code: {_escaped(entry.departs)}"] if entry.departs else []

@@ -48,8 +48,7 @@ def reference() -> dict[tuple[str, str], str]:
         for kind, chances in of.items():
             likely = sum(chance > 0.5 for chance in chances)
             found[axis, kind] = (
-                f"[the reference](studies/reference.md): likely on {likely or 'none'} of "
-                f"{count(len(chances), 'front')}, {max(chances):.2f} at most"
+                f"[the reference](studies/reference.md): {likely} of {count(len(chances), 'front')}, {max(chances):.2f}"
             )
     return found
 
@@ -57,12 +56,15 @@ def reference() -> dict[tuple[str, str], str]:
 def ablations() -> dict[str, list[str]]:
     """By entry, in how many outcomes of a document's tables it was surely better or worse than their first variant."""
     tallies: dict[tuple[str, str, str], list[int]] = {}
+    counted = set()  # some tables of a document repeat rows of another
     for path in sorted(STUDIES.glob("*.md")):
         for row in (row for table in tables(path.read_text(encoding="utf-8")) for row in table):
             title = next(iter(row))
             base = re.search(r", ahead of `(.+?)`", title)
-            for cell in row.values() if base is not None else ():
-                if bounds := re.search(r"\((\S+) to (\S+)\)", cell):
+            for outcome, cell in row.items() if base is not None else ():
+                one = (row[title], title, outcome, path.name)
+                if (bounds := re.search(r"\((\S+) to (\S+)\)", cell)) and one not in counted:
+                    counted.add(one)
                     tally = tallies.setdefault((row[title], base[1], path.name), [0, 0, 0])
                     low, high = float(bounds[1]), float(bounds[2])
                     tally[0 if low > 0 else 1 if high < 0 else 2] += 1
@@ -85,8 +87,8 @@ def measured_costs() -> dict[tuple[str, str], str]:
     for axis, plain in PLAIN.items():
         for row in table_at(text, axis):
             cells = {name: cell.split()[0] for name, cell in row.items() if name not in (axis, "tasks")}
-            named = [f"{cell} times" + (f" ({name})" if name != "step" else "") for name, cell in cells.items()]
-            found[axis, row[axis].strip("`")] = f"{', '.join(named)} a step of `{plain}`"
+            named = [cell + (f" ({name})" if name != "step" else "") for name, cell in cells.items()]
+            found[axis, row[axis].strip("`")] = f"{', '.join(named)} times `{plain}`"
     return found
 
 

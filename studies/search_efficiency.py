@@ -43,6 +43,8 @@ BUDGETS = (0.5, 1, 2, 3, 5)
 """Full lengths where hypervolumes are compared; replays of searches by rungs end at the last."""
 EARLY = 3.0
 """Full lengths that ours has for what the target needs its whole budget for."""
+OPENING = (0.5, 1, EARLY)
+"""Full lengths where orders are compared."""
 FIRST = 1000
 """Number of the first replay: none of those by which anything was chosen."""
 STEPS = 400
@@ -65,9 +67,9 @@ def report(data: str, curves: Mapping[str, Floats], grid: Floats, rng: np.random
             continue
         last = f"{each[:, -1].mean():.4f}" if name in FULL_LENGTH else ""
         lines.append(f"| {data} | {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |")
-    for name in (DEFAULTS, TARGET):
+    for name, short in ((DEFAULTS, "gp from defaults"), (TARGET, "TPE")):
         ahead = " | ".join(_interval(curves[OURS][:, i] - curves[name][:, i], rng) for i in at)
-        lines.append(f"| {data} | the portfolio ahead of {name} | {ahead} | |")
+        lines.append(f"| {data} | lead over {short} | {ahead} | |")
     return lines
 
 
@@ -119,7 +121,7 @@ def compare(
 
 def orders(dataset: str, curves: Mapping[str, Floats], grid: Floats) -> str:
     """A row: by budget the mean hypervolume of each order."""
-    at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
+    at = [int(np.argmin(np.abs(grid - budget))) for budget in OPENING]
     cells = [" / ".join(f"{each[:, i].mean():.3f}" for each in curves.values()) for i in at]
     return f"| {dataset} | {' | '.join(cells)} |"
 
@@ -146,6 +148,7 @@ def main() -> None:
     after = " | ".join(f"after {each}" for each in BUDGETS)
     head = f"| data left out | searcher | {after} | after {options.budget:.3g} |"
     if options.orders:
+        after = " | ".join(f"after {each:g}" for each in OPENING)
         head = f"| data left out, {' / '.join(names)} | {after} |"
     rows = [head, "|---" * (head.count("|") - 1) + "|"]
     for dataset in options.datasets:

@@ -24,6 +24,10 @@ from reference.papers import GAINS
 FEW = 10
 """Seeds that a paper might spend on each model."""
 LEADERS = "Leaderboard: "
+TOP = 12
+"""Rows of a leaderboard on the Markdown page."""
+NEVER = 0.05
+"""Methods whose probability to be on the front is lower on all data sets have no row."""
 READING = (
     "Unit: a lead in AUC or Spearman correlation is in thousandths: +4.88 is .00488. A lead in what is served is in "
     "per cent of the best outcome.",
@@ -44,6 +48,7 @@ class Section:
         text: sentences, with commands between backticks.
         heads, rows: of its table; none where there are no rows.
         numbers: the column from which on cells are numbers.
+        most: rows on the Markdown page; 0 for all. The HTML page has all.
         figure: SVG, of the HTML page alone.
     """
 
@@ -53,6 +58,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
     numbers: int = 1
     figure: str = ""
+    most: int = 0
 
 
 def markdown(found: Answers, cells: Sequence[Cell], seeds: int, command: str) -> str:
@@ -73,8 +79,11 @@ def markdown(found: Answers, cells: Sequence[Cell], seeds: int, command: str) ->
     for each in every:
         parts.append(f"## {each.title}\n")
         parts += [f"{text}\n" for text in each.text]
-        lines = [each.heads, ("---",) * len(each.heads), *each.rows]
+        shown = each.rows[: each.most or None]
+        lines = [each.heads, ("---",) * len(each.heads), *shown]
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
+        if more := len(each.rows) - len(shown):
+            parts.append(f"{count(more, 'more method')} are in `reference.html`, beside this page.\n")
     return "\n".join(parts)
 
 
@@ -226,8 +235,12 @@ def _matrix(found: Answers) -> Section:
     of = {(each.method, each.data): each for each in found.standings}
     methods = sorted({each.method for each in found.standings})
     rows = []
+    never = []
     for name in methods:
         known = [of[name, data].p_front for data in names if (name, data) in of]
+        if max(known) < NEVER:
+            never.append(name)
+            continue
         cells = [f"{of[name, data].p_front:.2f}" if (name, data) in of else "" for data in names]
         rows.append((name, *cells, f"{sum(p > 0.5 for p in known)} of {len(known)}"))
     rows.sort(key=lambda row: (-int(row[-1].split()[0]), row[0]))
@@ -235,6 +248,8 @@ def _matrix(found: Answers) -> Section:
         "The probability that a method's best configuration, of all ways of sharing, is on the front of heads: that no "
         "other configuration dominates it."
     ]
+    if never:
+        text.append(f"Below {NEVER:g} on every data set: {', '.join(never)}.")
     figure = ""
     if found.ranking is not None:
         text.append(f"By hypervolume: {found.ranking.sentence}")
@@ -261,7 +276,7 @@ def _leaders(data: Data, found: Answers) -> Section:
     objectives = (label(each.name) for each in data.objectives)
     heads = ("configuration", *objectives, "P(on front)", "parameters", "ms a request")
     text = [f"In brackets the lead over {plain.name}, in thousandths."] if plain is not None else []
-    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1)
+    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1, most=TOP)
 
 
 def _lead(objective: Objective, of: Effect) -> str:
@@ -306,15 +321,19 @@ def _claims(found: Answers) -> Section:
     shown = [each for each in found.claims if each.source.data in names]
     sources = {each.source.name: each.source for each in shown}
     numbers = {name: number for number, name in enumerate(sources, 1)}
-    rows = []
+    models: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     for each in shown:
-        ours = "" if each.ours is None else _interval(each.ours)
-        lead = "" if each.lead is None else f"{signed(1e3 * each.lead, 2)} over {each.over}"
-        figures = (f"{each.theirs:.4f}", ours, lead, _needed(each.needed) if each.judged else "")
-        rows.append((str(numbers[each.source.name]), each.model, label(each.objective), *figures))
+        ours = "–" if each.ours is None else _interval(each.ours)
+        lead = "–" if each.lead is None else signed(1e3 * each.lead, 2)
+        figures = (f"{each.theirs:.4f}", ours, lead, _needed(each.needed) if each.judged else "–")
+        models.setdefault((str(numbers[each.source.name]), each.model), []).append((*figures, each.over or ""))
+    rows = []
+    for model, of in models.items():
+        *figures, over = zip(*of, strict=True)
+        rows.append((*model, *(", ".join(each) for each in figures), next(filter(None, over), "")))
     text = [
-        "Test AUC that others published, beside our models with equal weights. The last column says how many seeds of "
-        "each side would show a lead as large as theirs on our rows."
+        "Test AUC that others published, beside our models with equal weights; the source says of which objectives, in "
+        "order. A column says how many seeds of each side would show a lead as large as theirs on our rows."
     ]
     needed = [each.needed for each in shown if each.judged]
     if needed:
@@ -326,10 +345,11 @@ def _claims(found: Answers) -> Section:
     if waiting := sorted({each.source.data for each in found.claims} - names):
         many = len(found.claims) - len(shown)
         text.append(f"{count(many, 'figure')} on other data ({', '.join(map(dataset, waiting))}) wait for our rows.")
-    for source in sources.values():
-        text.append(f"{numbers[source.name]}: {source.name} ({source.url}), on {dataset(source.data)}: {source.why}.")
-    heads = ("source", "model", "objective", "theirs", "ours", "their lead, thousandths", "seeds for it")
-    return Section("Beside published figures", tuple(text), heads, tuple(rows), 3)
+    for name, source in sources.items():
+        of = ", ".join(dict.fromkeys(label(each.objective) for each in shown if each.source.name == name))
+        text.append(f"{numbers[name]}: {name} ({source.url}), on {dataset(source.data)}, {of}: {source.why}.")
+    heads = ("source", "model", "theirs", "ours", "their lead, thousandths", "seeds for it", "lead over")
+    return Section("Beside published figures", tuple(text), heads, tuple(rows), 2)
 
 
 def _needed(seeds: int | None) -> str:
