@@ -38,7 +38,8 @@ def gather(target: Path = SOURCE) -> None:
             linked = (page.parent / link).resolve()
             if linked.is_file() and linked.is_relative_to(ROOT):
                 _copy(linked, target)
-    _copy(ROOT / "docs" / "iframe-worker.js", target)
+    for file in ("iframe-worker.js", "site.css"):
+        _copy(ROOT / "docs" / file, target)
     for name, modules in REFERENCE.items():
         text = "\n\n".join((f"# Code: {name}", *(f"## {each}\n\n::: {each}" for each in modules)))
         page = target / "docs" / "reference" / f"{name}.md"

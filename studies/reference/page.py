@@ -24,7 +24,7 @@ from reference.papers import GAINS
 FEW = 10
 """Seeds that a paper might spend on each model."""
 LEADERS = "Leaderboard: "
-TOP = 12
+TOP = 10
 """Rows of a leaderboard on the Markdown page."""
 NEVER = 0.05
 """Methods whose probability to be on the front is lower on all data sets have no row."""
