@@ -81,7 +81,7 @@ PASSES = {
 }
 SEVERAL = 3
 """Entries that have an option alike, for it to be explained once."""
-FEW = 4
+FEW = 2
 """Data sets that a sentence lists by name."""
 FIELDS = (Field("scenario", 11), *(Field(f"f{n}", 100) for n in range(9)))
 PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 16)

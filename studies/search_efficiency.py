@@ -67,9 +67,9 @@ def report(data: str, curves: Mapping[str, Floats], grid: Floats, rng: np.random
             continue
         last = f"{each[:, -1].mean():.4f}" if name in FULL_LENGTH else ""
         lines.append(f"| {data} | {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |")
-    for name, short in ((DEFAULTS, "gp from defaults"), (TARGET, "TPE")):
+    for name in (DEFAULTS, TARGET):
         ahead = " | ".join(_interval(curves[OURS][:, i] - curves[name][:, i], rng) for i in at)
-        lines.append(f"| {data} | lead over {short} | {ahead} | |")
+        lines.append(f"| {data} | lead over {name} | {ahead} | |")
     return lines
 
 

@@ -179,9 +179,9 @@ def from_portfolio(problem: Problem, learnt_first: int = LEARNT_FIRST) -> list[d
 
 
 RANDOM = "random, full length"
-TARGET = "TPE multivariate, full length"
-DEFAULTS = "gp by rungs from defaults"
-OURS = "gp by rungs from the portfolio"
+TARGET = "multivariate TPE"
+DEFAULTS = "gp from defaults"
+OURS = "gp from the portfolio"
 SEARCHERS: dict[str, Searcher] = {
     RANDOM: full_length(lambda seed: RandomSampler(seed=seed)),
     TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),

@@ -364,11 +364,15 @@ def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
         column = others if (cell.data, cell.sharing) in once else cell.sharing
         done = found.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds
         columns.setdefault(column, {}).setdefault(cell.data, []).append(done)
-    rows = [
-        (dataset(data), *(f"{sum(own[data])} of {len(own[data])}" if data in own else "" for own in columns.values()))
-        for data in dict.fromkeys(cell.data for cell in cells)
-    ]
+    rows, empty = [], []
+    for data in dict.fromkeys(cell.data for cell in cells):
+        if not any(any(own.get(data, [])) for own in columns.values()):
+            empty.append(dataset(data))
+            continue
+        done = (f"{sum(own[data])} of {len(own[data])}" if data in own else "" for own in columns.values())
+        rows.append((dataset(data), *done))
     text = (
+        *([f"Nothing of {', '.join(empty)} yet."] if empty else []),
         "Cells that have all seeds, by way of sharing. `seesaw run reference --part DATA/SHARING` trains what is left "
         "on any machine, and `python studies/publish.py reference` adds its rows.",
     )
