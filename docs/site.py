@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "build" / "site-source"
-PAGES = ("*.md", "docs/*.md", "reports/*/*.md", "datasets/*/*.md", "examples/*/*.md")
+PAGES = ("*.md", "docs/*.md", "docs/studies/*.md", "reports/*/*.md", "datasets/*/*.md", "examples/*/*.md")
 REFERENCE = {
     "notebooks": ("bench.api",),
     "plugins": ("bench.core.registry", "bench.core.plugins", "bench.testing"),
@@ -38,9 +38,10 @@ def gather(target: Path = SOURCE) -> None:
             linked = (page.parent / link).resolve()
             if linked.is_file() and linked.is_relative_to(ROOT):
                 _copy(linked, target)
-    _copy(ROOT / "docs" / "iframe-worker.js", target)
+    for file in ("iframe-worker.js", "site.css"):
+        _copy(ROOT / "docs" / file, target)
     for name, modules in REFERENCE.items():
-        text = "\n\n".join((f"# Reference: {name}", *(f"## {each}\n\n::: {each}" for each in modules)))
+        text = "\n\n".join((f"# Code: {name}", *(f"## {each}\n\n::: {each}" for each in modules)))
         page = target / "docs" / "reference" / f"{name}.md"
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """How often the answer about gradient methods is wrong, and how often it is given, where the true fronts are known.
 
-    python studies/answers.py [--runs 200] [--write docs/statistics.md]
+    python studies/answers.py [--runs 200] [--write docs/studies/statistics.md]
 
 Each run has static points on a front and gradient points that lie on the same front, or two margins beyond the
 interpolated static one. In a second table, of twice as many runs, points are the best of some trials, each at its own

@@ -1,6 +1,6 @@
 """What balancing costs: the time of a step under each balancer, as a multiple of a plain step.
 
-    python studies/balancing_cost.py [--kinds pcgrad mgda] [--precision fp32] [--write docs/performance.md]
+    python studies/balancing_cost.py [--kinds pcgrad mgda] [--precision fp32] [--write docs/studies/performance.md]
 
 For each architecture and number of tasks, all balancers take the same batches in turn, a few steps each, for several
 rounds; a ratio compares steps of one round. Time is that of the process's one thread, so that others on the machine

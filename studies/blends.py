@@ -1,7 +1,7 @@
 """Blends of a network and boosted trees against the part that validation prefers, on rows of test.
 
     python studies/blends.py --raw DIR [--data census-income ...] [--seeds 2] [--out FOLDER]
-        [--write docs/inputs-tables.md]
+        [--write docs/studies/inputs-tables.md]
 
 `DIR` and `FOLDER` are those of `trees.py`. On each seed two networks are trained, and trees with the settings that
 three tries found. As in a run, validation chooses the network, and the share of each task. Each task's blend is

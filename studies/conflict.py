@@ -1,6 +1,6 @@
 """PCGrad paper, figure 1: two tasks in a steep valley whose gradients conflict, and who gets out of it.
 
-    python studies/conflict.py [--seeds 5] [--write docs/experiments.md] [--figure docs/conflict.svg]
+    python studies/conflict.py [--seeds 5] [--write docs/studies/experiments.md] [--figure docs/studies/conflict.svg]
 
 The shared parameters are two numbers (x, y), the losses 20 log|x/2 + tanh y| and 25 log|x/2 - tanh y + 2| (cut where
 the argument falls below 5e-6). Both are least at x = -2 with y large. On the way there lies a valley in which the first

@@ -1,7 +1,7 @@
 """Real searches by CPU seconds: gp by rungs against full-length multivariate TPE, or from the portfolio and without it.
 
     python studies/cpu.py --raw DIR [--ways "gp by rungs" tpe] [--seeds 3] [--lengths 10] [--data hotel ...]
-        [--workers 1] [--out FILE.jsonl] [--write docs/search.md] [--profile DATA]
+        [--workers 1] [--out FILE.jsonl] [--write docs/studies/search.md] [--profile DATA]
     python studies/cpu.py --raw DIR --ways "gp from the portfolio" "gp by rungs" --data kuairand ...
 
 `DIR` holds `hotel-bookings/hotel_bookings.csv.gz`, `census-income/` and `kuairand-pure/`; others are generated.

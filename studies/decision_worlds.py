@@ -1,6 +1,7 @@
 """How good and how honest decisions are in simulated runs whose truth is known, at the level of predictions.
 
-    OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep reports/worlds [--worlds 50] [--write docs/statistics.md]
+    OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep reports/worlds [--worlds 50]
+        [--write docs/studies/statistics.md]
 
 `drawn_worlds` draws a world for each run: 2, 3, 5 or 8 tasks with rates of 1 to 30%; 800 to 10,000 rows of each split;
 1 to 12 candidates with 2, 3 or 10 replicates on shared seeds. Half of the runs have a current model, half of these with
@@ -53,8 +54,8 @@ from bench.results.served.turned import few, turned
 
 TASKS = (2, 3, 5, 8)
 RESAMPLES, DRAWS = 100, 600
-REACHED, SURE = 0.02, 0.02
-"""The regret in U to stay below, and the standard error of a difference in U on the rows that choose, where it must."""
+REACHED = 0.02
+"""The regret in U to stay below."""
 CONFIDENCES = (0.5, 0.6, 0.75, 0.9)
 AGAIN = 3
 """Tasks up to which a second run tells whether the pick holds."""
@@ -304,9 +305,8 @@ def shortfall(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Ro
 
 
 COLUMNS = (
-    "runs", "U to gain", "picked: behind by", "below 2%", "below 2% where sure", "advised: behind by", "below 2%",
-    "guard broken", "switch", "wrong gain", "wrong cost", "U held", "U announced", "less truth", "U gained",
-    "behind 50 starts",
+    "runs", "U to gain", "picked: behind by", "below 2%", "advised: behind by", "below 2%",
+    "guard broken", "switch", "wrong gain", "wrong cost", "U held", "U announced", "less truth", "behind 50 starts",
 )  # fmt: skip
 
 
@@ -328,38 +328,39 @@ def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
 
     gain, picked, advised = ([each["u"]["best"] - each["u"][name] for each in lines]
                              for name in ("today", "picked", "advised"))  # fmt: skip
-    sure = [own for own, each in zip(picked, lines, strict=True) if each["error"] < SURE]
     said = [[(claim, Effect(claim["value"], claim["low"], claim["high"])) for claim in each["claims"] if claim["said"]]
             for each in lines]  # fmt: skip
     gained = sum(any(own.gained and claim["truth"] <= NONE for claim, own in each) for each in said)
     lost = sum(any(own.lost and claim["truth"] >= -NONE for claim, own in each) for each in said)
-    power = sum(any(own.gained and claim["of"] == "U" for claim, own in each) for each in said)
     of_u = [claim for each in lines for claim in each["claims"] if claim["of"] == "U"]
     moved = [claim for claim in of_u if claim["low"] < claim["high"]]
     missed = sum(not claim["low"] <= claim["truth"] <= claim["high"] for claim in moved)
     held = f"{1 - missed / len(moved):.0%}{' (!)' * ('!' in rate(missed, len(moved), 0.1))}" if moved else "–"
     switched = np.mean([each["kind"] in ("model", "weights") for each in lines])
     return [
-        str(many), spread(gain), spread(picked), reached(picked), f"{reached(sure)} of {len(sure)}", spread(advised),
+        str(many), spread(gain), spread(picked), reached(picked), spread(advised),
         reached(advised), f"{np.mean([each['broken'] for each in lines]):.1%}", f"{switched:.0%}",
         rate(gained, many, 0.05), rate(lost, many, 0.05), held, f"{sum(each['value'] for each in of_u) / many:+.2%}",
-        f"{sum(each['value'] - each['truth'] for each in of_u) / many:+.2%}", f"{power / many:.0%}",
+        f"{sum(each['value'] - each['truth'] for each in of_u) / many:+.2%}",
         spread([each["shortfall"] for each in lines if each["shortfall"] is not None]),
     ]  # fmt: skip
 
 
 def table_of(lines: Sequence[dict[str, Any]]) -> str:
-    """By kind of world and number of tasks."""
-    found = [f"| world, tasks | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
-    for of in WORLDS:
-        for current in (True, False):
-            for tasks in TASKS:
-                own = [
-                    each for each in lines if (each["world"], each["current"], each["tasks"]) == (of, current, tasks)
-                ]
-                if own:
-                    name = f"{of}, {'current model' if current else 'no current model'}, {tasks}"
-                    found.append(f"| {name} | {' | '.join(cells_of(own))} |")
+    """By kind of world, with and without a current model; then by number of tasks, where events have no values."""
+    groups = {
+        f"{of}, {'current model' if current else 'no current model'}": [
+            each for each in lines if (each["world"], each["current"]) == (of, current)
+        ]
+        for of in WORLDS
+        for current in (True, False)
+    }
+    for tasks in TASKS:
+        groups[f"{tasks} tasks, without `values`"] = [
+            each for each in lines if each["tasks"] == tasks and each["world"] != "values"
+        ]
+    found = [f"| world | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
+    found += [f"| {name} | {' | '.join(cells_of(own))} |" for name, own in groups.items() if own]
     return "\n".join(found)
 
 

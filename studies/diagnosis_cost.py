@@ -1,6 +1,6 @@
 """What the diagnosis costs: the part of a training's processor time that goes into probes.
 
-    python studies/diagnosis_cost.py --raw FOLDER [--home .seesaw] [--write docs/performance.md]
+    python studies/diagnosis_cost.py --raw FOLDER [--home .seesaw] [--write docs/studies/performance.md]
 
 Whole trainings with and without probes take turns on one thread, evaluation included. FOLDER holds the raw files of
 Census-Income.

@@ -1,6 +1,6 @@
 """What metrics cost: all metrics of generated predictions, and scikit-learn's AUC beside them.
 
-    python studies/evaluation.py [--rows 1000000] [--write docs/performance.md]
+    python studies/evaluation.py [--rows 1000000] [--write docs/studies/performance.md]
 
 Milliseconds of the one thread's processor time, median and range of several rounds.
 """

@@ -1,6 +1,6 @@
 """How often identical families get a verdict, and how often a better one is found.
 
-    python studies/families.py [--runs 200] [--write docs/statistics.md]
+    python studies/families.py [--runs 200] [--write docs/studies/statistics.md]
 
 Each family has trials on a concave front, tuned more or less well. The search sees each once; its best are confirmed.
 `--write` puts the table between the marks in that file.

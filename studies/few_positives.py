@@ -1,6 +1,6 @@
 """How often intervals hold the truth where few rows are positive, with real resamples of real rows.
 
-    python studies/few_positives.py [--runs 1000] [--write docs/statistics.md]
+    python studies/few_positives.py [--runs 1000] [--write docs/studies/statistics.md]
 
 Two models score rows whose chance of being positive is known, so that all metrics are known, too. Both were trained
 once, so that only the rows err. `--write` puts the table between the marks in that file.

@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and whether probabilities come true, on runs whose truth is known.
 
-    python studies/front_coverage.py [--runs 2000] [--write docs/statistics.md]
+    python studies/front_coverage.py [--runs 2000] [--write docs/studies/statistics.md]
 
 `--write` puts the tables between the marks in that file.
 """
@@ -21,6 +21,8 @@ from bench.results.samples import seed_noise
 from bench.results.statistics import differences, intervals, volume_interval
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
+OFF, MANY = 0.1, 50
+"""A setting has a row of its own where a bin of `MANY` configurations or more is off by more than `OFF`."""
 
 
 class Tally:
@@ -117,13 +119,18 @@ def reliability_table(rows: Sequence[tuple[str, Sequence[Any]]]) -> str:
 
 
 def pooled(tallies: Sequence[tuple[Setting, Tally]]) -> list[tuple[str, Sequence[Tally]]]:
-    """The rows of `reliability_table`: each setting, and at the end several together."""
+    """The rows of `reliability_table`: settings with a bin that is off, and at the end several together."""
     return [
-        *((setting.name, [tally]) for setting, tally in tallies),
+        *((setting.name, [tally]) for setting, tally in tallies if _off(tally)),
         ("**seeds by Student's t**", [tally for setting, tally in tallies if np.isfinite(setting.tails)]),
         ("**three objectives**", [tally for setting, tally in tallies if setting.metrics > 2]),
         ("**all**", [tally for _, tally in tallies]),
     ]
+
+
+def _off(tally: Tally) -> bool:
+    """Whether what is said of many configurations differs much from what is true."""
+    return any(n >= MANY and abs(said - true) > OFF for said, true, n in reliability(tally))
 
 
 def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:

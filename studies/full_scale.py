@@ -1,7 +1,7 @@
 """Ali-CCP at its published size on this machine: generating, preparing, running; a long run is extrapolated.
 
     python studies/full_scale.py [--suite ali-ccp] [--rows 42300000] [--part 0.25] [--lengths 20]
-        [--trials 60] [--scratch DIR] [--write docs/full-scale.md] [--table full-scale]
+        [--trials 60] [--scratch DIR] [--write docs/studies/full-scale.md] [--table full-scale]
 
 A run (search, confirmation, served front) that would take longer is stopped when `--part` of the time that it needs
 has passed, by its own estimate of the time left; with 1 it goes to its end. Memory is that of all its processes

@@ -2,8 +2,7 @@
 
     python studies/guide.py [--write docs/zoo.md]
 
-With `--write` the table of all choices in README.md is remade, too. All of it is read: from the registries, from
-published tables under `reports/` and `docs/`. Nothing is trained.
+All of it is read: from the registries, from published tables under `reports/` and `docs/studies/`. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ import argparse
 import inspect
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import zoo_cost
-from published import ROOT, ablations, experiments, measured_costs, reference
-from speed.table import replace
+from published import ablations, experiments, measured_costs, reference
 
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.core.registry import Entry
@@ -35,15 +34,22 @@ from bench.training.config import AXES
 COMMAND = "python studies/guide.py --write docs/zoo.md"
 HEAD = f"""# Every way of sharing, every funnel, every loss, every balancer
 
-```
-{COMMAND}
-```
+All choices combine freely. Set one as `--set sharing.kind=mmoe`, its options as `--set sharing.mmoe.experts=8`.
+`seesaw spaces wide` shows the ranges in which a search tries them.
 
-makes this page from the registries, the published runs and the measured tables; a test fails where they differ. Set
-options as `--set sharing.mmoe.experts=8`. `seesaw spaces wide` shows the ranges in which they are searched. "In our
-runs" says how an entry did in [the reference](reference.md), and in other tables of these documents. "Surely" means
-that the paired 90% interval excludes 0. The cost of a step was measured on one machine, by each entry's defaults:
-[costs.md](costs.md).
+{{choices}}
+
+Below, each entry has what it does, its options, its paper, its cost, and what our runs saw of it:
+
+* **Cost**: parameters by its defaults, for 2 tasks on 160 inputs; then the time of a step with 2 tasks, as a multiple
+  of a plain entry's, before Shared-Bottom and before MMoE, on one machine ([costs.md](studies/costs.md)).
+* **In our runs**: on how many fronts of [the reference](studies/reference.md) it is likely, with its largest
+  probability. Then in how many outcomes of a study it was surely better or worse than the plain Shared-Bottom, or than
+  what is named.
+  "Surely" means that the paired 90% interval excludes 0.
+
+`{COMMAND}` makes this page from the registries, the published runs and the
+measured tables. A test fails where they differ.
 """
 TITLES = {
     "numeric": "Numbers",
@@ -56,6 +62,9 @@ TITLES = {
 }
 INTRODUCTIONS = {
     "balancing": """
+A loss weighting takes one backward pass, as fixed weights do. A gradient aggregation takes one for each task through
+what tasks share. A gradient combination also passes over the gradients.
+
 Gradient balancers look at the tasks' gradients at the representation (the embedding output) and on the shared dense
 parameters, not on the tables. Public code looks at all shared parameters. On Census-Income the cosine at the
 representation correlates with that on the table's rows by 0.68 under `shared_embeddings` and by -0.36 under `mmoe`, and
@@ -66,10 +75,14 @@ alpha = 1. Such entries differ by chance alone.
 """
 }
 PASSES = {
-    LossWeighting: "one backward pass, as with fixed weights",
-    GradientAggregation: "a backward pass for each task through what tasks share",
-    GradientCombination: "a backward pass for each task through what tasks share, and passes over the gradients",
+    LossWeighting: "a loss weighting",
+    GradientAggregation: "a gradient aggregation",
+    GradientCombination: "a gradient combination",
 }
+SEVERAL = 3
+"""Entries that have an option alike, for it to be explained once."""
+FEW = 2
+"""Data sets that a sentence lists by name."""
 FIELDS = (Field("scenario", 11), *(Field(f"f{n}", 100) for n in range(9)))
 PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 16)
 
@@ -77,22 +90,25 @@ PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 
 def document() -> str:
     """The whole page."""
     runs, costs, seen, against = reference(), measured_costs(), experiments(), ablations()
-    parts = [HEAD]
+    parts = [HEAD.format(choices=choices())]
     for axis, registry in AXES.items():
+        common = _common(registry)
         parts.append(f"## {TITLES.get(axis, axis.capitalize())}\n" + INTRODUCTIONS.get(axis, ""))
+        if common:
+            parts.append("\n".join(["Options of several:", "", *_table(common)]) + "\n")
         for kind, entry in registry.items():
             found = [runs[axis, kind]] if (axis, kind) in runs else []
             found += against.get(kind, [])
-            more = [name for name in seen.get(kind, []) if not any(f"({name})" in line for line in found)]
+            more = [name for name in seen.get(kind, []) if not any(f"(studies/{name})" in line for line in found)]
             if not found and not more:
                 plain = zoo_cost.PLAIN.get(axis) == kind
                 found = ["the others of this axis are compared with it" if plain else "not yet compared"]
-            parts.append(_entry(kind, entry, costs.get((axis, kind)), found, more))
+            parts.append(_entry(kind, entry, common, costs.get((axis, kind)), found, more))
     return "\n".join(parts)
 
 
 def choices() -> str:
-    """The table of README.md."""
+    """The names of all entries, by axis."""
     scenario, plain = [], []
     for kind, entry in AXES["sharing"].items():
         (scenario if entry.build.by_scenario else plain).append(kind)
@@ -111,23 +127,52 @@ def _named(kinds: Iterable[str]) -> str:
     return " ".join(f"`{kind}`" for kind in kinds)
 
 
-def _entry(kind: str, entry: Entry[Any], measured: str | None, runs: list[str], experiments: list[str]) -> str:
+def _options(entry: Entry[Any]) -> list[tuple[str, str, str]]:
+    """Name, default and meaning of each."""
+    default = entry.config().model_dump(mode="json")
+    return [
+        (name, json.dumps(default[name]), _escaped(" ".join((option.description or "").split())))
+        for name, option in entry.config.model_fields.items()
+    ]
+
+
+def _common(registry: Mapping[str, Entry[Any]]) -> list[tuple[str, str, str]]:
+    """Options that at least three entries have alike, except those whose name has two such meanings."""
+    every = Counter(option for entry in registry.values() for option in _options(entry))
+    found = [option for option, times in every.items() if times >= SEVERAL]
+    names = Counter(name for name, *_ in found)
+    return [option for option in found if names[option[0]] == 1]
+
+
+def _table(options: Iterable[tuple[str, str, str]]) -> list[str]:
+    rows = [f"| `{name}` | `{default}` | {meaning} |" for name, default, meaning in options]
+    return ["| option | default | meaning |", "|---|---|---|", *rows] if rows else []
+
+
+def _entry(
+    kind: str,
+    entry: Entry[Any],
+    common: Sequence[tuple[str, str, str]],
+    measured: str | None,
+    runs: list[str],
+    experiments: list[str],
+) -> str:
     lines = [f"### `{kind}`", "", f"{entry.summary[0].upper()}{entry.summary[1:]}.", ""]
     for paragraph in _paragraphs(entry.build):
         lines += [paragraph, ""]
-    if entry.config.model_fields:
-        lines += ["| option | default | meaning |", "|---|---|---|"]
-        default = entry.config().model_dump(mode="json")
-        for name, option in entry.config.model_fields.items():
-            meaning = " ".join((option.description or "").split())
-            lines.append(f"| `{name}` | `{json.dumps(default[name])}` | {_escaped(meaning)} |")
-        lines.append("")
-    lines.append(f"* Paper: {entry.paper if entry.paper != '-' else 'none, a plain baseline'}.")
-    lines += [f"* Cost: {cost}." for cost in (*_costs(entry), *([measured] if measured else ()))]
+    options = _options(entry)
+    if own := _table(option for option in options if option not in common):
+        lines += [*own, ""]
+    if also := [name for name, *rest in options if (name, *rest) in common]:
+        lines += [f"{'Also' if own else 'Options:'} {_named(also)}.", ""]
+    if entry.paper != "-" and _escaped(entry.paper) not in " ".join(lines):
+        lines.append(f"* Paper: {entry.paper}.")
+    if costs := [*_costs(entry), *([measured] if measured else ())]:
+        lines.append(f"* Cost: {'; '.join(costs)}.")
     lines += [f"* Departs from public code: {_escaped(entry.departs)}"] if entry.departs else []
     lines += [f"* Left out: {line}." for line in _unfit(entry)]
-    runs = [*runs, *([f"see {', '.join(f'[{name}]({name})' for name in experiments)}"] if experiments else [])]
-    lines += [f"* In our runs: {line}." for line in runs]
+    runs = [*runs, *([f"see {', '.join(f'[{name}](studies/{name})' for name in experiments)}"] if experiments else [])]
+    lines.append(f"* In our runs: {'; '.join(runs)}.")
     return "\n".join(lines) + "\n"
 
 
@@ -146,7 +191,7 @@ def _costs(entry: Entry[Any]) -> Iterator[str]:
         size = sum(parameter.numel() for parameter in made.parameters())
         sets = build.input_sets(2)
         more = ", in 10 scenarios" if build.by_scenario else f", and {sets} embeddings of every id" if sets > 1 else ""
-        yield f"{size:,} parameters by its defaults for 2 tasks on 160 inputs{more}"
+        yield f"{size:,} parameters{more}"
     elif issubclass(build, Balancer):
         yield next(text for base, text in PASSES.items() if issubclass(build, base))
         needs = dict(re.findall(r'"([a-z ]+)": (.+?)\.?$', inspect.getdoc(Balancer) or "", re.M))
@@ -160,7 +205,8 @@ def _unfit(entry: Entry[Any]) -> Iterator[str]:
         if reason := entry.unfit(shape_of(load_card(name))):
             reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
-        yield f"on {', '.join(names)}: {reason}"
+        on = ", ".join(names) if len(names) <= FEW else f"{len(names)} of {len(content.names('datasets'))} data sets"
+        yield f"on {on}: {reason}"
 
 
 def _escaped(text: str) -> str:
@@ -174,7 +220,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.write:
         write_text(options.write, document())
-        replace(ROOT / "README.md", "choices", choices())
     else:
         print(document())
 

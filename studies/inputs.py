@@ -1,7 +1,7 @@
 """Ablation of inputs and models, each tuned alike, against boosted trees: AUC and what is served, in pairs by seed.
 
     python studies/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
-        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs-tables.md] [--outcome click.auc ...]
+        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/studies/inputs-tables.md] [--outcome click.auc ...]
 
 On a card with scenarios, AUC and what is served are measured in each of them, too, where a task has enough positives;
 `--outcome 'click.auc[scenario=1]'` puts them into the table.
@@ -18,7 +18,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -299,37 +299,66 @@ def table(
     outcomes: Sequence[str] = (),
     against: str = FIRST,
 ) -> str:
-    """A row for each outcome, or those given, of each variant of each data set; differences are from `against`."""
-    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    """Tables of each data set: a row for each variant, a column for each outcome (all, or those given).
+
+    A cell has the mean on test and the lead over `against`; where trees are a variant, a second table has leads over
+    them.
+    """
+    found: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
     for line in lines:
         if line["replicate"]:
-            found.setdefault((line["key"][0], line["key"][1]), {})[line["replicate"]] = line
-    ahead = f"ahead of `{against}`, .0001 | ahead of trees, .0001"
-    head = f"data | outcome | variant | seeds | mean on test | {ahead} | CPU s"
+            data, variant = line["key"][:2]
+            found.setdefault(data, {}).setdefault(variant, {})[line["replicate"]] = line
+    parts = []
+    for data in data_sets:
+        first = found.get(data, {}).get(against)
+        if first is None:
+            continue
+        of = {variant: found[data][variant] for variant in variants if variant in found[data]}
+        some = next(iter(first.values()))["metrics"]
+        names = [key.removeprefix("test/") for key in some if key.startswith("test/")]
+        usual = [name for name in names if f"valid/{name}" in some or ranked(metric_of(name))]
+        shown = [name for name in names if name in (outcomes or usual)]
+        parts.append(_leads(f"{data}, ahead of `{against}`", of, shown, first, means=True))
+        if TREES in of and against != TREES:
+            parts.append(_leads(f"{data}, ahead of trees", of, shown, of[TREES], means=False))
+    return "\n\n".join(parts)
 
-    def rows() -> Iterator[str]:
-        for data in data_sets:
-            first = found.get((data, against), {})
-            some = next(iter(first.values()), {"metrics": {}})["metrics"]
-            names = [key.removeprefix("test/") for key in some if key.startswith("test/")]
-            usual = [name for name in names if f"valid/{name}" in some or ranked(metric_of(name))]
-            for name in [f"test/{name}" for name in names if name in (outcomes or usual)]:
-                for variant in variants:
-                    own = found.get((data, variant), {})
-                    if not own or name not in next(iter(own.values()))["metrics"]:
-                        continue
-                    mean = np.mean([line["metrics"][name] for line in own.values()])
-                    cells = [data, name.removeprefix("test/"), variant, str(len(own))]
-                    cells.append(f"{mean:.5f}")
-                    for other in (against, TREES):
-                        there = found.get((data, other), {})
-                        pairs = [r for r in own.keys() & there.keys() if name in there[r]["metrics"]]
-                        gains = [own[r]["metrics"][name] - there[r]["metrics"][name] for r in pairs]
-                        unit, after = (100.0, " hundredths") if name.endswith((".rmse", ".mae")) else (1e4, "")
-                        cells.append("" if variant == other or not gains else interval(gains, unit) + after)
-                    yield f"| {' | '.join([*cells, format(np.mean([line['cpu'] for line in own.values()]), '.1f')])} |"
 
-    return "\n".join([f"| {head} |", "|---" * 8 + "|", *rows()])
+def _leads(
+    title: str,
+    of: Mapping[str, Mapping[int, dict[str, Any]]],
+    outcomes: Sequence[str],
+    other: Mapping[int, dict[str, Any]],
+    *,
+    means: bool,
+) -> str:
+    """One table; a variant with fewer seeds than others says how many."""
+    most = max(map(len, of.values()))
+    heads = [title, *(f"{name}, hundredths" if _in_units(name) else name for name in outcomes)]
+    rows = [[*heads, "CPU s"] if means else heads]
+    for variant, own in of.items():
+        if own is other and not means:
+            continue
+        cells = [variant + (f" ({len(own)} seeds)" if len(own) < most else "")]
+        for name in outcomes:
+            key = f"test/{name}"
+            if key not in next(iter(own.values()))["metrics"]:
+                cells.append("")
+                continue
+            pairs = [seed for seed in own.keys() & other.keys() if key in other[seed]["metrics"]]
+            gains = [own[seed]["metrics"][key] - other[seed]["metrics"][key] for seed in pairs]
+            mean = f"{np.mean([line['metrics'][key] for line in own.values()]):.5f}"
+            lead = "" if own is other or not gains else interval(gains, 100.0 if _in_units(name) else 1e4)
+            cells.append("; ".join(part for part in (mean if means else "", lead) if part))
+        rows.append([*cells, f"{np.mean([line['cpu'] for line in own.values()]):.1f}"] if means else cells)
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _in_units(name: str) -> bool:
+    """Whether an outcome is in the unit of its label."""
+    return name.endswith((".rmse", ".mae"))
 
 
 def main() -> None:

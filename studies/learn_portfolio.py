@@ -114,7 +114,9 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--served", type=Path, default=Path("reports/blackbox/served.parquet"))
     parser.add_argument("--size", type=int, default=SIZE)
-    parser.add_argument("--write", action="store_true", help="to search_spaces/portfolio/learnt.toml, docs/search.md")
+    parser.add_argument(
+        "--write", action="store_true", help="to search_spaces/portfolio/learnt.toml, docs/studies/search.md"
+    )
     options = parser.parse_args()
     names = [name for each in SUITE.datasets if (name := name_of(each.id)) not in UNSEEN]
     known, candidates = known_of(names, options.table)
@@ -132,7 +134,7 @@ def main() -> None:
     judged = "\n".join(left_out(options.served, options.size))
     print(text, judged, sep="\n")
     if options.write:
-        replace_table(Path("docs/search.md"), "served-portfolio", judged)
+        replace_table(Path("docs/studies/search.md"), "served-portfolio", judged)
         (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(text, encoding="utf-8")
 
 

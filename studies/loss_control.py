@@ -1,6 +1,6 @@
 """Is the lead of a loss due to its configuration? Log loss with the configuration that was chosen for another loss.
 
-    python studies/loss_control.py --raw DIR --out FILE.jsonl [--write docs/losses.md]
+    python studies/loss_control.py --raw DIR --out FILE.jsonl [--write docs/studies/losses.md]
 
 `FILE.jsonl` is that of `inputs.py`, which has trained the variants. Log loss is trained on the same seeds, one thread.
 """
@@ -40,11 +40,10 @@ def main() -> None:
             for name in OUTCOMES:
                 own = line["metrics"][f"test/{name}"] - metrics[f"test/{name}"]
                 gains.setdefault((name, variant), []).append(own)
-    rows = ["| outcome | loss | seeds | ahead of `log` with its configuration, .0001 |", "|---|---|---|---|"]
+    rows = [f"| ahead of `log` with its configuration, .0001 | {' | '.join(given.variant)} |"]
+    rows.append("|---" * (1 + len(given.variant)) + "|")
     for name in OUTCOMES:
-        for variant in given.variant:
-            of = gains[name, variant]
-            rows.append(f"| {name} | {variant} | {len(of)} | {interval(of)} |")
+        rows.append(f"| {name} | {' | '.join(interval(gains[name, variant]) for variant in given.variant)} |")
     print("\n".join(rows))
     replace(given.write, "control", "\n".join(rows))
 

@@ -1,6 +1,6 @@
 """Weak scaling of a search under Ray: two nodes with twice the trials of one node, on this machine.
 
-    python studies/nodes.py [--data CARD] [--raw DIR] [--home DIR] [--rounds 3] [--write docs/full-scale.md]
+    python studies/nodes.py [--data CARD] [--raw DIR] [--home DIR] [--rounds 3] [--write docs/studies/full-scale.md]
 
 A node has one processor. The second keeps a copy of the store in a home of its own, as a machine of its own would.
 Every trial trains the same model for one epoch. Seconds go from the first trial's begin to the last one's end.

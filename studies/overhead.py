@@ -1,6 +1,6 @@
 """What the driver itself costs a job, up to 5,000 trials: CPU time with training that takes none.
 
-    python studies/overhead.py [--trials 5000] [--write docs/performance.md] [--whole]
+    python studies/overhead.py [--trials 5000] [--write docs/studies/performance.md] [--whole]
 
 Each row is the mean over the last 50 jobs before that number of trials. Trials farther from a row are drawn at random,
 as what matters is how many there are; with `--whole` all are proposed. `tracking` below stands for the other work of a

@@ -1,6 +1,6 @@
 """Would several trials of one shape, trained in one process side by side, be faster than one after another?
 
-    python studies/packing.py [--fields 20] [--rows 65536] [--repeats 5] [--write docs/performance.md]
+    python studies/packing.py [--fields 20] [--rows 65536] [--repeats 5] [--write docs/studies/performance.md]
 
 `single_task` of k tasks is k separate models side by side: their embeddings lie in one row of the table, their layers
 are multiplied together, and a batch is gathered once. It is what packed trials of one shape would be, so its step

@@ -1,7 +1,7 @@
 """Where the regret of a pick among heads comes from: search, shortlist, seeds or rows.
 
     python studies/pick_noise.py --keep FOLDER [--best 20] [--replays 20] [--home .seesaw]
-        [--write docs/search.md]
+        [--write docs/studies/search.md]
 
 On the generated logs the probabilities behind the labels are known. So the true AUC of a model on the rows of test
 is known without the noise of labels: each row counts as positive by its probability. The truth of a point is the mean

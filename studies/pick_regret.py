@@ -1,7 +1,7 @@
 """From a search to a pick, replayed: how far the pick is from the best, and whether its verdict is right.
 
     python studies/pick_regret.py --keep FOLDER [--replays 20] [--budget 8] [--datasets hotel-bookings ..]
-        [--fresh 16] [--more 0] [--home .seesaw] [--raw DIR] [--write docs/search.md]
+        [--fresh 16] [--more 0] [--home .seesaw] [--raw DIR] [--write docs/studies/search.md]
 
 A search by rungs, from the portfolio that was learnt on the other data, is replayed on the table's entries, on the
 values of one seed. The points that it would confirm are trained on fresh seeds, once for all replays, and their

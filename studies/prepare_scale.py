@@ -1,7 +1,7 @@
 """Speed and peak memory of preparing generated data at several sizes, and a line-by-line reader of Ali-CCP beside it.
 
     python studies/prepare_scale.py [--format ali-ccp csv parquet] [--rows 1000000 5000000] [--scratch DIR]
-        [--write docs/data-scale.md]
+        [--write docs/studies/data-scale.md]
 
 Each size is generated and prepared by the command line in processes of their own, so that a peak is that of one
 preparation and nothing else; compiled code is warmed on a small set first. The slow twin reads the train pair of a

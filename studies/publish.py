@@ -1,6 +1,6 @@
 """Adds rows to a suite's published table, also those of finished runs, and answers its questions.
 
-python studies/publish.py reference [RUN ..] [--table FILE] [--page docs] [--home DIR]
+python studies/publish.py reference [RUN ..] [--table FILE] [--page docs/studies] [--home DIR]
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def publish(
     cells = cells_of(design, [dataset.id for dataset in suite.datasets])
     write(rows, file)
     if folder is not None:
-        command = f"python studies/publish.py {suite_name} --page docs"
+        command = f"python studies/publish.py {suite_name} --page docs/studies"
         write_text(folder / f"{NAME}.md", markdown(found, cells, design.seeds, command))
         write_text(folder / f"{NAME}.html", document(found, cells, design.seeds))
     return Published(len(rows), len(every.keys() - before), file, found)

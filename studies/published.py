@@ -19,6 +19,7 @@ from bench.report.text import count
 from bench.run.suite import load_suite
 
 ROOT = Path(__file__).parents[1]
+STUDIES = ROOT / "docs" / "studies"
 
 
 def tables(text: str) -> Iterator[list[dict[str, str]]]:
@@ -47,8 +48,7 @@ def reference() -> dict[tuple[str, str], str]:
         for kind, chances in of.items():
             likely = sum(chance > 0.5 for chance in chances)
             found[axis, kind] = (
-                f"in [the reference](reference.md) likely on the front of heads on {likely or 'none'} of "
-                f"{count(len(chances), 'data set')}; the largest probability is {max(chances):.2f}"
+                f"[the reference](studies/reference.md): {likely} of {count(len(chances), 'front')}, {max(chances):.2f}"
             )
     return found
 
@@ -56,36 +56,39 @@ def reference() -> dict[tuple[str, str], str]:
 def ablations() -> dict[str, list[str]]:
     """By entry, in how many outcomes of a document's tables it was surely better or worse than their first variant."""
     tallies: dict[tuple[str, str, str], list[int]] = {}
-    for path in sorted((ROOT / "docs").glob("*.md")):
-        for row in (row for table in tables(path.read_text(encoding="utf-8")) for row in table if "variant" in row):
-            column, base = next((name, found[1]) for name in row if (found := re.match(r"ahead of `(.+?)`", name)))
-            bounds = re.search(r"\((\S+) to (\S+)\)", row[column])
-            if bounds is not None:
-                tally = tallies.setdefault((row["variant"], base, path.name), [0, 0, 0])
-                low, high = float(bounds[1]), float(bounds[2])
-                tally[0 if low > 0 else 1 if high < 0 else 2] += 1
+    counted = set()  # some tables of a document repeat rows of another
+    for path in sorted(STUDIES.glob("*.md")):
+        for row in (row for table in tables(path.read_text(encoding="utf-8")) for row in table):
+            title = next(iter(row))
+            base = re.search(r", ahead of `(.+?)`", title)
+            for outcome, cell in row.items() if base is not None else ():
+                one = (row[title], title, outcome, path.name)
+                if (bounds := re.search(r"\((\S+) to (\S+)\)", cell)) and one not in counted:
+                    counted.add(one)
+                    tally = tallies.setdefault((row[title], base[1], path.name), [0, 0, 0])
+                    low, high = float(bounds[1]), float(bounds[2])
+                    tally[0 if low > 0 else 1 if high < 0 else 2] += 1
     found: dict[str, list[str]] = {}
     for (variant, base, name), (better, worse, rest) in tallies.items():
         if variant == FIRST:  # there it is the plain model, and no way to read numbers
             continue
-        than = "the plain Shared-Bottom" if base == FIRST else f"a model {base}" if " " in base else f"`{base}`"
+        than = "" if base == FIRST else f" than a model {base}" if " " in base else f" than `{base}`"
         found.setdefault(variant, []).append(
-            f"in [{name}]({name}) surely better than {than} in {better or 'none'} of "
-            f"{count(better + worse + rest, 'outcome')}, surely worse in {worse or 'none'}"
+            f"[{name}](studies/{name}): better{than} in {better}, worse in {worse} of "
+            f"{count(better + worse + rest, 'outcome')}"
         )
     return found
 
 
 def measured_costs() -> dict[tuple[str, str], str]:
     """By axis and kind, what `zoo_cost.py` measured."""
-    text = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
+    text = (STUDIES / "costs.md").read_text(encoding="utf-8")
     found = {}
     for axis, plain in PLAIN.items():
         for row in table_at(text, axis):
             cells = {name: cell.split()[0] for name, cell in row.items() if name not in (axis, "tasks")}
-            named = [f"{cell} times" + (f" ({name})" if name != "step" else "") for name, cell in cells.items()]
-            kind, tasks = row[axis].strip("`"), row["tasks"]
-            found[axis, kind] = f"a step takes {' and '.join(named)} what it takes under `{plain}`, with {tasks} tasks"
+            named = [cell + (f" ({name})" if name != "step" else "") for name, cell in cells.items()]
+            found[axis, row[axis].strip("`")] = f"{', '.join(named)} times `{plain}`"
     return found
 
 
@@ -98,17 +101,8 @@ def table_at(text: str, mark: str) -> list[dict[str, str]]:
 def experiments() -> dict[str, list[str]]:
     """By entry, the documents with a table of measurements that has it for a cell; those of speed are none."""
     found: dict[str, list[str]] = {}
-    for path in sorted((ROOT / "docs").glob("*.md")):
-        if path.name in (
-            "zoo.md",
-            "performance.md",
-            "full-scale.md",
-            "costs.md",
-            "cluster.md",
-            "statistics.md",
-            "cards.md",
-            "policy.md",
-        ):
+    for path in sorted(STUDIES.glob("*.md")):
+        if path.name in ("performance.md", "full-scale.md", "costs.md", "statistics.md"):
             continue
         for table in tables(path.read_text(encoding="utf-8")):
             names = {*(table[0] if table else {}), *(cell for row in table for cell in row.values())}

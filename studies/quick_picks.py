@@ -1,7 +1,7 @@
 """Real runs of `quick` on data that were left out: how far the picks are from the best, and whether verdicts are right.
 
     python studies/quick_picks.py --keep FOLDER [--runs 8] [--own 12] [--datasets lectures ..] [--fresh 16]
-        [--raw DIR] [--write docs/search.md]
+        [--raw DIR] [--write docs/studies/search.md]
 
 `pick_regret.py` replays searches on the table's trainings. Here `quick` runs as it is, from the portfolio that was
 learnt on the other data. Its picks, of heads and of what is served, are trained on `--own` further seeds. So are the

@@ -1,6 +1,6 @@
 """MMoE paper, section 3.2: what shared-bottom and MMoE lose as two tasks become less related.
 
-    python studies/relatedness.py [--seeds 6] [--home .seesaw] [--write docs/relatedness.md]
+    python studies/relatedness.py [--seeds 6] [--home .seesaw] [--write docs/studies/relatedness.md]
 
 A shared bottom and an MMoE with four such bottoms as its experts are trained on `synthetic-relatedness` with task
 correlation p, on several seeds; the table gives the test RMSE averaged over both tasks, with a 95% interval over seeds,

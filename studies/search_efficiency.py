@@ -2,7 +2,7 @@
 
     python studies/search_efficiency.py [--table reports/blackbox/table.parquet]
         [--datasets census-income ..] [--ways pool emulator] [--seeds 20] [--budget 20] [--workers 2]
-        [--orders] [--write docs/search.md]
+        [--orders] [--write docs/studies/search.md]
 
 The portfolio of a data set is learnt on the others. Every searcher is played `--seeds` times, on the validation values
 of one of the table's seeds in turn, in two ways:
@@ -32,7 +32,7 @@ import numpy as np
 from emulator import Emulator
 from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
 from replay import Floats, Problem
-from searchers import DEFAULTS, FULL_LENGTH, ORDERS, OURS, SEARCHERS, TARGET, Searcher, Trace
+from searchers import DEFAULTS, FULL_LENGTH, ORDERS, OURS, RANDOM, SEARCHERS, TARGET, Searcher, Trace
 from speed.table import replace as replace_table
 from speed.table import writer
 
@@ -43,6 +43,8 @@ BUDGETS = (0.5, 1, 2, 3, 5)
 """Full lengths where hypervolumes are compared; replays of searches by rungs end at the last."""
 EARLY = 3.0
 """Full lengths that ours has for what the target needs its whole budget for."""
+OPENING = (0.5, 1, EARLY)
+"""Full lengths where orders are compared."""
 FIRST = 1000
 """Number of the first replay: none of those by which anything was chosen."""
 STEPS = 400
@@ -61,11 +63,13 @@ def report(data: str, curves: Mapping[str, Floats], grid: Floats, rng: np.random
     at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
     lines = []
     for name, each in curves.items():
+        if name == RANDOM:  # TPE's first twelve trials
+            continue
         last = f"{each[:, -1].mean():.4f}" if name in FULL_LENGTH else ""
         lines.append(f"| {data} | {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |")
     for name in (DEFAULTS, TARGET):
         ahead = " | ".join(_interval(curves[OURS][:, i] - curves[name][:, i], rng) for i in at)
-        lines.append(f"| {data} | the portfolio ahead of {name} | {ahead} | |")
+        lines.append(f"| {data} | lead over {name} | {ahead} | |")
     return lines
 
 
@@ -117,7 +121,7 @@ def compare(
 
 def orders(dataset: str, curves: Mapping[str, Floats], grid: Floats) -> str:
     """A row: by budget the mean hypervolume of each order."""
-    at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
+    at = [int(np.argmin(np.abs(grid - budget))) for budget in OPENING]
     cells = [" / ".join(f"{each[:, i].mean():.3f}" for each in curves.values()) for i in at]
     return f"| {dataset} | {' | '.join(cells)} |"
 
@@ -144,6 +148,7 @@ def main() -> None:
     after = " | ".join(f"after {each}" for each in BUDGETS)
     head = f"| data left out | searcher | {after} | after {options.budget:.3g} |"
     if options.orders:
+        after = " | ".join(f"after {each:g}" for each in OPENING)
         head = f"| data left out, {' / '.join(names)} | {after} |"
     rows = [head, "|---" * (head.count("|") - 1) + "|"]
     for dataset in options.datasets:

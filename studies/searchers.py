@@ -178,11 +178,12 @@ def from_portfolio(problem: Problem, learnt_first: int = LEARNT_FIRST) -> list[d
     return [dict(each) for each in beginning(problem.space, problem.tasks, first, learnt_first)]
 
 
-TARGET = "TPE multivariate, full length"
-DEFAULTS = "gp by rungs from defaults"
-OURS = "gp by rungs from the portfolio"
+RANDOM = "random, full length"
+TARGET = "multivariate TPE"
+DEFAULTS = "gp from defaults"
+OURS = "gp from the portfolio"
 SEARCHERS: dict[str, Searcher] = {
-    "random, full length": full_length(lambda seed: RandomSampler(seed=seed)),
+    RANDOM: full_length(lambda seed: RandomSampler(seed=seed)),
     TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),
     "ASHA, random configurations": by_rungs(process=False, tries=0, eta=(STEP,)),
     DEFAULTS: by_rungs(openings=defaults),
@@ -192,4 +193,4 @@ ORDERS: dict[int, Searcher] = {
     first: by_rungs(openings=partial(from_portfolio, learnt_first=first)) for first in (0, LEARNT_FIRST, 4, 12)
 }
 """By how many of the portfolio come before the defaults."""
-FULL_LENGTH = ("random, full length", TARGET)
+FULL_LENGTH = (RANDOM, TARGET)

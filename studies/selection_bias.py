@@ -1,6 +1,6 @@
 """ESMM's sample-selection bias: how good P(purchase | click) is on all impressions, where it was trained on clicks.
 
-    python studies/selection_bias.py [--seeds 6] [--home .seesaw] [--write docs/experiments.md]
+    python studies/selection_bias.py [--seeds 6] [--home .seesaw] [--write docs/studies/experiments.md]
 
 `synthetic-funnel` knows the probability behind every purchase, whether or not the impression was clicked. Every funnel
 is trained on the same network and data, and kept at its best on validation, by the mean AUC of clicks and of purchases

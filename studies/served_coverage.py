@@ -1,6 +1,6 @@
 """How often intervals of the served front hold the truth, where the probabilities behind the labels are known.
 
-    OMP_NUM_THREADS=1 python studies/served_coverage.py [--runs 200] [--keep DIR] [--write docs/statistics.md]
+    OMP_NUM_THREADS=1 python studies/served_coverage.py [--runs 200] [--keep DIR] [--write docs/studies/statistics.md]
 
 `--keep` leaves each setup's runs in a folder and goes on from there; `--write` puts the table of all that is in it, or
 was run, between the marks in that file. 100 resamples stand for the 200 of a run.

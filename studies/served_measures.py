@@ -1,7 +1,7 @@
 """Which measure of a trial leads to the best served pick: read off `served_table.py`'s table.
 
     python studies/served_measures.py [--table reports/blackbox/served.parquet] [--sizes 24] [--draws 400]
-        [--write docs/search.md] [--name served-measures]
+        [--write docs/studies/search.md] [--name served-measures]
 
 A search is imitated on random configurations: of `--sizes` of them, those in the best third by a measure at an eighth
 of full length go on; the best three of these by the same measure at full length are confirmed; of the three that with

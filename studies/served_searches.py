@@ -1,7 +1,8 @@
 """Whole searches of `quick` by what is served and by AUC, in pairs: what their picks serve in truth, and the cost.
 
     python studies/served_searches.py --keep FOLDER [--seeds 8] [--datasets user-feed ..] [--arms within auc hand]
-        [--workers 1] [--limit-time 2h] [--raw DIR] [--out reports/blackbox/searches.jsonl] [--write docs/search.md]
+        [--workers 1] [--limit-time 2h] [--raw DIR] [--out reports/blackbox/searches.jsonl]
+        [--write docs/studies/search.md]
 
 The data are those of `served_table.py`. Both arms have the budget, the seed and the baselines of `quick`. `within` is
 `quick` as it is. `auc` has AUC of each task as objectives, the log loss alone and numbers by ranges, as a search that

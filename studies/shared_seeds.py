@@ -1,6 +1,6 @@
 """The gain of shared seeds: how much a difference between two configurations varies with and without them.
 
-    python studies/shared_seeds.py --raw FOLDER [--seeds 8] [--write docs/statistics.md]
+    python studies/shared_seeds.py --raw FOLDER [--seeds 8] [--write docs/studies/statistics.md]
 
 Each configuration is trained on Census-Income with the same seeds. The difference of two trainings of one seed is what
 shared seeds give; without them the variances of the two configurations add up. `--write` puts the table between the

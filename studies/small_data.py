@@ -1,6 +1,6 @@
 """How often intervals of the served front and of the verdict hold the truth where few rows or groups are served.
 
-    python studies/small_data.py [--runs 300] [--write docs/statistics.md]
+    python studies/small_data.py [--runs 300] [--write docs/studies/statistics.md]
 
 Four models of two tasks, each on three seeds, rank by the product of their predictions. The pick is the one with the
 largest sum of gains on confirmation rows. The truth is what forty other seeds come to on a very large test.

@@ -1,6 +1,6 @@
 """What logging to MLflow costs a search: processor time a trial, while a run grows.
 
-    python studies/tracking_overhead.py [--trials 100 1000 5000] [--write docs/performance.md]
+    python studies/tracking_overhead.py [--trials 100 1000 5000] [--write docs/studies/performance.md]
 
 Nothing is trained: records like those of real trials are handed over as a driver does it, into a sqlite file and to a
 `mlflow server` on this machine. Counted are the hundred trials before each number: in the driver's thread, and in all

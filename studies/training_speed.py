@@ -1,6 +1,6 @@
 """Speed, AUC and memory of four architectures, in Seesaw and in public libraries, on the same generated data.
 
-    python studies/training_speed.py [--json] [--out RESULT.json] [--write docs/performance.md]
+    python studies/training_speed.py [--json] [--out RESULT.json] [--write docs/studies/performance.md]
     python studies/training_speed.py --epochs 0.1 --repeats 1     # a quick look
 
 Each measurement is a training of one epoch, or a part of it, in a process of its own. In a round every system runs once

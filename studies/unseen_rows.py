@@ -1,6 +1,6 @@
 """What it costs to confirm a search's best on the rows that chose them, on searches whose truth is known.
 
-    python studies/unseen_rows.py [--runs 400] [--write docs/statistics.md]
+    python studies/unseen_rows.py [--runs 400] [--write docs/studies/statistics.md]
 
 Each run searches 60 configurations, each trained once and measured on validation; shortlists 10 of them; trains these
 again on fresh seeds; and takes means and the hypervolume's interval. A measured value is the true one, plus what the

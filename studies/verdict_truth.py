@@ -1,7 +1,7 @@
 """Whether the verdicts of `quick` on a log of yours are true: small logs are drawn from it, and the rest is the truth.
 
     python studies/verdict_truth.py LOG.csv --label A --label B --group REQUEST --time T --keep FOLDER
-        [--parts 8] [--fresh 8] [--write docs/statistics.md]
+        [--parts 8] [--fresh 8]
 
 The groups of the log are assigned at random to `--parts` small logs. Each gets a card by `seesaw card` and a run of
 `quick`, as a user's own log would. A second run has the same rows of train, validation and confirmation. So by the same
@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from speed.table import replace, writer
 
 from bench.api import load_run
 from bench.core.rows import TEST
@@ -139,7 +138,7 @@ def _cell(said: Effect, true: float) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = writer(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("log", type=Path)
     parser.add_argument("--label", action="append", required=True)
     parser.add_argument("--group", required=True)
@@ -153,8 +152,7 @@ def main() -> None:
     part_of = log[asked.group].map({group: at * asked.parts // len(groups) for at, group in enumerate(groups)})
     logs = [log[part_of == part] for part in range(asked.parts)]
     found = [told(*make(asked, part, logs)) for part in range(asked.parts)]
-    print(text := table(found))
-    replace(asked.write, "truth", text)
+    print(table(found))
 
 
 if __name__ == "__main__":

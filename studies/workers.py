@@ -1,6 +1,6 @@
 """Many trials on one machine: workers of one thread each against one trial that has all threads.
 
-    python studies/workers.py [--write docs/performance.md]
+    python studies/workers.py [--write docs/studies/performance.md]
 
 In turn, a round each: one process with n threads, then n processes with one thread, all on the same store. What counts
 is samples a second in all. Workers share the pages of the store; each has a table and optimizer of its own.

@@ -1,6 +1,6 @@
 """What every entry costs: the time of a step with it, as a multiple of one with its axis' plain entry.
 
-    python studies/zoo_cost.py [--axes sharing ...] [--write docs/costs.md]
+    python studies/zoo_cost.py [--axes sharing ...] [--write docs/studies/costs.md]
 
 Random rows as in `balancing_cost.py`. All entries of an axis, each by its defaults, take the same batches in turn, a
 few steps each, for several rounds; a ratio compares steps of one round. Time is that of the process's one thread.

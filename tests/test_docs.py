@@ -34,10 +34,10 @@ def blocks(document, language):
 
 
 @pytest.mark.slow
-def test_the_readmes_commands_run_in_order(tmp_path, monkeypatch, capsys):
+def test_the_guides_commands_run_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
-    commands = [line[2:] for block in blocks("README.md", "console") for line in block.splitlines()]
+    commands = [line[2:] for block in blocks("docs/guide.md", "console") for line in block.splitlines()]
     assert len(commands) >= 10
     for command in commands:
         program, *arguments = shlex.split(command)
@@ -46,9 +46,9 @@ def test_the_readmes_commands_run_in_order(tmp_path, monkeypatch, capsys):
             continue
         assert program == "seesaw"
         assert main(arguments) == 0, f"{command}\n{capsys.readouterr().err}"
-    for block in blocks("README.md", "python"):
+    for block in blocks("docs/guide.md", "python"):
         names: dict[str, object] = {}
-        exec(compile(block, "README.md", "exec"), names)  # our own document: what it shows must work
+        exec(compile(block, "docs/guide.md", "exec"), names)  # our own document: what it shows must work
     assert (tmp_path / ".seesaw" / "runs" / "first" / "report.html").is_file()
 
 
@@ -193,12 +193,29 @@ def test_the_finished_page_is_small_and_holds_no_path_of_a_machine():
 
 
 def test_the_readme_has_the_answer_of_the_reference():
-    page = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
-    answer = re.search(r"^\*\*(.+)\*\*$", page, re.M)
+    page = (ROOT / "docs/studies/reference.md").read_text(encoding="utf-8")
+    answer = re.search(r"^\*\*(.+?)\. .+\*\*$", page, re.M)
     assert answer[1] in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
-def test_every_command_takes_json_as_the_readme_says():
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900
+
+
+def test_commands_that_documents_name_have_these_options():
+    """Of commands within a sentence or a table; those in blocks are run by the tests above."""
+    commands = typer.main.get_command(app).commands
+    known = {name: {each for option in of.params for each in option.opts} for name, of in commands.items()}
+    for document in DOCUMENTS:
+        for command in re.findall(r"`seesaw ([a-z][^`]*)`", document.read_text(encoding="utf-8")):
+            name, *words = command.split()
+            assert name in known, f"{document.name}: seesaw {command}"
+            options = {word.split("=")[0].strip("[],.") for word in words if word.strip("[").startswith("--")}
+            missing = options - known[name] - {"--plugin", "--help", "--version"}
+            assert not missing, f"{document.name}: seesaw {command}: {missing}"
+
+
+def test_every_command_takes_json_as_the_guide_says():
     for name, command in typer.main.get_command(app).commands.items():
         assert any("--json" in option.opts for option in command.params), name
 

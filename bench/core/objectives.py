@@ -225,7 +225,7 @@ def primary(task: Task, in_groups: bool) -> str:
     """A task's default objective, on all impressions.
 
     Where it is ranked in groups: the area under the curve within groups (GAUC, weighted by rows), or `ndcg@5` of a
-    regression. Elsewhere AUC over all rows, or Spearman correlation. docs/search.md compares the picks.
+    regression. Elsewhere AUC over all rows, or Spearman correlation. docs/studies/search.md compares the picks.
     """
     within, over = ("ndcg@5", "spearman") if task.kind == "regression" else ("gauc", "auc")
     metric = within if in_groups else over

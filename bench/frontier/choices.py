@@ -8,9 +8,9 @@ Values are means over replicates, and over validation and confirmation rows. Whe
 a candidate's level is that of labels: the effect of its weights is that of expected labels, which luck moves less (see
 `bench.results.served.expected`). Fronts and intervals read confirmation rows
 alone, because the search chose by validation. A pick only compares points that were all chosen there, and twice the
-rows halve the variance of their differences: in replays that is most of a pick's regret (docs/search.md). What was not
-measured on validation, such as an outcome of a segment, is that of confirmation rows. Where nothing was confirmed,
-values are the search's own.
+rows halve the variance of their differences: in replays that is most of a pick's regret (docs/studies/search.md). What
+was not measured on validation, such as an outcome of a segment, is that of confirmation rows. Where nothing was
+confirmed, values are the search's own.
 """
 
 from __future__ import annotations

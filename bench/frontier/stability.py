@@ -17,8 +17,9 @@ The page's script computes the same from the same draws. The definition, for dra
 * `holds` is the share of draws in which the model holds; `keeps` that in which a row of it keeps its limits. A row
   comes first in a draw if it has the largest score of the feasible rows; of scores equal to 12 decimals, the upper.
 
-docs/statistics.md has how often picks held in simulated retrainings, beside what was said. Whether the very weights
-hold is not told: within half a percent of the best of a hundred rows is chance, and no estimate of it beat a constant.
+docs/studies/statistics.md has how often picks held in simulated retrainings, beside what was said. Whether the very
+weights hold is not told: within half a percent of the best of a hundred rows is chance, and no estimate of it beat a
+constant.
 """
 
 from __future__ import annotations

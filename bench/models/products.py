@@ -1,7 +1,7 @@
 """Batched matrix products: on the CPU by the faster of torch's two libraries, and where in bfloat16.
 
 Torch uses MKL for float32 products, which on AMD's processors has vectors of 256 bits. oneDNN, which torch uses for
-bfloat16 only, has 512 where the processor does: 2.1 to 2.6 times as fast (docs/performance.md).
+bfloat16 only, has 512 where the processor does: 2.1 to 2.6 times as fast (docs/studies/performance.md).
 """
 
 from __future__ import annotations

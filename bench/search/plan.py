@@ -1,4 +1,4 @@
-"""The plan of a search, and its first configurations, learnt on other data, see `docs/search.md`.
+"""The plan of a search, and its first configurations, learnt on other data, see `docs/studies/search.md`.
 
 Like Feurer et al. 2015 (auto-sklearn) and Salinas and Erickson 2024 (TabRepo), with fronts in place of single scores.
 The portfolios are in `search_spaces/portfolio/learnt.toml`; `studies/learn_portfolio.py` writes it.
@@ -146,7 +146,7 @@ def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> li
     """Searched parameters of the best matching portfolio, best first; empty if none matches.
 
     A portfolio matches if it was learnt on no more rows of train and knows every choice of the space, and the space
-    has its losses: configurations with a choice at its default would pull the search to themselves (docs/search.md).
+    has its losses: configurations with a choice at its default would pull the search there (docs/studies/search.md).
     It may leave the kind of numbers open. Among these the one with the fewest other choices wins, so data without
     groups do not start with configurations learnt within groups; then the largest, then the one with the nearest
     number of objectives. A configuration whose sharing the space lacks is left out; other values become the nearest

@@ -259,7 +259,7 @@ class Rules:
 
 
 def reduction_factors(objectives: int) -> tuple[float, ...]:
-    """Default reduction factors, by rung from the lowest: the best in replays, see docs/search.md."""
+    """Default reduction factors, by rung from the lowest: the best in replays, see docs/studies/search.md."""
     return (6.0 if objectives < 3 else 4.0, 1.0)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.core.objectives import Objective
@@ -23,6 +24,20 @@ from reference.papers import GAINS
 FEW = 10
 """Seeds that a paper might spend on each model."""
 LEADERS = "Leaderboard: "
+TOP = 10
+"""Rows of a leaderboard on the Markdown page."""
+NEVER = 0.05
+"""Methods whose probability to be on the front is lower on all data sets have no row."""
+READING = (
+    "Unit: a lead in AUC or Spearman correlation is in thousandths: +4.88 is .00488. A lead in what is served is in "
+    "per cent of the best outcome.",
+    "All is measured on test, as the mean over fresh seeds. Validation chose each configuration, by equal "
+    "trials for all methods.",
+    f"Intervals are {LEVEL:.0%}, paired by seed and row; the answer's bounds are 95%. `better` or `worse` behind an "
+    "interval: 0 lies outside it. Without such a word the data cannot tell.",
+    "A leaderboard has each method's configuration that validation found best. P is of the method's likeliest one.",
+)
+"""How to read the page."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,7 @@ class Section:
         text: sentences, with commands between backticks.
         heads, rows: of its table; none where there are no rows.
         numbers: the column from which on cells are numbers.
+        most: rows on the Markdown page; 0 for all. The HTML page has all.
         figure: SVG, of the HTML page alone.
     """
 
@@ -42,26 +58,38 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
     numbers: int = 1
     figure: str = ""
+    most: int = 0
 
 
 def markdown(found: Answers, cells: Sequence[Cell], seeds: int, command: str) -> str:
-    """The page as Markdown.
+    """The page as Markdown, without sections that are a figure alone.
 
     Args:
         cells: of the design, for what is left to do.
         seeds: fresh seeds that a configuration is to have.
     """
+    every = [each for each in sections(found, cells, seeds) if each.rows]
     parts = [
-        f"# The reference\n\n```\n{command}\n```\n\nmakes this page from [`{TABLE}`](../reports/reference/{TABLE}).\n"
+        f"# The reference: methods by equal trials\n\n**{found.sentence}**\n",
+        *(f"* {line}" for line in READING),
+        f"\n`{command}` makes this page from [`{TABLE}`](../../reports/reference/{TABLE}).\n",
+        *(f"* [{each.title}](#{_anchor(each.title)})" for each in every),
+        "",
     ]
-    parts.append(f"**{found.sentence}**\n")
-    for each in sections(found, cells, seeds):
+    for each in every:
         parts.append(f"## {each.title}\n")
         parts += [f"{text}\n" for text in each.text]
-        if each.rows:
-            lines = [each.heads, ("---",) * len(each.heads), *each.rows]
-            parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
+        shown = each.rows[: each.most or None]
+        lines = [each.heads, ("---",) * len(each.heads), *shown]
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
+        if more := len(each.rows) - len(shown):
+            parts.append(f"{count(more, 'more method')} are in `reference.html`, beside this page.\n")
     return "\n".join(parts)
+
+
+def _anchor(title: str) -> str:
+    """A heading's anchor, as GitHub and the documents' site make it."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
@@ -72,6 +100,7 @@ def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
     links = "".join(f'<li><a href="#{identifier(each.title)}">{escaped(each.title)}</a></li>' for each in every)
     body = [
         f'<article class="answer">{first}</article>',
+        f"<ul>{''.join(f'<li>{sentence(line)}</li>' for line in READING)}</ul>",
         f'<details class="fold"><summary>Contents</summary><nav aria-label="Contents"><ul>{links}</ul></nav></details>',
         _filter([dataset(data.name) for data in found.data]),
     ]
@@ -82,7 +111,7 @@ def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
         own = f' data-of="{of}"' if each.title.startswith(LEADERS) else ""
         body.append(f'<section class="run" id="{id}"{own}><h2>{escaped(each.title)}</h2>{text}{each.figure}{shown}')
         body.append("</section>")
-    body.append(f'<p class="note">All rows: <a href="../reports/reference/{TABLE}">{TABLE}</a>.</p>')
+    body.append(f'<p class="note">All rows: <a href="../../reports/reference/{TABLE}">{TABLE}</a>.</p>')
     return whole("The reference", "Methods by equal trials", body, figures=False)
 
 
@@ -101,12 +130,12 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
     made = (
         _fronts(found),
         Section("Fronts", (FIGURES,), figure=figures(found.data)) if found.data else None,
-        _gains("Does sharing beat separate models?", (SHARING,), found.sharing),
-        _gains("Does sharing beat separate models within groups?", _within(found), found.within),
+        _gains("Does sharing beat separate models?", (SHARING,), found.sharing, *MODELS),
+        _gains("Does sharing beat separate models within groups?", _within(found), found.within, *MODELS),
         _matrix(found),
         *(_leaders(data, found) for data in found.data),
-        _gains("What tuning gains over defaults", (TUNING,), found.tuning),
-        _gains("Methods that are the same", (SAME,), found.same),
+        _gains("What tuning gains over defaults", (TUNING,), found.tuning, "", _sharing),
+        _gains("Methods that are the same", (SAME,), found.same, "sharing", _pair),
         _knobs(found),
         _seeds(found),
         _claims(found),
@@ -135,20 +164,20 @@ TUNING = "Equal weights, tuned by the draws of the design, less equal weights wi
 def _fronts(found: Answers) -> Section:
     rows = []
     for each in found.fronts:
-        value = (signed(each.lead.value, 2), f"{signed(each.lead.low, 2)} to {signed(each.lead.high, 2)}")
-        margin, chance = each.within, f"{each.chance:.0%}"
-        rows.append((dataset(each.data), each.sharing, each.what, each.verdict, *value, margin, each.best, chance))
+        lead = f"{signed(each.lead.value, 2)} ({signed(each.lead.low, 2)} to {signed(each.lead.high, 2)})"
+        rows.append((dataset(each.data), each.sharing, each.what, each.verdict, lead, each.best, f"{each.chance:.0%}"))
+    margins = ", ".join(dict.fromkeys(f"{each.within} for {each.what}" for each in found.fronts))
     text = (
         "By data set and way of sharing: how far the farthest gradient method lies beyond the front of tuned static "
-        "weights, with bounds that hold at 95% each. The margin of heads is that of `seesaw compare`. That of what is "
-        "served is 1% of the largest outcome that static weights reach.",
+        f"weights, with bounds that hold at 95% each. The margin is {margins}: that of `seesaw compare`, and a share "
+        "of the largest outcome that static weights reach.",
         "`yes`: surely by more than the margin, and better than some static weights in every objective. The error rate "
         "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes` if the "
         "gradient methods lay two margins beyond.",
         "A `yes` or a `no` about heads is not luck in tuning: it survives a permutation of all tries' labels. Tries do "
         "not measure what is served, so there it is about these configurations, not about methods.",
     )
-    heads = ("data", "sharing", "of", "beyond the margin", "beyond", "interval", "margin", "method", "chance of yes")
+    heads = ("data", "sharing", "of", "beyond the margin", "lead", "method", "chance of yes")
     return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 4)
 
 
@@ -166,18 +195,39 @@ def _within(found: Answers) -> tuple[str, ...]:
     )
 
 
-def _gains(title: str, text: tuple[str, ...], gains: Sequence[Gain]) -> Section:
-    rows = []
+def _gains(
+    title: str, text: tuple[str, ...], gains: Sequence[Gain], beside: str, column: Callable[[Gain], str]
+) -> Section:
+    """A row for each data set and objective, and a column for each value of `column`.
+
+    Args:
+        beside: the heading of a third column, which has the left side's way of sharing; none if empty.
+    """
+    columns = list(dict.fromkeys(map(column, gains)))
+    found: dict[tuple[str, ...], dict[str, str]] = {}
     for each in gains:
-        unit, of = scale(each.objective), each.effect
-        rows.append(
-            (
-                dataset(each.data), label(each.objective), each.left, each.right, signed(of.value * unit, 2),
-                f"{signed(of.low * unit, 2)} to {signed(of.high * unit, 2)}", each.verdict,
-            )
-        )  # fmt: skip
-    heads = ("data", "objective", "left", "right", "left better by, thousandths", f"{LEVEL:.0%} interval", "left is")
-    return Section(title, text, heads, tuple(rows), 4)
+        row = (dataset(each.data), label(each.objective), *([_sharing(each)] if beside else []))
+        found.setdefault(row, {})[column(each)] = _said(each)
+    rows = tuple((*row, *(cells.get(name, "") for name in columns)) for row, cells in found.items())
+    return Section(title, text, ("data", "objective", *([beside] if beside else []), *columns), rows, 2 + bool(beside))
+
+
+def _said(gain: Gain) -> str:
+    """A lead with its interval, and which side is surely better."""
+    unit, of = scale(gain.objective), gain.effect
+    lead = f"{signed(of.value * unit, 2)} ({signed(of.low * unit, 2)} to {signed(of.high * unit, 2)})"
+    return lead if gain.verdict == "cannot tell" else f"{lead}, {gain.verdict}"
+
+
+def _sharing(gain: Gain) -> str:
+    return gain.left.partition(", ")[0]
+
+
+def _pair(gain: Gain) -> str:
+    return f"{gain.left.partition(', ')[2]} less {gain.right.partition(', ')[2]}"
+
+
+MODELS: tuple[str, Callable[[Gain], str]] = ("model", lambda gain: f"less {gain.right}")
 
 
 def _matrix(found: Answers) -> Section:
@@ -185,8 +235,12 @@ def _matrix(found: Answers) -> Section:
     of = {(each.method, each.data): each for each in found.standings}
     methods = sorted({each.method for each in found.standings})
     rows = []
+    never = []
     for name in methods:
         known = [of[name, data].p_front for data in names if (name, data) in of]
+        if max(known) < NEVER:
+            never.append(name)
+            continue
         cells = [f"{of[name, data].p_front:.2f}" if (name, data) in of else "" for data in names]
         rows.append((name, *cells, f"{sum(p > 0.5 for p in known)} of {len(known)}"))
     rows.sort(key=lambda row: (-int(row[-1].split()[0]), row[0]))
@@ -194,6 +248,8 @@ def _matrix(found: Answers) -> Section:
         "The probability that a method's best configuration, of all ways of sharing, is on the front of heads: that no "
         "other configuration dominates it."
     ]
+    if never:
+        text.append(f"Below {NEVER:g} on every data set: {', '.join(never)}.")
     figure = ""
     if found.ranking is not None:
         text.append(f"By hypervolume: {found.ranking.sentence}")
@@ -219,13 +275,8 @@ def _leaders(data: Data, found: Answers) -> Section:
             rows.append((top.name, *values, f"{p:.2f}", f"{top.parameters:,}" if top.parameters else "", _ms(top)))
     objectives = (label(each.name) for each in data.objectives)
     heads = ("configuration", *objectives, "P(on front)", "parameters", "ms a request")
-    text = [
-        "Of each method the configuration that validation found best: means over fresh seeds on test. P is of the "
-        "method's likeliest configuration."
-    ]
-    if plain is not None:
-        text.append(f"In brackets the lead over {plain.name}, with paired 90% intervals, of AUC in thousandths.")
-    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1)
+    text = [f"In brackets the lead over {plain.name}, in thousandths."] if plain is not None else []
+    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1, most=TOP)
 
 
 def _lead(objective: Objective, of: Effect) -> str:
@@ -268,16 +319,21 @@ def _seeds(found: Answers) -> Section:
 def _claims(found: Answers) -> Section:
     names = {data.name for data in found.data}
     shown = [each for each in found.claims if each.source.data in names]
-    rows = []
-    for each in shown:
-        ours = "" if each.ours is None else _interval(each.ours)
-        lead = "" if each.lead is None else f"{signed(1e3 * each.lead, 2)} over {each.over}"
-        figures = (f"{each.theirs:.4f}", ours, lead, _needed(each.needed) if each.judged else "")
-        rows.append((each.source.name, dataset(each.source.data), each.model, label(each.objective), *figures))
     sources = {each.source.name: each.source for each in shown}
+    numbers = {name: number for number, name in enumerate(sources, 1)}
+    models: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    for each in shown:
+        ours = "–" if each.ours is None else _interval(each.ours)
+        lead = "–" if each.lead is None else signed(1e3 * each.lead, 2)
+        figures = (f"{each.theirs:.4f}", ours, lead, _needed(each.needed) if each.judged else "–")
+        models.setdefault((str(numbers[each.source.name]), each.model), []).append((*figures, each.over or ""))
+    rows = []
+    for model, of in models.items():
+        *figures, over = zip(*of, strict=True)
+        rows.append((*model, *(", ".join(each) for each in figures), next(filter(None, over), "")))
     text = [
-        "Test AUC that others published, beside our models with equal weights. The last column says how many seeds of "
-        "each side would show a lead as large as theirs on our rows."
+        "Test AUC that others published, beside our models with equal weights; the source says of which objectives, in "
+        "order. A column says how many seeds of each side would show a lead as large as theirs on our rows."
     ]
     needed = [each.needed for each in shown if each.judged]
     if needed:
@@ -289,9 +345,11 @@ def _claims(found: Answers) -> Section:
     if waiting := sorted({each.source.data for each in found.claims} - names):
         many = len(found.claims) - len(shown)
         text.append(f"{count(many, 'figure')} on other data ({', '.join(map(dataset, waiting))}) wait for our rows.")
-    text += [f"{source.name} ({source.url}): {source.why}." for source in sources.values()]
-    heads = ("source", "data", "model", "objective", "theirs", "ours", "their lead, thousandths", "seeds for it")
-    return Section("Beside published figures", tuple(text), heads, tuple(rows), 4)
+    for name, source in sources.items():
+        of = ", ".join(dict.fromkeys(label(each.objective) for each in shown if each.source.name == name))
+        text.append(f"{numbers[name]}: {name} ({source.url}), on {dataset(source.data)}, {of}: {source.why}.")
+    heads = ("source", "model", "theirs", "ours", "their lead, thousandths", "seeds for it", "lead over")
+    return Section("Beside published figures", tuple(text), heads, tuple(rows), 2)
 
 
 def _needed(seeds: int | None) -> str:
@@ -306,11 +364,15 @@ def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
         column = others if (cell.data, cell.sharing) in once else cell.sharing
         done = found.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds
         columns.setdefault(column, {}).setdefault(cell.data, []).append(done)
-    rows = [
-        (dataset(data), *(f"{sum(own[data])} of {len(own[data])}" if data in own else "" for own in columns.values()))
-        for data in dict.fromkeys(cell.data for cell in cells)
-    ]
+    rows, empty = [], []
+    for data in dict.fromkeys(cell.data for cell in cells):
+        if not any(any(own.get(data, [])) for own in columns.values()):
+            empty.append(dataset(data))
+            continue
+        done = (f"{sum(own[data])} of {len(own[data])}" if data in own else "" for own in columns.values())
+        rows.append((dataset(data), *done))
     text = (
+        *([f"Nothing of {', '.join(empty)} yet."] if empty else []),
         "Cells that have all seeds, by way of sharing. `seesaw run reference --part DATA/SHARING` trains what is left "
         "on any machine, and `python studies/publish.py reference` adds its rows.",
     )

@@ -3,7 +3,7 @@
 import few_positives
 import numpy as np
 import pytest
-from front_coverage import coverage_table, pairing_table, pooled, reliability, reliability_table, tally_of
+from front_coverage import Tally, coverage_table, pairing_table, pooled, reliability, reliability_table, tally_of
 from fronts import SETTINGS
 
 
@@ -12,8 +12,17 @@ def test_a_few_runs():
     setting = next(each for each in SETTINGS if each.correlation)
     tallies = [(setting, tally_of(setting, 10, draws=120))]
     assert setting.name in coverage_table(tallies)
-    assert setting.name in reliability_table(pooled(tallies))
+    assert "**all**" in reliability_table(pooled(tallies))
     assert setting.name in pairing_table(tallies)
+
+
+def test_a_setting_that_is_off_has_a_row_of_its_own():
+    right, wrong = Tally(), Tally()
+    right.said, right.true = [0.1] * 60, [1.0] * 6 + [0.0] * 54
+    wrong.said, wrong.true = [0.1] * 60, [1.0] * 20 + [0.0] * 40
+    names = [name for name, _ in pooled([(SETTINGS[0], right), (SETTINGS[1], wrong)])]
+    assert SETTINGS[0].name not in names
+    assert SETTINGS[1].name in names
 
 
 @pytest.mark.slow
@@ -22,7 +31,7 @@ def test_nominal_intervals_cover(setting):
     tally = tally_of(setting, 120, draws=200)
     for name in ("mean", "difference", "volume"):
         assert 0.81 <= tally.share(name) <= 0.98, name  # 120 runs: 90% within three standard errors
-    if setting.spread < 5e-4:  # closer together than the noise: see docs/statistics.md
+    if setting.spread < 5e-4:  # closer together than the noise: see docs/studies/statistics.md
         return
     for said, true, n in reliability(tally):
         assert n < 30 or abs(said - true) < 0.05 + 3 * np.sqrt(2 * 0.25 / n)  # points of one run are not independent
