@@ -45,7 +45,7 @@ def decide(
         list[str] | None, typer.Option(metavar="NAME=COLUMN", help="What is shown: author=author_id. Repeat.")
     ] = None,
     item_number: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=COLUMN", help="A number of it: age=age_days. Repeat.")
+        list[str] | None, typer.Option(metavar="NAME=COLUMN", help="Its numbers: age=age_days. Repeat.")
     ] = None,
     random: Annotated[str | None, typer.Option(help="Column: 1 in rows shown at random, which then judge.")] = None,
     propensity: Annotated[str | None, typer.Option(help="Column: the chance that a row was shown.")] = None,

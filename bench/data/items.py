@@ -15,7 +15,7 @@ from bench.data.values import as_numbers
 class Items:
     """The columns of items that a card names; takes the parts of its rows, in order, all splits together.
 
-    Values of categories are numbered as they first appear. What they stand for is not kept.
+    Values of categories are numbered as they first appear. Their texts are not kept.
     """
 
     def __init__(self, card: Card) -> None:

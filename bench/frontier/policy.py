@@ -281,13 +281,13 @@ class Policy(Config):
         for task in self.values:
             check_known("task", task, [each.name for each in tasks], "values")
         known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
-        own = {each.name for each in tasks} | {*(items or {})}
+        own = {each.name for each in tasks}
         for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
             task, _, metric = name.partition(".")
             served = task in own and not of_items(name) and (ranked(metric) is not None or metric in AREAS)
             if not served and name not in known:
                 where = self.where(where, name)
-                if "@" in name or name in own:
+                if "@" in name or name in own or task in (items or {}):
                     outcome(name, tuple(tasks), where, items)
                     continue
                 raise UserError(f"{where}: {unknown('metric', name, known)}")

@@ -8,7 +8,7 @@ curve over groups with both classes, weighted by rows or by positives). Over all
 and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
 Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among the first k rows),
-`others@k` (rows among them that are not of their largest value) and `below7@k` (rows whose number is below 7), all
+`others@k` (rows among them that are not of their largest value) and `below7@k` (rows whose number is below 7). All are
 over k, or over the group's rows where these are fewer; mean over groups. Rows without a value take no place.
 
 Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists do not: a place

@@ -268,13 +268,13 @@ def as_logged(changes: Changes) -> str:
 
 
 def of_items(name: str, value: float, gain: Effect, today: str) -> str:
-    """What is shown in the first places, against today's: `Distinct author in the first 5: 4.21, 98.5% of today's`."""
+    """What is shown in the first places, against today's: `distinct author in the first 5: 84.2%, 98.5% of today's`."""
     column, _, metric = name.partition(".")
     of = ranked(metric)
     assert of is not None
     what = {"distinct": f"Distinct {column}", "others": f"Rows beside those of the largest {column}"}
     first = f"{what.get(of.measure, f'Rows with {column} below {of.limit:g}')} in the first {of.cut:g}"
-    told = f"{first}%: {value:.1%} of the rows" if of.percent else f"{first}: {of.cut * value:.2f}"
+    told = f"{first}{'%' if of.percent else ''}: {value:.1%} of the rows"
     if not math.isfinite(gain.value):
         return f"{told}."
     sure = f" ({1 + gain.low:.1%} to {1 + gain.high:.1%})" if math.isfinite(gain.low) else ""

@@ -2,8 +2,8 @@
 
 A run of equal scores comes in any order. Where the cut falls into one, the rows above the cut are drawn from it without
 replacement. A value whose t of n tied rows are not above has none among r of them with chance
-(n - r) .. (n - r - t + 1) / n .. (n - t + 1). The largest count has no closed form. The chance that it is at most m is
-the number of ways to draw r rows with at most m of each value, counted value by value, over all ways to draw r rows.
+(n - r) .. (n - r - t + 1) / n .. (n - t + 1). The largest count has no closed form. So ways to draw r rows with at
+most m of each value are counted value by value: over all ways, that is the chance that the largest is at most m.
 """
 
 from __future__ import annotations
