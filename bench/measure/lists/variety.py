@@ -37,7 +37,7 @@ def variety(
         ranked, places, size: as of `gains.top`.
         counts: (size,), as many equal rows each row stands for; empty for one each.
         cut: whole with `others`.
-        scratch: (3, codes), zeros; it is left so.
+        scratch: (3, codes); the first two are zeros and are left so.
     """
     seen, tied, run = scratch[0], scratch[1], scratch[2]
     before, distinct, largest, at = 0.0, 0.0, 0.0, 0
@@ -66,7 +66,6 @@ def variety(
     for place in range(at):
         if codes[places[place]] == codes[places[place]]:
             seen[np.int64(codes[places[place]])] = 0
-    run[:] = 0
     return min(cut, before) - largest if others else distinct
 
 
