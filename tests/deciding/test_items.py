@@ -14,6 +14,7 @@ from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
+from bench.planning.plan import plan
 from bench.results.fusion import fused
 
 GUARDED = "author.distinct@5"
@@ -65,6 +66,7 @@ def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     values = dict(zip(served.names, served.at(TEST)[row], strict=True))
     assert values[GUARDED] == pytest.approx(authors, rel=1e-6)
     assert values[ages] == pytest.approx(young.mean().mean(), rel=1e-6)
+    assert {each["task"] for each in plan(found)["metrics"]} == {"", "click", "buy"}  # what is shown is no event
     gain = served.gains(row)[GUARDED].value
     assert (
         f"Distinct author in the first 5: {authors:.1%} of the rows, {1 + gain:.1%} of today's (" in found.readings[-2]
