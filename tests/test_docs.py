@@ -132,6 +132,10 @@ def test_what_is_done_before_the_test_works(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "verdict" / "plan.html").is_file()
     assert json.loads((tmp_path / "by-row" / "plan.json").read_text("utf-8"))["unit"] == "row"
     assert "rows shown at random" in (tmp_path / "fair" / "report.html").read_text("utf-8")
+    (shown,) = re.findall(r"`(Distinct author .+)`", document)
+    assert shown in " ".join(said.split())
+    page = (tmp_path / ".seesaw" / "runs" / "feed" / "report.html").read_text("utf-8")
+    assert "Distinct author in the first 5: " in page
     _check_explanation(tmp_path / ".seesaw" / "runs" / "shop", capsys)
 
 

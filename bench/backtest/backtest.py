@@ -24,7 +24,7 @@ from bench.core import plugins
 from bench.core.arrays import Floats, Singles
 from bench.core.errors import UserError
 from bench.core.exposure import exposure_of
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, of_items
 from bench.core.plain import read_json
 from bench.core.records import Point
 from bench.core.schema import Task
@@ -308,7 +308,7 @@ class _Cut:
         if len(plan.tasks) < 2:
             return {}
         measure = _measure(held, store, plan)
-        chance = measure.random()[0]
+        chance = measure.random()[0] * [not of_items(name) for name in measure.names]
 
         def outcomes_of(name: str) -> Any:
             terms = Terms(self.members[name].joint(joint, store.schema), self._rates)
@@ -336,7 +336,8 @@ def _measure(rows: Split, store: Store, plan: Plan) -> Measure:
         exposure = exposure_of(kind, column, np.asarray(rows.logged[:, store.logged.index(column)])).weights
         counts = exposure if counts is None else exposure * counts
     labelled = Labelled(labels, np.asarray(rows.group), counts)
-    return Measure(plan.tasks, [each.name for each in plan.outcomes], labelled)
+    items = {} if rows.items is None else dict(zip(store.items, rows.items.T, strict=True))
+    return Measure(plan.tasks, [each.name for each in plan.outcomes], labelled, items=items)
 
 
 def _weights(rows: Split) -> Floats | None:

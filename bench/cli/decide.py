@@ -41,6 +41,12 @@ def decide(
     time: Annotated[str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")] = None,
     part: Annotated[str | None, typer.Option(help="Column with choose and judge.")] = None,
     segment: Annotated[list[str] | None, typer.Option(help="Column of segments. Repeat.")] = None,
+    item: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=COLUMN", help="What is shown: author=author_id. Repeat.")
+    ] = None,
+    item_number: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=COLUMN", help="Its numbers: age=age_days. Repeat.")
+    ] = None,
     random: Annotated[str | None, typer.Option(help="Column: 1 in rows shown at random, which then judge.")] = None,
     propensity: Annotated[str | None, typer.Option(help="Column: the chance that a row was shown.")] = None,
     trained_until: Annotated[str | None, typer.Option(metavar="TIME", help="Leave rows out up to it.")] = None,
@@ -65,6 +71,8 @@ def decide(
         "values": _pairs("--value", "TASK=NUMBER as in buy=40", value), "segments": segment, "seed": seed,
         "amounts": _pairs("--amount", "TASK=COLUMN as in click=bid", amount), "trained_until": trained_until,
         "unseen": unseen or None, "given": given, "joint": joint, "sampling": sampling, "outcomes": outcome,
+        "items": _pairs("--item", "NAME=COLUMN as in author=author_id", item),
+        "item_numbers": _pairs("--item-number", "NAME=COLUMN as in age=age_days", item_number),
         "random": random, "propensity": propensity, "recalibrate": False if no_recalibration else None,
     }  # fmt: skip
     asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy)

@@ -215,7 +215,7 @@ def pick_command(
     results = []
     for dataset_run in opened(run_, home).datasets.values():
         followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings, worth)
-        followed.check(dataset_run.tasks)
+        followed.check(dataset_run.tasks, dataset_run.card.item_kinds)
         results.append(result_of(dataset_run, followed))
         if asked and results[-1].pick is None:
             raise UserError(results[-1].no_pick)

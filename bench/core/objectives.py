@@ -4,14 +4,15 @@ A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. A task with
 `long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on all impressions. So has a
 regression: `watch.cvr.rmse` is of the seconds given a click, `watch.ctcvr.rmse` of the seconds an impression brings.
 Costs have no split and no task: `cost/parameters`. Outcomes of a ranking (`like.ndcg@5`, `like.recall@10%`) have no
-sample space: they are measured on all impressions, of a task with a parent by its joint label.
+sample space: they are measured on all impressions, of a task with a parent by its joint label. Outcomes of items are of
+a column of the log in place of a task: `author.distinct@5`, `age.below7@5`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ from bench.core.errors import UserError, unknown
 from bench.core.schema import Task, TaskKind
 
 Direction = Literal["maximize", "minimize"]
+ItemKind = Literal["category", "number"]
+"""Kinds of columns of items."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,16 @@ class ListMetric:
         percent: whether its cut may be a percentage of all rows.
         of_all: whether all rows are one list where no row has a group.
         needs_cut: whether its name must have a cut.
+        items: the kind of column that it is of, in place of a task; empty for tasks. Of numbers its name has a limit.
+        most: the largest cut.
     """
 
     binary: bool = False
     percent: bool = False
     of_all: bool = False
     needs_cut: bool = True
+    items: ItemKind | Literal[""] = ""
+    most: float = math.inf
 
 
 LISTS: dict[str, ListMetric] = {
@@ -137,9 +144,12 @@ LISTS: dict[str, ListMetric] = {
     "value": ListMetric(percent=True, of_all=True),
     "map": ListMetric(binary=True),
     "mrr": ListMetric(binary=True, needs_cut=False),
+    "distinct": ListMetric(percent=True, of_all=True, items="category"),
+    "others": ListMetric(of_all=True, items="category", most=50),
+    "below": ListMetric(percent=True, of_all=True, items="number"),
 }
 CUT = r"(\d+(?:\.\d+)?)(%?)"
-_RANKED = re.compile(rf"({'|'.join(LISTS)})(?:@{CUT})?")
+_RANKED = re.compile(rf"({'|'.join(LISTS)})(\d+(?:\.\d+)?)?(?:@{CUT})?")
 
 
 @dataclass(frozen=True)
@@ -147,12 +157,13 @@ class Ranked:
     """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `map@10`, `mrr`, `value@5` or `value@10%`.
 
     `measure` is a name in `LISTS`, `cut` the number of top rows of each group, or their percentage of all rows;
-    infinite without a cut.
+    infinite without a cut. `limit` is that of `below7@5`, else 0.
     """
 
     measure: str
     cut: float
     percent: bool
+    limit: float = 0.0
 
 
 def ranked(metric: str) -> Ranked | None:
@@ -160,10 +171,23 @@ def ranked(metric: str) -> Ranked | None:
     match = _RANKED.fullmatch(metric)
     if match is None:
         return None
-    of, cut, percent = LISTS[match[1]], float(match[2] or math.inf), bool(match[3])
+    of, limit, cut, percent = LISTS[match[1]], float(match[2] or 0), float(match[3] or math.inf), bool(match[4])
     if cut <= 0 or (percent and (cut > 100 or not of.percent)) or (of.needs_cut and cut == math.inf):
         return None
-    return Ranked(match[1], cut, percent) if percent or cut == math.inf or cut == int(cut) else None
+    if (of.items == "number") != (limit > 0) or (match[2] and not limit) or of.most < cut < math.inf:
+        return None
+    return Ranked(match[1], cut, percent, limit) if percent or cut == math.inf or cut == int(cut) else None
+
+
+def item_kinds(categories: Iterable[str], numbers: Iterable[str]) -> dict[str, ItemKind]:
+    """The kinds of columns of items, by name."""
+    return {**dict.fromkeys(categories, "category"), **dict.fromkeys(numbers, "number")}
+
+
+def of_items(name: str) -> bool:
+    """Whether a name without split, also of a segment, is an outcome of items: `author.distinct@5`."""
+    found = ranked(metric_of(name.partition("[")[0]))
+    return found is not None and LISTS[found.measure].items != ""
 
 
 @dataclass(frozen=True)
@@ -233,10 +257,10 @@ def primary(task: Task, in_groups: bool) -> str:
 
 
 def check_counted(names: Iterable[str], where: str) -> None:
-    """Raises UserError for an outcome of lists, in which a row has one place, whatever it counts."""
+    """Raises UserError for an outcome of lists or of items, in which a row has one place, whatever it counts."""
     for name in names:
         of = ranked(metric_of(name))
-        if of is not None and not of.percent:
+        if of is not None and (not of.percent or LISTS[of.measure].items):
             raise UserError(
                 f"{where}: expected outcomes of all rows (recall@10%) beside a propensity, found {name}: in a list a "
                 "row has one place, whatever its chance to be shown was"
@@ -271,13 +295,28 @@ def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
     return Objective(name, direction)
 
 
-def outcome(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
-    """Parses an outcome of a ranking, as in `like.recall@10%` or `like.gauc`; raises UserError with an example."""
+def outcome(name: str, tasks: tuple[Task, ...], where: str, items: Mapping[str, ItemKind] | None = None) -> Objective:
+    """Parses an outcome of a ranking, as in `like.recall@10%`, `like.gauc` or, of `items`, `author.distinct@5`.
+
+    Raises:
+        UserError: the tasks and columns of items cannot have it; with an example.
+    """
     of, _, metric = name.partition(".")
     task = next((task for task in tasks if task.name == of), None)
-    if task is None:
-        raise UserError(f"{where}: outcome '{name}': {unknown('task', of, [task.name for task in tasks])}")
     cut = ranked(metric)
+    if task is None and items and of in items:
+        if cut is None or LISTS[cut.measure].items != items[of]:
+            examples = f"{of}.distinct@5 or {of}.others@5 (of {LISTS['others'].most:g} places at most)"
+            examples = examples if items[of] == "category" else f"{of}.below7@5"
+            raise UserError(f"{where}: expected an outcome of items such as {examples}, found '{name}'")
+        return Objective(name, "maximize")
+    if task is None:
+        what = "task or column of items" if items else "task"
+        raise UserError(
+            f"{where}: outcome '{name}': {unknown(what, of, [*(task.name for task in tasks), *(items or ())])}"
+        )
+    if cut is not None and LISTS[cut.measure].items:
+        cut = None
     if task.kind == "regression":
         if cut is None or LISTS[cut.measure].binary:
             examples = f"{of}.value@10%, {of}.value@5 or {of}.ndcg@5"
@@ -288,6 +327,11 @@ def outcome(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
     elif cut is not None and cut.measure == "value":
         raise UserError(f"{where}: '{name}' is of a binary task; write '{of}.recall{metric.removeprefix('value')}'")
     return Objective(name, "maximize")
+
+
+def beside_tasks(names: Sequence[str], default: Sequence[str]) -> list[str]:
+    """Outcomes that are asked for; where all of these are of items, beside those that tasks have by default."""
+    return [*names] if any(not of_items(name) for name in names) else [*default, *names]
 
 
 def outcomes_of(names: Iterable[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from bench.core import schema
 from bench.core.errors import UserError, check_known, repeated, unknown
 from bench.core.exposure import SHOWN, Shown
+from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import SCENARIO, Schema, Task
 from bench.data.checks import Check
@@ -98,6 +99,10 @@ class Card(Config):
     """Raw columns that are known only after the impression; never inputs."""
     segments: dict[SegmentName, SegmentRule] = Field(default_factory=dict)
     """Parts of the rows by which outcomes are told apart."""
+    items: dict[SegmentName, str] = Field(default_factory=dict)
+    """By name raw columns of what is shown, such as its author: outcomes count its values. No input need read them."""
+    item_numbers: dict[SegmentName, str] = Field(default_factory=dict)
+    """The same of numbers, such as its age in days."""
     logged: Names = ()
     """Raw number columns that hold scores which ranked when the log was written; never inputs."""
     random: str | None = None
@@ -162,6 +167,11 @@ class Card(Config):
         return first | self.segments
 
     @property
+    def item_kinds(self) -> dict[str, ItemKind]:
+        """The kinds of the columns of items, by name: categories, then numbers."""
+        return item_kinds(self.items, self.item_numbers)
+
+    @property
     def raw_columns(self) -> dict[str, Reads]:
         """Every raw column that is needed, and how it is read, see `read_as`."""
         return read_as(self._uses)
@@ -184,6 +194,8 @@ class Card(Config):
         yield from ((raw, "text") for raw in (self.group, self.units, self.split_column) if raw)
         yield from ((raw, "number" if compared else "text") for raw in (self.time,) if raw)
         yield from ((rule.raw, "number" if rule.ranges else "text") for rule in self.segment_rules.values())
+        yield from ((raw, "text") for raw in self.items.values())
+        yield from ((raw, "number") for raw in self.item_numbers.values())
         weights = (raw for raw, _ in weight_columns(self.weight, self.sampling))
         yield from ((raw, "number") for raw in (*self.beside, *weights, *([self.history_time] if self.history else ())))
 
@@ -310,12 +322,18 @@ class Card(Config):
             )
         if self.scenario is not None and SCENARIO in self.segments:
             raise ValueError(f"segments.{SCENARIO}: the top-level key '{SCENARIO}' makes a segment of this name")
-        for name, rule in self.segment_rules.items():
-            if rule.raw in told or rule.raw in self.post_exposure:
+        beside = [(f"segments.{name}", rule.raw) for name, rule in self.segment_rules.items()]
+        beside += [(f"items.{name}", raw) for name, raw in self.items.items()]
+        beside += [(f"item_numbers.{name}", raw) for name, raw in self.item_numbers.items()]
+        for key, raw in beside:
+            if raw in told or raw in self.post_exposure:
                 raise ValueError(
-                    f"segments.{name}: expected a column that is known before the impression, found '{rule.raw}', "
-                    f"{'a label' if rule.raw in told else 'which is listed under post_exposure'}"
+                    f"{key}: expected a column that is known before the impression, found '{raw}', "
+                    f"{'a label' if raw in told else 'which is listed under post_exposure'}"
                 )
+        names = [*self.items, *self.item_numbers, *(rule.name for rule in self.task_rules)]
+        if self.item_kinds and (twice := repeated(names)):
+            raise ValueError(f"items: expected names that no task or other column of items has, found '{twice}'")
         if labels := [raw for raw in self.logged if raw in told]:
             raise ValueError(f"logged: expected a score, found '{labels[0]}', a label")
         if len(self.exposure) > 1:

@@ -17,7 +17,8 @@ from bench.data.store import Store
 from bench.system.progress import Progress
 
 _AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "units", "time", "scenario"}
-_AS_THEY_ARE |= {"post_exposure", "logged", "random", "propensity", "weight", "sampling", "encoding"}
+_AS_THEY_ARE |= {"post_exposure", "items", "item_numbers", "logged", "random", "propensity", "weight", "sampling"}
+_AS_THEY_ARE |= {"encoding"}
 
 
 def describe(card: Card) -> dict[str, Any]:
@@ -153,6 +154,8 @@ def _groups(card: Card) -> Iterator[str]:
         values = "each value that is frequent on train" if rule.column and not rule.ranges else listed(rule.fixed)
         of = f"whether train holds its '{rule.raw}'" if rule.known else f"'{rule.raw}'"
         yield f"Segment {name} of a row goes by {of}: {values}."
+    if card.item_kinds:
+        yield f"Outcomes may be of what is shown: its {listed([*card.item_kinds])}."
     if card.weight is not None:
         yield f"A row counts in losses and metrics as often as its '{card.weight}' says; plain metrics stand beside."
     if (sampling := card.sampling) is not None:

@@ -31,6 +31,7 @@ from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.history import Pasts
+from bench.data.items import Items
 from bench.data.packing import Packing
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.blocks import unpacked_name
@@ -49,7 +50,8 @@ from bench.system.progress import Progress, Silent
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder"}
-_BESIDE = ("scenario", "segments", "logged", "random", "propensity", "weight", "sampling", "units", "as_of")
+_BESIDE = ("scenario", "segments", "items", "item_numbers", "logged", "random", "propensity", "weight", "sampling",
+           "units", "as_of")  # fmt: skip
 
 
 def recipe(card: Card) -> str:
@@ -210,7 +212,7 @@ def encode_stream(
     files = card.split.train if isinstance(card.split, FileSplit) else card.row_files
     last = max(map(card.row_files.index, files))  # of the files that may hold rows of train
     every = card.history is not None or before is not None  # histories and an earlier encoder tell more values apart
-    segments = Segments(card.segment_rules, card.missing)
+    segments, items = Segments(card.segment_rules, card.missing), Items(card)
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, stack) for name in SPLITS]
         for part in read(card, paths, progress, folder):
@@ -221,6 +223,7 @@ def encode_stream(
                 train = (rows.split >= TRAIN) & (rows.split <= (VALID if before else TRAIN))
                 kept = fitter.take(rows.table, train, rows.labels, grow, rows.split == TRAIN)
                 arrays = arrays_of(card, rows) | kept._asdict() | segments.take(rows.table, train)
+                arrays |= items.take(rows.table)
                 for number, spill in enumerate(spills):
                     spill.append(arrays, rows.split == number)
     assembler.check()
@@ -284,6 +287,7 @@ def encode_stream(
         **segments.finish([spill.folder for spill in spills]),
         **({"logged": list(card.beside)} if card.beside else {}),
         **({"exposure": card.exposure} if card.exposure else {}),
+        **({"items": card.item_kinds} if card.item_kinds else {}),
         **weight_facts(card.weight, card.sampling),
         **({"units": True} if card.units else {}),
         **({"reachable": best} if best else {}),

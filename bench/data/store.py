@@ -9,6 +9,7 @@
         segments.npy (N, G) int16    logged.npy (N, K) float32    of a card that has segments or logged scores
         weights.npy (N, 1 or 2) float32    of a card with `weight` or `sampling`
         bounds.npy (N, T) float32          of a card with a censored regression
+        items.npy (N, I) float64           of a card with columns of items
 
 `bench.data.packing` says how ids lie in `ids.npy`.
 """
@@ -28,6 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.core.errors import UserError, check_known
 from bench.core.exposure import Shown
+from bench.core.objectives import ItemKind
 from bench.core.plain import read_json
 from bench.core.schema import Schema
 from bench.core.seeds import mixed
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
-BESIDE = ("segments", "logged", "weights", "bounds", "units")
+BESIDE = ("segments", "logged", "weights", "bounds", "units", "items")
 """Of cards that ask for them."""
 _SAID = {"key", "id", "fingerprint", "recipe", "files", "splits", "schema", "default_tasks"}
 
@@ -105,6 +107,8 @@ class Split:
     is only known to be at least that. None where no task of the view is censored."""
     units: NDArray[np.int32] | None = None
     """(N,), rows of one number are resampled together; -1 for a row alone. None where they are the groups."""
+    items: NDArray[np.float64] | None = None
+    """(N, I), each of the store's columns of items: codes of a category, or numbers; NaN where missing; or None."""
 
     def __len__(self) -> int:
         return len(self.group)
@@ -146,7 +150,7 @@ class Split:
         def of(array: NDArray[Any] | None) -> Any:
             return None if array is None else np.ascontiguousarray(array[rows])
 
-        names = ("stored_ids", "dense", "stored_labels", "group", *BESIDE[:3], "stored_bounds", "units")
+        names = ("stored_ids", "dense", "stored_labels", "group", *BESIDE[:3], "stored_bounds", *BESIDE[4:])
         return replace(self, **{name: of(getattr(self, name)) for name in names})
 
     def weights_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -222,6 +226,11 @@ class Store:
     def exposure(self) -> dict[Shown, str]:
         """`random` or `propensity` and the logged column that says it; empty without."""
         return dict(self.manifest.get("exposure", {}))
+
+    @property
+    def items(self) -> dict[str, ItemKind]:
+        """The kinds of the columns of items, by name."""
+        return dict(self.manifest.get("items", {}))
 
     @property
     def weights(self) -> WeightFacts | None:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bench.core.errors import UserError, check_known, repeated, shortened
 from bench.core.exposure import SHOWN, Shown
+from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import Positive
 from bench.frontier.policy import Policy, toml_lines
@@ -100,6 +101,10 @@ class Asked(Config):
     part: str | None = None
     """Parts it instead: `choose` and `judge`; or a run's `valid`, `confirm` and `test`."""
     segments: list[str] = Field(default_factory=list)
+    items: dict[str, str] = Field(default_factory=dict)
+    """By name columns of what is shown: `author = "author_id"`."""
+    item_numbers: dict[str, str] = Field(default_factory=dict)
+    """The same of numbers: `age = "age_days"`."""
     random: str | None = None
     """1 in rows that were shown at random, else 0: outcomes are of these rows alone."""
     propensity: str | None = None
@@ -157,9 +162,11 @@ class Asked(Config):
         for name, runs in self.named.items():
             if len(runs) > 1 and name in self.models:
                 raise ValueError(f"models: expected '{name}' with a seed each time, or once without, found both")
-        for name in filter(None, (self.group, self.units, self.time, self.part, *self.segments)):
+        for name in self.names:
             if name in self.numbers:
                 raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
+        if self.item_kinds and (twice := repeated([*self.items, *self.item_numbers, *labels])):
+            raise ValueError(f"items: expected names that no label or other column of items has, found '{twice}'")
         if self.today is not None:
             _known("model", self.today, self.named, "today")
         for name in self.baselines:
@@ -204,8 +211,18 @@ class Asked(Config):
         return "today" if "today" in named else next(iter(named))
 
     @property
+    def item_kinds(self) -> dict[str, ItemKind]:
+        """The kinds of the columns of items, by name."""
+        return item_kinds(self.items, self.item_numbers)
+
+    @property
     def numbers(self) -> list[str]:
         """Columns that are read as numbers."""
+        return list(dict.fromkeys([*self.scoring, *self.item_numbers.values()]))
+
+    @property
+    def scoring(self) -> list[str]:
+        """Those of them that labels, predictions and scores are made of, and what says how rows were shown."""
         columns = [*self.labels, *(column for own in self.models.values() for column in own)]
         columns += [each for each in (self.score, self.random, self.propensity, *self.amounts.values()) if each]
         return list(dict.fromkeys([*columns, *(self.formula.terms if self.formula else ())]))
@@ -218,7 +235,7 @@ class Asked(Config):
     @property
     def names(self) -> list[str]:
         """Columns that are read as they are."""
-        asked = (self.group, self.units, self.time, self.part, *self.segments)
+        asked = (self.group, self.units, self.time, self.part, *self.segments, *self.items.values())
         return [each for each in dict.fromkeys(asked) if each]
 
     @property

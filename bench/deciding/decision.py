@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.core.objectives import Objective, check_counted, default_outcomes, metric_of, outcome, ranked
+from bench.core.objectives import (
+    Objective,
+    beside_tasks,
+    check_counted,
+    default_outcomes,
+    metric_of,
+    of_items,
+    outcome,
+    ranked,
+)
 from bench.core.records import RARER, Point, Replicate
 from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import Task
@@ -155,13 +164,15 @@ def _policy(asked: Asked) -> Policy:
 
 def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: Rows) -> tuple[Objective, ...]:
     """What is served: as asked, else recalls where events have values, else what groups are large enough for."""
-    group = rows.group[:0] if asked.propensity is not None else rows.group
-    names: Sequence[str] = [*asked.outcomes, *policy.outcomes] or default_outcomes(tasks, group)
+    names = [*asked.outcomes, *policy.outcomes]
     if asked.propensity is not None:
         check_counted(names, "outcomes")
+    default: Sequence[str] = default_outcomes(tasks, rows.group if asked.propensity is None else rows.group[:0])
     if asked.values and not asked.outcomes:
-        names = [f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks]
-    return tuple(outcome(name, tuple(tasks), "outcomes") for name in dict.fromkeys(names))
+        default = [f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks]
+        names = [*filter(of_items, names)]
+    every = dict.fromkeys(beside_tasks(names, default))
+    return tuple(outcome(name, tuple(tasks), "outcomes", asked.item_kinds) for name in every)
 
 
 def _gains(old: Candidate, new: Candidate, rows: Rows, outcomes: Sequence[Objective], aim: PolicyAim) -> bool:
@@ -186,6 +197,7 @@ def _heads(
     seed: int,
 ) -> Frontier:  # fmt: skip
     """The front of heads: of a binary task its area under the curve where all rows are ranked, else its outcome."""
+    outcomes = [each for each in outcomes if not of_items(each.name)]
     grouped = any(ranked(metric_of(each.name)) is None or "%" not in each.name for each in outcomes)
     areas = [] if grouped else [Objective(f"{task.name}.auc", "maximize") for task in tasks if task.kind == "binary"]
     of_tasks = {each.name.partition(".")[0]: each for each in (*outcomes, *areas)}

@@ -70,7 +70,7 @@ def _kept(asked: Asked, log: Log) -> tuple[Log, Singles, list[str]]:
         last = asked.trained_until if isinstance(asked.trained_until, str) else f"{asked.trained_until:g}"
         notes.append(f"{before - len(log):,} rows up to {last}, of training, are left out.")
         before = len(log)
-    columns = {*asked.numbers} - {*asked.labels, asked.random, asked.propensity}
+    columns = {*asked.scoring} - {*asked.labels, asked.random, asked.propensity}
     log = log.where(np.logical_and.reduce([np.isfinite(log.numbers[name]) for name in columns]))
     if len(log) < before:
         notes.append(f"{before - len(log):,} of {before:,} rows are left out, as a prediction or a score is missing.")
@@ -152,9 +152,12 @@ def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], ma
     kinds: tuple[TaskKind, ...] = tuple(
         "binary" if _binary(labels[:, at]) else "regression" for at in range(len(asked.labels))
     )
+    codes_of = {name: log.names[column][0][places] for name, column in asked.items.items()}
+    items = {name: np.where(each < 0, np.nan, each) for name, each in codes_of.items()}
+    items |= {name: log.numbers[of][places].astype(np.float64) for name, of in asked.item_numbers.items()}
     found = Rows(
         labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
-        rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None),
+        rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None), items=items,
     )  # fmt: skip
     of_rows = np.isfinite(own) * (np.ones(len(own)) if found.counts is None else found.counts)[:, None]
     rates = (np.nan_to_num(own) * of_rows).sum(axis=0) / np.maximum(of_rows.sum(axis=0), 1e-9)

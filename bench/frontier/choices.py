@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known
-from bench.core.objectives import Objective, direction_of, in_thousandths, metric_of, ranked
+from bench.core.objectives import Objective, direction_of, in_thousandths, metric_of, of_items, ranked
 from bench.core.records import Point
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
@@ -88,7 +88,7 @@ class Choices:
         ledger: of the served front, whose rows these are, without test; None for heads.
         retrained: (D, rows, objectives), what a confirmation of all points that were trained again may measure.
         today: whether the current point is what is served today.
-        chance: by outcome that of a random order; empty for heads.
+        chance: by a task's outcome that of a random order; empty for heads.
         earns: (objectives,), of what each earns at the current point, where the policy has values.
     """
 
@@ -229,7 +229,7 @@ def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed
     true = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
     again = np.maximum(true + np.roll(drawn - values, 1, axis=0), 0.0)  # other noise than that of the same draw
     again = again if served.seeded else again[:0]  # nobody knows what a retraining would do
-    chance = dict(zip(names, served.random.tolist(), strict=True))
+    chance = {name: value for name, value in zip(names, served.random.tolist(), strict=True) if not of_items(name)}
     earns = aim.earned(goal.base)
     return Choices(table, names, drawn, ledger.current, ledger, again, served.today, chance, earns)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import UserError
+from bench.core.objectives import of_items
 from bench.core.records import Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
@@ -218,7 +219,14 @@ def prices(served: Served, row: int) -> list[str]:
     return [words.price(paid, name, each) for name, each in found.items() if each is not None and each.value > 0]
 
 
-QUESTIONS: dict[str, Callable[[Served, int], list[str]]] = {"prices": prices}
+def shown_items(served: Served, row: int) -> list[str]:
+    """What the pick shows, by its outcomes of items on test."""
+    gains, values = served.gains(row), dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True))
+    today = "today's" if served.today else "the reference's"
+    return [words.of_items(name, values[name], gains[name], today) for name in served.names if of_items(name)]
+
+
+QUESTIONS: dict[str, Callable[[Served, int], list[str]]] = {"prices": prices, "items": shown_items}
 """Questions to a front beside the verdict's: a front and the row of its pick -> sentences, in this order everywhere."""
 
 

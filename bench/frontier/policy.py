@@ -31,7 +31,17 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known, unknown
-from bench.core.objectives import AREAS, COSTS, metric_names, metric_of, outcome, outcomes_of, ranked
+from bench.core.objectives import (
+    AREAS,
+    COSTS,
+    ItemKind,
+    metric_names,
+    metric_of,
+    of_items,
+    outcome,
+    outcomes_of,
+    ranked,
+)
 from bench.core.plugins import Registry
 from bench.core.registry import Config
 from bench.core.schema import Positive, Task
@@ -266,19 +276,20 @@ class Policy(Config):
         """Outcomes of the ranking with a cut that it names, for all rows or a segment."""
         return outcomes_of(name for named in self._named.values() for name in named)
 
-    def check(self, tasks: Sequence[Task]) -> None:
-        """Raises a UserError where the policy names what cannot be measured of these tasks."""
+    def check(self, tasks: Sequence[Task], items: Mapping[str, ItemKind] | None = None) -> None:
+        """Raises a UserError where the policy names what cannot be measured of these tasks and columns of items."""
         for task in self.values:
             check_known("task", task, [each.name for each in tasks], "values")
         known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
         own = {each.name for each in tasks}
         for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
             task, _, metric = name.partition(".")
-            served = task in own and (ranked(metric) is not None or metric in AREAS)
+            served = task in own and not of_items(name) and (ranked(metric) is not None or metric in AREAS)
             if not served and name not in known:
                 where = self.where(where, name)
-                if "@" in name or name in own:
-                    outcome(name, tuple(tasks), where)
+                if "@" in name or name in own or task in (items or {}):
+                    outcome(name, tuple(tasks), where, items)
+                    continue
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
 
     @property
@@ -309,8 +320,13 @@ class Policy(Config):
         return {name: loss for name, loss in found.items() if loss is not None or name not in asked}
 
     def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
-        """The weights of the metrics that the rule scores: of all objectives the same where it names none."""
-        return {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(objectives, 1.0)
+        """The weights of the metrics that the rule scores: of all objectives the same where it names none.
+
+        Without those of items that the policy limits: what is guarded is not aimed at, too.
+        """
+        limited = {name for _, name, *_ in self.bounds} | {*self.guard.losses}
+        aimed = (name for name in objectives if not (of_items(name) and name in limited))
+        return {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(aimed, 1.0)
 
     def where(self, setting: str, name: str) -> str:
         """What a message about a metric begins with: the option that named it, else the policy's setting."""

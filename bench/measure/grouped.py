@@ -10,11 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
-from bench.measure.lists import AREA, AREA_BY_POSITIVES, NDCG, PRECISION, SHARE, Wanted
+from bench.measure.lists import (
+    AREA,
+    AREA_BY_POSITIVES,
+    DISTINCT,
+    FIRST,
+    NDCG,
+    OTHERS,
+    PER_PLACE,
+    PRECISION,
+    SHARE,
+    Wanted,
+)
 from bench.measure.lists.area import won
 from bench.measure.lists.first import reciprocal
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.precision import precisions
+from bench.measure.lists.variety import variety
 from bench.measure.resamples import Drawn
 from bench.system.intrinsics import jit
 
@@ -25,7 +37,7 @@ class Grouped:
     """Prepared groups. An outcome is the weighted mean over groups of what each group contributes.
 
     Args:
-        gains: (C, N), at least 0, NaN where unobserved.
+        gains: (C, N), at least 0, NaN where unobserved; of `DISTINCT` and `OTHERS` whole codes.
         group: (N,), negative where a row has none; such rows are left out.
         wanted: outcomes, each of one column of gains.
         weights: (N,), of which areas count a row as that many equal ones; None for equal ones.
@@ -46,6 +58,8 @@ class Grouped:
         self._kinds = np.array([each.kind for each in wanted], np.int64)
         self._cuts = np.array([min(each.cut, self._longest) for each in wanted], float)
         self._discounts = discounts(int(max(self._cuts, default=0)))
+        coded = self._gains[self._columns[self._kinds >= DISTINCT]]
+        self._codes = 1 + int(np.nanmax(coded)) if np.isfinite(coded).any() else 0
         shape = (len(sizes), len(wanted))
         self._weights, self._scales, self._reach = np.zeros(shape), np.zeros(shape), np.zeros(len(sizes), np.int64)
         rules = (self._columns, self._kinds, self._cuts, self._discounts)
@@ -80,7 +94,8 @@ class Grouped:
         found = np.zeros(self._weights.shape)
         rules = (self._columns, self._kinds, self._cuts, self._discounts)
         rows = (scores, self._order, self._starts, self._gains, self._of_rows)
-        _contribute(*rows, *rules, self._longest, self._scales, self._reach, found)
+        scratch = np.zeros((3, self._codes), np.int64)
+        _contribute(*rows, *rules, self._longest, self._scales, self._reach, scratch, found)
         return found
 
 
@@ -132,6 +147,9 @@ def _prepare(
             elif kinds[m] == SHARE:
                 if total > 0:
                     weights[group, m], scales[group, m] = 1.0, 1 / total
+            elif kinds[m] in PER_PLACE:
+                if seen > 0:
+                    weights[group, m], scales[group, m] = 1.0, 1 / min(seen, cuts[m])
             elif kinds[m] > AREA_BY_POSITIVES:
                 if positives > 0:
                     best = min(positives, cuts[m]) if kinds[m] == PRECISION else 1.0
@@ -158,6 +176,7 @@ def _contribute(
     longest: int,
     scales: Floats,
     reach: Ints,
+    scratch: Ints,
     found: Floats,
 ) -> None:
     ranked, places, none = np.empty(longest), np.empty(longest, np.int64), np.empty(0)  # lists count no weights
@@ -195,6 +214,8 @@ def _contribute(
                 walk = won(ranked, places, size, own, of_rows[start : start + rows])
             elif kinds[m] == PRECISION:
                 walk = precisions(ranked, places, size, own, cuts[m])
-            else:
+            elif kinds[m] == FIRST:
                 walk = reciprocal(ranked, places, size, own, cuts[m])
+            else:
+                walk = variety(ranked, places, size, own, none, cuts[m], kinds[m] == OTHERS, scratch)
             found[group, m] = walk * scales[group, m]

@@ -7,6 +7,10 @@ a positive; nothing without groups), `gauc` and `gauc_positives` (mean area unde
 curve over groups with both classes, weighted by rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`;
 and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
+Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among the first k rows),
+`others@k` (rows among them that are not of their largest value) and `below7@k` (rows whose number is below 7). All are
+over k, or over the group's rows where these are fewer; mean over groups. Rows without a value take no place.
+
 Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists do not: a place
 among the first k is one row's, whatever it weighs. A row of weight 0 does not count at all.
 """
@@ -14,20 +18,20 @@ among the first k is one row's, whatever it weighs. A row of weight 0 does not c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.objectives import AREAS, LISTS, ranked
+from bench.core.objectives import AREAS, LISTS, of_items, ranked
 from bench.core.schema import Task
 from bench.measure.grouped import Grouped
 from bench.measure.labelled import Labelled
-from bench.measure.lists import AREA, KINDS, Wanted
+from bench.measure.lists import AREA, DISTINCT, KINDS, PER_PLACE, Wanted
 from bench.measure.resamples import Drawn
-from bench.measure.whole import Whole
+from bench.measure.whole import Varied, Whole
 
 
 class Measure:
@@ -35,13 +39,14 @@ class Measure:
 
     Args:
         tasks: in the order of the labels' columns.
-        outcomes: `<task>.<outcome>`, see above.
+        outcomes: `<task>.<outcome>` or `<column of items>.<outcome>`, see above.
         rows: whose labels are joint; one that is NaN does not count for that task. Where some rows have a
             group, the others do not count by group.
         slices: of each which rows (N,) it has, or what they count there in place of their weights; by itself there is
             one, all rows. All are ranked by group, or none is.
         drawn: the resamples, the same of all slices.
         grouped: whether to rank by group; by itself where any row has one.
+        items: by name columns of items (N,): codes of a category, or numbers; NaN where missing.
 
     Attributes:
         names: the outcomes, (M,).
@@ -60,13 +65,14 @@ class Measure:
         slices: Sequence[NDArray[Any]] | None = None,
         drawn: Drawn | None = None,
         grouped: bool | None = None,
+        items: Mapping[str, Floats] | None = None,
     ) -> None:
         self.names, self._rows = tuple(outcomes), len(rows.group)
         grouped = bool((rows.group >= 0).any()) if grouped is None else grouped
-        wanted = wanted_of(tasks, outcomes, grouped)
-        gains = wanted.gains(rows.labels)
+        wanted = wanted_of(tasks, outcomes, grouped, items or ())
+        gains = wanted.gains(rows.labels, items)
         plain = None if rows.weights is None else rows.weights.astype(np.float64)
-        self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole]] = []
+        self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole | Varied]] = []
         every = [np.ones(self._rows, np.bool_)] if slices is None else slices
         self._resamples, self.slices, self.units = drawn.resamples if drawn else 0, len(every), list[float]()
         for at, inside in enumerate(every):
@@ -108,20 +114,22 @@ class Measure:
 
 def _whole(
     wanted: dict[int, Wanted], gains: NDArray[np.float32], rows: NDArray[np.int64], weights: Floats | None
-) -> Iterator[tuple[list[int], NDArray[np.int64], Whole]]:
+) -> Iterator[tuple[list[int], NDArray[np.int64], Whole | Varied]]:
     """Outcomes over all of some rows: places, those of the rows that count, and the measure; one for equal rows."""
     seen = ~np.isnan(gains[:, rows])
-    sets: dict[tuple[bytes, bool], list[int]] = {}
+    sets: dict[tuple[bytes, bool, bool], list[int]] = {}
     for at, each in wanted.items():
-        weighted = weights is not None and (each.percent or each.kind >= AREA)
-        sets.setdefault((np.packbits(seen[each.column]).tobytes(), weighted), []).append(at)
-    for (_, weighted), places in sets.items():
+        weighted = weights is not None and (each.percent or each.kind >= AREA) and each.kind not in PER_PLACE
+        key = np.packbits(seen[each.column]).tobytes(), weighted, each.kind >= DISTINCT
+        sets.setdefault(key, []).append(at)
+    for (_, weighted, varied), places in sets.items():
         of = [wanted[at] for at in places]
         own = rows[seen[of[0].column]]
+        of_rows = weights[own] if weighted and weights is not None else None
         yield (
             places,
             own,
-            Whole(gains.take(own, axis=1), of, weights[own] if weighted and weights is not None else None),
+            Varied(gains.take(own, axis=1), of) if varied else Whole(gains.take(own, axis=1), of, of_rows),
         )
 
 
@@ -130,38 +138,49 @@ class AllWanted(NamedTuple):
 
     Attributes:
         columns: places of the gain columns: of a task its label, floored at 0, or whether (True) it is above 0.
+        items: the same of a column of items: codes of its values, or whether they are below a limit (not 0).
         by_group, over_all: outcomes by their places.
     """
 
     columns: dict[tuple[int, bool], int]
+    items: dict[tuple[str, float], int]
     by_group: dict[int, Wanted]
     over_all: dict[int, Wanted]
 
-    def gains(self, labels: NDArray[Any]) -> NDArray[np.float32]:
-        """Labels (N, T), or (N,) of one task -> (C, N); NaN where unobserved."""
-        found = np.empty((len(self.columns), len(labels)), np.float32)
+    def gains(self, labels: NDArray[Any], items: Mapping[str, Floats] | None = None) -> NDArray[np.float32]:
+        """Labels (N, T), or (N,) of one task, and columns of items (N,) -> (C, N); NaN where unobserved."""
+        found = np.full((len(self.columns) + len(self.items), len(labels)), np.nan, np.float32)
         for (task, binary), at in self.columns.items():
             own = labels if labels.ndim == 1 else labels[:, task]
             found[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
+        for (name, limit), at in self.items.items():
+            values = (items or {})[name]
+            known = ~np.isnan(values)
+            found[at, known] = values[known] < limit if limit else np.unique(values[known], return_inverse=True)[1]
         return found
 
 
-def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> AllWanted:
+def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, items: Collection[str] = ()) -> AllWanted:
     """How to measure outcomes; raises ValueError for an unknown outcome or task.
 
     Args:
         grouped: whether any row has a group; without, an outcome that is by group alone is left out.
+        items: names of columns.
     """
-    found, names = AllWanted({}, {}, {}), [task.name for task in tasks]
+    found, names = AllWanted({}, {}, {}, {}), [task.name for task in tasks]
     for place, name in enumerate(outcomes):
         task, _, metric = name.partition(".")
-        if task not in names:
-            raise ValueError(f"outcome '{name}': expected a task of {', '.join(names)}, found '{task}'")
-        at, of = names.index(task), ranked(metric)
+        of, columns = ranked(metric), len(found.columns) + len(found.items)
+        if task not in (known := items if of_items(name) else names):
+            raise ValueError(f"outcome '{name}': expected one of {', '.join(known)}, found '{task}'")
         if of is None and metric not in AREAS:
             raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
-        binary = of is None or LISTS[of.measure].binary or tasks[at].kind == "binary"
-        column = found.columns.setdefault((at, binary), len(found.columns))
+        if of is not None and of_items(name):
+            column = found.items.setdefault((task, of.limit), columns)
+        else:
+            at = names.index(task)
+            binary = of is None or LISTS[of.measure].binary or tasks[at].kind == "binary"
+            column = found.columns.setdefault((at, binary), columns)
         kind = KINDS[metric if of is None else of.measure]
         over_all = metric == "auc" if of is None else of.percent or not grouped
         if over_all and (of is None or LISTS[of.measure].of_all):

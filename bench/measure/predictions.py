@@ -1,8 +1,9 @@
 """Kept predictions of a run's replicates, and their rows.
 
 `<run>/<data set>/predictions/` has `rows.json` and, for each split of `KEPT`, labels, groups and units of the rows,
-their segments and logged scores; and a file for each replicate and split. Arrays are memory-mapped and never pickled.
-An array's file ends with the digest of its name and of all bytes before; `rows.json` has one of its values.
+their segments, logged scores and columns of items; and a file for each replicate and split. Arrays are memory-mapped
+and never pickled. An array's file ends with the digest of its name and of all bytes before; `rows.json` has one of its
+values.
 
 Of a split of more than `MOST_ROWS` rows a sample is kept: whole groups, or rows where there are none, chosen by a hash,
 so that every worker keeps the same.
@@ -14,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -67,6 +68,7 @@ class Rows(Labelled):
         logged: name -> logged score (n,) float32, NaN where missing.
         of: number of rows in the whole split.
         exposure: what a row counts by how it came to be shown; None where nobody said it.
+        items: by name columns of items (n,): codes of a category, or numbers; NaN where missing.
     """
 
     tasks: tuple[str, ...]
@@ -78,6 +80,7 @@ class Rows(Labelled):
     logged: dict[str, Singles]
     of: int
     exposure: Exposure | None = None
+    items: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def counts(self) -> Floats | None:
@@ -99,6 +102,7 @@ def rows_of(folder: Path, split: str) -> Rows | None:
     facts = facts_in(folder)
     segments = {name: tuple(values) for name, values in facts["segments"].items()}
     logged, weighted = list(facts["logged"]), bool(facts.get("weights"))
+    items = facts.get("items", ())
     group = _array(folder, f"{split}.group")
     scores = _array(folder, f"{split}.logged") if logged else None
     columns = {} if scores is None else {name: scores[:, at] for at, name in enumerate(logged)}
@@ -116,6 +120,7 @@ def rows_of(folder: Path, split: str) -> Rows | None:
         of=int(facts["seen"][split][1]),
         weights=_array(folder, f"{split}.weights").prod(axis=1) if weighted else None,
         exposure=next(iter(exposure), None),
+        items=dict(zip(items, _array(folder, f"{split}.items").T, strict=True)) if items else {},
     )
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
-from bench.measure.lists import AREA, NDCG, SHARE, Wanted
+from bench.measure.lists import AREA, NDCG, OTHERS, PLACES, SHARE, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.gains import discounts, top
+from bench.measure.lists.variety import variety
 from bench.measure.resamples import PIECE, Drawn, Once
 from bench.system.intrinsics import jit
 
@@ -70,6 +71,8 @@ class Whole:
                 defined, best = _varies(gains, drawn, rows), self._walked(gains, found, slice(m, m + 1))[0]
             elif kind == SHARE:
                 defined, best = total > 0, total
+            elif kind == PLACES:
+                defined, best = totals > 0, cuts[m]
             else:
                 defined, best = (total > 0) & (total < totals), 2 * total * (totals - total)
             found.best[m, defined] = best[defined]
@@ -104,6 +107,56 @@ class _Prepared(NamedTuple):
     cuts: Floats
     discounts: Floats
     best: Floats
+
+
+class Varied:
+    """Prepared rows, all with a value: of how many values the first rows of all are.
+
+    Args:
+        codes: (C, N), of values, from 0.
+        wanted: outcomes, each of one column of codes.
+    """
+
+    def __init__(self, codes: NDArray[np.float32], wanted: Sequence[Wanted]) -> None:
+        self._codes, self._wanted = codes, wanted
+        self._size = 1 + int(codes[[each.column for each in wanted]].max(initial=0))
+        self._once = self._prepared(Once(), np.arange(codes.shape[1]))
+
+    def draw(self, drawn: Drawn, rows: Ints) -> None:
+        """Sets the resamples, and which of their rows these rows are (N,)."""
+        self._drawn = self._prepared(drawn, rows)
+
+    def values(self, scores: Floats) -> Floats:
+        """(M,) of scores (N,)."""
+        return self._walked(scores, *self._once)[0, :]
+
+    def resampled(self, scores: Floats) -> Floats:
+        """(1 + B, M): values, and those on each resample."""
+        return np.concatenate([self.values(scores)[None], self._walked(scores, *self._drawn)])
+
+    def _prepared(self, drawn: Drawn | Once, rows: Ints) -> tuple[Drawn | Once, Ints, Floats, float]:
+        """Resamples, rows, cuts (R, M) in rows, and the variance of the number of rows."""
+        totals = drawn.sums(rows, [np.ones(len(rows))])
+        cuts = [np.minimum(each.cut / 100 * totals if each.percent else each.cut, totals) for each in self._wanted]
+        return drawn, rows, np.concatenate(cuts, axis=1), drawn.spread(rows)
+
+    def _walked(self, scores: Floats, drawn: Drawn | Once, rows: Ints, cuts: Floats, spread: float) -> Floats:
+        """(R, M)."""
+        deepest = float(cuts.max(initial=0))
+        deep = math.ceil(deepest + _SLACK * np.sqrt(spread * deepest))
+        while True:
+            places = _best(scores, deep)
+            counts = np.ascontiguousarray(drawn.of(rows[places]).T)
+            if len(places) == len(rows) or (counts.sum(axis=1) >= cuts.max(axis=1)).all():
+                break
+            deep = 2 * len(places) + 16
+        found, scratch = np.full(cuts.shape, np.nan), np.zeros((3, self._size), np.int64)
+        for m, each in enumerate(self._wanted):
+            of = scores[places], places, len(places), self._codes[each.column]
+            for b in np.flatnonzero(cuts[:, m]):
+                cut = cuts[b, m]
+                found[b, m] = variety(*of, counts[b], cut, each.kind == OTHERS, scratch) / cut
+        return found
 
 
 class Walk:

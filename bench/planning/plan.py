@@ -79,7 +79,8 @@ def plan(
     named, units = unit_of(rows, unit, columns)
     tasks, weights = [name.partition(".")[0] for name in served.names], dict.fromkeys(rows.tasks, 0.0)
     for task, weight in zip(tasks, serving.aims[0].weights, strict=True):
-        weights[task] += weight
+        if task in weights:  # what is shown is no event of a user
+            weights[task] += weight
     metrics = metrics_of(rows, units, named, weights, decision.policy.values)
     both = verdict.both if served.today and not verdict.keep else None
     gain = both.utility if both else None

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.core.objectives import ranked
+from bench.core.objectives import of_items, ranked
 from bench.core.plain import jsonable
 from bench.core.rows import SHORT, TEST
 from bench.frontier.policy import Guard
@@ -147,7 +147,8 @@ def _decision(view: View, titles: Mapping[str, str]) -> dict[str, Any]:
     return {
         "axes": [_axis(axis) for axis in axes_of(view.fronts[0])],
         "rows": _rows(table, view.formulas if choices.served else (), titles),
-        "rates": [view.rates[name.partition(".")[0]] for name in names] if _adds_up(view) else None,
+        "rates": [view.rates.get(name.partition(".")[0], 0.0) for name in names] if _adds_up(view) else None,
+        **({"items": items} if any(items := [of_items(name) for name in names]) else {}),
         "worth": [worths.get(name.partition(".")[0], 0) for name in names] if (worths := view.worths) else None,
         "row": kept.tolist() if choices.served else [rows[point] for point in table["point"]],
         "values": plain(table[list(names)].to_numpy(dtype=float)),
@@ -164,8 +165,8 @@ def _decision(view: View, titles: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _adds_up(view: View) -> bool:
-    """Whether what happens in the first places adds up over events of all outcomes."""
-    parts = [name.partition(".")[::2] for name in view.choices.objectives]
+    """Whether what happens in the first places adds up over events of all tasks' outcomes."""
+    parts = [name.partition(".")[::2] for name in view.choices.objectives if not of_items(name)]
     every = [(view.rates.get(task, 0.0), ranked(metric)) for task, metric in parts]
     return all(rate > 0 and of and of.percent and of.measure in ("recall", "value") for rate, of in every)
 

@@ -198,8 +198,8 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         chosen = [task.name for task in tasks]
         objectives = resolve_objectives(dataset, tasks, chosen if card.group else ())
         resolve_reference(objectives, dataset.reference)
-        resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes, card.propensity is not None)
-        policy.check(tasks)
+        resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes, card)
+        policy.check(tasks, card.item_kinds)
         space.validate_against_config(chosen)
         fitted = fitting(space, shape_of(card, chosen))
         if suite.confirm.static:

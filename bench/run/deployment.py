@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.core.errors import UserError, listed
-from bench.core.objectives import AREAS, ranked
+from bench.core.objectives import AREAS, of_items, ranked
 from bench.core.plain import read_json
 from bench.core.records import Point
 from bench.frontier.pick import Pick
@@ -89,8 +89,9 @@ class Deployment:
 
     @property
     def outcomes(self) -> dict[str, float]:
-        """The pick's outcomes of the ranking by its score, as the choices have them; none without a served front."""
-        named = self.pick.outcomes.items() if self.pick.kind else ()
+        """The pick's outcomes of the ranking by its score, as the choices have them, without those of items; none
+        without a served front."""
+        named = [each for each in self.pick.outcomes.items() if self.pick.kind and not of_items(each[0])]
         return {
             name: value for name, value in named if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
         }

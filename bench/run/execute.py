@@ -14,7 +14,7 @@ from bench.confirm.blend import blended
 from bench.confirm.race import confirm, kinds, members, shortlist
 from bench.core import plugins
 from bench.core.errors import UserError, listed
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, of_items
 from bench.core.records import Job, Point, Split, TrialRecord
 from bench.core.rows import CONFIRM
 from bench.core.schema import Task
@@ -112,8 +112,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     ranked = ranked_in(store)
     objectives = resolve_objectives(part.dataset, schema.tasks, ranked)
     plan = plan_of(part, part.fitted(store).space, schema.tasks, len(store.split("train")), objectives)
-    alone = part.card.propensity is not None
-    outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group, (), alone))
+    served = resolve_outcomes(part.dataset, part.tasks, group, card=part.card)
+    outcomes = tuple(each.name for each in served if not of_items(each.name))  # what heads have, too
 
     def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
         for config in () if point.kind in ("trees", "blend") else networks_in(point.config):

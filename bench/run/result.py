@@ -298,8 +298,7 @@ def serving_of(
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
 
     def outcomes() -> Sequence[Objective]:
-        alone = part.card.propensity is not None
-        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes, alone)
+        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes, part.card)
 
     return serving(
         candidates, rows, now, against, policy, outcomes, part.run.request.seed, part.folder, keep,

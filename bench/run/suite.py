@@ -5,18 +5,30 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench.core.errors import UserError, check_known, repeated
-from bench.core.objectives import Objective, check_counted, default_outcomes, outcome, parse, primary
+from bench.core.objectives import (
+    Objective,
+    beside_tasks,
+    check_counted,
+    default_outcomes,
+    of_items,
+    outcome,
+    parse,
+    primary,
+)
 from bench.core.plain import parse_value
 from bench.core.registry import Config
 from bench.core.schema import Task
 from bench.core.validation import validate
 from bench.system import content
+
+if TYPE_CHECKING:
+    from bench.data import Card
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -358,22 +370,28 @@ def resolve_objectives(
 
 
 def resolve_outcomes(
-    dataset: SuiteDataset, tasks: tuple[Task, ...], group: NDArray[Any], asked: Iterable[str] = (), alone: bool = False
+    dataset: SuiteDataset,
+    tasks: tuple[Task, ...],
+    group: NDArray[Any],
+    asked: Iterable[str] = (),
+    card: Card | None = None,
 ) -> tuple[Objective, ...]:
-    """The outcomes that the data set is served by, checked against its tasks.
+    """The outcomes that the data set is served by, checked against its tasks and columns of items.
 
     Args:
         group: (N,) of rows, negative where a row has none: decides where the suite does not say.
-        asked: outcomes that a policy names; each takes the place of its task's own where it is another.
-        alone: whether rows count by propensities, so that no list has places for them.
+        asked: outcomes that a policy names; each takes the place of its task's own where it is another. Those of items
+            stand beside the others.
+        card: of columns of items, and of propensities: where rows count by these, no list has places for them.
 
     Raises:
         UserError: an unknown task, what is no outcome of a ranking, one named twice, or more than `MOST_OBJECTIVES`.
     """
-    names = dataset.outcomes or default_outcomes(tasks, group[:0] if alone else group)[:MOST_OBJECTIVES]
-    own = [outcome(name, tasks, dataset.id).name for name in names]
-    wanted = [outcome(name, tasks, "policy").name for name in dict.fromkeys(asked) if name not in own]
-    replaced = {name.partition(".")[0] for name in wanted}
+    alone, items = card is not None and card.propensity is not None, card.item_kinds if card else None
+    names = beside_tasks(dataset.outcomes, default_outcomes(tasks, group[:0] if alone else group)[:MOST_OBJECTIVES])
+    own = [outcome(name, tasks, dataset.id, items).name for name in names]
+    wanted = [outcome(name, tasks, "policy", items).name for name in dict.fromkeys(asked) if name not in own]
+    replaced = {name.partition(".")[0] for name in wanted if not of_items(name)}
     own = [name for name in own if name.partition(".")[0] not in replaced] + wanted
     if alone:
         check_counted(own, dataset.id)
@@ -381,4 +399,4 @@ def resolve_outcomes(
         raise UserError(f"{dataset.id}: an outcome is named twice in {', '.join(own)}")
     if len(own) > MOST_OBJECTIVES:
         raise UserError(f"{dataset.id}: expected at most {MOST_OBJECTIVES} outcomes, found {len(own)}")
-    return tuple(outcome(name, tasks, dataset.id) for name in own)
+    return tuple(outcome(name, tasks, dataset.id, items) for name in own)

@@ -28,8 +28,9 @@ UNPLACED = {"front.on_front": "false", "front.rank": "none", "front.p_nondominat
 Texts = Mapping[str, str]
 NONE: Texts = {}
 
-_RANKED = re.compile(rf"\b({'|'.join(LISTS)})@{CUT}")
-_THERE = re.compile(rf"\b({'|'.join(LISTS)})_at_{CUT.replace('(%?)', '((?:_percent)?)')}")
+_LIST = rf"\b((?:{'|'.join(LISTS)})[\d.]*)"
+_RANKED = re.compile(rf"{_LIST}@{CUT}")
+_THERE = re.compile(rf"{_LIST}_at_{CUT.replace('(%?)', '((?:_percent)?)')}")
 _COST, _LAST = "cost/", "what it costs/"
 
 

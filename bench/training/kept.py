@@ -65,6 +65,7 @@ def write_rows(store: Store, folder: Path) -> None:
         "segments": {name: list(values) for name, values in store.segments.items()},
         "logged": list(store.logged),
         **({"exposure": store.exposure} if store.exposure else {}),
+        **({"items": list(store.items)} if store.items else {}),
         **({"weights": True} if store.weights else {}),
         "seen": {split: [_write(store, split, folder), len(store.split(split))] for split in KEPT},
     }
@@ -93,8 +94,8 @@ def _write(store: Store, split: Any, folder: Path) -> int:
         group, units = writer("group", np.int32), writer("units", np.uint64)
         beside = [
             (writer(name, array.dtype, array.shape[1]), array)
-            for name, array in (("segments", data.segments), ("logged", data.logged), ("weights", data.weights))
-            if array is not None
+            for name in ("segments", "logged", "weights", "items")
+            if (array := getattr(data, name)) is not None
         ]
         for rows in _blocks(len(data)):
             own = np.asarray(data.group[rows])

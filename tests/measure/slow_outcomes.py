@@ -3,7 +3,7 @@
 import math
 from itertools import chain, permutations, product
 
-from bench.core.objectives import ranked
+from bench.core.objectives import LISTS, ranked
 
 Row = tuple[float, float, int]
 """Score, label and group."""
@@ -14,6 +14,8 @@ def outcome(metric, rows):
     grouped = any(group >= 0 for *_, group in rows)
     rows = [row for row in rows if not math.isnan(row[1])]
     of = ranked(metric)
+    if of is not None and LISTS[of.measure].items:
+        return _of_items(of, rows, grouped)
     if of is not None and of.measure in ("map", "mrr") and not grouped:
         return math.nan
     if metric == "auc" or (of is not None and (of.percent or not grouped)):
@@ -23,6 +25,32 @@ def outcome(metric, rows):
     found = [each for part in parts if (each := _of(metric, part)) is not None]
     weight = sum(weight for weight, _ in found)
     return sum(weight * value for weight, value in found) / weight if found else math.nan
+
+
+def _of_items(of, rows, grouped):
+    """Of rows whose label is a code or a number: a mean over places within the cut; one that is cut counts in part."""
+    every = sorted({group for *_, group in rows if group >= 0}) if grouped and not of.percent else [None]
+    found = []
+    for group in every:
+        own = [row for row in rows if group is None or row[2] == group]
+        cut = min(of.cut / 100 * len(own) if of.percent else of.cut, len(own))
+        values = [[own[at][1] for at in order] for order in _orders(own)]
+        shown = [
+            sum(_shown(of, each, place) * min(cut - place, 1) for place in range(math.ceil(cut))) for each in values
+        ]
+        if cut > 0:
+            found.append(sum(shown) / len(shown) / cut)
+    return sum(found) / len(found) if found else math.nan
+
+
+def _shown(of, values, place):
+    """What a place adds: a new value, a small number; or how many more rows are not of the largest value."""
+    if of.measure == "below":
+        return values[place] < of.limit
+    if of.measure == "distinct":
+        return values[place] not in values[:place]
+    others = [n - max(map(values[:n].count, values[:n]), default=0) for n in (place, place + 1)]
+    return others[1] - others[0]
 
 
 def _of(metric, rows):

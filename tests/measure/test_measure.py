@@ -20,6 +20,8 @@ NAMES = (
     *(f"click.{name}" for name in CUTS),
     *(f"watch.{name}" for name in ("ndcg@2", "value@2", "value@30%", "recall@3", "recall@30%")),
 )
+ITEMS = ("author.distinct@1", "author.distinct@3", "author.others@3", "author.others@50", "author.distinct@30%")
+ITEMS += ("age.below2.5@2", "age.below3@30%", "author.distinct@7.5%")
 NAN = float("nan")
 
 
@@ -131,3 +133,44 @@ def test_a_task_is_ranked_within_groups_where_enough_groups_have_different_label
     assert ranked_tasks(tasks, labels[shuffled], group[shuffled]) == {"mixed"}
     assert ranked_tasks(tasks, labels, np.where(group < 30, -1, group)) == set()
     assert ranked_tasks(tasks, labels, np.arange(200)) == ranked_tasks(tasks, labels, np.full(200, -1)) == set()
+
+
+def items_of(rows, seed):
+    """Authors, some more frequent, and ages, with gaps."""
+    rng = np.random.default_rng(seed)
+    author, age = rng.integers(0, 4, rows) ** 2 * 1e6, rng.integers(0, 6, rows) * 1.0
+    return {name: np.where(rng.random(rows) < 0.15, NAN, each) for name, each in (("author", author), ("age", age))}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 7), st.sampled_from([1, 2, 4, 1000]), st.integers(0, 3), st.integers(0, 10**6))
+def test_outcomes_of_items_are_means_over_all_orders_of_equal_scores(rows, levels, groups, seed):
+    scores, labels, group = cells(rows, levels, groups, seed)
+    if groups and not (group >= 0).any():
+        group[:] = -1
+    items = items_of(rows, seed)
+    weights = np.arange(rows) + 0.5  # no part of what is shown
+    found = Measure(TASKS, ITEMS, Labelled(labels, group, weights), items=items).values(scores)[0]
+    columns = {
+        name: [*zip(scores.tolist(), each.tolist(), group.tolist(), strict=True)] for name, each in items.items()
+    }
+    expected = [slow_outcomes.outcome(name.partition(".")[2], columns[name.partition(".")[0]]) for name in ITEMS]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 400), st.sampled_from([1, 3, 40, 10**6]), st.integers(0, 30), st.integers(0, 10**6))
+def test_a_resample_of_items_is_its_rows_repeated(rows, levels, groups, seed):
+    scores, labels, group = cells(rows, levels, groups, seed)
+    grouped, items = (group >= 0).any(), items_of(rows, seed)
+    own = Labelled(labels, group)
+    half = np.arange(rows) % 2 == 0
+    drawn, both = counts(units_of(group, 0), "confirm", 9), [half | True, half]
+    resampled = Measure(TASKS, ITEMS, own, both, drawn_of(own, "confirm", 9), items=items).resampled(scores)
+    for part, b in ((0, 0), (0, 8), (1, 3)):
+        again = np.repeat(np.flatnonzero(both[part]), drawn[both[part], b])
+        copies = np.concatenate([np.arange(n) for n in drawn[both[part], b]])
+        users = np.where(group[again] >= 0, group[again] * 100 + copies, -1)
+        there, shown = Labelled(labels[again], users), {name: each[again] for name, each in items.items()}
+        expected = Measure(TASKS, ITEMS, there, grouped=bool(grouped), items=shown).values(scores[again])[0]
+        np.testing.assert_allclose(resampled[1 + b, part], expected, rtol=1e-9)

@@ -261,6 +261,7 @@ def test_names_that_mlflow_takes():
         "buy_at_5.ndcg@5": "buy_at_5.ndcg_at_5",
         "buy.map@10": "buy.map_at_10",
         "buy.mrr": "buy.mrr",
+        "chosen/age.below7.5@10%.gain": "chosen/age.below7.5_at_10_percent.gain",
         "confirm/watch.value@2.5%.mean": "confirm/watch.value_at_2.5_percent.mean",
         "cost/latency_ms": "what it costs/latency_ms",
         "valid/click.auc": "valid/click.auc",

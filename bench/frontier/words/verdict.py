@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import listed
+from bench.core.objectives import ranked
 from bench.core.records import NETWORK, Point
 from bench.frontier.stability import ENOUGH
 from bench.results.effect import LEVEL, MARGIN, Effect, percent
@@ -263,3 +265,17 @@ def price(paid: str, bought: str, each: Effect) -> str:
 def as_logged(changes: Changes) -> str:
     """What it would gain if all rows counted alike, however they came to be shown."""
     return f"If all rows counted alike: {', '.join(f'{each} of {name}' for name, each in changes.items())}."
+
+
+def of_items(name: str, value: float, gain: Effect, today: str) -> str:
+    """What is shown in the first places, against today's: `distinct author in the first 5: 84.2%, 98.5% of today's`."""
+    column, _, metric = name.partition(".")
+    of = ranked(metric)
+    assert of is not None
+    what = {"distinct": f"Distinct {column}", "others": f"Rows beside those of the largest {column}"}
+    first = f"{what.get(of.measure, f'Rows with {column} below {of.limit:g}')} in the first {of.cut:g}"
+    told = f"{first}{'%' if of.percent else ''}: {value:.1%} of the rows"
+    if not math.isfinite(gain.value):
+        return f"{told}."
+    sure = f" ({1 + gain.low:.1%} to {1 + gain.high:.1%})" if math.isfinite(gain.low) else ""
+    return f"{told}, {1 + gain.value:.1%} of {today}{sure}."

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.system.intrinsics import jit
 
-NDCG, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST = range(6)
+NDCG, PLACES, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST, DISTINCT, OTHERS = range(9)
 KINDS = {"ndcg": NDCG, "recall": SHARE, "value": SHARE, "map": PRECISION, "mrr": FIRST}
 KINDS |= {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES}
-"""By a metric's name, without its cut. Kinds up to `AREA_BY_POSITIVES` are also measured of all rows as one list."""
+KINDS |= {"below": PLACES, "distinct": DISTINCT, "others": OTHERS}
+"""By a metric's name, without its cut. Kinds up to `AREA_BY_POSITIVES` are also measured of all rows as one list by
+`bench.measure.whole.Whole`. From `DISTINCT` on gains are codes of values, and of all rows `Varied` measures them."""
+PER_PLACE = (PLACES, DISTINCT, OTHERS)
+"""Kinds that are divided by the number of places within the cut."""
 
 
 @jit()

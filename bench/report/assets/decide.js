@@ -107,7 +107,7 @@ const settingsOf = (section) => {
     const found = Number(text.split(",")[m] || NaN);
     return found >= 0 && found <= 1e6 ? found : start[m];
   });
-  const value = given(state.value, decision.worth ?? decision.axes.map((_, m) => (decision.rates ? round2(Math.max(...earned(decision)) / earned(decision)[m]) : 50)));
+  const value = given(state.value, decision.worth ?? decision.axes.map((_, m) => (decision.items?.[m] ? 0 : decision.rates ? round2(Math.max(...earned(decision)) / earned(decision)[m]) : 50)));
   const loss = given(state.loss.replaceAll("any", ANY_LOSS), decision.axes.map(() => 5)).map((each) => (each === ANY_LOSS || !decision.today ? null : each / 100));
   const parts = value.map((each, m) => each * (decision.rates ? earned(decision)[m] : 1));
   const sum = parts.reduce((a, b) => a + b, 0) || 1;
@@ -167,8 +167,10 @@ const makeForm = (section) => {
   const slider = (name, label, most, beside = "<output></output>") => `<input type="range" name="${name}" min="0" max="${most}" step="1" aria-label="${esc(label)}">${beside}`;
   const { metric, labels } = brief(decision.axes);
   const worth = (m, label) => (decision.rates ? slider(`value-${m}`, `worth of one ${eventOf(decision, m)}`, WORTHS, `<input type="number" name="worth-${m}" min="0" step="any" aria-label="worth of one ${esc(eventOf(decision, m))}">`) : slider(`value-${m}`, `value of ${label}`, 100));
+  /* What is shown may be limited; it is worth nothing by itself. */
+  const aimed = (m, label) => (decision.items?.[m] ? `<input type="hidden" name="value-${m}" value="0"><output hidden></output>` : worth(m, label));
   const first = decision.rates ? "one is worth" : "importance";
-  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td data-label="${first}">${worth(m, label)}</td>${decision.today ? `<td data-label="may lose">${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td>` : ""}</tr>`);
+  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td data-label="${first}">${aimed(m, label)}</td>${decision.today ? `<td data-label="may lose">${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td>` : ""}</tr>`);
   const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))}</th><td colspan="${decision.today ? 2 : 1}" data-label="at most">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
   const sure = decision.today && `<p class="note">May lose: the pick keeps all of these limits at once${decision.confidence ? `, with a probability of ${Math.round(100 * decision.confidence)}% or more` : ", by its mean values"}.</p>`;
   const form = section.part("matters");

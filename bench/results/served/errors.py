@@ -124,12 +124,13 @@ class Points:
         return np.array([each.mean(axis=0) for each in self.values])
 
 
-def on_more_rows(points: Points, seeds: Seeds | None, share: float, within: float) -> Points:
+def on_more_rows(points: Points, seeds: Seeds | None, share: float, within: float | Floats) -> Points:
     """Points with the errors of rows that they have where more rows measure them.
 
     Args:
         share: of the standard deviation.
-        within: of what moves a candidate's points, and those of its twins, apart; not of what moves them together.
+        within: of what moves a candidate's points, and those of its twins, apart; not of what moves them together. One
+            number, or by outcome (M,).
     """
     moved, of = points.moved.copy(), points.of if seeds is None else seeds.twin[points.of]
     for candidate in np.unique(of).tolist():

@@ -3,7 +3,7 @@
 Of rare tasks few rows are positive, and weights that are best for those rows are best by luck, too. A share of all rows
 is a sum over rows of what is in the first ones, so an expected label may stand for one that happened, with much less
 noise: `TRUST` of it is the mean prediction of all candidates, with log odds that fit the labels, and the rest the label
-itself, which tells what no candidate does.
+itself, which tells what no candidate does. What is shown (outcomes of items) needs no label, and stays as measured.
 
 A candidate's own errors are a part of that mean, so it looks better than it is, by about as much under any weights.
 Levels are therefore those of labels, and only the effect of weights is that of expected labels: see `level`. In
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.objectives import metric_of, ranked
+from bench.core.objectives import metric_of, of_items, ranked
 from bench.core.schema import TaskKind
 from bench.measure.platt import platt
 from bench.measure.predictions import Rows
@@ -58,8 +58,8 @@ class Expected:
 
 
 def expected(candidates: Sequence[Candidate], rows: Mapping[str, Rows], outcomes: Sequence[str]) -> Expected | None:
-    """Rows with expected labels; None where an outcome is no share of all rows, or no label can be expected."""
-    lists = [ranked(metric_of(each)) for each in outcomes]
+    """Rows with expected labels; None where a task's outcome is no share of all rows, or no label can be expected."""
+    lists = [ranked(metric_of(each)) for each in outcomes if not of_items(each)]
     if any(each is None or not each.percent or each.measure not in ("recall", "value") for each in lists):
         return None
     heads = [at for at, each in enumerate(candidates) if each.predictions(next(iter(rows)), 0).shape[1] > 1]

@@ -85,7 +85,8 @@ def measure_of(
 ) -> Measure:
     """The outcomes on the rows of a split that predictions are kept of, each counted by its exposure."""
     tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
-    return Measure(tasks, outcomes, Labelled(rows.labels, rows.group, rows.counts, rows.units), slices, drawn)
+    labelled = Labelled(rows.labels, rows.group, rows.counts, rows.units)
+    return Measure(tasks, outcomes, labelled, slices, drawn, items=rows.items)
 
 
 class Meter:
@@ -182,6 +183,7 @@ def sample_of(rows: Rows, split: str, most: int) -> tuple[Rows, NDArray[np.bool_
         logged={name: each[kept] for name, each in rows.logged.items()},
         weights=None if rows.weights is None else rows.weights[kept],
         exposure=None if rows.exposure is None else rows.exposure.taken(kept),
+        items={name: each[kept] for name, each in rows.items.items()},
     )  # fmt: skip
     return few, kept
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known
-from bench.core.objectives import Objective
+from bench.core.objectives import Objective, of_items
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
 from bench.measure.outcomes import Measure
@@ -40,7 +40,8 @@ SPLITS = (CONFIRM, TEST)
 
 @dataclass(frozen=True)
 class Served(Ledger):
-    """The served front with its uncertainty: S kept serving points in M outcomes, all to be maximised.
+    """The served front with its uncertainty: S kept serving points in M outcomes, all to be maximised; those of items
+    are among them.
 
     Points are on the front by means on confirmation rows. There are cells of validation, values alone, where
     predictions of its rows are kept; of confirmation rows and test; and of slices of both, where a task has `LEAST`
@@ -49,10 +50,10 @@ class Served(Ledger):
     Draws of confirmation rows have the errors of the values that choose: means of validation and confirmation rows.
 
     Attributes:
-        hypervolume: of the front on test, over a random order, as a share of the ideal's.
+        hypervolume: of the front on test in the tasks' outcomes, over a random order, as a share of the ideal's.
         replicates: of the candidates, the median.
         today: whether `current` is what is served today; else a baseline that stands for it, at its best weights.
-        random: (M,), outcomes of a random order, on confirmation rows.
+        random: (M,), outcomes of a random order, on confirmation rows; 0 of items: such an order is the most varied.
         model: the point whose weights alone may change: that of `current`, or that which today's score is made of.
         seeded: whether intervals are of trainings, too, and not of rows alone.
         expected: (S, M), outcomes by expected labels on the rows that choose, at a level of their own; else empty. See
@@ -102,7 +103,8 @@ def served_front(
         _defined(meter.measure, names, split)
     fusion = current.fusion or Fusion.of("power", [1.0] * len(tasks))
     sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
-    chance = meters[CONFIRM].measure.random()[0]
+    by_label = np.array([not of_items(name) for name in names])
+    chance = meters[CONFIRM].measure.random()[0] * by_label
     goals = [Goal(aim, values[at].mean(axis=0)[sweep.settings.index(fusion)], chance, ROOM) for aim in aims]
     chosen = {split: own for split, own in rows.items() if split != TEST}
     likely = expected(candidates, chosen, names)
@@ -131,7 +133,8 @@ def served_front(
     of_chosen = drawn[CONFIRM]
     if SEARCH in rows:  # values that choose are means of both splits
         share = math.sqrt((1 + rows[CONFIRM].kept / max(1, rows[SEARCH].kept)) / 4)
-        more = on_more_rows(points[CONFIRM], shape, share, NOISE if likely else 1.0)
+        within = np.where(by_label, NOISE, 1.0) if likely else 1.0  # what is shown needs no label
+        more = on_more_rows(points[CONFIRM], shape, share, within)
         of_chosen = _drawn(more, shape, known, purpose, draws)
     front = on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
@@ -147,17 +150,18 @@ def served_front(
         for name, (enough, part) in slices_of(meter, rows[split], of, settings, sweep.settings, outcomes).items():
             cells[split, name] = np.full_like(cells[split, ALL], np.nan)
             if part is not None:
-                own = _cells(part, _drawn(part, shape, known, purpose, draws), row)
-                cells[split, name][:, enough] = own[:, enough]
-    measure = meters[TEST].measure
+                of_part = _cells(part, _drawn(part, shape, known, purpose, draws), row)
+                cells[split, name][:, enough] = of_part[:, enough]
+    own, measure = np.flatnonzero(by_label), meters[TEST].measure
     return Served(
         measures=tuple(outcomes),
         table=table,
         cells=cells,
         draws={CONFIRM: of_chosen.astype(np.float32), TEST: drawn[TEST].astype(np.float32)},
         current=row,
-        hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes,
-                              measure.random()[0], _ideal(measure, rows[TEST], outcomes), known),
+        hypervolume=volume_of(points[TEST].means[front][:, own], drawn[TEST][:, front][..., own],
+                              [outcomes[at] for at in own.tolist()], measure.random()[0, own],
+                              _ideal(measure, rows[TEST], outcomes)[own], known),
         replicates=round(float(np.median([each.replicates for each in candidates]))),
         today=current.today,
         random=chance,
@@ -192,9 +196,10 @@ def _checked(candidates: Sequence[Candidate], tasks: Sequence[str], current: Cur
 def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
     for name, value in zip(names, measure.random()[0], strict=True):
         if not np.isfinite(value):
+            what = "a value of the column" if of_items(name) else "and without a positive label"
             raise UserError(
-                f"served front: '{name}' is not defined on {split}: expected rows with and without a positive label "
-                f"(and a group, for an outcome by group); choose another outcome"
+                f"served front: '{name}' is not defined on {split}: expected rows with {what} (and a group, for an "
+                "outcome by group); choose another outcome"
             )
 
 
@@ -253,10 +258,11 @@ def _first(values: Floats, at: int) -> int:
 
 
 def _ideal(measure: Measure, rows: Rows, outcomes: Sequence[Objective]) -> Floats:
-    """(M,) outcomes of ranking by each outcome's own labels."""
+    """(M,) outcomes of ranking by each outcome's own labels; NaN of items."""
     by_task = {name: measure.values(np.nan_to_num(rows.labels[:, at].astype(np.float64)))[0]
                for at, name in enumerate(rows.tasks)}  # fmt: skip
-    return np.array([by_task[each.name.partition(".")[0]][at] for at, each in enumerate(outcomes)])
+    unknown = np.full(len(outcomes), np.nan)
+    return np.array([by_task.get(each.name.partition(".")[0], unknown)[at] for at, each in enumerate(outcomes)])
 
 
 def _table(

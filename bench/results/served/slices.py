@@ -21,7 +21,8 @@ from bench.results.served.measuring import Meter, measure_of
 Mask = NDArray[np.bool_]
 AS_LOGGED = "shown=as logged"
 LEAST = 20
-"""The least rows of a slice with a positive label of a task: with fewer nobody can tell the task's outcomes."""
+"""The least rows of a slice with a positive label of a task: with fewer nobody can tell the task's outcomes. Of items
+the least rows with a value."""
 
 
 def segments(rows: Rows) -> Iterator[tuple[str, Mask]]:
@@ -59,11 +60,13 @@ def slices_of(
     """
     enough: dict[str, Mask] = {}
     measured: dict[str, NDArray[Any]] = {}
-    counts = rows.counts
-    tasks = [rows.tasks.index(each.name.partition(".")[0]) for each in outcomes]
+    counts, columns = rows.counts, [each.name.partition(".")[0] for each in outcomes]
+    told = [
+        rows.labels[:, rows.tasks.index(of)] > 0 if of in rows.tasks else np.isfinite(rows.items[of]) for of in columns
+    ]
     for name, inside in (each for slices in SLICES.values() for each in slices(rows)):
         counted = inside if counts is None or inside.dtype != np.bool_ else inside * counts
-        enough[name] = (rows.labels[counted > 0] > 0).sum(axis=0)[tasks] >= LEAST
+        enough[name] = np.array([each[counted > 0].sum() >= LEAST for each in told])
         if enough[name].any():
             measured[name] = inside
     points: dict[str, Points] = {}

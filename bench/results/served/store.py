@@ -54,7 +54,8 @@ def digest_of(
     found = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
     for each in rows.values():
         weights = () if each.counts is None else (each.counts,)
-        for array in (each.labels, each.group, each.units, each.codes, *each.logged.values(), *weights):
+        beside = (*each.logged.values(), *weights, *each.items.values())
+        for array in (each.labels, each.group, each.units, each.codes, *beside):
             found.update(np.ascontiguousarray(array).tobytes())
     for candidate in candidates:
         for split in rows:

@@ -1,0 +1,75 @@
+"""Columns of items: what a store and kept predictions have of them, and names that they may not have."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from data_toys import LEAST
+
+from bench.core.errors import UserError
+from bench.core.rows import TEST
+from bench.data import parse_card, prepare
+from bench.measure.predictions import rows_of
+from bench.training.kept import write_rows
+
+ITEMS = {"items": {"author": "author_id"}, "item_numbers": {"age": "days"}}
+
+
+def card(**values):
+    least = {"files": [{"name": "log.csv"}], "reader": {"kind": "csv"}, "columns": {"x": {"kind": "numeric"}}}
+    return parse_card(LEAST | least | {"logged": ["row"]} | values, "")
+
+
+@pytest.fixture
+def log(tmp_path):
+    """600 rows that are told by their number; some lack an author or an age."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"row": np.arange(600), "x": rng.normal(size=600), "author_id": rng.choice(["ann", "bo", None], 600)}
+    )
+    frame = frame.assign(
+        days=np.where(rng.random(600) < 0.2, np.nan, rng.exponential(9, 600)), click=np.arange(600) % 2
+    )
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    return frame
+
+
+def test_rows_keep_their_items_though_no_input_reads_them(log, tmp_path):
+    store = prepare(card(**ITEMS), tmp_path / "home", tmp_path)
+    plain = prepare(card(), tmp_path / "home", tmp_path)
+    assert store.fingerprint != plain.fingerprint
+    assert plain.split("test").items is None
+    write_rows(store, tmp_path / "kept")
+    kept = rows_of(tmp_path / "kept", TEST)
+    own = log.iloc[kept.logged["row"].astype(int)]
+    np.testing.assert_array_equal(kept.items["age"], own["days"])
+    np.testing.assert_array_equal(np.isnan(kept.items["author"]), own["author_id"].isna())
+    pairs = {(code, name) for code, name in zip(kept.items["author"], own["author_id"], strict=True) if code == code}
+    assert len(pairs) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            {"items": {"click": "author_id"}},
+            "items: expected names that no task or other column of items has, found 'cl",
+        ),
+        ({"items": {"age": "author_id"}, "item_numbers": {"age": "days"}}, "of items has, found 'age'"),
+        (
+            {"items": {"shown": "click"}},
+            "items.shown: expected a column that is known before the impression, found 'cl",
+        ),
+        ({"items": {"Author": "author_id"}}, "items.Author"),
+    ],
+)
+def test_a_card_with_other_items_is_refused(values, told):
+    with pytest.raises(UserError) as error:
+        card(**values)
+    assert told in str(error.value)
+
+
+def test_a_column_that_no_file_has_is_named(log, tmp_path):
+    with pytest.raises(UserError, match="'autor'"):
+        prepare(card(items={"author": "autor"}), tmp_path / "home", tmp_path)
+    with pytest.raises(UserError, match="author_id"):
+        prepare(card(item_numbers={"age": "author_id"}), tmp_path / "home", tmp_path)
