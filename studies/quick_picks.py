@@ -151,7 +151,7 @@ def ran(dataset: str, seed: int, own: int, raw: Path | None, home: Path) -> Pick
         words = ["run", "quick", "--dataset", card_of(dataset), "--seed", str(seed), "--name", name]
         if code := seesaw([*words, "--home", str(home), *more]):
             raise SystemExit(code)
-    return Picked.of(load_run(name, home)._result(None), seed, own)
+    return Picked.of(load_run(name, home).decision, seed, own)
 
 
 def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:

@@ -192,7 +192,7 @@ def ours(name: str, folder: Path) -> dict[str, Any]:
     if not kept.exists():
         taken = seesaw(folder, "run", "quick", "--dataset", str(card), "--raw", ".", "--name", RUN, "--home", "home")
         kept.write_text(json.dumps({"cpu": taken}))
-    result = load_run(RUN, folder / "home")._result(None)
+    result = load_run(RUN, folder / "home").decision
     own = result.run.folder / FOLDER
     rows = rows_of(own, TEST)
     assert rows is not None

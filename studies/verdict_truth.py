@@ -79,7 +79,7 @@ def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tupl
 
 def result_of(folder: Path) -> DatasetResult:
     """A run's result."""
-    return load_run(RUN, folder / ".seesaw")._result(None)
+    return load_run(RUN, folder / ".seesaw").decision
 
 
 def told(own: Path, whole: Path) -> Told:

@@ -15,7 +15,7 @@ BASE = {"core", "system"}
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "system": {"core"},
-    "__init__": {"api"},
+    "__init__": {"api", "core"},
     "data": set(),
     "models": set(),
     "balancing": set(),
@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"balancing", "data"},
     "cli": {"run", "backtest", "reference", "deciding", "planning", "search", "tracking", "report", "production"}
     | {"training", "frontier", "results", "models", "balancing", "data"},
-    "api": {"run", "deciding", "planning", "frontier", "results", "report"},
+    "api": {"cli", "run", "deciding", "planning", "production", "frontier", "results", "report", "data"},
     "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},
     "__main__": {"cli"},
 }

@@ -148,7 +148,7 @@ def _refresh(
     say(*(f"{deployment.name}: {move}" for move in moves))
 
 
-CHALLENGER, COLUMN = "@challenger", "column:"
+CHALLENGER = "@challenger"
 
 
 def evaluate(
@@ -176,6 +176,7 @@ def evaluate(
     from bench.data import load_card
     from bench.production.evaluation import judge, judgements, sentence, served
     from bench.production.rules import Rule, outcomes_asked
+    from bench.run.current import COLUMN
     from bench.run.deploy import open_model
 
     rules = [Rule.parse(each) for each in fail_if or ()]

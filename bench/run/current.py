@@ -8,7 +8,8 @@
     kind = "power"
     weights = { click = 0.8, like = 0.2 }
 
-or `column = "todays_score"`, a column of the log that the card keeps under `logged`. A model is trained again on the
+or `column = "todays_score"`, a column of the log that the card keeps under `logged`; `column:todays_score` says so
+without a file. A model is trained again on the
 seeds and data of every point. Without a file nobody knows what is served: the best single-task model of each task, at
 their best weights, is the reference then.
 """
@@ -36,7 +37,7 @@ from bench.system.content import read_toml
 if TYPE_CHECKING:
     from bench.production.package import Package
 
-REGISTERED = "models:/"
+REGISTERED, COLUMN = "models:/", "column:"
 
 
 class Ranking(Config):
@@ -140,11 +141,13 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
     path = Path(given)
     if given.startswith(REGISTERED) or path.is_dir():
         return _of_package(given, card, tasks, home, tracking)
-    if not path.is_file():
+    named = given.startswith(COLUMN)
+    if not named and not path.is_file():
         raise UserError(
-            f"--current: expected a TOML file, a package's folder or {REGISTERED}NAME/VERSION, found no {given}"
+            f"--current: expected a TOML file, a package's folder, {COLUMN}NAME or {REGISTERED}NAME/VERSION, found no "
+            f"{given}"
         )
-    found = _of_file(path)
+    found = Current(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path)
     if found.column is not None:
         kept = tuple(card.logged)
         if found.column not in kept:
@@ -234,7 +237,7 @@ def lasting_current(given: str, beside: Path | None = None) -> str:
     Args:
         beside: the folder that a path may be relative to, before the one that the program was started in.
     """
-    if given.startswith(REGISTERED):
+    if given.startswith((REGISTERED, COLUMN)):
         return given
     path = Path(given).expanduser()
     return os.path.abspath(beside / path if beside is not None and (beside / path).exists() else path)

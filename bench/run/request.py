@@ -1,4 +1,4 @@
-"""What a user asks of a run: options of `seesaw run`, arguments of `bench.run_suite`, or a TOML file of either.
+"""What a user asks of a run: options of `seesaw run`, arguments of `bench.run`, or a TOML file of either.
 
 Each option is one field here or in a base: `Budget` has the limits, `Resources` what an executor is asked. A field's
 name, type and docstring make the option of the command line, and the run's folder keeps its value.
@@ -40,7 +40,7 @@ class Request(Resources, Budget):
     set: Annotated[dict[str, Any], BeforeValidator(assignments)] = Field(default_factory=dict)
     """Configuration, as in sharing.kind=mmoe. Repeat."""
     current: str | None = None
-    """Model in production: TOML, a package's folder, or models:/NAME/VERSION."""
+    """Model in production: TOML, a package's folder, column:NAME, or models:/NAME/VERSION."""
     raw: Path | None = None
     """Folder with the raw files; nothing is fetched."""
     backtest: int | None = Field(None, ge=2)

@@ -256,7 +256,7 @@ def _read(home, name):
     from bench.run.reporting import front_of
     from bench.tracking.values import runs_of
 
-    result = load_run(name, home)._result(None)
+    result = load_run(name, home).decision
     front = front_of(result, {}, "experiment", "run")
     logged = {str(number): (on[0], on[1]) for number, on in front.placed.items()}
     page = section_data(view_of(result))

@@ -85,7 +85,9 @@ def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path, monkeyp
     monkeypatch.setattr("bench.run.current.shape_of", lambda card, tasks: numbers)
     with pytest.raises(UserError, match=r"current.toml: interaction.kind = 'fm' does not fit this data"):
         read(tmp_path, '[config]\n"interaction.kind" = "fm"')
-    with pytest.raises(UserError, match="expected a TOML file, a package's folder or models:/NAME/VERSION, found no"):
+    with pytest.raises(
+        UserError, match="expected a TOML file, a package's folder, column:NAME or models:/NAME/VERSION, found no"
+    ):
         read_current(str(tmp_path / "other.toml"), CARD, TASKS, tmp_path, None)
     with pytest.raises(UserError, match="expected a packaged model"):
         read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
