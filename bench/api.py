@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import pandas as pd
 
 from bench.core.errors import UserError, check_known
+from bench.results.ledger import read_cells as read_cells  # public
 from bench.system.interrupts import interrupted_once
 from bench.system.progress import Progress
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bench.core.errors import UserError, shortened
+from bench.core.formats import TABLE as FORMAT
+from bench.core.formats import read_table, write_table
 from bench.core.objectives import Objective
 from bench.core.records import Kind, Outcome, Scalar, TrialResult
 from bench.core.rows import SEARCH, TEST
@@ -277,17 +278,14 @@ def write(rows: Iterable[Row], file: Path) -> None:
         else:
             columns[each.name] = pa.array(values)
     with atomic_path(file) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd", compression_level=15)
+        write_table(FORMAT, pa.table(columns), temporary, compression="zstd", compression_level=15)
 
 
 def read(file: Path) -> list[Row]:
     """The rows of a table, none where it is not there; raises UserError if it is no such table."""
     if not file.is_file():
         return []
-    try:
-        table = pq.read_table(file)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{file}: expected a table of the reference, found {error}") from None
+    table = read_table(FORMAT, file)
     if lacking := {each.name for each in fields(Row)} - set(table.column_names):
         raise UserError(f"{file}: expected a table of the reference, found no column {', '.join(sorted(lacking))}")
     table = table.select([each.name for each in fields(Row)])

@@ -24,7 +24,7 @@ from bench.data import Store
 from bench.measure import predictions
 from bench.measure.resampling import RESAMPLES
 from bench.results.history import SoFar
-from bench.results.ledger import CELLS
+from bench.results.ledger import CELLS, write_cells
 from bench.run import backtest
 from bench.run.folder import PAGE, STORE, DatasetRun, Run
 from bench.run.limits import ended, rungs_of
@@ -205,7 +205,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     progress.note("drawing the served front")
     result = result_of(part, keep=True)
     with atomic_path(part.folder / CELLS) as temporary:
-        result.cells.to_parquet(temporary, index=False)
+        write_cells(result.cells, temporary)
     write_pick(result)
     return result
 

@@ -20,6 +20,7 @@ from pydantic import Field, RootModel
 
 from bench.core import plugins
 from bench.core.errors import UserError, unknown
+from bench.core.formats import FORMATS, RUN, check_format
 from bench.core.objectives import Objective
 from bench.core.plain import read_json
 from bench.core.registry import Config
@@ -64,6 +65,8 @@ class Part(Config):
 class Manifest(Config):
     """`run.json`: all decisions from the creation of the run."""
 
+    format: int = FORMATS[RUN]
+    """Of all files in the folder."""
     request: Request
     """With the number of workers and threads; paths in it are absolute. `seesaw resume` changes it."""
     suite: Suite
@@ -104,7 +107,9 @@ class Run:
         if folder.parent.name == "runs":  # a path leads to the home that it is in, wherever it is asked from
             home = folder.parents[1]
         file = folder / MANIFEST
-        run = cls(home, folder, validate(Manifest, read_json(file), str(file)))
+        values = read_json(file)
+        check_format(RUN, values, file)
+        run = cls(home, folder, validate(Manifest, values, str(file)))
         plugins.check(run.manifest.plugins, run.name, same=False)
         return run
 

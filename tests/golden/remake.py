@@ -187,7 +187,7 @@ def task_text(name, parent):
     return f'[[tasks]]\nname = "{name}"\ncolumn = "{name}"{kind}{of}\n'
 
 
-def train(home):
+def train(home, runs=MADE):
     """The runs."""
     from bench.cli import main
     from bench.run import execute
@@ -199,7 +199,7 @@ def train(home):
     space.write_text(SPACE)
     (folder / "current.toml").write_text(CURRENT)
     (folder / "column.toml").write_text('column = "today"\n')
-    for name, made in MADE.items():
+    for name, made in runs.items():
         own = made.like or name
         write_log(folder / own, made)
         card, suite = folder / f"{own}.toml", folder / f"{name}-suite.toml"
