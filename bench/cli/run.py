@@ -57,7 +57,10 @@ def run(
             done = run_design(writable_home(home), request.suite, part or [], only, raw, workers, TerminalProgress())
         yield {"suite": request.suite} | asdict(done)
         say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
-        say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
+        say(*done.answer)
+        rows = [[each.data, each.sharing, each.verdict, each.value, each.margin] for each in done.compared]
+        print_table(["data", "sharing", "beats static weights", "lead", "margin"], rows)
+        say("" if done.answer else f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
         return
     made = create(writable_home(home), request, TerminalProgress(), ["seesaw", *sys.argv[1:]])
     yield from _execute(made, full)

@@ -50,6 +50,7 @@ class Row:
         served: (K * O,) values of the outcomes on test, fusion by fusion.
         test_moved: (B * M,) how far the objectives move on resamples of test; empty where not kept.
         served_moved: (B * K * O,), the same of what is served.
+        commit: of the checkout, or the plug-in whose entry was trained.
         norms: (T,) mean norms of the tasks' gradients on what they share, as the training's probes saw them.
         failure: why it has no values; empty where it has.
     """

@@ -24,14 +24,23 @@ TABLE = ("synthetic-relatedness", "shared_bottom", ("static", "equal", "mgda", "
 
 
 def said(folder):
-    """What is read off a folder: verdict, cells and scores."""
+    """What is read off a folder: verdict, cells, scores and an answer."""
     import bench
+    from bench.core.objectives import Objective
     from bench.production.package import Package
+    from bench.reference.cells import Cell
+    from bench.reference.own import Asked, beside, compared
+    from bench.reference.table import read
 
     found = bench.load_run(folder / "runs" / "first")
     cells = bench.read_cells(folder / "runs" / "first" / "first" / "cells.parquet")
     package = Package.open(folder / "runs" / "first" / "first" / "package")
+    rows, cell = read(folder / "table.parquet"), Cell(*TABLE[:2], "mgda")
+    objectives = tuple(Objective(name, "maximize") for name in rows[0].objectives)
+    answer = compared(Asked(cell, beside(rows, cell), objectives, {}), 1)
     return {
+        "rows": len(rows),
+        "answer": [answer.verdict, answer.lead.value, answer.lead.low, answer.lead.high],
         "verdict": found.verdict(),
         "formula": found.formula(),
         "pick": found.pick().sentence,
