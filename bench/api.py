@@ -1,9 +1,6 @@
 """What Python and notebooks call: `run`, `decide` and `load_run`, and the `Result` that all three give.
 
->>> import bench
 >>> found = bench.run(frame, labels=["click", "buy"], time="ts", budget="10m")  # doctest: +SKIP
->>> found.verdict(), found.front(), found.pick()  # doctest: +SKIP
->>> found.figure().show()  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -14,11 +11,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from bench.core.errors import UserError, check_known
+from bench.core.plain import names
 from bench.results.ledger import read_cells as read_cells  # public
 from bench.system.interrupts import interrupted_once
 from bench.system.progress import Progress
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from bench.run.backtest import Answer
     from bench.run.folder import DatasetRun, Run
     from bench.run.result import DatasetResult
-
-CARDS, FRAMES = "cards", "frames"
-"""Folders at home: of drafted cards, and of tables that were given from memory."""
 
 
 def run(
@@ -54,19 +49,14 @@ def run(
     """Searches for the models that share best, confirms them, and picks one, as `seesaw card` and `seesaw run` do.
 
     Args:
-        data: a pandas or Arrow table; the path of a CSV or parquet file, or several; the path of a card; or the name of
-            a data set. Without a card one is drafted into the home's folder `cards`. There it may be changed: while
-            data and names stay the same, the card is not drafted again.
-        labels: without a card: the columns to predict, `COLUMN=VALUE` where VALUE means yes.
-        parents: without a card: by label the one that has to happen first.
-        time: without a card: the column of the time; the latest rows become the test.
-        group: without a card: the column whose rows are ranked together, such as a request.
-        logged: without a card: columns of scores that ranked the log; `current` names one as `column:NAME`.
-        current: what is served today, as `--current` of `seesaw run` takes it.
+        data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a data set. Without a
+            card one is drafted into the home's folder `cards`, once: there it may be changed.
+        labels, parents, time, group, logged: without a card, as for `seesaw card`. Columns to predict; by label the one
+            that has to happen first; the column of the time; that of what is ranked together; scores of the log.
+        current: what is served today, as `--current` takes it; `column:NAME` is a score of the log.
         budget: the time limit of the search, as in "10m".
-        suite: what is searched, and by what rules: a suite's name, or the path of a suite.toml.
+        suite, asked: other options of `seesaw run`.
         home: the folder of all files; else `$SEESAW_HOME`, else `./.seesaw`.
-        asked: other options of `seesaw run`: trials, samples, lengths, workers, threads, name, seed, set and more.
 
     Raises:
         UserError: an option is unknown or does not fit the rest; no run is made then.
@@ -80,41 +70,37 @@ def run(
     set_waiting()
     if "dataset" in asked:
         raise UserError("dataset: expected the data as the first argument, found them as an option")
-    limits = {"current": current, "time": budget}
-    given = {key: value for key, value in limits.items() if value is not None}
-    request = Request.of({"suite": str(suite), **asked, **given})
-    columns: dict[str, Any] = {"time": time, "group": group, "logged": _names(logged)}
-    columns |= {"labels": _names(labels), "parents": tuple(f"{child}={of}" for child, of in (parents or {}).items())}
+    asked |= {key: value for key, value in (("current", current), ("time", budget)) if value is not None}
+    request = Request.of({"suite": str(suite), **asked})
+    columns: dict[str, Any] = {"time": time, "group": group, "logged": names(logged), "labels": names(labels)}
+    columns["parents"] = tuple(f"{child}={of}" for child, of in (parents or {}).items())
     progress, at = _progress(), writable_home(Path(home) if home else None)
     card = _card(data, {key: value for key, value in columns.items() if value}, at, progress)
     made = create(at, request.model_copy(update={"dataset": (card,)}), progress)
     with interrupted_once():
         execute(made, progress)
-    return _of_run(made, None)
+    return load_run(made.folder)
 
 
 def load_run(run: str | Path, home: str | Path | None = None, dataset: str | None = None) -> Result:
-    """The result of a run, by its folder's path, or by its name at home; of one that goes on as far as it has come.
+    """The result of a run, by its folder's path or by its name at `home`; of one that goes on as far as it has come.
 
-    Args:
-        home: as in `run`; a run that is given by its path needs none.
-        dataset: one of the run's data sets, where it has several.
-
-    Raises:
-        UserError: there is none.
+    `dataset` says which, where the run has several. Raises a `UserError` where there is none.
     """
     from bench.run.folder import Run
+    from bench.run.result import result_of
     from bench.system.home import resolve_home
 
-    return _of_run(Run.open(resolve_home(Path(home) if home else None), str(run)), dataset)
+    parts = Run.open(resolve_home(Path(home) if home else None), str(run)).datasets
+    if dataset is None and len(parts) > 1:
+        raise UserError(f"dataset: expected one of the run's data sets, {', '.join(parts)}; found none")
+    key = dataset or next(iter(parts))
+    check_known("data set", key, parts)
+    return Result(lambda: result_of(parts[key]), parts[key])
 
 
 def decide(log: Any, **asked: Any) -> Result:
     """Decides from a log's predictions which model and weights to serve; nothing is trained, and torch is not needed.
-
-    >>> import bench
-    >>> bench.decide(frame, labels=["click", "buy"], models={"today": ["p_click", "p_buy"]},
-    ...              weights="3 p_click + 40 p_buy", unseen=True).verdict()  # doctest: +SKIP
 
     Args:
         log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them, or several paths.
@@ -137,10 +123,7 @@ def decide(log: Any, **asked: Any) -> Result:
 
 
 class Result:
-    """What came of a run on one data set, or of a decision on a log.
-
-    Methods raise a `UserError` where a run has no result yet, and where a decision on a log has no trainings for them.
-    """
+    """The result of a run on one data set, or of a decision on a log. Asking for what it lacks is a `UserError`."""
 
     def __init__(self, decision: Callable[[], Decision], part: DatasetRun | None = None) -> None:
         self._decision, self._part = decision, part
@@ -170,18 +153,14 @@ class Result:
         return self.decision.pick
 
     def front(self, heads: bool = False) -> pd.DataFrame:
-        """The points on the front that is served: a row each, as `points` has them.
-
-        Args:
-            heads: the front of heads instead, best in the first objective first, also where nothing is served.
-        """
+        """The points on the served front; of `heads` on theirs, best in the first objective first. As `points`."""
         if not heads and self.decision.shown is not None:
             return self.points(heads).loc[self.decision.shown.front].reset_index(drop=True)
         front = self.decision.frontier
         return front.wide.iloc[front.best].reset_index(drop=True)
 
     def points(self, heads: bool = False) -> pd.DataFrame:
-        """All points, on the front or not, with their numbers; see `bench.results.ledger.Ledger.wide`."""
+        """A row for each point, on the served front or not; see `bench.results.ledger.Ledger.wide`. Or of `heads`."""
         served = None if heads else self.decision.shown
         return (self.decision.frontier if served is None else served).wide
 
@@ -196,11 +175,7 @@ class Result:
         return planned(self.decision, **asked)
 
     def figure(self, name: str = "front") -> Picture:
-        """A plot of `bench.report.picture.PLOTS`: `front`, that which is served where there is one; or `heads`.
-
-        Returns:
-            What a notebook shows; its `svg` is the text of a file.
-        """
+        """A plot of `bench.report.picture.PLOTS`, which a notebook shows: `front`, or `heads`. Its `svg` is a text."""
         from bench.report.picture import PLOTS, standalone
 
         check_known("figure", name, PLOTS)
@@ -224,53 +199,29 @@ class Result:
 
     def trials(self) -> pd.DataFrame:
         """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""
-        rows = [
-            {
-                "trial": record.number,
-                "state": record.state,
-                "architecture": record.architecture,
-                "sharing": record.sharing,
-                "funnel": record.funnel,
-                "balancing": record.balancing,
-                "baseline": record.baseline,
-                "seconds": record.seconds,
-                "failure": record.failure.reason if record.failure else None,
-                **record.metrics,
-                **record.params,
-            }
+        facts = ("state", "architecture", "sharing", "funnel", "balancing", "baseline", "seconds")
+        return pd.DataFrame(
+            {"trial": record.number}
+            | {name: getattr(record, name) for name in facts}
+            | {"failure": record.failure.reason if record.failure else None, **record.metrics, **record.params}
             for record in self._trained.records
-        ]
-        return pd.DataFrame(rows)
+        )
 
     def replicates(self) -> pd.DataFrame:
         """A row for each retraining: `trial, architecture, replicate, seed, until, failure`, then metrics."""
         rows = [
-            {
-                "trial": record.number,
-                "architecture": record.architecture,
-                "replicate": each.replicate,
-                "seed": each.seed,
-                "until": each.until,
-                "failure": each.failure.reason if each.failure else None,
-                **each.metrics,
-            }
+            {"trial": record.number, "architecture": record.architecture}
+            | {name: getattr(each, name) for name in ("replicate", "seed", "until")}
+            | {"failure": each.failure.reason if each.failure else None, **each.metrics}
             for record in self._trained.records
             for each in record.replicates
         ]
         return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
 
-    def deploy(
-        self, alias: Literal["champion", "challenger"] = "champion", name: str | None = None, force: bool = False
-    ) -> Package:
+    def deploy(self, alias: str = "champion", name: str | None = None, force: bool = False) -> Package:
         """Trains the pick for good, packages it in the run's folder, and registers it in MLflow, as `seesaw deploy`.
 
-        Args:
-            alias: of the new version.
-            name: of the registered model; else the data set's.
-            force: keep a model below its prediction intervals.
-
-        Raises:
-            UserError: nothing was picked, or the model is below its prediction intervals.
+        Raises a `UserError` where nothing was picked, or, without `force`, where it is below its prediction intervals.
         """
         from bench.production.engines import without_onnx
         from bench.run.deploy import deploying, make_package, register
@@ -278,6 +229,7 @@ class Result:
         from bench.run.folder import PICK
         from bench.system.machine import cores
 
+        check_known("alias", alias, ("champion", "challenger"))
         part = self._trained.run
         deployment = deployment_of(part.run.home, str(part.folder / PICK), None, name, None)
         with deploying(deployment):
@@ -288,13 +240,7 @@ class Result:
     def backtest(self, cuts: int | None = None, every: str | None = None, points: Sequence[str] = ("pick",)) -> Answer:
         """Trains the pick at several later times and judges it on what came next, as `seesaw backtest` does.
 
-        Args:
-            cuts: parts of test, of about equal rows; 7 where `every` does not say otherwise.
-            every: a cut for each span of time instead, as in "1d".
-            points: `pick`, or names of models in the served front.
-
-        Returns:
-            Its `sentences` by point, and all of it as the plain values of `document`.
+        Arguments are its options. The answer has `sentences` by point, and all of it as plain values in `document`.
         """
         from bench.run.backtest import Asked, backtest, plan_of
         from bench.run.folder import PAGE
@@ -321,26 +267,11 @@ class Result:
         return f"<p>{escaped(self.verdict())}</p><p><code>{escaped(self.formula())}</code></p>{drawn}"
 
 
-def _of_run(run: Run, dataset: str | None) -> Result:
-    from bench.run.result import result_of
-
-    parts = run.datasets
-    if dataset is None and len(parts) > 1:
-        raise UserError(f"dataset: expected one of the run's data sets, {', '.join(parts)}; found none")
-    key = dataset or next(iter(parts))
-    check_known("data set", key, parts)
-    return Result(lambda: result_of(parts[key]), parts[key])
-
-
 def _progress() -> Progress:
     from bench.cli.output import NotebookProgress, TerminalProgress
 
     shown = TerminalProgress()
     return NotebookProgress() if shown.console.is_jupyter else shown
-
-
-def _names(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) -> str:
@@ -360,7 +291,7 @@ def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) ->
     files = [*_files(data, home)]
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     digest = hashlib.blake2b(json.dumps([facts, columns]).encode(), digest_size=4).hexdigest()
-    target = home / CARDS / f"{files[0].name.partition('.')[0]}-{digest}.toml"
+    target = home / "cards" / f"{files[0].name.partition('.')[0]}-{digest}.toml"
     if not target.is_file():
         folder = Path(os.path.relpath(files[0].parent, target.parent)).as_posix()
         asked = CardRequest(files=tuple(files), folder=folder, **{"labels": ()} | columns)
@@ -382,7 +313,7 @@ def _files(data: Any, home: Path) -> Iterator[Path]:
     if not isinstance(data, pa.Table | pd.DataFrame):
         raise UserError(f"expected a table, files, a card or a data set's name, found {type(data).__name__}")
     table = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
-    folder = writable(home / FRAMES)
+    folder = writable(home / "frames")
     with room_for(folder), scratch_folder(folder / "frame") as scratch:
         pq.write_table(table.replace_schema_metadata(), scratch / "frame")
         with (scratch / "frame").open("rb") as file:

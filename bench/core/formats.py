@@ -17,20 +17,13 @@ KEY = "format"
 _PARQUET = b"seesaw.format"
 
 
-def check_format(kind: str, values: Any, where: Path) -> None:
-    """Refuses what a later version wrote.
-
-    Args:
-        values: of a JSON document, with its number under `KEY`; 1 without.
-
-    Raises:
-        UserError: its format is newer than this version's, or no number.
-    """
+def checked_format(kind: str, values: Any, where: Path) -> Any:
+    """A document's values; a `UserError` where its number, 1 without, is newer than this version's, or none."""
     found, known = values.get(KEY, 1) if isinstance(values, dict) else 1, FORMATS[kind]
-    if type(found) is int and 1 <= found <= known:
-        return
-    newer = "; a later version of Seesaw wrote it, and reads it" if type(found) is int and found > known else ""
-    raise UserError(f"{where}: expected a {kind} of format {known} or older, found format {found}{newer}")
+    if type(found) is not int or not 1 <= found <= known:
+        newer = "; a later version of Seesaw wrote it, and reads it" if type(found) is int and found > known else ""
+        raise UserError(f"{where}: expected a {kind} of format {known} or older, found format {found}{newer}")
+    return values
 
 
 def write_table(kind: str, table: pa.Table, file: Path, **options: Any) -> None:
@@ -40,10 +33,10 @@ def write_table(kind: str, table: pa.Table, file: Path, **options: Any) -> None:
 
 
 def read_table(kind: str, file: Path) -> pa.Table:
-    """Reads a parquet file of `write_table`; raises UserError if it is none, or as `check_format`."""
+    """Reads a parquet file of `write_table`; raises UserError if it is none, or as `checked_format`."""
     try:
         found = (pq.read_schema(file).metadata or {}).get(_PARQUET, b"1").decode()
-        check_format(kind, {KEY: int(found) if found.isdecimal() else found}, file)
+        checked_format(kind, {KEY: int(found) if found.isdecimal() else found}, file)
         return pq.read_table(file)
     except FileNotFoundError:
         raise UserError(f"{file}: expected a {kind}, found no file") from None

@@ -26,25 +26,10 @@ from bench.data import Store, load_card, prepare
 from bench.data.preparation import check_data
 from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.models.sharing import SHARING
-from bench.reference.cells import (
-    ALONE,
-    COMPOSITE,
-    EQUAL,
-    PURPOSE,
-    SINGLE_TASK,
-    STATIC,
-    Cell,
-    Config,
-    Tried,
-    Tuning,
-    cells_of,
-    of_part,
-)
-from bench.reference.own import Asked, Compared, beside, compared, effort, sentence
+from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
+from bench.reference.own import FEW, Asked, Compared, beside, compared, cost_of, effort, sentence
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, composite, train
-from bench.report.text import count
-from bench.results.comparison.beyond import LEAST_WEIGHTS
 from bench.run.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
@@ -52,7 +37,7 @@ from bench.search.executors.base import Executor, Options
 from bench.system import content
 from bench.system.lock import FolderLock
 from bench.system.machine import cores, processor
-from bench.system.progress import Progress, duration
+from bench.system.progress import Progress
 from bench.training.config import TrialConfig
 from bench.training.kept import write_rows
 
@@ -133,12 +118,10 @@ def run_design(
         if skipped:
             progress.note(f"left out, {FEW}: {', '.join(skipped)}")
         if len(skipped) == len(wanted):
-            part = f"{wanted[0].data}/{wanted[0].sharing}/{STATIC}"
-            raise UserError(
-                f"--only: nothing to compare {only} with, {FEW}; `seesaw run {name} --part {part}` adds them"
-            )
+            part = f"{wanted[0].data}/{wanted[0].sharing}/static"
+            raise UserError(f"--only: nothing to compare with, {FEW}; `seesaw run {name} --part {part}` adds them")
         wanted = [cell for cell in wanted if cell.part not in skipped]
-        progress.note(cost_of(design, rows, wanted))
+        progress.note(cost_of(design.draws + design.seeds, [beside(rows, cell) for cell in wanted]))
     asked: list[Asked] = []
     runners: dict[str, CellRunner] = {}
     try:
@@ -155,36 +138,24 @@ def run_design(
                     progress.note(f"{cell.data} is left out: {error}")
                     continue
             runner = runners[cell.data]
-            reason = OTHER_DATA if only in BALANCING and not runner.beside(cell) else runner.carry_out(cell, design)
+            reason = "its data are prepared otherwise than the published ones"
+            if only not in BALANCING or runner.beside(cell):
+                reason = runner.carry_out(cell, design)
             if reason:
                 skipped[cell.part] = reason
                 progress.note(f"{cell.part} is left out: {reason}")
             elif only in BALANCING:
-                given = suite.dataset(cell.data).reference
-                asked.append(Asked(cell, runner.beside(cell), runner.objectives, given))
+                asked.append(Asked(cell, runner.beside(cell), runner.objectives, suite.dataset(cell.data).reference))
     finally:
         for runner in runners.values():
             runner.close()
     if not runners:
         raise UserError("\n".join(dict.fromkeys(skipped.values())))
     new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
-    asked = [each for each in asked if each.enough]
-    if not asked:
+    found = tuple(filter(None, (compared(each, len(asked)) for each in asked)))
+    if not found:
         return Done(new, there, failed, skipped)
-    found = tuple(compared(each, len(asked)) for each in asked)
     return Done(new, there, failed, skipped, (sentence(str(only), found), effort(str(only), asked)), found)
-
-
-FEW = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
-OTHER_DATA = "its data are prepared otherwise than those of the published static weights"
-
-
-def cost_of(design: Design, rows: Rows, cells: Sequence[Cell]) -> str:
-    """The trainings of a balancer of one's own, and their cost by those of equal weights."""
-    plain = [[row.cpu_seconds for row in beside(rows, cell) if row.balancing in (STATIC, EQUAL)] for cell in cells]
-    each = design.draws + design.seeds
-    seconds = duration(each * float(sum(map(np.mean, plain))))
-    return f"{count(len(cells), 'cell')} by {each} trainings each: about {seconds} of CPU time at the published pace"
 
 
 class CellRunner:

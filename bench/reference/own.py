@@ -20,6 +20,9 @@ from bench.results.pareto import resolve_reference
 from bench.results.samples import Sample
 from bench.system.progress import duration
 
+PLAIN = (STATIC, EQUAL)
+FEW = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
+
 
 def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:
     """Rows of one configuration as a sample.
@@ -28,9 +31,7 @@ def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]
     """
     known = np.array(values, float)
     kept = [np.array(each).reshape(-1, known.shape[1]) for each in moved if len(each)]
-    if not kept:
-        return Sample(known, np.zeros((len(known), 0, known.shape[1])), seeds)
-    middle = np.mean(kept, axis=0)
+    middle = np.mean(kept, axis=0) if kept else np.zeros((0, known.shape[1]))
     own = [np.array(each).reshape(middle.shape) if len(each) else middle for each in moved]
     return Sample(known, np.array(own), seeds)
 
@@ -52,13 +53,8 @@ class Asked:
     @property
     def sides(self) -> tuple[list[Row], list[Row]]:
         """Rows of static weights, and the cell's own."""
-        static = [row for row in self.rows if row.balancing in (STATIC, EQUAL)]
+        static = [row for row in self.rows if row.balancing in PLAIN]
         return static, [row for row in self.rows if row.balancing == self.cell.balancing]
-
-    @property
-    def enough(self) -> bool:
-        """Whether a configuration of the cell's own has two fresh seeds: others may have failed."""
-        return bool(_by_config(self.sides[1]))
 
 
 @dataclass(frozen=True)
@@ -82,47 +78,52 @@ def beside(rows: Iterable[Row], cell: Cell, content: str = "") -> list[Row]:
     """Rows of a cell's data and sharing, by its `content` where that is given; none without enough static weights."""
     found = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
     found = [row for row in found if content in ("", row.content)]
-    return found if len(_by_config(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
+    return found if len(_samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
 
 
-def _by_config(rows: Iterable[Row]) -> list[list[Row]]:
-    """Rows on two fresh seeds or more, by balancer and configuration."""
+def _samples(rows: Iterable[Row]) -> list[Sample]:
+    """Of each balancer and configuration with two fresh seeds or more."""
     found: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.seed):
         if row.seed:
             found.setdefault(f"{row.balancing} {json.dumps(row.config, sort_keys=True)}", []).append(row)
-    return [own for own in found.values() if len(own) > 1]
+    return [
+        sample_of([row.test for row in own], [row.test_moved for row in own], tuple(row.seed for row in own))
+        for own in found.values()
+        if len(own) > 1
+    ]
 
 
-def compared(asked: Asked, questions: int) -> Compared:
-    """The answer of a cell; "yes" has an error rate of 5% over all questions together."""
-    static, own = (
-        [
-            sample_of([row.test for row in of], [row.test_moved for row in of], tuple(row.seed for row in of))
-            for of in _by_config(side)
-        ]
-        for side in asked.sides
-    )
+def compared(asked: Asked, questions: int) -> Compared | None:
+    """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together."""
+    static, own = map(_samples, asked.sides)
+    if not own:
+        return None
     means = np.array([each.mean for each in (*static, *own)])
     scale, margin, unit = scale_of(asked.objectives, resolve_reference(asked.objectives, asked.given), means)
     found = beyond(static, own, scale, margin, questions)
-    assert found is not None  # every configuration has two seeds
+    assert found is not None
     theirs, ours = ([row.valid for row in side if not row.seed] for side in asked.sides)
     verdict, _ = about_methods(found, theirs, ours, scale)
     return Compared(asked.cell.data, asked.cell.sharing, verdict, found.lead[1], margin, unit)
 
 
+def cost_of(each: int, found: Sequence[Sequence[Row]]) -> str:
+    """What `each` trainings in some cells will cost, by the published rows beside them."""
+    seconds = each * float(sum(np.mean([row.cpu_seconds for row in rows if row.balancing in PLAIN]) for rows in found))
+    where = count(len(found), "cell")
+    return f"{where} by {each} trainings each: about {duration(seconds)} of CPU time at the published pace"
+
+
 def sentence(name: str, found: Sequence[Compared]) -> str:
     """The answer over all cells."""
     counts, many = Counter(each.verdict for each in found), count(len(found), "comparison")
-    asked = "beats tuned static weights with the same sharing"
-    if counts["yes"]:
-        first = f"Yes: {name} surely {asked}, in {counts['yes']} of {many}"
-    elif counts["no"] == len(found):
-        first = f"No: {name} surely does not beat{asked.removeprefix('beats')} by more than the margin, in {many}"
-    else:
-        open_, no = counts["cannot tell"], counts["no"]
-        first = f"Cannot tell whether {name} {asked}: open in {open_} of {many}, surely not in {no}"
+    yes, no, rival = counts["yes"], counts["no"], "tuned static weights with the same sharing"
+    first = f"Cannot tell whether {name} beats {rival}: open in {len(found) - no} of {many}, surely not in {no}"
+    if yes:
+        first = f"Yes: {name} surely beats {rival}, in {yes} of {many}"
+    elif no == len(found):
+        first = f"No: {name} surely does not beat {rival} by more than the margin, in {many}"
     far = max(found, key=lambda each: (each.verdict == "yes", each.lead.value))
     where = f"with {far.sharing} on {far.data}, where the margin is {far.margin:g}"
     return f"{first}; its largest lead is {far.value}, {where}."
@@ -135,6 +136,6 @@ def effort(name: str, every: Sequence[Asked]) -> str:
         own = [row for each in every for row in each.sides[at]]
         made = Counter(f"{row.version}{row.commit and f' ({row.commit})'} on {row.machine}" for row in own)
         told = ", ".join(each for each, _ in made.most_common(2)) + (" and others" if len(made) > 2 else "")
-        seconds = duration(sum(row.cpu_seconds for row in own))
-        parts.append(f"{called}: {count(len(own), 'training')}, {seconds} of CPU time, by Seesaw {told}")
+        cost = f"{count(len(own), 'training')}, {duration(sum(row.cpu_seconds for row in own))} of CPU time"
+        parts.append(f"{called}: {cost}, by Seesaw {told}")
     return f"{'; '.join(parts)}."

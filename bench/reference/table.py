@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from bench.core import formats
 from bench.core.errors import UserError, shortened
-from bench.core.formats import TABLE as FORMAT
-from bench.core.formats import read_table, write_table
 from bench.core.objectives import Objective
 from bench.core.records import Kind, Outcome, Scalar, TrialResult
 from bench.core.rows import SEARCH, TEST
@@ -279,14 +278,14 @@ def write(rows: Iterable[Row], file: Path) -> None:
         else:
             columns[each.name] = pa.array(values)
     with atomic_path(file) as temporary:
-        write_table(FORMAT, pa.table(columns), temporary, compression="zstd", compression_level=15)
+        formats.write_table(formats.TABLE, pa.table(columns), temporary, compression="zstd", compression_level=15)
 
 
 def read(file: Path) -> list[Row]:
     """The rows of a table, none where it is not there; raises UserError if it is no such table."""
     if not file.is_file():
         return []
-    table = read_table(FORMAT, file)
+    table = formats.read_table(formats.TABLE, file)
     if lacking := {each.name for each in fields(Row)} - set(table.column_names):
         raise UserError(f"{file}: expected a table of the reference, found no column {', '.join(sorted(lacking))}")
     table = table.select([each.name for each in fields(Row)])

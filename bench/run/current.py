@@ -8,10 +8,9 @@
     kind = "power"
     weights = { click = 0.8, like = 0.2 }
 
-or `column = "todays_score"`, a column of the log that the card keeps under `logged`; `column:todays_score` says so
-without a file. A model is trained again on the
-seeds and data of every point. Without a file nobody knows what is served: the best single-task model of each task, at
-their best weights, is the reference then.
+or `column = "todays_score"`, a column of the log that the card keeps under `logged`; `column:todays_score` says so.
+A model is trained again on the seeds and data of every point. Without `--current` nobody knows what is served: the best
+single-task model of each task, at their best weights, is the reference then.
 """
 
 from __future__ import annotations
@@ -144,8 +143,7 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
     named = given.startswith(COLUMN)
     if not named and not path.is_file():
         raise UserError(
-            f"--current: expected a TOML file, a package's folder, {COLUMN}NAME or {REGISTERED}NAME/VERSION, found no "
-            f"{given}"
+            f"--current: expected TOML, a package's folder, {COLUMN}NAME or {REGISTERED}NAME/VERSION, found no {given}"
         )
     found = Current(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path)
     if found.column is not None:

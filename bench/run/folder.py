@@ -20,7 +20,7 @@ from pydantic import Field, RootModel
 
 from bench.core import plugins
 from bench.core.errors import UserError, unknown
-from bench.core.formats import FORMATS, RUN, check_format
+from bench.core.formats import FORMATS, RUN, checked_format
 from bench.core.objectives import Objective
 from bench.core.plain import read_json
 from bench.core.registry import Config
@@ -107,8 +107,7 @@ class Run:
         if folder.parent.name == "runs":  # a path leads to the home that it is in, wherever it is asked from
             home = folder.parents[1]
         file = folder / MANIFEST
-        values = read_json(file)
-        check_format(RUN, values, file)
+        values = checked_format(RUN, read_json(file), file)
         run = cls(home, folder, validate(Manifest, values, str(file)))
         plugins.check(run.manifest.plugins, run.name, same=False)
         return run

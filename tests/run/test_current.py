@@ -86,7 +86,7 @@ def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path, monkeyp
     with pytest.raises(UserError, match=r"current.toml: interaction.kind = 'fm' does not fit this data"):
         read(tmp_path, '[config]\n"interaction.kind" = "fm"')
     with pytest.raises(
-        UserError, match="expected a TOML file, a package's folder, column:NAME or models:/NAME/VERSION, found no"
+        UserError, match="expected TOML, a package's folder, column:NAME or models:/NAME/VERSION, found no"
     ):
         read_current(str(tmp_path / "other.toml"), CARD, TASKS, tmp_path, None)
     with pytest.raises(UserError, match="expected a packaged model"):
