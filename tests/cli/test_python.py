@@ -27,9 +27,9 @@ def log(shop):
 
 ALL = """
 import pandas as pd
-from bench import api
+import bench.api
 
-found = api.run(
+found = bench.api.run(
     pd.read_csv({log!r}), labels=["click", "buy"], parents={{"buy": "click"}}, time="day", group="user",
     logged="today", current="column:today", suite={suite!r}, home={home!r}, name="a", workers=2,
 )
