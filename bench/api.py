@@ -175,7 +175,7 @@ class Result:
         return planned(self.decision, **asked)
 
     def figure(self, name: str = "front") -> Picture:
-        """A plot of `bench.report.picture.PLOTS`, which a notebook shows: `front`, or `heads`. Its `svg` is a text."""
+        """A plot of `bench.report.picture.PLOTS`, which a notebook shows: `front`, `heads`, `inputs`. `svg` is text."""
         from bench.report.picture import PLOTS, standalone
 
         check_known("figure", name, PLOTS)
