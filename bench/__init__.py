@@ -1,7 +1,7 @@
 """Seesaw: find the trade-off frontier of multi-task recommenders.
 
 `__all__` has what is public, and docs/python.md says what it does; all else is private, see ARCHITECTURE.md. Importing
-`bench` imports none of torch, optuna or mlflow; `load_run` does, once it is called. `decide` never imports torch.
+`bench` imports none of torch, optuna or mlflow; `run` and `load_run` do. `decide` never imports torch.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import Result, decide, load_run, read_cells
+    from bench.api import Result, decide, load_run, read_cells, run
     from bench.core.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Result", "UserError", "__version__", "decide", "load_run", "read_cells"]
+__all__ = ["Result", "UserError", "__version__", "decide", "load_run", "read_cells", "run"]
 
 
 def __getattr__(name: str) -> Any:

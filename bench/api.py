@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from bench.frontier.pick import Pick
     from bench.production.package import Package
     from bench.report.picture import Picture
-    from bench.run.backtest import Answer
-    from bench.run.folder import DatasetRun, Run
-    from bench.run.result import DatasetResult
+    from bench.runs.backtest import Answer
+    from bench.runs.folder import DatasetRun, Run
+    from bench.runs.result import DatasetResult
 
 
 def run(
@@ -61,9 +61,9 @@ def run(
     Raises:
         UserError: an option is unknown or does not fit the rest; no run is made then.
     """
-    from bench.run.create import create
-    from bench.run.execute import execute
-    from bench.run.request import Request
+    from bench.runs.create import create
+    from bench.runs.execute import execute
+    from bench.runs.request import Request
     from bench.system.home import writable_home
     from bench.system.machine import set_waiting
 
@@ -87,8 +87,8 @@ def load_run(run: str | Path, home: str | Path | None = None, dataset: str | Non
 
     `dataset` says which, where the run has several. Raises a `UserError` where there is none.
     """
-    from bench.run.folder import Run
-    from bench.run.result import result_of
+    from bench.runs.folder import Run
+    from bench.runs.result import result_of
     from bench.system.home import resolve_home
 
     parts = Run.open(resolve_home(Path(home) if home else None), str(run)).datasets
@@ -184,7 +184,7 @@ class Result:
 
             view = view_of_log(cast("LogDecision", self.decision))
         else:
-            from bench.run.page import view_of
+            from bench.runs.page import view_of
 
             view = view_of(self._trained)
         return standalone(PLOTS[name](view))
@@ -224,9 +224,9 @@ class Result:
         Raises a `UserError` where nothing was picked, or, without `force`, where it is below its prediction intervals.
         """
         from bench.production.engines import without_onnx
-        from bench.run.deploy import deploying, make_package, register
-        from bench.run.deployment import deployment_of
-        from bench.run.folder import PICK
+        from bench.runs.deploy import deploying, make_package, register
+        from bench.runs.deployment import deployment_of
+        from bench.runs.folder import PICK
         from bench.system.machine import cores
 
         check_known("alias", alias, ("champion", "challenger"))
@@ -242,9 +242,9 @@ class Result:
 
         Arguments are its options. The answer has `sentences` by point, and all of it as plain values in `document`.
         """
-        from bench.run.backtest import Asked, backtest, plan_of
-        from bench.run.folder import PAGE
-        from bench.run.page import write_report
+        from bench.runs.backtest import Asked, backtest, plan_of
+        from bench.runs.folder import PAGE
+        from bench.runs.page import write_report
 
         found, asked, progress = self._trained, Asked(tuple(points), cuts, every), _progress()
         raw = self.run.request.raw

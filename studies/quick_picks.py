@@ -56,7 +56,7 @@ from bench.measure.predictions import name_of as file_of
 from bench.results.fusion import Fusion
 from bench.results.points import BASELINE, confirmed, sources_of
 from bench.results.served.measuring import Candidate, Meter
-from bench.run.result import DatasetResult
+from bench.runs.result import DatasetResult
 from bench.search import plan
 from bench.training.job import run_job
 

@@ -47,7 +47,7 @@ from bench.measure.predictions import FOLDER, predictions
 from bench.measure.predictions import name_of as file_of
 from bench.results.fusion import Fusion, fused
 from bench.results.points import confirmed
-from bench.run.suite import SuiteDataset, resolve_objectives, seconds
+from bench.runs.suite import SuiteDataset, resolve_objectives, seconds
 from bench.search import plan
 
 ARMS = ("within", "auc", "hand")

@@ -37,8 +37,8 @@ from bench.core.rows import CONFIRM, TEST
 from bench.data import load_card, prepare
 from bench.measure.predictions import FOLDER, rows_of
 from bench.results.points import confirmed, estimate
-from bench.run.result import candidates_of
-from bench.run.suite import seconds
+from bench.runs.result import candidates_of
+from bench.runs.suite import seconds
 
 NAME, RUN = "unseen", "unseen"
 RESAMPLES, TAILS = 400, (0.05, 0.95)

@@ -30,8 +30,8 @@ from bench.results.effect import Effect, percent
 from bench.results.fusion import Fusion
 from bench.results.served.front import gains
 from bench.results.served.measuring import Meter
-from bench.run.result import DatasetResult, candidates_of
-from bench.run.suite import load_suite
+from bench.runs.result import DatasetResult, candidates_of
+from bench.runs.suite import load_suite
 
 SEED = 1
 RUN = "quick"

@@ -30,7 +30,7 @@ from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, 
 from bench.reference.own import FEW, Asked, Compared, beside, compared, cost_of, effort, sentence
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, composite, train
-from bench.run.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
+from bench.runs.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Executor, Options

@@ -13,10 +13,9 @@ import pyarrow as pa
 import pytest
 
 import bench
-from bench import api
 from bench.cli import output
 from bench.core.errors import UserError
-from bench.run.folder import Run
+from bench.runs.folder import Run
 
 
 @pytest.fixture
@@ -27,9 +26,9 @@ def log(shop):
 
 ALL = """
 import pandas as pd
-import bench.api
+import bench
 
-found = bench.api.run(
+found = bench.run(
     pd.read_csv({log!r}), labels=["click", "buy"], parents={{"buy": "click"}}, time="day", group="user",
     logged="today", current="column:today", suite={suite!r}, home={home!r}, name="a", workers=2,
 )
@@ -58,7 +57,7 @@ def test_one_line_of_python_makes_a_run_of_a_table_and_shows_how_far_it_is(shop,
 
 @pytest.mark.slow
 def test_a_card_is_run_and_its_pick_deployed(shop, tmp_path):
-    found = api.run(shop.card, suite=shop.suite, home=tmp_path, raw=shop.raw, executor="inline", trials=4, name="a")
+    found = bench.run(shop.card, suite=shop.suite, home=tmp_path, raw=shop.raw, executor="inline", trials=4, name="a")
     run = Run.open(tmp_path, "a")
     assert found.verdict() == bench.load_run(run.folder).verdict()
     assert (run.request.trials, run.request.workers, run.request.raw) == (4, 1, shop.raw.resolve())
@@ -80,7 +79,7 @@ def made(monkeypatch):
         requests.append(request)
         raise UserError("enough")
 
-    monkeypatch.setattr("bench.run.create.create", create)
+    monkeypatch.setattr("bench.runs.create.create", create)
     return requests
 
 
@@ -88,7 +87,7 @@ def test_a_table_and_its_card_are_written_once_and_a_changed_card_is_kept(made, 
     labels = {"labels": ["click", "buy"], "time": "day", "home": tmp_path, "budget": "10m"}
     for table in (log, pa.Table.from_pandas(log), log.assign(price=1.5)):
         with pytest.raises(UserError, match="enough"):
-            api.run(table, **labels)
+            bench.run(table, **labels)
     (first,), (same,), (other,) = (each.dataset for each in made)
     assert first == same != other
     assert made[0].time == 600
@@ -97,7 +96,7 @@ def test_a_table_and_its_card_are_written_once_and_a_changed_card_is_kept(made, 
         card.write("# mine\n")
     for more in ({}, {"group": "user"}):
         with pytest.raises(UserError, match="enough"):
-            api.run(log, **labels, **more)
+            bench.run(log, **labels, **more)
     (again,), (grouped,) = (each.dataset for each in made[3:])
     assert Path(again).read_text().endswith("# mine\n")
     assert 'group = "user"' in Path(grouped).read_text()
@@ -107,7 +106,7 @@ def test_a_file_is_drafted_anew_when_it_changes(made, shop, tmp_path):
     for seconds in (100, 100, 200):
         os.utime(shop.log, (seconds, seconds))
         with pytest.raises(UserError, match="enough"):
-            api.run(shop.log, labels="click", home=tmp_path)
+            bench.run(shop.log, labels="click", home=tmp_path)
     first, same, other = (each.dataset for each in made)
     assert first == same != other
 
@@ -129,7 +128,7 @@ def test_a_file_is_drafted_anew_when_it_changes(made, shop, tmp_path):
 )
 def test_a_mistake_is_one_sentence_and_makes_no_run(tmp_path, data, options, says):
     with pytest.raises(UserError, match=says):
-        api.run(data, home=tmp_path, **options)
+        bench.run(data, home=tmp_path, **options)
     assert not (tmp_path / "runs").exists()
 
 
@@ -148,7 +147,7 @@ def test_the_page_on_python_has_all_that_is_public_and_nothing_else():
     methods = {name for name in vars(bench.Result) if not name.startswith("_")} - {"decision", "run"}
     assert {*re.findall(r"`(\w+)\(", text)} | {"figure"} == methods
     assert {*re.findall(r"bench\.(\w+)", text)} - {"run"} == {*bench.__all__} - {"__version__", "run"} | {"__all__"}
-    taken = {*inspect.signature(api.run).parameters} - {"data", "asked"}
+    taken = {*inspect.signature(bench.run).parameters} - {"data", "asked"}
     assert not {name for name in taken if f"`{name}`" not in text}
 
 

@@ -6,9 +6,9 @@ import pytest
 
 import bench
 from bench.core.errors import UserError
-from bench.run.create import create
-from bench.run.execute import extend
-from bench.run.request import Request
+from bench.runs.create import create
+from bench.runs.execute import extend
+from bench.runs.request import Request
 
 
 def test_options_go_before_those_of_the_file(tmp_path):

@@ -10,7 +10,7 @@ from remake import unpack
 import bench
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.measure.predictions import FOLDER, rows_of
-from bench.run.result import candidates_of
+from bench.runs.result import candidates_of
 
 
 def exported(part, front):

@@ -190,7 +190,7 @@ def task_text(name, parent):
 def train(home, runs=MADE):
     """The runs."""
     from bench.cli import main
-    from bench.run import execute
+    from bench.runs import execute
 
     execute.RESAMPLES = FEW
     folder = home / "content"
@@ -252,8 +252,8 @@ def values_of(home, name):
 def _read(home, name):
     from bench.api import load_run
     from bench.report.embed import section_data
-    from bench.run.page import view_of
-    from bench.run.reporting import front_of
+    from bench.runs.page import view_of
+    from bench.runs.reporting import front_of
     from bench.tracking.values import runs_of
 
     result = load_run(name, home).decision
@@ -280,8 +280,8 @@ def _read(home, name):
 
 def _compared(home, *names, by="sharing"):
     from bench.core.errors import UserError
-    from bench.run.comparing import compare_runs
-    from bench.run.folder import Run
+    from bench.runs.comparing import compare_runs
+    from bench.runs.folder import Run
 
     try:
         return _plain(compare_runs([Run.open(home, name) for name in names], by).to_json())

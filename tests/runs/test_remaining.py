@@ -5,9 +5,9 @@ import pytest
 
 from bench.confirm.baselines import LEAST_TREES, LEAST_TRIES
 from bench.core.records import RungResult, TrialRecord
-from bench.run.limits import most_epochs
-from bench.run.status import SERVING, After, Pace
-from bench.run.suite import Suite, load_suite
+from bench.runs.limits import most_epochs
+from bench.runs.status import SERVING, After, Pace
+from bench.runs.suite import Suite, load_suite
 from bench.search.space import load_space
 
 LADDER = (20_000, 80_000, 320_000)

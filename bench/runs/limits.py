@@ -11,8 +11,8 @@ from bench.core.errors import UserError, listed
 from bench.core.records import Point, TrialRecord
 from bench.data import Card
 from bench.data.preparation import recipe
-from bench.run.folder import DatasetRun
-from bench.run.suite import EPOCHS, Suite, lowest_rung
+from bench.runs.folder import DatasetRun
+from bench.runs.suite import EPOCHS, Suite, lowest_rung
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.search.tree import walk

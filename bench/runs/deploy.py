@@ -21,10 +21,10 @@ from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.report.explained import sentence
 from bench.results.effect import Effect
-from bench.run.deployment import Deployment
-from bench.run.folder import EXPLAINED, PACKAGE, DatasetRun, Run
-from bench.run.folder import MANIFEST as RUN
-from bench.run.model_card import model_card
+from bench.runs.deployment import Deployment
+from bench.runs.folder import EXPLAINED, PACKAGE, DatasetRun, Run
+from bench.runs.folder import MANIFEST as RUN
+from bench.runs.model_card import model_card
 from bench.system.atomic import remove_abandoned, scratch_folder, write_text
 from bench.system.interrupts import ended_in_order
 from bench.system.lock import FolderLock

@@ -7,9 +7,9 @@ import pytest
 from bench.core.records import Point
 from bench.core.seeds import derive
 from bench.measure.resampling import RESAMPLES
-from bench.run import execute
-from bench.run.create import create
-from bench.run.request import Request
+from bench.runs import execute
+from bench.runs.create import create
+from bench.runs.request import Request
 from bench.system.progress import Silent
 
 SUITE = """

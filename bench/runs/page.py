@@ -15,9 +15,9 @@ from bench.report.page import write_page
 from bench.report.view import View
 from bench.results import drift
 from bench.results.within import area_table
-from bench.run.folder import CONFIG, DAYS, EXPLAINED, LIVE, PICK, Run
-from bench.run.result import DatasetResult, drift_of, picked_network, result_of
-from bench.run.status import in_words
+from bench.runs.folder import CONFIG, DAYS, EXPLAINED, LIVE, PICK, Run
+from bench.runs.result import DatasetResult, drift_of, picked_network, result_of
+from bench.runs.status import in_words
 from bench.system.content import is_path
 from bench.system.home import resolve_home, shown
 from bench.system.lock import is_held
@@ -36,7 +36,7 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes the page of what is there by now, how far the run is, and what it trains; once more when it has ended.
 
     Args:
-        progress: by data set, see `bench.run.status.status_of`.
+        progress: by data set, see `bench.runs.status.status_of`.
     """
     going, views = is_held(run.folder), []
     for part in run.datasets.values():

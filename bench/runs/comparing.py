@@ -18,7 +18,7 @@ from bench.results.comparison.families import FAMILIES, FamilyPoint, families
 from bench.results.comparison.significance import LEAST_DATASETS, Ranking, ranking
 from bench.results.pareto import resolve_reference, weakest_reference
 from bench.results.points import BASELINE, points_of_run
-from bench.run.folder import DatasetRun, Run
+from bench.runs.folder import DatasetRun, Run
 from bench.search.study import Study
 
 APART = Answer("cannot say", "This comparison cannot say: points on different data have no front in common.")

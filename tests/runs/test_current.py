@@ -12,9 +12,9 @@ from bench.core.schema import Schema, Task
 from bench.data import load_card
 from bench.frontier.score import Score
 from bench.results.fusion import Fusion
-from bench.run.current import Current, read_current
-from bench.run.folder import DatasetRun
-from bench.run.result import _current
+from bench.runs.current import Current, read_current
+from bench.runs.folder import DatasetRun
+from bench.runs.result import _current
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")
@@ -82,7 +82,7 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path, text, says):
 
 def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path, monkeypatch):
     numbers = Schema((), ("price",), (Task("click", "binary"), Task("purchase", "binary", "click")))
-    monkeypatch.setattr("bench.run.current.shape_of", lambda card, tasks: numbers)
+    monkeypatch.setattr("bench.runs.current.shape_of", lambda card, tasks: numbers)
     with pytest.raises(UserError, match=r"current.toml: interaction.kind = 'fm' does not fit this data"):
         read(tmp_path, '[config]\n"interaction.kind" = "fm"')
     with pytest.raises(

@@ -16,7 +16,7 @@ from bench.production.scorer import RawRows
 from bench.production.served_model import regressions_in_words
 from bench.report.text import markdown_table
 from bench.results.effect import Effect
-from bench.run.deployment import Deployment
+from bench.runs.deployment import Deployment
 from bench.system.machine import versions
 
 

@@ -15,9 +15,9 @@ from bench.core.records import TRAINED, Failure, TrialRecord
 from bench.data import Store
 from bench.frontier.words.verdict import ACRONYMS
 from bench.results.frontier import front_volume
-from bench.run.folder import PICK, DatasetRun
-from bench.run.limits import ended, most_epochs, spent_of
-from bench.run.suite import Suite
+from bench.runs.folder import PICK, DatasetRun
+from bench.runs.limits import ended, most_epochs, spent_of
+from bench.runs.suite import Suite
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
 from bench.search.space import Space

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from bench.core.schema import Schema, Task
-from bench.run.limits import ended, ladder, most_epochs, rungs_of
-from bench.run.request import Request
-from bench.run.suite import Budget, Suite, load_suite, lowest_rung
+from bench.runs.limits import ended, ladder, most_epochs, rungs_of
+from bench.runs.request import Request
+from bench.runs.suite import Budget, Suite, load_suite, lowest_rung
 from bench.search.space import fitting, load_space
 
 

@@ -19,9 +19,9 @@ from bench.production.evaluation import Judgement, judge, sentence, served
 from bench.production.package import Package
 from bench.production.retrain import Predictor, TrainedSeed, config_of, finished
 from bench.production.served_model import Part
-from bench.run.deploy import packaged
-from bench.run.deployment import Deployment
-from bench.run.folder import PACKAGE
+from bench.runs.deploy import packaged
+from bench.runs.deployment import Deployment
+from bench.runs.folder import PACKAGE
 from bench.system.atomic import scratch_folder
 from bench.system.machine import versions
 from bench.system.progress import Progress

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from bench.core.plain import assignments, names
 from bench.core.validation import validate
-from bench.run.suite import Budget
+from bench.runs.suite import Budget
 from bench.search.executors.base import Resources
 from bench.system.content import read_toml
 

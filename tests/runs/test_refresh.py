@@ -7,7 +7,7 @@ import pytest
 from bench.frontier.policy import Guard, Policy
 from bench.production.evaluation import Judgement
 from bench.results.effect import Effect
-from bench.run.refresh import _worse
+from bench.runs.refresh import _worse
 
 
 @pytest.mark.parametrize(

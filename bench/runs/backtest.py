@@ -22,8 +22,8 @@ from bench.production.retrain import PartOrder
 from bench.results.fusion import Fusion
 from bench.results.points import parts_of
 from bench.results.served.served import Served
-from bench.run.folder import DAYS
-from bench.run.result import DatasetResult
+from bench.runs.folder import DAYS
+from bench.runs.result import DatasetResult
 from bench.system.atomic import write_text
 from bench.system.machine import cores
 from bench.system.progress import Progress

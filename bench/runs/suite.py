@@ -121,7 +121,7 @@ class SuiteDataset(Config):
     reference: dict[str, float] = Field(default_factory=dict)
     """Hypervolume's reference point; an objective that is not named gets the room's default."""
     current: str | None = None
-    """The current production point on this data set instead of the suite's, see `bench.run.current`."""
+    """The current production point on this data set instead of the suite's, see `bench.runs.current`."""
 
     def tasks_of(self, known: Iterable[Task], default: tuple[str, ...]) -> tuple[Task, ...]:
         """The tasks to train among those of a card, in order; raises UserError for an unknown one."""

@@ -23,11 +23,11 @@ from bench.data.preparation import check_data
 from bench.frontier.policy import Policy
 from bench.models.config import overridden
 from bench.results.pareto import resolve_reference
-from bench.run.current import Current, check_confirms, lasting_current, read_current
-from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
-from bench.run.limits import known_rows, rungs_of
-from bench.run.request import Request
-from bench.run.suite import (
+from bench.runs.current import Current, check_confirms, lasting_current, read_current
+from bench.runs.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
+from bench.runs.limits import known_rows, rungs_of
+from bench.runs.request import Request
+from bench.runs.suite import (
     EPOCHS,
     ONLY_BY_RUNGS,
     Budget,

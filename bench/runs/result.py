@@ -39,10 +39,10 @@ from bench.results.fusion import Fusion, Kind, logged
 from bench.results.points import confirmed, kept_names, parts_of, sources_of
 from bench.results.served.measuring import Candidate, Current
 from bench.results.within import Areas, areas_of, warning
-from bench.run.comparing import answer_of
-from bench.run.folder import CONFIG, DAYS, PICK, DatasetRun
-from bench.run.limits import cut_short, failed, unfinished
-from bench.run.suite import resolve_outcomes
+from bench.runs.comparing import answer_of
+from bench.runs.folder import CONFIG, DAYS, PICK, DatasetRun
+from bench.runs.limits import cut_short, failed, unfinished
+from bench.runs.suite import resolve_outcomes
 from bench.search.study import Study
 from bench.system.atomic import atomic_path
 

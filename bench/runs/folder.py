@@ -28,9 +28,9 @@ from bench.core.schema import Task
 from bench.core.validation import validate
 from bench.data import Card, Store, parse_card, prepare
 from bench.data.card import shape_of
-from bench.run.current import REGISTERED, Current, check_confirms, lasting_current, read_current
-from bench.run.request import Request
-from bench.run.suite import Suite, SuiteDataset, resolve_objectives
+from bench.runs.current import REGISTERED, Current, check_confirms, lasting_current, read_current
+from bench.runs.request import Request
+from bench.runs.suite import Suite, SuiteDataset, resolve_objectives
 from bench.search.space import Fitted, Space, fitting, load_space
 from bench.system.atomic import write_text
 from bench.system.content import read_toml
@@ -74,7 +74,7 @@ class Manifest(Config):
     parts: dict[str, Part]
     """By the data set's name in the suite."""
     current: dict[str, Current] = Field(default_factory=dict)
-    """The current production point, by the data set's name in the suite; none: see `bench.run.current`."""
+    """The current production point, by the data set's name in the suite; none: see `bench.runs.current`."""
     command: str
     created: str
     versions: dict[str, str]

@@ -15,10 +15,10 @@ from bench.data.card import shape_of
 from bench.data.synthetic import synthesise
 from bench.frontier.policy import Policy
 from bench.results.pareto import resolve_reference
-from bench.run.create import create
-from bench.run.folder import Run
-from bench.run.request import Request
-from bench.run.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
+from bench.runs.create import create
+from bench.runs.folder import Run
+from bench.runs.request import Request
+from bench.runs.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.search.plan import SHARING
 from bench.search.samplers import SAMPLERS
 from bench.search.space import fitting, load_space

@@ -25,15 +25,15 @@ from bench.measure import predictions
 from bench.measure.resampling import RESAMPLES
 from bench.results.history import SoFar
 from bench.results.ledger import CELLS, write_cells
-from bench.run import backtest
-from bench.run.folder import PAGE, STORE, DatasetRun, Run
-from bench.run.limits import ended, rungs_of
-from bench.run.page import write_report
-from bench.run.reporting import Reporter
-from bench.run.request import Request
-from bench.run.result import DatasetResult, result_of, write_pick
-from bench.run.status import After, Pace, WithLater
-from bench.run.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
+from bench.runs import backtest
+from bench.runs.folder import PAGE, STORE, DatasetRun, Run
+from bench.runs.limits import ended, rungs_of
+from bench.runs.page import write_report
+from bench.runs.reporting import Reporter
+from bench.runs.request import Request
+from bench.runs.result import DatasetResult, result_of, write_pick
+from bench.runs.status import After, Pace, WithLater
+from bench.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import RAY, InlineExecutor, Options

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bench.core.errors import UserError
-from bench.run import result as picked
-from bench.run.folder import DatasetRun, Run
-from bench.run.page import mlflow_search
-from bench.run.result import write_pick
+from bench.runs import result as picked
+from bench.runs.folder import DatasetRun, Run
+from bench.runs.page import mlflow_search
+from bench.runs.result import write_pick
 from bench.system import atomic
 
 

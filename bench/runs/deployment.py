@@ -21,8 +21,8 @@ from bench.production.retrain import PartOrder
 from bench.report.text import count
 from bench.results.fusion import Kind, in_words
 from bench.results.points import parts_of
-from bench.run.folder import PICK, DatasetRun, Run
-from bench.run.result import DatasetResult, result_of, suite_policy
+from bench.runs.folder import PICK, DatasetRun, Run
+from bench.runs.result import DatasetResult, result_of, suite_policy
 from bench.training.config import TrialConfig
 from bench.training.tree_settings import is_trees
 

@@ -25,9 +25,9 @@ from bench.results.fusion import in_words
 from bench.results.history import History
 from bench.results.ledger import CELLS, Ledger
 from bench.results.pareto import resolve_reference
-from bench.run.folder import MLFLOW, PAGE, PICK, DatasetRun, Run
-from bench.run.page import view_of
-from bench.run.result import DatasetResult, result_of
+from bench.runs.folder import MLFLOW, PAGE, PICK, DatasetRun, Run
+from bench.runs.page import view_of
+from bench.runs.result import DatasetResult, result_of
 from bench.search.study import Study
 from bench.system.atomic import write_text
 from bench.system.credentials import plain_address, remember
