@@ -17,6 +17,8 @@ from bench.cli import output
 from bench.core.errors import UserError
 from bench.runs.folder import Run
 
+PAGE = Path(bench.__file__).parents[1] / "docs" / "python.md"
+
 
 @pytest.fixture
 def log(shop):
@@ -142,8 +144,18 @@ def test_what_has_no_trainings_says_so(log, tmp_path):
     assert found.write(tmp_path / "page").is_file()
 
 
+@pytest.mark.slow
+def test_the_example_of_the_page_on_python_works(log, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEESAW_HOME", raising=False)
+    log.rename(columns={"today": "todays_score"}).to_csv("log.csv", index=False)
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    exec(compile(code, "docs/python.md", "exec"), {})
+    assert capsys.readouterr().out.startswith(bench.load_run("shop").verdict())
+
+
 def test_the_page_on_python_has_all_that_is_public_and_nothing_else():
-    text = (Path(bench.__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     methods = {name for name in vars(bench.Result) if not name.startswith("_")} - {"decision", "run"}
     assert {*re.findall(r"`(\w+)\(", text)} | {"figure"} == methods
     assert {*re.findall(r"bench\.(\w+)", text)} - {"run"} == {*bench.__all__} - {"__version__", "run"} | {"__all__"}
