@@ -48,14 +48,13 @@ def run(
 ) -> Result:
     """Searches for the models that share best, confirms them, and picks one, as `seesaw card` and `seesaw run` do.
 
+    Without a card one is drafted into the home's folder `cards`, once: there it may be changed. `labels`, `parents`,
+    `time`, `group` and `logged` are for that, as options of `seesaw card`; `suite` and all others are of `seesaw run`.
+
     Args:
-        data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a data set. Without a
-            card one is drafted into the home's folder `cards`, once: there it may be changed.
-        labels, parents, time, group, logged: without a card, as for `seesaw card`. Columns to predict; by label the one
-            that has to happen first; the column of the time; that of what is ranked together; scores of the log.
+        data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a data set.
         current: what is served today, as `--current` takes it; `column:NAME` is a score of the log.
         budget: the time limit of the search, as in "10m".
-        suite, asked: other options of `seesaw run`.
         home: the folder of all files; else `$SEESAW_HOME`, else `./.seesaw`.
 
     Raises:
