@@ -22,5 +22,7 @@ for kind in CONTENT:
             packages.append(name)
             package_dir[name] = str(folder)
             package_data[name] = [f"*{suffix}" for suffix in SUFFIXES]
+            if (folder / "suite.toml").is_file():
+                package_data[name].append("table.parquet")  # the rows of a reference
 
 setup(py_modules=["seesaw"], packages=packages, package_dir=package_dir, package_data=package_data)

@@ -1,7 +1,7 @@
 """Seesaw: find the trade-off frontier of multi-task recommenders.
 
-Importing `bench` imports none of torch, optuna or mlflow; `bench.load_run` and `bench.run_suite` do, once they are
-called. `bench.decide` never imports torch. ARCHITECTURE.md lists the rooms.
+`__all__` has what is public, and docs/python.md says what it does; all else is private, see ARCHITECTURE.md. Importing
+`bench` imports none of torch, optuna or mlflow; `run` and `load_run` do. `decide` never imports torch.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import LoadedDecision, LoadedRun, decide, load_run, run_suite
+    from bench.api import Result, decide, load_run, read_cells, run
+    from bench.core.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["LoadedDecision", "LoadedRun", "__version__", "decide", "load_run", "run_suite"]
+__all__ = ["Result", "UserError", "__version__", "decide", "load_run", "read_cells", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the names for notebooks on first use."""
+    """Imports the names for Python and notebooks on first use."""
     if name in __all__:
         from bench import api
 

@@ -1,76 +1,105 @@
-"""For notebooks: a run's results as DataFrames and figures, rebuilt from its log.
+"""What Python and notebooks call: `run`, `decide` and `load_run`, and the `Result` that all three give.
 
->>> import bench
->>> run = bench.load_run(".seesaw/runs/first")  # doctest: +SKIP
->>> run.frontier()  # doctest: +SKIP
->>> run.figure("front").show()  # doctest: +SKIP
+>>> found = bench.run(frame, labels=["click", "buy"], time="ts", budget="10m")  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from bench.core.errors import UserError, check_known
+from bench.core.plain import names
+from bench.results.ledger import read_cells as read_cells  # public
+from bench.system.interrupts import interrupted_once
+from bench.system.progress import Progress
 
 if TYPE_CHECKING:
     from bench.deciding.decision import LogDecision
+    from bench.frontier.decision import Decision
     from bench.frontier.pick import Pick
+    from bench.production.package import Package
     from bench.report.picture import Picture
-    from bench.run.folder import Run
-    from bench.run.result import DatasetResult
+    from bench.runs.backtest import Answer
+    from bench.runs.folder import DatasetRun, Run
+    from bench.runs.result import DatasetResult
 
 
-def load_run(run: str | Path, home: str | Path | None = None) -> LoadedRun:
-    """A run by its folder's path, or by its name at home.
+def run(
+    data: Any,
+    *,
+    labels: str | Sequence[str] = (),
+    parents: Mapping[str, str] | None = None,
+    time: str | None = None,
+    group: str | None = None,
+    logged: str | Sequence[str] = (),
+    current: str | None = None,
+    budget: str | float | None = None,
+    suite: str | Path = "quick",
+    home: str | Path | None = None,
+    **asked: Any,
+) -> Result:
+    """Searches for the models that share best, confirms them, and picks one, as `seesaw card` and `seesaw run` do.
+
+    Without a card one is drafted into the home's folder `cards`, once: there it may be changed. `labels`, `parents`,
+    `time`, `group` and `logged` are for that, as options of `seesaw card`; `suite` and all others are of `seesaw run`.
 
     Args:
-        home: else `$SEESAW_HOME`, else `./.seesaw`; a run that is given by its path needs none.
+        data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a data set.
+        current: what is served today, as `--current` takes it; `column:NAME` is a score of the log.
+        budget: the time limit of the search, as in "10m".
+        home: the folder of all files; else `$SEESAW_HOME`, else `./.seesaw`.
 
     Raises:
-        UserError: there is none.
+        UserError: an option is unknown or does not fit the rest; no run is made then.
     """
-    from bench.run.folder import Run
+    from bench.runs.create import create
+    from bench.runs.execute import execute
+    from bench.runs.request import Request
+    from bench.system.home import writable_home
+    from bench.system.machine import set_waiting
+
+    set_waiting()
+    if "dataset" in asked:
+        raise UserError("dataset: expected the data as the first argument, found them as an option")
+    asked |= {key: value for key, value in (("current", current), ("time", budget)) if value is not None}
+    request = Request.of({"suite": str(suite), **asked})
+    columns: dict[str, Any] = {"time": time, "group": group, "logged": names(logged), "labels": names(labels)}
+    columns["parents"] = tuple(f"{child}={of}" for child, of in (parents or {}).items())
+    progress, at = _progress(), writable_home(Path(home) if home else None)
+    card = _card(data, {key: value for key, value in columns.items() if value}, at, progress)
+    made = create(at, request.model_copy(update={"dataset": (card,)}), progress)
+    with interrupted_once():
+        execute(made, progress)
+    return load_run(made.folder)
+
+
+def load_run(run: str | Path, home: str | Path | None = None, dataset: str | None = None) -> Result:
+    """The result of a run, by its folder's path or by its name at `home`; of one that goes on as far as it has come.
+
+    `dataset` says which, where the run has several. Raises a `UserError` where there is none.
+    """
+    from bench.runs.folder import Run
+    from bench.runs.result import result_of
     from bench.system.home import resolve_home
 
-    return LoadedRun(Run.open(resolve_home(Path(home) if home else None), str(run)))
+    parts = Run.open(resolve_home(Path(home) if home else None), str(run)).datasets
+    if dataset is None and len(parts) > 1:
+        raise UserError(f"dataset: expected one of the run's data sets, {', '.join(parts)}; found none")
+    key = dataset or next(iter(parts))
+    check_known("data set", key, parts)
+    return Result(lambda: result_of(parts[key]), parts[key])
 
 
-def run_suite(suite: str | Path, home: str | Path | None = None, **asked: Any) -> LoadedRun:
-    """Searches a suite's trade-off frontier, confirms it, and picks a configuration, as `seesaw run` does.
-
-    >>> import bench
-    >>> bench.run_suite("quick", dataset="card.toml", trials=20).verdict()  # doctest: +SKIP
-
-    Args:
-        suite: a suite's name, or the path of a suite.toml or of a file with what is asked.
-        home: as in `load_run`.
-        asked: as the options of `seesaw run`, see `bench.run.request.Request`.
-
-    Raises:
-        UserError: an option is unknown or does not fit the rest; nothing is written then.
-    """
-    from bench.run.create import create
-    from bench.run.execute import execute
-    from bench.run.request import Request
-    from bench.system.home import writable_home
-    from bench.system.progress import Silent
-
-    request = Request.of({"suite": str(suite), **asked})
-    run = create(writable_home(Path(home) if home else None), request, Silent())
-    execute(run, Silent())
-    return LoadedRun(run)
-
-
-def decide(log: Any, **asked: Any) -> LoadedDecision:
+def decide(log: Any, **asked: Any) -> Result:
     """Decides from a log's predictions which model and weights to serve; nothing is trained, and torch is not needed.
-
-    >>> import bench
-    >>> bench.decide(frame, labels=["click", "buy"], models={"today": ["p_click", "p_buy"]},
-    ...              weights="3 p_click + 40 p_buy", unseen=True).verdict()  # doctest: +SKIP
 
     Args:
         log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them, or several paths.
@@ -83,34 +112,56 @@ def decide(log: Any, **asked: Any) -> LoadedDecision:
     from bench.deciding import log as logs
     from bench.deciding.asked import Asked
     from bench.deciding.decision import decide as decision_of
-    from bench.system.progress import Silent
 
     paths = [log] if isinstance(log, str | Path) else log if isinstance(log, list | tuple) else None
     options = asked if paths is None else asked | {"log": [str(path) for path in paths]}
     given = validate(Asked, options, "")
-    read = logs.of_frame(log, given) if paths is None else logs.read(given, Silent())
-    return LoadedDecision(decision_of(given, read))
+    read = logs.of_frame(log, given) if paths is None else logs.read(given, _progress())
+    found = decision_of(given, read)
+    return Result(lambda: found)
 
 
-@dataclass(frozen=True)
-class LoadedDecision:
-    """A decision on a log; its methods are those of a `LoadedRun`."""
+class Result:
+    """The result of a run on one data set, or of a decision on a log. Asking for what it lacks is a `UserError`."""
 
-    decision: LogDecision
+    def __init__(self, decision: Callable[[], Decision], part: DatasetRun | None = None) -> None:
+        self._decision, self._part = decision, part
+
+    @cached_property
+    def decision(self) -> Decision:
+        """All of it, as far as it has come when it is first asked for."""
+        return self._decision()
+
+    @property
+    def run(self) -> Run:
+        """The run's folder, request and suite."""
+        return self._trained.run.run
 
     def verdict(self) -> str:
-        """Whether to switch, what that gains and loses, and how sure it is."""
+        """Whether to switch, what that gains and loses, and how sure it is: the sentence of terminal and page."""
         return self.decision.verdict.sentence
 
     def formula(self) -> str:
-        """What the answer says to rank by, in the log's own columns."""
+        """What the answer says to rank by, in a model's predictions; of a log in its own columns."""
         return self.decision.formula
 
     def pick(self) -> Pick:
-        """The picked model and weights, with the reason; raises a `UserError` where nothing was picked."""
+        """The picked model and weights, with the reason; a `UserError` that says why where nothing was picked."""
         if self.decision.pick is None:
             raise UserError(self.decision.no_pick or "nothing was picked")
         return self.decision.pick
+
+    def front(self, heads: bool = False) -> pd.DataFrame:
+        """The points on the served front; of `heads` on theirs, best in the first objective first. As `points`."""
+        if not heads and self.decision.shown is not None:
+            return self.points(heads).loc[self.decision.shown.front].reset_index(drop=True)
+        front = self.decision.frontier
+        return front.wide.iloc[front.best].reset_index(drop=True)
+
+    def points(self, heads: bool = False) -> pd.DataFrame:
+        """A row for each point, on the served front or not; see `bench.results.ledger.Ledger.wide`. Or of `heads`."""
+        served = None if heads else self.decision.shown
+        return (self.decision.frontier if served is None else served).wide
 
     def cells(self) -> pd.DataFrame:
         """All that was measured, one long table: a row for each point, split, slice of its rows, and measure."""
@@ -123,143 +174,150 @@ class LoadedDecision:
         return planned(self.decision, **asked)
 
     def figure(self, name: str = "front") -> Picture:
-        """A plot of `bench.report.picture.PLOTS`; a notebook shows it."""
-        from bench.deciding.page import view_of
+        """A plot of `bench.report.picture.PLOTS`, which a notebook shows: `front`, `heads`, `inputs`. `svg` is text."""
         from bench.report.picture import PLOTS, standalone
 
         check_known("figure", name, PLOTS)
-        return standalone(PLOTS[name](view_of(self.decision)))
+        if self._part is None:
+            from bench.deciding.page import view_of as view_of_log
+
+            view = view_of_log(cast("LogDecision", self.decision))
+        else:
+            from bench.runs.page import view_of
+
+            view = view_of(self._trained)
+        return standalone(PLOTS[name](view))
 
     def write(self, folder: str | Path) -> Path:
-        """Writes page, cells and JSON into a folder, and returns the page's path."""
+        """Writes a decision's page, cells and JSON into a folder, and returns the page's path; a run has its own."""
         from bench.deciding.page import write
 
-        return write(self.decision, Path(folder))
+        if self._part is not None:
+            raise UserError(f"expected a decision on a log, found the run {self.run.name}, whose page is its own")
+        return write(cast("LogDecision", self.decision), Path(folder))
+
+    def trials(self) -> pd.DataFrame:
+        """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""
+        facts = ("state", "architecture", "sharing", "funnel", "balancing", "baseline", "seconds")
+        return pd.DataFrame(
+            {"trial": record.number}
+            | {name: getattr(record, name) for name in facts}
+            | {"failure": record.failure.reason if record.failure else None, **record.metrics, **record.params}
+            for record in self._trained.records
+        )
+
+    def replicates(self) -> pd.DataFrame:
+        """A row for each retraining: `trial, architecture, replicate, seed, until, failure`, then metrics."""
+        rows = [
+            {"trial": record.number, "architecture": record.architecture}
+            | {name: getattr(each, name) for name in ("replicate", "seed", "until")}
+            | {"failure": each.failure.reason if each.failure else None, **each.metrics}
+            for record in self._trained.records
+            for each in record.replicates
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
+
+    def deploy(self, alias: str = "champion", name: str | None = None, force: bool = False) -> Package:
+        """Trains the pick for good, packages it in the run's folder, and registers it in MLflow, as `seesaw deploy`.
+
+        Raises a `UserError` where nothing was picked, or, without `force`, where it is below its prediction intervals.
+        """
+        from bench.production.engines import without_onnx
+        from bench.runs.deploy import deploying, make_package, register
+        from bench.runs.deployment import deployment_of
+        from bench.runs.folder import PICK
+        from bench.system.machine import cores
+
+        check_known("alias", alias, ("champion", "challenger"))
+        part = self._trained.run
+        deployment = deployment_of(part.run.home, str(part.folder / PICK), None, name, None)
+        with deploying(deployment):
+            package = make_package(deployment, None, force, cores(), _progress(), not without_onnx())
+            register(deployment, package, alias)
+        return package
+
+    def backtest(self, cuts: int | None = None, every: str | None = None, points: Sequence[str] = ("pick",)) -> Answer:
+        """Trains the pick at several later times and judges it on what came next, as `seesaw backtest` does.
+
+        Arguments are its options. The answer has `sentences` by point, and all of it as plain values in `document`.
+        """
+        from bench.runs.backtest import Asked, backtest, plan_of
+        from bench.runs.folder import PAGE
+        from bench.runs.page import write_report
+
+        found, asked, progress = self._trained, Asked(tuple(points), cuts, every), _progress()
+        raw = self.run.request.raw
+        answer = backtest(found, asked, plan_of(found, asked, raw, progress), raw, progress)
+        if len(self.run.datasets) == 1:
+            write_report([found], self.run.folder / PAGE, self.run.name)
+        return answer
+
+    @property
+    def _trained(self) -> DatasetResult:
+        if self._part is None:
+            raise UserError("expected a run, found a decision on a log, which has no trainings")
+        return cast("DatasetResult", self.decision)
 
     def _repr_html_(self) -> str:
-        """The verdict and the served front."""
+        """The verdict, the score and the front."""
         from bench.report.markup import escaped
 
         drawn = self.figure().svg if self.decision.serving.served else ""
         return f"<p>{escaped(self.verdict())}</p><p><code>{escaped(self.formula())}</code></p>{drawn}"
 
 
-@dataclass(frozen=True)
-class LoadedRun:
-    """What came of a run, as far as it has come when it is first asked for.
+def _progress() -> Progress:
+    from bench.cli.output import NotebookProgress, TerminalProgress
 
-    Every method takes the data set's name where the run has more than one, and raises a `UserError` without it, or
-    where nothing was run yet.
+    shown = TerminalProgress()
+    return NotebookProgress() if shown.console.is_jupyter else shown
+
+
+def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) -> str:
+    """The name or path of the data's card, which is drafted where there is none.
+
+    Args:
+        columns: what was said of the data.
     """
+    from bench.data.inspection.draft import CardRequest, draft_card
+    from bench.data.inspection.render import write_card
+    from bench.system.home import shown
 
-    run: Run
-    _results: dict[str, DatasetResult] = field(default_factory=dict, repr=False)
+    if isinstance(data, str | Path) and (Path(data).suffix == ".toml" or not Path(data).is_file()):
+        if columns:
+            raise UserError(f"{next(iter(columns))}: expected none beside a card, which says it; found {data}")
+        return str(data)
+    files = [*_files(data, home)]
+    facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    digest = hashlib.blake2b(json.dumps([facts, columns]).encode(), digest_size=4).hexdigest()
+    target = home / "cards" / f"{files[0].name.partition('.')[0]}-{digest}.toml"
+    if not target.is_file():
+        folder = Path(os.path.relpath(files[0].parent, target.parent)).as_posix()
+        asked = CardRequest(files=tuple(files), folder=folder, **{"labels": ()} | columns)
+        write_card(draft_card(asked, progress), target)
+    progress.note(f"card: {shown(target)}; what it leaves out, and why, is for you to read")
+    return str(target)
 
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.run.name
 
-    @property
-    def datasets(self) -> list[str]:
-        """Names of its data sets."""
-        return list(self.run.datasets)
+def _files(data: Any, home: Path) -> Iterator[Path]:
+    """The files of the data; a table of memory is written once, under its digest."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def frontier(self, dataset: str | None = None) -> pd.DataFrame:
-        """The points on the front of heads, best in the first objective first, as `points` has them."""
-        front = self._result(dataset).frontier
-        return front.wide.iloc[front.best].reset_index(drop=True)
+    from bench.system.atomic import rename, room_for, scratch_folder, writable
 
-    def points(self, dataset: str | None = None) -> pd.DataFrame:
-        """All points by trial, on the front of heads or not, with their numbers; see `bench.results.ledger.Ledger`."""
-        return self._result(dataset).frontier.wide
-
-    def cells(self, dataset: str | None = None) -> pd.DataFrame:
-        """All that was measured, one long table: a row for each point, split, slice of its rows, and measure."""
-        return self._result(dataset).cells
-
-    def trials(self, dataset: str | None = None) -> pd.DataFrame:
-        """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""
-        rows = [
-            {
-                "trial": record.number,
-                "state": record.state,
-                "architecture": record.architecture,
-                "sharing": record.sharing,
-                "funnel": record.funnel,
-                "balancing": record.balancing,
-                "baseline": record.baseline,
-                "seconds": record.seconds,
-                "failure": record.failure.reason if record.failure else None,
-                **record.metrics,
-                **record.params,
-            }
-            for record in self._result(dataset).records
-        ]
-        return pd.DataFrame(rows)
-
-    def replicates(self, dataset: str | None = None) -> pd.DataFrame:
-        """A row for each retraining: `trial, architecture, replicate, seed, until, failure`, then metrics."""
-        rows = [
-            {
-                "trial": record.number,
-                "architecture": record.architecture,
-                "replicate": each.replicate,
-                "seed": each.seed,
-                "until": each.until,
-                "failure": each.failure.reason if each.failure else None,
-                **each.metrics,
-            }
-            for record in self._result(dataset).records
-            for each in record.replicates
-        ]
-        return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
-
-    def figure(self, name: str = "front", dataset: str | None = None) -> Picture:
-        """A plot of `bench.report.picture.PLOTS`: `front`, what is served where there is one; `heads`; or `inputs`.
-
-        Returns:
-            What a notebook shows; its `svg` is the text of a file.
-        """
-        from bench.report.picture import PLOTS, standalone
-        from bench.run.page import view_of
-
-        check_known("figure", name, PLOTS)
-        return standalone(PLOTS[name](view_of(self._result(dataset))))
-
-    def verdict(self, dataset: str | None = None) -> str:
-        """Whether to switch, what that gains and loses, and how sure it is: the sentence of terminal and page."""
-        return self._result(dataset).verdict.sentence
-
-    def formula(self, dataset: str | None = None) -> str:
-        """What the answer says to rank by, in a model's predictions."""
-        return self._result(dataset).formula
-
-    def pick(self, dataset: str | None = None) -> Pick:
-        """The picked configuration, with its reason.
-
-        Raises:
-            UserError: nothing was picked; the text says why.
-        """
-        result = self._result(dataset)
-        if result.pick is None:
-            raise UserError(result.no_pick or "nothing was picked")
-        return result.pick
-
-    def plan(self, dataset: str | None = None, **asked: Any) -> dict[str, Any]:
-        """The plan of its A/B test, as plain values; see `bench.planning.plan.plan` for what may be asked."""
-        from bench.planning.page import planned
-
-        return planned(self._result(dataset), **asked)
-
-    def _result(self, dataset: str | None) -> DatasetResult:
-        from bench.run.result import result_of
-
-        parts = self.run.datasets
-        if dataset is None and len(parts) > 1:
-            raise UserError(f"expected one of the run's data sets, {', '.join(parts)}; found none")
-        key = dataset or next(iter(parts))
-        check_known("data set", key, parts)
-        if key not in self._results:
-            self._results[key] = result_of(parts[key])
-        return self._results[key]
+    if isinstance(data, str | Path | list | tuple):
+        yield from (Path(each).resolve() for each in ([data] if isinstance(data, str | Path) else data))
+        return
+    if not isinstance(data, pa.Table | pd.DataFrame):
+        raise UserError(f"expected a table, files, a card or a data set's name, found {type(data).__name__}")
+    table = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
+    folder = writable(home / "frames")
+    with room_for(folder), scratch_folder(folder / "frame") as scratch:
+        pq.write_table(table.replace_schema_metadata(), scratch / "frame")
+        with (scratch / "frame").open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
+        kept = folder / f"frame-{digest}.parquet"
+        if not kept.is_file():
+            rename(scratch / "frame", kept)
+    yield kept

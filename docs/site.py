@@ -20,7 +20,7 @@ REFERENCE = {
     "models": ("bench.models.contracts", "bench.models.losses.base"),
     "balancing": ("bench.balancing.base",),
     "data": ("bench.core.schema", "bench.data.store", "bench.data.card", "bench.data.sources"),
-    "records": ("bench.core.records", "bench.run.suite"),
+    "records": ("bench.core.records", "bench.runs.suite"),
     "serving": ("bench.production.package", "bench.production.scorer"),
 }
 """Page of the reference -> modules."""

@@ -35,7 +35,7 @@ from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.measure.predictions import KEPT
-from bench.run.suite import load_suite, resolve_objectives, seconds
+from bench.runs.suite import load_suite, resolve_objectives, seconds
 from bench.search.space import load_space
 from bench.system.atomic import atomic_path
 from bench.system.home import resolve_home

@@ -43,8 +43,8 @@ from bench.core.records import Job, Point, Split, TrialRecord
 from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.results.pareto import hypervolume
-from bench.run.limits import ladder
-from bench.run.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives
+from bench.runs.limits import ladder
+from bench.runs.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.plan import Plan, fitted

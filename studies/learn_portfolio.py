@@ -32,7 +32,7 @@ from speed.table import replace as replace_table
 from bench.core.records import Scalar
 from bench.data import load_card
 from bench.results.pareto import hypervolume, ranks, resolve_reference
-from bench.run.suite import resolve_objectives
+from bench.runs.suite import resolve_objectives
 from bench.search.plan import SINGLE_TASK, fitted
 from bench.search.ranking import best_first, reduction_factors
 from bench.search.space import load_space

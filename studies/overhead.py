@@ -25,7 +25,7 @@ from speed.table import replace, writer
 from bench.core.objectives import Objective
 from bench.core.records import Job, Scalar, TrialRecord, TrialResult
 from bench.core.seeds import derive
-from bench.run.limits import ladder
+from bench.runs.limits import ladder
 from bench.search import driver
 from bench.search import tree as trees
 from bench.search.executors import InlineExecutor

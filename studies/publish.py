@@ -31,9 +31,9 @@ from bench.reference.cells import cells_of
 from bench.reference.execute import content_of, design_of, heads, published
 from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
 from bench.reference.training import RESAMPLES, served
-from bench.run.comparing import members_of
-from bench.run.folder import STORE, DatasetRun, Run
-from bench.run.suite import Suite, load_suite, resolve_outcomes
+from bench.runs.comparing import members_of
+from bench.runs.folder import STORE, DatasetRun, Run
+from bench.runs.suite import Suite, load_suite, resolve_outcomes
 from bench.search.study import Study
 from bench.system.atomic import write_text
 from bench.system.content import read_toml

@@ -16,7 +16,7 @@ from bench.reference.cells import ALONE, COMPOSITE, SINGLE_TASK
 from bench.reference.execute import published
 from bench.reference.table import read
 from bench.report.text import count
-from bench.run.suite import load_suite
+from bench.runs.suite import load_suite
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "docs" / "studies"

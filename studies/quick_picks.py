@@ -56,7 +56,7 @@ from bench.measure.predictions import name_of as file_of
 from bench.results.fusion import Fusion
 from bench.results.points import BASELINE, confirmed, sources_of
 from bench.results.served.measuring import Candidate, Meter
-from bench.run.result import DatasetResult
+from bench.runs.result import DatasetResult
 from bench.search import plan
 from bench.training.job import run_job
 
@@ -151,7 +151,7 @@ def ran(dataset: str, seed: int, own: int, raw: Path | None, home: Path) -> Pick
         words = ["run", "quick", "--dataset", card_of(dataset), "--seed", str(seed), "--name", name]
         if code := seesaw([*words, "--home", str(home), *more]):
             raise SystemExit(code)
-    return Picked.of(load_run(name, home)._result(None), seed, own)
+    return Picked.of(load_run(name, home).decision, seed, own)
 
 
 def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from replay import KIND, Floats, Problem
 
 from bench.core.records import Scalar
 from bench.core.seeds import derive
-from bench.run.limits import ladder
+from bench.runs.limits import ladder
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
 from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries

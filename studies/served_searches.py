@@ -47,7 +47,7 @@ from bench.measure.predictions import FOLDER, predictions
 from bench.measure.predictions import name_of as file_of
 from bench.results.fusion import Fusion, fused
 from bench.results.points import confirmed
-from bench.run.suite import SuiteDataset, resolve_objectives, seconds
+from bench.runs.suite import SuiteDataset, resolve_objectives, seconds
 from bench.search import plan
 
 ARMS = ("within", "auc", "hand")
@@ -126,7 +126,7 @@ def tasks_of(dataset: str) -> tuple[str, ...]:
 
 def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
     """The worth of what a finished run picked, by the truth of its data."""
-    result = load_run(f"{dataset}-{arm}-{seed}", keep)._result(None)
+    result = load_run(f"{dataset}-{arm}-{seed}", keep).decision
     store = result.run.store
     assert store is not None
     assert result.pick is not None

@@ -42,8 +42,8 @@ from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.results.fusion import fused
 from bench.results.served.sweep import Sweep
-from bench.run.suite import MOST_PASSES, resolve_objectives, seconds
-from bench.run.suite import SuiteDataset as Dataset
+from bench.runs.suite import MOST_PASSES, resolve_objectives, seconds
+from bench.runs.suite import SuiteDataset as Dataset
 from bench.search.plan import fitted
 from bench.search.plan import read as portfolios
 from bench.search.space import Space, fitting, load_space

@@ -16,7 +16,7 @@ from bench.core.rows import REPLICATED
 from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.measure.resampling import RESAMPLES
-from bench.run.suite import MOST_PASSES
+from bench.runs.suite import MOST_PASSES
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
 from bench.training.kept import write_rows

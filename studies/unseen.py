@@ -37,8 +37,8 @@ from bench.core.rows import CONFIRM, TEST
 from bench.data import load_card, prepare
 from bench.measure.predictions import FOLDER, rows_of
 from bench.results.points import confirmed, estimate
-from bench.run.result import candidates_of
-from bench.run.suite import seconds
+from bench.runs.result import candidates_of
+from bench.runs.suite import seconds
 
 NAME, RUN = "unseen", "unseen"
 RESAMPLES, TAILS = 400, (0.05, 0.95)
@@ -192,7 +192,7 @@ def ours(name: str, folder: Path) -> dict[str, Any]:
     if not kept.exists():
         taken = seesaw(folder, "run", "quick", "--dataset", str(card), "--raw", ".", "--name", RUN, "--home", "home")
         kept.write_text(json.dumps({"cpu": taken}))
-    result = load_run(RUN, folder / "home")._result(None)
+    result = load_run(RUN, folder / "home").decision
     own = result.run.folder / FOLDER
     rows = rows_of(own, TEST)
     assert rows is not None

@@ -30,8 +30,8 @@ from bench.results.effect import Effect, percent
 from bench.results.fusion import Fusion
 from bench.results.served.front import gains
 from bench.results.served.measuring import Meter
-from bench.run.result import DatasetResult, candidates_of
-from bench.run.suite import load_suite
+from bench.runs.result import DatasetResult, candidates_of
+from bench.runs.suite import load_suite
 
 SEED = 1
 RUN = "quick"
@@ -79,7 +79,7 @@ def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tupl
 
 def result_of(folder: Path) -> DatasetResult:
     """A run's result."""
-    return load_run(RUN, folder / ".seesaw")._result(None)
+    return load_run(RUN, folder / ".seesaw").decision
 
 
 def told(own: Path, whole: Path) -> Told:

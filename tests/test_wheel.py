@@ -60,7 +60,7 @@ def test_it_holds_every_module_and_all_content(wheel):
         for path in (ROOT / kind).rglob("*.toml")
     }
     assert content
-    assert modules | content | {"bench/py.typed"} <= inside
+    assert modules | content | {"bench/py.typed", "bench/_content/reports/reference/table.parquet"} <= inside
 
 
 def test_it_finds_its_content_from_an_empty_directory(wheel, tmp_path):
@@ -72,7 +72,8 @@ def test_it_finds_its_content_from_an_empty_directory(wheel, tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1]); import bench; from bench.system import content; "
         "assert bench.__file__.startswith(sys.argv[1]), bench.__file__; "
         "print(content.names('datasets'), content.names('search_spaces'), content.names('reports')); "
-        "content.read_toml(content.find('reports', 'quick'))"
+        "content.read_toml(content.find('reports', 'quick')); "
+        "from bench.reference.execute import published; assert published('reference').is_file()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(site)], cwd=empty, capture_output=True, text=True, check=False

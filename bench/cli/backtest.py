@@ -37,11 +37,11 @@ def backtest(
     if cuts is not None and every is not None:
         raise UserError("expected one of --cuts and --every, found both")
     from bench.backtest.days import table
-    from bench.run.backtest import Asked, cost_of, plan_of
-    from bench.run.backtest import backtest as test
-    from bench.run.folder import PAGE
-    from bench.run.page import write_report
-    from bench.run.result import result_of
+    from bench.runs.backtest import Asked, cost_of, plan_of
+    from bench.runs.backtest import backtest as test
+    from bench.runs.folder import PAGE
+    from bench.runs.page import write_report
+    from bench.runs.result import result_of
 
     run = opened(run_, home)
     if len(run.datasets) > 1:

@@ -172,11 +172,8 @@ def card(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
 ) -> Answer:
     """Look into files and write a card for them, with reasons."""
-    from bench.core.plain import parse_toml
-    from bench.data import parse_card
     from bench.data.inspection.draft import ROWS, CardRequest, check_id, draft_card
-    from bench.data.inspection.render import card_text
-    from bench.system.atomic import write_text
+    from bench.data.inspection.render import write_card
 
     target = out or files[0].parent / "card.toml"
     if target.is_dir():
@@ -207,9 +204,7 @@ def card(
         rows=rows or ROWS,
     )
     draft = draft_card(request, TerminalProgress())
-    text = card_text(draft)
-    parse_card(parse_toml(text, str(target)), str(target), "", target.parent)
-    write_text(target, text)
+    write_card(draft, target)
     yield {"card": str(target)} | _document(draft)
     _show_draft(draft)
     say(f"card: {target}", whole=True)

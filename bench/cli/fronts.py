@@ -14,7 +14,7 @@ from bench.system.home import resolve_home
 if TYPE_CHECKING:
     from bench.frontier.decision import Decision
     from bench.results.served.served import Served
-    from bench.run.result import DatasetResult
+    from bench.runs.result import DatasetResult
 
 
 SHOWN = 10
@@ -49,7 +49,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     Args:
         full: with the score's kind, and what the front says beside the verdict.
     """
-    from bench.run.page import run_argument
+    from bench.runs.page import run_argument
 
     say(result.current)
     of = f"{result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"

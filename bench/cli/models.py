@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
     from bench.production.rules import Result
     from bench.results.effect import Effect
-    from bench.run.deployment import Deployment
+    from bench.runs.deployment import Deployment
 
 
 Alias = StrEnum("Alias", ["champion", "challenger"])
@@ -52,8 +52,8 @@ def deploy(
 ) -> Answer:
     """Train the picked configuration for production, package it, and register it in MLflow."""
     from bench.production.engines import without_onnx
-    from bench.run.deploy import check_name, deploying, make_package, register
-    from bench.run.deployment import deployment_of
+    from bench.runs.deploy import check_name, deploying, make_package, register
+    from bench.runs.deployment import deployment_of
     from bench.system.machine import cores
     from bench.tracking.registry import Registry
 
@@ -125,8 +125,8 @@ def _refresh(
 ) -> Answer:
     """Registers tomorrow's version of the champion, unless it is surely worse."""
     from bench.production.engines import without_onnx
-    from bench.run.deploy import deploying, open_model, register
-    from bench.run.refresh import refresh
+    from bench.runs.deploy import deploying, open_model, register
+    from bench.runs.refresh import refresh
 
     run = deployment.part.run
     with deploying(deployment):
@@ -148,7 +148,7 @@ def _refresh(
     say(*(f"{deployment.name}: {move}" for move in moves))
 
 
-CHALLENGER, COLUMN = "@challenger", "column:"
+CHALLENGER = "@challenger"
 
 
 def evaluate(
@@ -176,7 +176,8 @@ def evaluate(
     from bench.data import load_card
     from bench.production.evaluation import judge, judgements, sentence, served
     from bench.production.rules import Rule, outcomes_asked
-    from bench.run.deploy import open_model
+    from bench.runs.current import COLUMN
+    from bench.runs.deploy import open_model
 
     rules = [Rule.parse(each) for each in fail_if or ()]
     at = resolve_home(home)
@@ -258,10 +259,10 @@ def explain(
     """Say what the order of a run's deployed pick owes to each input, and to each task's prediction."""
     from bench.report import text
     from bench.report.explained import meaning, table
-    from bench.run.deploy import explained
-    from bench.run.folder import PAGE
-    from bench.run.page import write_report
-    from bench.run.result import result_of
+    from bench.runs.deploy import explained
+    from bench.runs.folder import PAGE
+    from bench.runs.page import write_report
+    from bench.runs.result import result_of
 
     run, progress = opened(run_, home), TerminalProgress()
     parts, own_raw = run.datasets.items(), raw or run.request.raw
@@ -293,7 +294,7 @@ def score(
     """Score files with a packaged or registered model."""
     from bench.production.batch_scoring import BatchScoring
     from bench.report.text import count
-    from bench.run.deploy import open_model
+    from bench.runs.deploy import open_model
 
     package = open_model(resolve_home(home), model, tracking)
     work = BatchScoring(package, files, out, names(keep), engine, threads, history=history)
@@ -319,7 +320,7 @@ def latency(
 ) -> Answer:
     """Measure latency and throughput of a packaged or registered model."""
     from bench.production.latency import latencies
-    from bench.run.deploy import open_model
+    from bench.runs.deploy import open_model
 
     sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
     package = open_model(resolve_home(home), model, tracking)

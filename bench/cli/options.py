@@ -23,7 +23,7 @@ from bench.system.content import read_toml
 from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
-    from bench.run.folder import Run
+    from bench.runs.folder import Run
 
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
@@ -41,7 +41,7 @@ Tracking = Annotated[
 
 def opened(name: str, home: Path | None) -> Run:
     """The run of a name, or at a path."""
-    from bench.run.folder import Run
+    from bench.runs.folder import Run
 
     return Run.open(resolve_home(home), name)
 

@@ -118,9 +118,31 @@ class TerminalProgress(Progress):
                 reached = f"{amount_of(done, unit)} of {quantity(total, unit)}" if total else quantity(done, unit)
                 known = total and rate > 0 and done - before >= ENOUGH * (total - before)
                 rest = f", {left((total - done) / rate, later() if later else None)}" if total and known else ""
-                print(f"{work.description}: {reached}, {pace(rate, unit)}{rest}", file=sys.stderr)
+                self._line(f"{work.description}: {reached}, {pace(rate, unit)}{rest}")
 
         yield advance
+
+    def _line(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+
+class NotebookProgress(TerminalProgress):
+    """In a notebook: the last note, and below it how far the work is, in the place of what was shown before."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        super().__init__()
+        self._note = ""
+        self._shown = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def note(self, text: str) -> None:
+        """A sentence, which stays until the next one."""
+        self._note = text
+        self._line("")
+
+    def _line(self, text: str) -> None:
+        self._shown.update({"text/plain": f"{self._note}\n{text}".strip()}, raw=True)
 
 
 def left(seconds: float, later: float | None) -> str:

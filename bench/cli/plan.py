@@ -60,7 +60,7 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
         if not asked.log:
             raise UserError(f"{file}: expected the files of a log, found none; in Python the decision has `plan`")
         return file.parent, decide(asked, read(asked, TerminalProgress()))
-    from bench.run.result import result_of
+    from bench.runs.result import result_of
 
     run = opened(name, home)
     if len(run.datasets) > 1:

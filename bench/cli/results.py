@@ -21,8 +21,8 @@ from bench.system.progress import duration
 if TYPE_CHECKING:
     from bench.core.records import Point
     from bench.results.diagnosis import References
-    from bench.run.folder import Run
-    from bench.run.result import DatasetResult
+    from bench.runs.folder import Run
+    from bench.runs.result import DatasetResult
 
 
 def status(
@@ -36,9 +36,9 @@ def status(
 ) -> Answer:
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
-    from bench.run.folder import LIVE
-    from bench.run.page import write_live
-    from bench.run.status import status_of
+    from bench.runs.folder import LIVE
+    from bench.runs.page import write_live
+    from bench.runs.status import status_of
     from bench.system.home import shown
     from bench.system.lock import is_held
 
@@ -138,7 +138,7 @@ def frontier_command(
     import pandas as pd
 
     from bench.frontier.decision import documents
-    from bench.run.result import result_of
+    from bench.runs.result import result_of
 
     if (run_ is None) == (experiment is None):
         raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
@@ -169,9 +169,9 @@ def report(
     home: Home = None,
 ) -> Answer:
     """Write one self-contained HTML page."""
-    from bench.run.folder import PAGE
-    from bench.run.page import write_report
-    from bench.run.result import result_of
+    from bench.runs.folder import PAGE
+    from bench.runs.page import write_report
+    from bench.runs.result import result_of
 
     run = opened(run_, home)
     page = run.folder / PAGE if out is None else out.expanduser().resolve()
@@ -203,7 +203,7 @@ def pick_command(
 ) -> Answer:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
     from bench.frontier.policy import read_policy
-    from bench.run.result import policy_of, result_of, suite_policy, write_pick
+    from bench.runs.result import policy_of, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
@@ -245,7 +245,7 @@ def diagnose(
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.results import drift
     from bench.results.diagnosis import References
-    from bench.run.result import drift_of, result_of
+    from bench.runs.result import drift_of, result_of
 
     if every and trial is not None:
         raise UserError(f"expected either a trial or --all, found both: trial {trial}")

@@ -15,14 +15,14 @@ from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.core.validation import validate
-from bench.run.request import Request
-from bench.run.suite import Confirm
+from bench.runs.request import Request
+from bench.runs.suite import Confirm
 from bench.search.executors.base import Resources
 from bench.system.home import shown, writable_home
 from bench.system.interrupts import interrupted_once
 
 if TYPE_CHECKING:
-    from bench.run.folder import Run
+    from bench.runs.folder import Run
 
 
 @options_of(Request)
@@ -40,8 +40,8 @@ def run(
 ) -> Answer:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
     request = Request.of(asked)
-    from bench.run.create import create
-    from bench.run.suite import load_suite
+    from bench.runs.create import create
+    from bench.runs.suite import load_suite
 
     if part or only or (load_suite(request.suite).design is not None and not request.dataset):
         of_search = [*request.model_dump(exclude_unset=True, exclude={"suite", "raw", "workers"}), *["full"] * full]
@@ -57,7 +57,10 @@ def run(
             done = run_design(writable_home(home), request.suite, part or [], only, raw, workers, TerminalProgress())
         yield {"suite": request.suite} | asdict(done)
         say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
-        say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
+        say(*done.answer)
+        rows = [[each.data, each.sharing, each.verdict, each.value, each.margin] for each in done.compared]
+        print_table(["data", "sharing", "beats static weights", "lead", "margin"], rows)
+        say("" if done.answer else f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
         return
     made = create(writable_home(home), request, TerminalProgress(), ["seesaw", *sys.argv[1:]])
     yield from _execute(made, full)
@@ -68,7 +71,7 @@ def resume(
     asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
 ) -> Answer:  # fmt: skip
     """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions, and only grow."""
-    from bench.run.execute import extend
+    from bench.runs.execute import extend
 
     yield from _execute(extend(opened(run_, home), **asked), full)
 
@@ -79,7 +82,7 @@ def confirm(
     asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
 ) -> Answer:  # fmt: skip
     """Confirm more of a run: train what is missing, then renew frontier, pick and page. Numbers are totals."""
-    from bench.run.execute import confirm_more
+    from bench.runs.execute import confirm_more
 
     yield from _execute(confirm_more(opened(run_, home), **asked), full)
 
@@ -89,9 +92,9 @@ def _execute(run: Run, full: bool) -> Answer:
     from bench.cli.fronts import show_front, show_pick, show_verdict
     from bench.cli.results import show_tracking
     from bench.frontier.decision import documents
-    from bench.run.execute import execute
-    from bench.run.folder import PAGE
-    from bench.run.page import next_step, run_argument
+    from bench.runs.execute import execute
+    from bench.runs.folder import PAGE
+    from bench.runs.page import next_step, run_argument
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
@@ -208,7 +211,7 @@ def sync(
     home: Home = None,
 ) -> Answer:
     """Send the missing records of a run to MLflow."""
-    from bench.run.reporting import sync as send
+    from bench.runs.reporting import sync as send
     from bench.system.credentials import plain_address
 
     run = opened(run_, home)

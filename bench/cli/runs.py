@@ -34,8 +34,8 @@ def compare(
 ) -> Answer:
     """Compare families of points within or across runs: by how much, and how sure that is."""
     from bench.report.comparison import write_comparison
-    from bench.run.comparing import compare_runs
-    from bench.run.folder import Run
+    from bench.runs.comparing import compare_runs
+    from bench.runs.folder import Run
 
     if out is not None and out.suffix not in (".html", ".csv"):
         raise UserError(f"--out: expected a file named .html or .csv, found '{out.name}'")

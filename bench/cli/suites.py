@@ -12,7 +12,7 @@ from bench.cli.output import Answer, print_table, say
 def suites() -> Answer:
     """List the suites, with their data and budgets."""
     from bench.data import load_card
-    from bench.run.suite import load_suite
+    from bench.runs.suite import load_suite
     from bench.system import content
 
     listed = []

@@ -12,7 +12,7 @@ from bench.deciding.decision import LogDecision
 from bench.report import text
 from bench.report.page import write_page
 from bench.report.view import View
-from bench.results.ledger import CELLS
+from bench.results.ledger import CELLS, write_cells
 from bench.system.atomic import atomic_folder
 
 HEADERS = ["model", "task", "rows", "AUC", "predicted / happened", "calibration error"]
@@ -62,7 +62,7 @@ def write(decision: LogDecision, folder: Path) -> Path:
     folder = target(folder)
     with atomic_folder(folder) as temporary:
         write_page([view_of(decision)], temporary / PAGE, "Decision on a log")
-        decision.cells.to_parquet(temporary / CELLS, index=False)
+        write_cells(decision.cells, temporary / CELLS)
         document = json.dumps(jsonable(decision.document), indent=2, allow_nan=False)
         (temporary / JSON).write_text(document, encoding="utf-8")
         (temporary / ASKED).write_text(decision.asked.toml, encoding="utf-8")

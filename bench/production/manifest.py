@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import isclose
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from bench.core.errors import repeated
+from bench.core.formats import FORMATS, PACKAGE
 from bench.core.registry import Config
 from bench.core.schema import SCORE, Schema
 from bench.frontier.score import Score, prediction_names
@@ -103,7 +104,7 @@ def _check_tasks(schema: Schema) -> None:
 class PackageManifest(Config):
     """`manifest.json`."""
 
-    version: Literal[1] = 1
+    format: int = FORMATS[PACKAGE]
     name: str
     """Name of the data set, variant included."""
     data_schema: Schema

@@ -24,6 +24,7 @@ import numpy as np
 
 from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError, unknown
+from bench.core.formats import PACKAGE, checked_format
 from bench.core.plain import read_json
 from bench.core.schema import Schema
 from bench.core.validation import validate
@@ -119,7 +120,7 @@ class Package:
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
-        values = read_json(folder / MANIFEST)
+        values = checked_format(PACKAGE, read_json(folder / MANIFEST), folder / MANIFEST)
         manifest = validate(PackageManifest, values, str(folder / MANIFEST))
         if (own := digest_of(values)) != manifest.digest:
             raise UserError(

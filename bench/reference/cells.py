@@ -27,7 +27,7 @@ from bench.core.records import Kind, Scalar
 from bench.core.rows import SEARCH as VALID
 from bench.core.schema import Schema
 from bench.core.seeds import derive
-from bench.run.suite import Design
+from bench.runs.suite import Design
 from bench.training.ensemble import ensemble_of
 from bench.training.tree_settings import best_by_task, configurations
 

@@ -27,9 +27,10 @@ from bench.data.preparation import check_data
 from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.models.sharing import SHARING
 from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
+from bench.reference.own import FEW, Asked, Compared, beside, compared, cost_of, effort, sentence
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, composite, train
-from bench.run.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
+from bench.runs.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Executor, Options
@@ -81,12 +82,15 @@ class Done:
 
     Attributes:
         skipped: data sets that are not at hand, and cells that cannot be, with the reason.
+        answer: whether a balancer of one's own beats static weights, and what that cost; `compared`: by cell.
     """
 
     new: int
     there: int
     failed: int
     skipped: dict[str, str]
+    answer: tuple[str, ...] = ()
+    compared: tuple[Compared, ...] = ()
 
 
 def run_design(
@@ -105,11 +109,20 @@ def run_design(
     suite = load_suite(name)
     design = design_of(suite, only)
     every = cells_of(design, [dataset.id for dataset in suite.datasets])
+    every = [cell for cell in every if only in (None, cell.sharing, cell.balancing)]
     wanted = [cell for part in parts for cell in of_part(every, part)] if parts else every
-    if only is not None:
-        wanted = [cell for cell in wanted if only in (cell.sharing, cell.balancing)]
     rows = Rows(home, published(name))
     skipped: dict[str, str] = {}
+    if only in BALANCING:
+        skipped = {cell.part: FEW for cell in wanted if not beside(rows, cell)}
+        if skipped:
+            progress.note(f"left out, {FEW}: {', '.join(skipped)}")
+        if len(skipped) == len(wanted):
+            part = f"{wanted[0].data}/{wanted[0].sharing}/static"
+            raise UserError(f"--only: nothing to compare with, {FEW}; `seesaw run {name} --part {part}` adds them")
+        wanted = [cell for cell in wanted if cell.part not in skipped]
+        progress.note(cost_of(design.draws + design.seeds, [beside(rows, cell) for cell in wanted]))
+    asked: list[Asked] = []
     runners: dict[str, CellRunner] = {}
     try:
         for cell in dict.fromkeys(wanted):
@@ -124,16 +137,25 @@ def run_design(
                     skipped[cell.data] = str(error)
                     progress.note(f"{cell.data} is left out: {error}")
                     continue
-            if reason := runners[cell.data].carry_out(cell, design):
+            runner = runners[cell.data]
+            reason = "its data are prepared otherwise than the published ones"
+            if only not in BALANCING or runner.beside(cell):
+                reason = runner.carry_out(cell, design)
+            if reason:
                 skipped[cell.part] = reason
                 progress.note(f"{cell.part} is left out: {reason}")
+            elif only in BALANCING:
+                asked.append(Asked(cell, runner.beside(cell), runner.objectives, suite.dataset(cell.data).reference))
     finally:
         for runner in runners.values():
             runner.close()
     if not runners:
-        raise UserError("\n".join(skipped.values()))
+        raise UserError("\n".join(dict.fromkeys(skipped.values())))
     new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
-    return Done(new, there, failed, skipped)
+    found = tuple(filter(None, (compared(each, len(asked)) for each in asked)))
+    if not found:
+        return Done(new, there, failed, skipped)
+    return Done(new, there, failed, skipped, (sentence(str(only), found), effort(str(only), asked)), found)
 
 
 class CellRunner:
@@ -146,7 +168,7 @@ class CellRunner:
         check_data(card, home, raw if card.files else None, progress)
         store = prepare(card, home, raw if card.files else None, progress)
         self.store: Store = store.with_tasks(dataset.tasks or store.default_tasks)
-        self._content = content_of(self.store)
+        self.content = content_of(self.store)
         self.name, self._rows, self._progress = dataset.id, rows, progress
         self._lock = FolderLock(home / FOLDER / dataset.id)
         tasks = self.store.schema.tasks
@@ -164,6 +186,12 @@ class CellRunner:
         """Ends the workers."""
         self._executor.close()
         self._lock.release()
+
+    def beside(self, cell: Cell) -> list[Row]:
+        """The function of that name on this data, without the cell's own rows of another text of its plug-in."""
+        plugin = plugin_of(cell)
+        rows = beside(self._rows, cell, self.content)
+        return [row for row in rows if row.balancing != cell.balancing or plugin in ("", row.commit)]
 
     def carry_out(self, cell: Cell, design: Design) -> str:
         """Trains what a cell lacks; the reason where it cannot be, and then it leaves no row."""
@@ -188,8 +216,10 @@ class CellRunner:
 
     def trained(self, cell: Cell, wanted: Sequence[tuple[Config, int]]) -> list[Row]:
         """The rows of configurations and seeds, trained where they are not there."""
-        keys = [key_of(cell, self._content, seed, config) for config, seed in wanted]
-        found = {key: row for key in keys if (row := self._rows.get(key)) is not None}
+        keys = [key_of(cell, self.content, seed, config) for config, seed in wanted]
+        plugin = plugin_of(cell)
+        known = {key: self._rows.get(key) for key in keys}
+        found = {key: row for key, row in known.items() if row is not None and plugin in ("", row.commit)}
         self.there += len(found)
         jobs = [
             (key, config, self._job(cell, config, seed))
@@ -205,7 +235,8 @@ class CellRunner:
         return [found[key] for key in keys]
 
     def _keep(self, cell: Cell, config: Config, outcome: Outcome) -> Row:
-        row = row_of(cell, self._content, config, outcome, self.objectives, self._origin)
+        origin = self._origin | {"commit": plugin_of(cell) or self._origin["commit"]}
+        row = row_of(cell, self.content, config, outcome, self.objectives, origin)
         self._rows.add(row)
         self.new += 1
         if row.failure:
@@ -244,7 +275,7 @@ class CellRunner:
         of = {(json.dumps(row.config, sort_keys=True), row.seed): row for row in rows if not row.failure}
         for seed in sorted({row.seed for row in rows}):
             own = [of.get((str(text), seed)) for text in config.values()]
-            if self._rows.get(key_of(cell, self._content, seed, config)) or None in own:
+            if self._rows.get(key_of(cell, self.content, seed, config)) or None in own:
                 continue
             jobs = [self._job(cell, each, seed) for each in picks.values()]
             served = composite(self._predictions, self.outcomes, [job.training for job in jobs], seed)
@@ -255,6 +286,12 @@ class CellRunner:
             self._rows.add(composed(models, places, cell, config, served, self._origin))
         for file in self._predictions.glob("trial-*.npy"):
             file.unlink()
+
+
+def plugin_of(cell: Cell) -> str:
+    """The plug-in of a cell's entries, with its version or a digest of its text; empty of built-in ones."""
+    kinds = ("balancing.kind", cell.balancing), ("sharing.kind", cell.sharing)
+    return ", ".join(plugins.needs(kinds).values())
 
 
 FIRST = 1 << 16

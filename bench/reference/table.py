@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from bench.core import formats
 from bench.core.errors import UserError, shortened
 from bench.core.objectives import Objective
 from bench.core.records import Kind, Outcome, Scalar, TrialResult
@@ -49,6 +49,7 @@ class Row:
         served: (K * O,) values of the outcomes on test, fusion by fusion.
         test_moved: (B * M,) how far the objectives move on resamples of test; empty where not kept.
         served_moved: (B * K * O,), the same of what is served.
+        commit: of the checkout, or the plug-in whose entry was trained.
         norms: (T,) mean norms of the tasks' gradients on what they share, as the training's probes saw them.
         failure: why it has no values; empty where it has.
     """
@@ -277,17 +278,14 @@ def write(rows: Iterable[Row], file: Path) -> None:
         else:
             columns[each.name] = pa.array(values)
     with atomic_path(file) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd", compression_level=15)
+        formats.write_table(formats.TABLE, pa.table(columns), temporary, compression="zstd", compression_level=15)
 
 
 def read(file: Path) -> list[Row]:
     """The rows of a table, none where it is not there; raises UserError if it is no such table."""
     if not file.is_file():
         return []
-    try:
-        table = pq.read_table(file)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{file}: expected a table of the reference, found {error}") from None
+    table = formats.read_table(formats.TABLE, file)
     if lacking := {each.name for each in fields(Row)} - set(table.column_names):
         raise UserError(f"{file}: expected a table of the reference, found no column {', '.join(sorted(lacking))}")
     table = table.select([each.name for each in fields(Row)])

@@ -148,4 +148,4 @@ PLOTS: dict[str, Callable[[View], str]] = {
     "inputs": lambda view: chart(view.explained),
 }
 """Plots of a view by name, as SVG for a page, empty where there is nothing to draw: the page has them where scripts are
-off, `LoadedRun.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here."""
+off, `Result.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here."""

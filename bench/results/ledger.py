@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
+from bench.core.formats import LEDGER, read_table, write_table
 from bench.core.objectives import Objective
 from bench.core.rows import SEARCH, TEST
 from bench.results.effect import LEVEL, Effect
@@ -145,3 +148,14 @@ def long_of(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """The long tables of several ledgers, with the name of each as `front`; weights as texts, `click 0.8, like 0.2`."""
     found = pd.concat([each.long.assign(front=name) for name, each in ledgers.items()], ignore_index=True)
     return found.assign(weights=[in_words(each or {}) for each in found["weights"]])
+
+
+def write_cells(cells: pd.DataFrame, file: Path) -> None:
+    """Writes the long table as a parquet file."""
+    write_table(LEDGER, pa.Table.from_pandas(cells, preserve_index=False), file)
+
+
+def read_cells(file: str | Path) -> pd.DataFrame:
+    """The long table of a run's or a decision's `cells.parquet`; raises UserError if the file is none."""
+    found: pd.DataFrame = read_table(LEDGER, Path(file)).to_pandas()
+    return found

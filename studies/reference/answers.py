@@ -22,8 +22,8 @@ from bench.core.seeds import derive
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
 from bench.reference.table import Row
 from bench.report.text import count
-from bench.results.comparison.beyond import LEAST_WEIGHTS, beyond, luck, scale_of
-from bench.results.comparison.significance import LEAST_DATASETS, SIZE, Ranking, Word, ranking
+from bench.results.comparison.beyond import LEAST_WEIGHTS, about_methods, beyond, scale_of
+from bench.results.comparison.significance import LEAST_DATASETS, Ranking, Word, ranking
 from bench.results.effect import Effect
 from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume
@@ -100,17 +100,12 @@ def _front(
         margin, unit = SERVED_MARGIN, "%"
     found = beyond(here[0], here[1], scale, margin, questions)
     assert found is not None  # every member has two seeds or more
-    at, high = int(found.value.argmax()), found.high.max()
-    if found.verdict == "yes":
-        at = int(found.least.argmax())
-        high = found.high[at]
-    lead, verdict = Effect(float(found.value[at]), float(found.low[at]), float(high)), found.verdict
-    if what == "heads" and verdict != "cannot tell":
+    (at, lead), verdict = found.lead, found.verdict
+    if what == "heads":
         tried = [row for row in data.tried if row.sharing == sharing and len(row.valid) == len(data.objectives)]
         theirs = [row.valid for row in tried if row.balancing in (STATIC, EQUAL)]
         ours = [row.valid for row in tried if row.balancing in {each.balancing for each in gradient}]
-        if luck(verdict, theirs, ours, scale, margin) >= SIZE / (questions if verdict == "yes" else 1):
-            verdict = "cannot tell"
+        verdict, _ = about_methods(found, theirs, ours, scale)
     return Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0])
 
 

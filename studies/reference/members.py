@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.balancing import works_on_gradients
 from bench.core.objectives import Objective, ranked
 from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
+from bench.reference.own import sample_of
 from bench.reference.table import Row
 from bench.reference.training import fusions
 from bench.results.effect import Effect
@@ -162,8 +163,8 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
     rows = sorted(rows, key=lambda row: row.seed)
     first = rows[0]
     seeds, outcomes = tuple(row.seed for row in rows), len(first.outcomes)
-    heads = _sample([row.test for row in rows], [row.test_moved for row in rows], seeds)
-    served = _sample([row.served for row in rows], [row.served_moved for row in rows], seeds)
+    heads = sample_of([row.test for row in rows], [row.test_moved for row in rows], seeds)
+    served = sample_of([row.served for row in rows], [row.served_moved for row in rows], seeds)
     columns = [slice(at, at + outcomes) for at in range(0, served.values.shape[1], outcomes)]
     by_fusion = tuple(Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns)
     return Member(
@@ -189,17 +190,6 @@ def _within(served: Served, outcomes: Sequence[str]) -> Sample | None:
     values = np.stack([each.values[..., task] for task, each in enumerate(heads)], axis=-1)
     moved = np.stack([each.deviations[..., task] for task, each in enumerate(heads)], axis=-1)
     return Sample(values, moved, served[0].seeds)
-
-
-def _sample(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:
-    """Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how rows move it."""
-    known = np.array(values, float)
-    kept = [np.array(each).reshape(-1, known.shape[1]) for each in moved if len(each)]
-    if not kept:
-        return Sample(known, np.zeros((len(known), 0, known.shape[1])), seeds)
-    middle = np.mean(kept, axis=0)
-    own = [np.array(each).reshape(middle.shape) if len(each) else middle for each in moved]
-    return Sample(known, np.array(own), seeds)
 
 
 def _label(row: Row) -> str:

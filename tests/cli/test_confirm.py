@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from bench.report.text import sentences
-from bench.run.folder import Run
+from bench.runs.folder import Run
 from bench.search.study import Study
 
 BALANCED = """
@@ -127,8 +127,8 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(se
 
 
 def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path):
-    from bench.run.create import create
-    from bench.run.request import Request
+    from bench.runs.create import create
+    from bench.runs.request import Request
 
     def made(name):
         create(tmp_path / "home", Request(suite=str(weighed.suite), name=name, raw=weighed.raw))

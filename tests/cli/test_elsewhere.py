@@ -53,7 +53,7 @@ def test_a_run_is_looked_at_from_any_folder(seesaw, made, elsewhere):
     for command in ("status", "frontier", "pick", "report", "sync", "diagnose"):
         said = seesaw(command, made, "--json", home=None)
         assert said.code == 0, said.err
-    assert len(bench.load_run(made).frontier())
+    assert len(bench.load_run(made).front(heads=True))
     assert {path.name for path in elsewhere.iterdir()} == {"card.toml", "space.toml", "suite.toml"}
 
 
@@ -130,7 +130,7 @@ def test_a_home_that_cannot_be_written_is_looked_at(seesaw, read_only, tmp_path)
     for command in ("datasets", "doctor"):
         assert seesaw(command, home=home).code == 0
     assert page.is_file()
-    assert len(bench.load_run("here", home=home).frontier())
+    assert len(bench.load_run("here", home=home).front(heads=True))
 
 
 def test_what_writes_names_what_cannot_be_written(seesaw, shop, read_only):

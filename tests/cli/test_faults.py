@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from bench.core.errors import UserError
-from bench.run import create
-from bench.run.request import Request
+from bench.runs import create
+from bench.runs.request import Request
 
 ROOT = Path(__file__).parents[2]
 

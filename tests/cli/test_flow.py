@@ -17,8 +17,8 @@ from bench.measure.outcomes import Measure
 from bench.measure.predictions import FOLDER, rows_of
 from bench.production.package import Package
 from bench.results.fusion import fused
-from bench.run.folder import Run
-from bench.run.result import picked_network, result_of, write_pick
+from bench.runs.folder import Run
+from bench.runs.result import picked_network, result_of, write_pick
 
 pytestmark = pytest.mark.slow  # searches of some seconds, then trainings and a server
 ASKED = ("--maximize", "buy.recall@10%", "--at-least", "click.recall@10%=0.1")

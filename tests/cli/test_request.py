@@ -6,10 +6,9 @@ import pytest
 
 import bench
 from bench.core.errors import UserError
-from bench.run.create import create
-from bench.run.execute import extend
-from bench.run.folder import Run
-from bench.run.request import Request
+from bench.runs.create import create
+from bench.runs.execute import extend
+from bench.runs.request import Request
 
 
 def test_options_go_before_those_of_the_file(tmp_path):
@@ -49,15 +48,3 @@ def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path, monkeypatc
         extend(run, lengths=3)
     with pytest.raises(UserError, match=r"^--samples: expected at least 1,000,000,000, the total of"):
         extend(run, samples=5)
-
-
-@pytest.mark.slow
-def test_a_run_in_python_keeps_what_was_asked(shop, tmp_path):
-    home = tmp_path / "home"
-    found = bench.run_suite(shop.suite, home, raw=shop.raw, executor="inline", trials=4, name="a")
-    assert found.verdict() == bench.load_run("a", home).verdict()
-    run = Run.open(home, "a")
-    assert (run.request.trials, run.request.workers, run.request.raw) == (4, 1, shop.raw.resolve())
-    assert run.manifest.command.startswith(f"seesaw run {shop.suite} --trials 4 --executor inline --name a --raw ")
-    with pytest.raises(UserError, match=r"unknown key 'trails' \(did you mean 'trials'"):
-        bench.run_suite(shop.suite, home, trails=4)

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bench.core.seeds import derive
-from bench.run.folder import CONFIG, Run
-from bench.run.result import result_of, write_pick
+from bench.runs.folder import CONFIG, Run
+from bench.runs.result import result_of, write_pick
 from bench.search.study import Study
 
 BUDGET = 8500  # samples: eight of full length, which is two passes over 534 rows

@@ -12,10 +12,10 @@ from servers import RealServer, silent_server
 
 from bench import cli
 from bench.core.errors import UserError
-from bench.run.create import create
-from bench.run.execute import extend
-from bench.run.folder import Run
-from bench.run.request import Request
+from bench.runs.create import create
+from bench.runs.execute import extend
+from bench.runs.folder import Run
+from bench.runs.request import Request
 from bench.search.study import Study
 from bench.system.credentials import PASSWORD, USERNAME
 

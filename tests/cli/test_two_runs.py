@@ -65,7 +65,7 @@ def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_cs
     said = seesaw("frontier", "kinds", "--csv", tmp_path / "new" / "cells.csv", "--home", two_runs, home=None)
     assert said.code == 0, said.err
     read = pd.read_csv(tmp_path / "new" / "cells.csv", dtype={"point": str}, float_precision="round_trip")
-    assert set(read.pop("dataset")) == {run.run.datasets[run.datasets[0]].key}
+    assert set(read.pop("dataset")) == {*run.run.datasets}
     assert plain(read[list(kept)]) == plain(kept)
 
 
@@ -102,14 +102,14 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
 def test_a_notebook_has_tables_and_figures(two_runs):
     run = bench.load_run(two_runs / "runs" / "kinds")
     assert bench.load_run("kinds", home=two_runs).run.folder == run.run.folder
-    assert run.frontier()["on_front"].all()
-    assert run.points()["on_front"].sum() == len(run.frontier())
+    assert run.front(heads=True)["on_front"].all()
+    assert run.points(heads=True)["on_front"].sum() == len(run.front(heads=True))
     trials = run.trials()
     assert set(trials["state"]) == {"completed"}
     assert {"valid/click.auc", "sharing.kind", "seconds"} <= set(trials)
     cells = run.cells()
     assert not cells.duplicated(["front", "point", "kind", "weights", "split", "slice", "measure"]).any()
-    assert set(cells[cells["front"] == "heads"]["point"]) <= set(run.points()["point"])
+    assert set(cells[cells["front"] == "heads"]["point"]) <= set(run.points(heads=True)["point"])
     replicates = run.replicates()
     assert set(replicates["trial"]) <= set(trials["trial"])
     assert replicates["test/click.auc"].notna().any()

@@ -12,8 +12,8 @@ import pytest
 
 from bench.cli import output as module
 from bench.cli.output import watch
-from bench.run.folder import LIVE
-from bench.run.page import write_live
+from bench.runs.folder import LIVE
+from bench.runs.page import write_live
 from bench.system.lock import FolderLock, is_held
 
 
@@ -70,7 +70,7 @@ def test_on_a_terminal_it_stays_in_one_place_and_ctrl_c_ends_it(tmp_path):
     folder = tmp_path / "runs" / "a"
     folder.mkdir(parents=True)
     code = (
-        "import sys; from bench.run import folder, status; from types import SimpleNamespace as N\n"
+        "import sys; from bench.runs import folder, status; from types import SimpleNamespace as N\n"
         "from pathlib import Path\n"
         f"run = N(folder=Path({str(folder)!r}), datasets={{'shop': None}})\n"
         "folder.Run.open = classmethod(lambda *_: run)\n"

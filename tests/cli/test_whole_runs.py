@@ -9,7 +9,7 @@ from bench.core.objectives import key_on
 from bench.measure.predictions import FOLDER, KEPT, joined, name_of, predictions, rows_of
 from bench.results.diagnosis import numbers
 from bench.results.points import kept_names, points, sources_of
-from bench.run.folder import Run
+from bench.runs.folder import Run
 from bench.search.study import Study
 from bench.testing.metrics import binary
 

@@ -10,7 +10,7 @@ from remake import unpack
 import bench
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.measure.predictions import FOLDER, rows_of
-from bench.run.result import candidates_of
+from bench.runs.result import candidates_of
 
 
 def exported(part, front):
@@ -67,7 +67,7 @@ def home(tmp_path_factory):
 )
 def test_an_export_of_a_run_gives_its_front_and_verdict(home, name, more):
     run = bench.load_run(name, home)
-    result = run._result(None)
+    result = run.decision
     table, asked = exported(result.run, result.frontier)
     if "weights" in more:
         first = next(columns for model, columns in asked["models"].items() if model.startswith("current"))

@@ -187,10 +187,10 @@ def task_text(name, parent):
     return f'[[tasks]]\nname = "{name}"\ncolumn = "{name}"{kind}{of}\n'
 
 
-def train(home):
+def train(home, runs=MADE):
     """The runs."""
     from bench.cli import main
-    from bench.run import execute
+    from bench.runs import execute
 
     execute.RESAMPLES = FEW
     folder = home / "content"
@@ -199,7 +199,7 @@ def train(home):
     space.write_text(SPACE)
     (folder / "current.toml").write_text(CURRENT)
     (folder / "column.toml").write_text('column = "today"\n')
-    for name, made in MADE.items():
+    for name, made in runs.items():
         own = made.like or name
         write_log(folder / own, made)
         card, suite = folder / f"{own}.toml", folder / f"{name}-suite.toml"
@@ -252,11 +252,11 @@ def values_of(home, name):
 def _read(home, name):
     from bench.api import load_run
     from bench.report.embed import section_data
-    from bench.run.page import view_of
-    from bench.run.reporting import front_of
+    from bench.runs.page import view_of
+    from bench.runs.reporting import front_of
     from bench.tracking.values import runs_of
 
-    result = load_run(name, home)._result(None)
+    result = load_run(name, home).decision
     front = front_of(result, {}, "experiment", "run")
     logged = {str(number): (on[0], on[1]) for number, on in front.placed.items()}
     page = section_data(view_of(result))
@@ -280,8 +280,8 @@ def _read(home, name):
 
 def _compared(home, *names, by="sharing"):
     from bench.core.errors import UserError
-    from bench.run.comparing import compare_runs
-    from bench.run.folder import Run
+    from bench.runs.comparing import compare_runs
+    from bench.runs.folder import Run
 
     try:
         return _plain(compare_runs([Run.open(home, name) for name in names], by).to_json())

@@ -10,7 +10,7 @@ from bench.core.records import Job
 from bench.data import load_card
 from bench.frontier.score import Score
 from bench.results.points import parts_of
-from bench.run.current import read_current
+from bench.runs.current import read_current
 from bench.tracking import registry
 from bench.training.job import run_job
 from bench.training.parts import networks_in

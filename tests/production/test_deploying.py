@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from bench.core.errors import UserError
-from bench.run import deploy
-from bench.run.deploy import check_name, deploying
+from bench.runs import deploy
+from bench.runs.deploy import check_name, deploying
 from bench.tracking.registry import DATASET, TASKS, Registry
 
 CODE = """
@@ -19,7 +19,7 @@ import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from bench.system.atomic import scratch_folder
-from bench.run import deploy
+from bench.runs import deploy
 deploy.check_name = lambda deployment: None
 folder = Path(sys.argv[1])
 part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=""))

@@ -7,7 +7,7 @@ from bench.core.records import Point
 from bench.core.schema import Task
 from bench.frontier.policy import Policy
 from bench.results.points import parts_of
-from bench.run.deployment import _score
+from bench.runs.deployment import _score
 
 TASKS = (Task("click"), Task("buy", parent="click"))
 

@@ -13,7 +13,7 @@ import pytest
 from server import served
 
 from bench.cli import main
-from bench.run.deploy import open_model
+from bench.runs.deploy import open_model
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide-deploy.md"
 ROWS = 2000

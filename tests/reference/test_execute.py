@@ -1,8 +1,10 @@
 """Parts of a design from raw data to rows, on a generated log."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from publish import publish
@@ -94,12 +96,27 @@ BALANCING = {"my_largest": Entry(Largest, NoOptions, "-", "the largest loss alon
 def test_a_method_of_ones_own_gets_the_trials_of_the_others(suite, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(OWN)
+    Path(suite).write_text(SUITE.replace("weights = 3", "weights = 7"))
     words = ["run", suite, "--only", "my_largest", "--plugin", str(plugin), "--workers", "1", "--home", str(tmp_path)]
-    done = subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("4 trainings")
-    rows = list(Rows(tmp_path, tmp_path / "none"))
-    assert [(row.balancing, row.failure) for row in rows] == [("my_largest", "")] * 4
+
+    def run():
+        return subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True, cwd=tmp_path)
+
+    refused = run()
+    assert refused.returncode == 2
+    part = "synthetic-funnel@rows=3000/shared_bottom/static"
+    assert f"no 7 tuned static weights there; `seesaw run {suite} --part {part}` adds them" in refused.stderr
+    run_design(tmp_path, suite, [part], None, None, 1, Silent())
+    for text, new in ((OWN, 4), (OWN, 0), (OWN.replace("losses.max()", "losses.max() + losses.sum()"), 4)):
+        plugin.write_text(text)
+        done = run()
+        assert done.returncode == 0, done.stderr
+        assert "1 cell by 4 trainings each: about " in done.stderr
+        assert done.stdout.startswith(f"{new} trainings, {4 - new} more were there already, 0 failed")
+        assert re.search(r"^(Yes|No|Cannot tell).* my_largest .*beats? tuned static weights with ", done.stdout, re.M)
+        assert re.search(r"^my_largest: 4 trainings, .* \(mine.py \(sha256 .*; static weights: 2", done.stdout, re.M)
+    rows = [row for row in Rows(tmp_path, tmp_path / "none") if row.balancing != "static"]
+    assert {(row.balancing, row.failure) for row in rows} == {("my_largest", "")}
 
 
 @pytest.mark.slow
@@ -123,6 +140,8 @@ def test_a_torn_last_row_is_trained_again(suite, tmp_path):
     [
         (["--trials", "5"], "--trials: expected a search, found the design of reference"),
         (["--part", "nothing"], "--part: expected a part such as"),
+        (["--only", "mgda", "--part", "census-income/alone"], "--part: expected a part such as"),
+        (["--only", "mgda", "--part", "movielens-100k/ple"], "--part movielens-100k/ple/static` adds them"),
         (["--only", "nothing"], "--only: unknown balancer or way of sharing 'nothing'"),
     ],
 )

@@ -11,7 +11,7 @@ from bench.reference.cells import Cell
 from bench.reference.execute import CellRunner, published
 from bench.reference.table import Rows, read
 from bench.results.statistics import intervals
-from bench.run.suite import load_suite
+from bench.runs.suite import load_suite
 from bench.system.progress import Silent
 
 RAW = Path(__file__).parents[3] / "shared" / "data"

@@ -9,7 +9,7 @@ from search_toys import objectives, toy_plan
 
 from bench.core.records import TrialResult
 from bench.measure.predictions import path_of, seal
-from bench.run.limits import ladder
+from bench.runs.limits import ladder
 
 FULL = 64
 LADDER = ladder(4, 4, FULL)  # 4, 16, 64

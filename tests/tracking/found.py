@@ -12,7 +12,7 @@ from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict
 from bench.results.frontier import frontier
 from bench.results.history import History
-from bench.run.reporting import front_of
+from bench.runs.reporting import front_of
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}

@@ -7,7 +7,7 @@ import pytest
 from found import found_in, history
 
 from bench.core.records import RungResult
-from bench.run.reporting import on_trials
+from bench.runs.reporting import on_trials
 from bench.tracking.values import UNPLACED, volumes
 
 

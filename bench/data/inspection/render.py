@@ -6,16 +6,27 @@ import json
 import string
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from bench.core.plain import parse_toml
 from bench.data.inspection.draft import Draft
 from bench.data.inspection.labels import Label
 from bench.data.inspection.roles import ColumnDraft
+from bench.data.loading import parse_card
+from bench.system.atomic import write_text
 
 NAMELESS = '"" (no name)'
 _SHOWN = 40
 WIDTH = 118
 _BARE = frozenset(string.ascii_letters + string.digits + "_-")
+
+
+def write_card(draft: Draft, target: Path) -> None:
+    """Writes a draft's card, which is read first: nothing is written that is none."""
+    text = card_text(draft)
+    parse_card(parse_toml(text, str(target)), str(target), "", target.parent)
+    write_text(target, text)
 
 
 def card_text(draft: Draft) -> str:

@@ -40,7 +40,7 @@ from bench.core.rows import SEARCH
 from bench.core.seeds import derive
 from bench.results.comparison.families import FamilyPoint, trials_of
 from bench.results.comparison.significance import POWER, SIZE, Word, against, permuted, smallest, unit
-from bench.results.effect import LEVEL
+from bench.results.effect import LEVEL, Effect
 from bench.results.pareto import lattice, steps_within
 from bench.results.samples import Sample
 from bench.results.statistics import Differences, differences
@@ -109,6 +109,13 @@ class Beyond:
     def verdict(self) -> Word:
         """Whether any point lies beyond the front by more than the margin."""
         return against(self.margin, float(self.least.max()), float(self.high.max()))
+
+    @property
+    def lead(self) -> tuple[int, Effect]:
+        """The farthest point, of a "yes" the surest, and how far it lies; else the upper bound is that of all."""
+        sure = self.verdict == "yes"
+        at = int((self.least if sure else self.value).argmax())
+        return at, Effect(float(self.value[at]), float(self.low[at]), float(self.high[at] if sure else self.high.max()))
 
     @cached_property
     def chances(self) -> tuple[float, float]:
@@ -247,6 +254,16 @@ def luck(
     return permuted(ours, theirs, lead, derive(0, "tuning"), PERMUTATIONS)
 
 
+def about_methods(
+    found: Beyond, static: Sequence[Sequence[float]], gradient: Sequence[Sequence[float]], scale: Floats
+) -> tuple[Word, float]:
+    """The verdict about methods, which luck in tuning must not explain, and its p-value; arguments as of `luck`."""
+    if found.verdict == "cannot tell":
+        return found.verdict, 1.0
+    p = luck(found.verdict, static, gradient, scale, found.margin)
+    return ("cannot tell" if p >= SIZE / (found.questions if found.verdict == "yes" else 1) else found.verdict), p
+
+
 MARGIN = 0.5
 """In thousandths, where all objectives are read so."""
 MARGIN_OF_WAY = 0.2
@@ -321,17 +338,15 @@ def answer(
     found = beyond(static, gradient, scale, margin)
     assert found is not None  # every point has two replicates
     methods = [member.method for member, _ in known if member.gradient]
-    verdict, doubt = found.verdict, ""
-    if verdict in ("yes", "no"):
-        searched = [(each, values) for each in trials_of(members) if (values := each.searched(objectives))]
-        tried = [[each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in tries]
-        theirs = [values for each, values in searched if each.weights is not None]
-        theirs += [values for values in tried if np.isfinite(values).all()]
-        ours = [values for each, values in searched if each.gradient]
-        if (p := luck(verdict, theirs, ours, scale, margin)) >= SIZE:
-            trials = f"trials of gradient methods: {len(ours)}, of static weights: {len(theirs)}"
-            doubt = f". Luck in tuning may be why (p = {p:.2g}; {trials}). A longer search has more of both."
-            verdict = "cannot tell"
+    searched = [(each, values) for each in trials_of(members) if (values := each.searched(objectives))]
+    tried = [[each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in tries]
+    theirs = [values for each, values in searched if each.weights is not None]
+    theirs += [values for values in tried if np.isfinite(values).all()]
+    ours, doubt = [values for each, values in searched if each.gradient], ""
+    verdict, p = about_methods(found, theirs, ours, scale)
+    if verdict != found.verdict:
+        trials = f"trials of gradient methods: {len(ours)}, of static weights: {len(theirs)}"
+        doubt = f". Luck in tuning may be why (p = {p:.2g}; {trials}). A longer search has more of both."
     return Answer(verdict, _sentence(found, methods, f"the front of {weights} static weights", of, doubt), weights)
 
 

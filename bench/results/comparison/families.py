@@ -18,7 +18,7 @@ class FamilyPoint:
     """A point, confirmed or not, with the run that it comes from.
 
     Attributes:
-        method: its family by balancing; `bench.run.comparing` says how balancers that do the same are named.
+        method: its family by balancing; `bench.runs.comparing` says how balancers that do the same are named.
         weights: the tasks' shares of static weights; None where its weights are not static, or nothing is shared.
         gradient: whether its balancer works on the tasks' gradients.
     """

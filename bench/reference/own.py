@@ -1,0 +1,141 @@
+"""Whether a balancer of one's own beats tuned static weights: its rows beside the published ones, by equal trials."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.objectives import Objective
+from bench.reference.cells import EQUAL, STATIC, Cell
+from bench.reference.table import Row
+from bench.report.text import count
+from bench.results.comparison.beyond import LEAST_WEIGHTS, about_methods, beyond, scale_of
+from bench.results.comparison.significance import Word
+from bench.results.effect import Effect
+from bench.results.pareto import resolve_reference
+from bench.results.samples import Sample
+from bench.system.progress import duration
+
+PLAIN = (STATIC, EQUAL)
+FEW = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
+
+
+def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:
+    """Rows of one configuration as a sample.
+
+    Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how rows move it.
+    """
+    known = np.array(values, float)
+    kept = [np.array(each).reshape(-1, known.shape[1]) for each in moved if len(each)]
+    middle = np.mean(kept, axis=0) if kept else np.zeros((0, known.shape[1]))
+    own = [np.array(each).reshape(middle.shape) if len(each) else middle for each in moved]
+    return Sample(known, np.array(own), seeds)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A cell with a balancer of one's own.
+
+    Attributes:
+        rows: of its data and its way of sharing, static weights among them.
+        given: of the reference point.
+    """
+
+    cell: Cell
+    rows: Sequence[Row]
+    objectives: tuple[Objective, ...]
+    given: Mapping[str, float]
+
+    @property
+    def sides(self) -> tuple[list[Row], list[Row]]:
+        """Rows of static weights, and the cell's own."""
+        static = [row for row in self.rows if row.balancing in PLAIN]
+        return static, [row for row in self.rows if row.balancing == self.cell.balancing]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How far a cell's farthest point lies beyond the front of tuned static weights, by heads on test."""
+
+    data: str
+    sharing: str
+    verdict: Word
+    lead: Effect
+    margin: float
+    unit: str
+
+    @property
+    def value(self) -> str:
+        """The lead with its bounds, of 95% each."""
+        return f"{self.lead.value:+.2f} ({self.lead.low:+.2f} to {self.lead.high:+.2f}) {self.unit}"
+
+
+def beside(rows: Iterable[Row], cell: Cell, content: str = "") -> list[Row]:
+    """Rows of a cell's data and sharing, by its `content` where that is given; none without enough static weights."""
+    found = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
+    found = [row for row in found if content in ("", row.content)]
+    return found if len(_samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
+
+
+def _samples(rows: Iterable[Row]) -> list[Sample]:
+    """Of each balancer and configuration with two fresh seeds or more."""
+    found: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.seed):
+        if row.seed:
+            found.setdefault(f"{row.balancing} {json.dumps(row.config, sort_keys=True)}", []).append(row)
+    return [
+        sample_of([row.test for row in own], [row.test_moved for row in own], tuple(row.seed for row in own))
+        for own in found.values()
+        if len(own) > 1
+    ]
+
+
+def compared(asked: Asked, questions: int) -> Compared | None:
+    """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together."""
+    static, own = map(_samples, asked.sides)
+    if not own:
+        return None
+    means = np.array([each.mean for each in (*static, *own)])
+    scale, margin, unit = scale_of(asked.objectives, resolve_reference(asked.objectives, asked.given), means)
+    found = beyond(static, own, scale, margin, questions)
+    assert found is not None
+    theirs, ours = ([row.valid for row in side if not row.seed] for side in asked.sides)
+    verdict, _ = about_methods(found, theirs, ours, scale)
+    return Compared(asked.cell.data, asked.cell.sharing, verdict, found.lead[1], margin, unit)
+
+
+def cost_of(each: int, found: Sequence[Sequence[Row]]) -> str:
+    """What `each` trainings in some cells will cost, by the published rows beside them."""
+    seconds = each * float(sum(np.mean([row.cpu_seconds for row in rows if row.balancing in PLAIN]) for rows in found))
+    where = count(len(found), "cell")
+    return f"{where} by {each} trainings each: about {duration(seconds)} of CPU time at the published pace"
+
+
+def sentence(name: str, found: Sequence[Compared]) -> str:
+    """The answer over all cells."""
+    counts, many = Counter(each.verdict for each in found), count(len(found), "comparison")
+    yes, no, rival = counts["yes"], counts["no"], "tuned static weights with the same sharing"
+    first = f"Cannot tell whether {name} beats {rival}: open in {len(found) - no} of {many}, surely not in {no}"
+    if yes:
+        first = f"Yes: {name} surely beats {rival}, in {yes} of {many}"
+    elif no == len(found):
+        first = f"No: {name} surely does not beat {rival} by more than the margin, in {many}"
+    far = max(found, key=lambda each: (each.verdict == "yes", each.lead.value))
+    where = f"with {far.sharing} on {far.data}, where the margin is {far.margin:g}"
+    return f"{first}; its largest lead is {far.value}, {where}."
+
+
+def effort(name: str, every: Sequence[Asked]) -> str:
+    """What both sides cost, and where they were trained."""
+    parts = []
+    for at, called in ((1, name), (0, "static weights")):
+        own = [row for each in every for row in each.sides[at]]
+        made = Counter(f"{row.version}{row.commit and f' ({row.commit})'} on {row.machine}" for row in own)
+        told = ", ".join(each for each, _ in made.most_common(2)) + (" and others" if len(made) > 2 else "")
+        cost = f"{count(len(own), 'training')}, {duration(sum(row.cpu_seconds for row in own))} of CPU time"
+        parts.append(f"{called}: {cost}, by Seesaw {told}")
+    return f"{'; '.join(parts)}."

@@ -1,0 +1,181 @@
+"""A run's back-test: which points, what they are compared with, and where the results lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.backtest.backtest import Backtest, How, Plan, Ranked, run
+from bench.backtest.cuts import times_of
+from bench.backtest.days import Days, days_of, document, sentences
+from bench.core.errors import UserError, check_known
+from bench.core.plain import jsonable
+from bench.core.rows import CONFIRM
+from bench.frontier.retraining import length_of
+from bench.frontier.words.verdict import named, titles_of
+from bench.production.retrain import PartOrder
+from bench.results.fusion import Fusion
+from bench.results.points import parts_of
+from bench.results.served.served import Served
+from bench.runs.folder import DAYS
+from bench.runs.result import DatasetResult
+from bench.system.atomic import write_text
+from bench.system.machine import cores
+from bench.system.progress import Progress
+
+FOLDER = "backtest"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options of `seesaw backtest`; see there."""
+
+    points: Sequence[str] = ("pick",)
+    cuts: int | None = None
+    every: str | None = None
+    how: How = "anew"
+    window: str = ""
+    time: str | None = None
+    seed: int | None = None
+    threads: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a back-test of a run found.
+
+    Attributes:
+        titles: names of its points.
+        unit: what a cut is.
+        served: by name of a point its id, and kind and weights of its fusion.
+    """
+
+    found: Backtest
+    days: tuple[Days, ...]
+    titles: dict[str, str]
+    unit: str
+    served: dict[str, Any]
+
+    @property
+    def sentences(self) -> dict[str, list[str]]:
+        """By point the answer, and what beside it a reader acts on."""
+        against = self.titles[self.found.against]
+        return {
+            days.point: sentences(days, self.found, self.titles[days.point], against, self.unit) for days in self.days
+        }
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return document(self.days, self.found) | {
+            "titles": self.titles, "unit": self.unit, "sentences": self.sentences, "served": self.served
+        }  # fmt: skip
+
+
+def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Progress) -> Plan:
+    """What is trained and judged.
+
+    Raises:
+        UserError: no served front, an unknown point, nothing to compare, no time; or as `Times.cuts`.
+    """
+    part, served = result.run, result.serving.served
+    if served is None or served.current is None or not result.serving.aims:
+        raise UserError(f"{part.run.name}: expected a served front to test, found none: {result.serving.reason}")
+    if asked.workers > 1 and asked.how == "warm":
+        raise UserError("expected one of --workers and --warm, found both: a warm start waits for the cut before")
+    if asked.window and asked.how == "warm":
+        raise UserError("expected one of --window and --warm, found both: a warm start goes on from all of the past")
+    against = str(served.table["point"].iloc[served.current])
+    wanted = {_row(result, served, name): name for name in asked.points}
+    ranked = {name: _ranked(result, served, row) for row, name in wanted.items() if row != served.current}
+    if not ranked:
+        raise UserError(f"expected a point beside {against}, what all are compared with, found none: see --points")
+    ranked[against] = _ranked(result, served, served.current)
+    times = times_of(part.card, part.run.home, raw, asked.time, progress)
+    return Plan(
+        times=times,
+        cuts=tuple(times.cuts(asked.cuts, asked.every)),
+        ranked=ranked,
+        against=against,
+        how=asked.how,
+        window=asked.window,
+        tasks=part.tasks,
+        outcomes=served.measures,
+        objectives=result.objectives,
+        aim=result.serving.aims[0],
+        rates=result.serving.rates,
+        seed=part.run.request.seed if asked.seed is None else asked.seed,
+        threads=asked.threads or max(1, cores() // asked.workers),
+    )
+
+
+def cost_of(plan: Plan) -> str:
+    """The trainings, in one sentence."""
+    trained = {str(part.config): part for each in plan.ranked.values() for part in each.parts}
+    many, models = len(plan.cuts), len(trained)
+    more = "; trees are trained from scratch" if plan.how == "warm" else ""
+    what = "one pass over what is new at each later cut" if plan.how == "warm" else "all that lies before, at each cut"
+    return f"{many} cuts x {models} models: {what}{more}"
+
+
+UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
+
+
+def backtest(result: DatasetResult, asked: Asked, plan: Plan, raw: Path | None, progress: Progress) -> Answer:
+    """Does it, and leaves the answer in the run's folder. Finished cuts are not computed again."""
+    part = result.run
+    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress, asked.workers)
+    days = tuple(days_of(found, plan.aim, name) for name in plan.ranked if name != plan.against)
+    served = result.serving.served
+    assert served is not None
+    titles = {name: _title(result, served, each) for name, each in plan.ranked.items()}
+    serves = {
+        name: [each.point.id, each.fusion.kind, list(each.fusion.weights)]
+        for name, each in plan.ranked.items()
+        if each.fusion is not None
+    }
+    answer = Answer(found, days, titles, UNITS.get(asked.every or "", "cut"), serves)
+    write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
+    return answer
+
+
+def _title(result: DatasetResult, served: Served, ranked: Ranked) -> str:
+    facts = served.table[served.table["point"] == ranked.point.id].iloc[0]
+    if ranked.point.id == str(served.table["point"].iloc[served.current]):
+        return result.serving.against
+    return named(facts, titles_of(result.frontier.points))
+
+
+def _row(result: DatasetResult, served: Served, name: str) -> int:
+    """The serving point that a name means: `pick`, `current`, or a model at its best weights."""
+    if name == "pick":
+        if result.pick is None:
+            raise UserError(f"--points: nothing was picked: {result.no_pick}")
+        return result.pick.row
+    if name == "current":
+        return int(served.current)
+    ids = served.table["point"].astype(str)
+    check_known("point", name, ["pick", "current", *dict.fromkeys(ids)], "--points")
+    own = np.flatnonzero(ids == name)
+    values = served.at(CONFIRM)
+    worth = result.serving.aims[0].score(values[own], values[served.current])
+    return int(own[np.argmax(worth)])
+
+
+def _ranked(result: DatasetResult, served: Served, row: int) -> Ranked:
+    facts, tasks = served.table.iloc[row], [task.name for task in result.run.tasks]
+    point = next((each for each in result.frontier.points if each.id == facts["point"]), None)
+    if point is None or facts["kind"] is None:  # a score of the log
+        column = result.run.current.column
+        point = point or result.frontier.points[0]
+        return Ranked(point, (), None, column)
+    parts = parts_of(point, result.frontier.points, tasks)
+    orders = (PartOrder(each.config, length_of(each, result.objectives), shares) for each, shares in parts)
+    weights = facts["weights"]
+    return Ranked(point, tuple(orders), Fusion.of(facts["kind"], [weights.get(task, 0.0) for task in tasks]))

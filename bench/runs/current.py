@@ -1,0 +1,247 @@
+"""The current production point: all results of a run are differences from it.
+
+`--current FILE` names it: a TOML file, a package's folder, or a registered model, `models:/NAME/VERSION` or
+`models:/NAME@ALIAS`. A TOML file has a configuration and the weights by which it ranks,
+
+    config = "picked.toml"      # or a table [config] with dotted names
+    [score]
+    kind = "power"
+    weights = { click = 0.8, like = 0.2 }
+
+or `column = "todays_score"`, a column of the log that the card keeps under `logged`; `column:todays_score` says so.
+A model is trained again on the seeds and data of every point. Without `--current` nobody knows what is served: the best
+single-task model of each task, at their best weights, is the reference then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from bench.core.errors import UserError, check_known, listed
+from bench.core.plain import flatten
+from bench.core.records import Point, Scalar
+from bench.core.registry import Config
+from bench.core.several import as_one, models_in
+from bench.core.validation import validate
+from bench.data.card import Card, shape_of
+from bench.results.fusion import Fusion, Kind
+from bench.results.points import kind_of
+from bench.system.content import read_toml
+
+if TYPE_CHECKING:
+    from bench.production.package import Package
+
+REGISTERED, COLUMN = "models:/", "column:"
+
+
+class Ranking(Config):
+    """The formula of a model's score from its predictions, see `bench.frontier.score`."""
+
+    kind: Kind = "power"
+    weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = Field(default_factory=dict)
+    """By task; none means equal weights. Only ratios count."""
+
+
+class CurrentFile(Config):
+    """A TOML file that `--current` names."""
+
+    config: dict[str, Any] | str | None = None
+    """Dotted names, or the path of a file with them, relative to this one."""
+    column: str | None = None
+    score: Ranking | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> CurrentFile:
+        if (self.config is None) == (self.column is None):
+            found = "neither" if self.config is None else "both"
+            raise ValueError(f"expected either `config` or `column`, found {found}")
+        if self.column is not None and self.score is not None:
+            raise ValueError("expected no table `score` beside `column`, which is the score")
+        return self
+
+
+class Current(Config):
+    """The current production point on a data set, as a run's manifest keeps it: the file is not read again."""
+
+    source: str = ""
+    """The file or the registered model; empty where none was given."""
+    config: dict[str, Scalar] | None = None
+    """The whole dotted configuration; None without a model."""
+    until: int | None = None
+    """Training samples at which to stop, as in `bench.core.records.Job`."""
+    column: str | None = None
+    """Of the log: the score by itself."""
+    kind: Kind = "power"
+    weights: dict[str, float] = Field(default_factory=dict)
+    """By task."""
+    scaled: bool = True
+    """Whether weights of a sum count predictions in units of the task's base rate; those of a package's do not."""
+
+    @property
+    def id(self) -> str:
+        """Of its point; that of the best single-task models where no file was given."""
+        return "current" if self.source else "single_task"
+
+    @property
+    def point(self) -> Point | None:
+        """The point to train and confirm; None without a file, and for a column."""
+        if self.config is None:
+            return None
+        return Point("current", self.config, kind_of(self.config), until=self.until)
+
+    def without_earlier(self, points: Iterable[Point]) -> list[Point]:
+        """Confirmed points that are no trials, without current models other than this one."""
+        now = self.point
+        return [each for each in points if each.kind != "current" or (now and each.training == now.training)]
+
+    @property
+    def sentence(self) -> str:
+        """What it is; empty where no file was given."""
+        if not self.source:
+            return ""
+        if self.point is None:
+            return (
+                f"The current point is the logged score '{self.column}'; it has no model to train. Rows that it put on "
+                "top were seen more, so a log that it ranked favours it."
+            )
+        return (
+            f"The current point is the {self.point.architecture} model of {self.source}, trained on the seeds and data "
+            "of every point."
+        )
+
+    def fusion(self, rates: Mapping[str, float]) -> Fusion:
+        """By which it ranks; that of a column is of no use.
+
+        Args:
+            rates: mean label of each task on train, on all impressions, in the order of tasks.
+        """
+        raw = self.kind == "sum" and not self.scaled
+        return Fusion.of(
+            self.kind, [self.weights.get(each, 0.0) * (rate if raw else 1.0) for each, rate in rates.items()]
+        )
+
+
+def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> Current:
+    """Reads and checks what a user named.
+
+    Args:
+        given: as `lasting_current` gives it.
+        tracking: address of the MLflow store with the registry; None for the one at home.
+
+    Raises:
+        UserError: there is none, it is no such file, or its configuration does not fit the data. Also where it names a
+            task that the run does not train, or a column that the card does not keep.
+    """
+    path = Path(given)
+    if given.startswith(REGISTERED) or path.is_dir():
+        return _of_package(given, card, tasks, home, tracking)
+    named = given.startswith(COLUMN)
+    if not named and not path.is_file():
+        raise UserError(
+            f"--current: expected TOML, a package's folder, {COLUMN}NAME or {REGISTERED}NAME/VERSION, found no {given}"
+        )
+    found = Current(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path)
+    if found.column is not None:
+        kept = tuple(card.logged)
+        if found.column not in kept:
+            raise UserError(
+                f"{given}: column: expected a score that the card names under `logged`, found '{found.column}'; "
+                + (f"logged are {listed(kept)}" if kept else "the card names none")
+            )
+        return found
+    return _checked(found, card, tasks)
+
+
+def _of_file(path: Path) -> Current:
+    given = validate(CurrentFile, read_toml(path), str(path))
+    if given.column is not None:
+        return Current(source=str(path), column=given.column)
+    from bench.training.config import split_recipe
+
+    where, config = path, given.config
+    if isinstance(config, str):
+        where = path.parent / config
+        config = read_toml(where)
+    assert config is not None
+    trained, dotted = split_recipe(flatten(config), str(where))
+    score = given.score or Ranking()
+    return Current(source=str(path), config=dotted, until=trained.until, kind=score.kind, weights=dict(score.weights))
+
+
+def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> Current:
+    from bench.production.package import Package
+    from bench.production.scorer import made_for
+    from bench.tracking.registry import registered
+
+    package = registered(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
+    score = package.manifest.score
+    weights: dict[str, float] = {}
+    for name, weight in score.weights.items():
+        task, _, which = name.partition(".")
+        if which == "cvr" or weight < 0:
+            raise UserError(
+                f"{given}: score: expected weights of at least 0 of predictions on all impressions, found "
+                f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
+            )
+        weights[task] = weight / score.rates.get(name, 1.0)
+    found = Current(source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False)
+    with made_for(package.manifest.name, card.key):
+        return _checked(found, card, tasks)
+
+
+def _trained(package: Package) -> dict[str, Scalar]:
+    """The configuration that trains a package's model again."""
+    parts, tasks = package.manifest.parts, [task.name for task in package.manifest.data_schema.tasks]
+    if len(parts) == 1:
+        return dict(parts[0].config)
+    return as_one((part.config, dict(zip(tasks, part.shares, strict=True))) for part in parts)
+
+
+def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
+    """With its whole configuration and all weights."""
+    from bench.training.config import TrialConfig  # imports torch
+    from bench.training.parts import networks_in
+    from bench.training.tree_settings import is_trees, whole_settings
+
+    assert found.config is not None
+    weights = found.weights or dict.fromkeys(tasks, 1.0)
+    balanced = Point("current", found.config, "").weights
+    for where, names in (("score.weights", weights), ("config.balancing.static.weight", balanced)):
+        for task in names:
+            check_known("task", task, tasks, f"{found.source}: {where}")
+    if not sum(weights.values()):
+        raise UserError(f"{found.source}: score.weights: expected a weight above 0, found none")
+    try:
+        config = dict(found.config)
+        for each in networks_in(config):
+            parsed = TrialConfig.parse(each)
+            parsed.check_fit(shape_of(card, tasks))
+            config = config if models_in(config) else parsed.dotted()
+        if is_trees(config):
+            config = whole_settings(config, tasks)
+    except UserError as error:
+        raise UserError(f"{found.source}: {error}") from None
+    return found.model_copy(update={"config": config, "weights": weights})
+
+
+def lasting_current(given: str, beside: Path | None = None) -> str:
+    """What a user named, so that it means the same from every folder.
+
+    Args:
+        beside: the folder that a path may be relative to, before the one that the program was started in.
+    """
+    if given.startswith((REGISTERED, COLUMN)):
+        return given
+    path = Path(given).expanduser()
+    return os.path.abspath(beside / path if beside is not None and (beside / path).exists() else path)
+
+
+def check_confirms(replicates: int) -> None:
+    """Raises UserError for a current point in a run that confirms nothing, as it has no replicates."""
+    if not replicates:
+        raise UserError("--current: expected a run that confirms, with confirm.replicates of 1 or more, found 0")

@@ -1,0 +1,156 @@
+"""A run's page: where it is, what it shows, and the commands that a result suggests."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UserError
+from bench.core.plain import read_json
+from bench.report import text
+from bench.report.page import write_page
+from bench.report.view import View
+from bench.results import drift
+from bench.results.within import area_table
+from bench.runs.folder import CONFIG, DAYS, EXPLAINED, LIVE, PICK, Run
+from bench.runs.result import DatasetResult, drift_of, picked_network, result_of
+from bench.runs.status import in_words
+from bench.system.content import is_path
+from bench.system.home import resolve_home, shown
+from bench.system.lock import is_held
+
+
+def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> None:
+    """Writes a run's page, a section for each data set."""
+    write_page([view_of(result) for result in results], page, title)
+
+
+AGAIN = 5
+"""Seconds after which a live page loads itself again."""
+
+
+def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes the page of what is there by now, how far the run is, and what it trains; once more when it has ended.
+
+    Args:
+        progress: by data set, see `bench.runs.status.status_of`.
+    """
+    going, views = is_held(run.folder), []
+    for part in run.datasets.values():
+        with suppress(UserError):  # nothing has a result yet, or a file is only half there
+            views.append(view_of(result_of(part)))
+    parts = [f"{text.dataset(name)}: {in_words(found)}" for name, found in progress.items()]
+    ended = all(found["search"] and found["search"]["left"] == 0 for found in progress.values())
+    told = " ".join(["This run goes on.", *parts]) if going else "" if ended else (
+        f"Nothing works on this run, which has not ended; `seesaw resume {run_argument(run)}` goes on."
+    )  # fmt: skip
+    write_page(views, run.folder / LIVE, run.name, told, AGAIN if going else 0)
+
+
+def view_of(result: DatasetResult) -> View:
+    """What a page shows of a data set's part."""
+    run = result.run.run
+    manifest, request = run.manifest, run.request
+    made = {
+        "data set": result.run.key,
+        "fingerprint": result.run.fingerprint or "-",
+        "space": f"{run.suite.space} ({run.space.digest()})",
+        "sampler": run.suite.search.sampler,
+        "rungs": _rungs(result),
+        "seed": str(request.seed),
+        "workers": f"{request.workers} x {request.threads} threads ({request.executor})",
+        "started": manifest.created,
+        "command": manifest.command,
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+    }
+    commands = {"Find it in MLflow": mlflow_search(result)}
+    if result.pick and result.pick.config:
+        commands = {"Deploy the pick": f"seesaw deploy {shlex.quote(shown(result.run.folder / PICK))}"} | commands
+    if picked_network(result):
+        config = shlex.quote(shown(result.run.folder / CONFIG))
+        commands = {"Train the pick": f"seesaw train {shlex.quote(result.run.key)} --config {config}"} | commands
+    return View(
+        records=result.records,
+        front=result.frontier,
+        served=result.shown,
+        choices=result.choices,
+        title=result.run.card.title,
+        dataset=result.run.card.key,
+        about=_about(result),
+        run=run.name,
+        verdict=result.verdict,
+        current=result.current,
+        formula=result.formula,
+        formulas=result.formulas,
+        leads=result.leads,
+        rates=result.serving.rates,
+        worths=result.policy.values,
+        pick=result.pick,
+        no_pick=result.no_pick,
+        policy=result.policy.toml,
+        asked=bool(result.asked),
+        also=[
+            *result.readings,
+            *drift.sentences(drift_of(result)),
+            *([result.frontier.answer.sentence] if result.frontier.answer else []),
+        ],
+        commands=commands,
+        made=made,
+        incomplete=result.incomplete,
+        explained=read_json(owed) if (owed := result.run.folder / EXPLAINED).is_file() else {},
+        days=read_json(days) if (days := result.run.folder / DAYS).is_file() else {},
+        areas=area_table(result.areas, result.frontier.table, str(result.run.card.group)),
+    )
+
+
+def _answer(result: DatasetResult) -> list[str]:
+    return [result.frontier.answer.sentence] if result.frontier.answer else []
+
+
+def _about(result: DatasetResult) -> str:
+    """Data set, rows, suite and day. A suite or a card of the user's own has a path, which says nothing to a reader."""
+    run = result.run.run
+    facts = [result.run.card.key, f"{result.serving.rows:,} rows of test" if result.serving.rows else ""]
+    facts += ["" if is_path(run.request.suite) else f"suite {run.request.suite}", run.manifest.created[:10]]
+    return ", ".join(filter(None, facts))
+
+
+def _rungs(result: DatasetResult) -> str:
+    ladder = dict.fromkeys(rung.samples for record in result.records for rung in record.rungs)
+    return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
+
+
+def mlflow_search(result: DatasetResult) -> str:
+    """The search that finds the picked trial's run in MLflow, else the whole run."""
+    tags = {"seesaw.run": result.run.run.name, "seesaw.dataset": result.run.key}
+    if result.pick is not None and result.pick.trial is not None:
+        tags["seesaw.trial"] = str(result.pick.trial)
+    return " and ".join("tags.`{}` = '{}'".format(name, value.replace("'", "\\'")) for name, value in tags.items())
+
+
+OWN_LOG = "seesaw card log.csv --label click"
+
+
+def next_step(results: Sequence[DatasetResult]) -> str:
+    """A command, with what it does behind `#`.
+
+    The user's own log after a suite of ours on its own data. Else to
+    deploy the pick where the verdict says to switch to it; else the tables.
+    """
+    run = results[0].run.run
+    name = run_argument(run)
+    if not run.request.dataset and not is_path(run.request.suite):
+        return f"{OWN_LOG}  # now your own log, by the names of its columns"
+    told = results[0].verdict
+    switch = len(results) == 1 and told.kind == "model" and results[0].pick and told.row == results[0].pick.row
+    if switch and results[0].pick and results[0].pick.role != "current":
+        return f"seesaw deploy {name}  # trains the pick for good and packages it"
+    return f"seesaw frontier {name} --full  # all tables"
+
+
+def run_argument(run: Run) -> str:
+    """How a command names the run: by its name, or by its path where its home is not the usual one."""
+    return run.name if run.home == resolve_home() else shlex.quote(shown(run.folder))

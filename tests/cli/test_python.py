@@ -1,0 +1,179 @@
+"""`bench.run`, `load_run` and `decide`, as a script or a notebook calls them."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import bench
+from bench.cli import output
+from bench.core.errors import UserError
+from bench.runs.folder import Run
+
+PAGE = Path(bench.__file__).parents[1] / "docs" / "python.md"
+
+
+@pytest.fixture
+def log(shop):
+    shop.write_log(today=True)
+    return pd.read_csv(shop.log)
+
+
+ALL = """
+import pandas as pd
+import bench
+
+found = bench.run(
+    pd.read_csv({log!r}), labels=["click", "buy"], parents={{"buy": "click"}}, time="day", group="user",
+    logged="today", current="column:today", suite={suite!r}, home={home!r}, name="a", workers=2,
+)
+print(found.verdict())
+"""
+
+
+@pytest.mark.slow
+def test_one_line_of_python_makes_a_run_of_a_table_and_shows_how_far_it_is(shop, log, tmp_path):
+    code = ALL.format(log=str(shop.log), suite=str(shop.suite), home=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "The search ended at its limit of 6 trials." in done.stderr
+    found = bench.load_run("a", tmp_path)
+    assert done.stdout == found.verdict() + "\n"
+    assert found.decision.serving.against.startswith("today's score, column 'today'")
+    front, points = found.front(), found.points()
+    assert front["on_front"].all()
+    assert len(front) == points["on_front"].sum() < len(points)
+    assert set(front["point"]) <= set(found.cells()["point"])
+    assert set(found.points(heads=True)["role"]) >= {"baseline"}
+    assert found.figure().svg in found._repr_html_()
+    answer = found.backtest(cuts=2, points=[str(points["point"][points["role"] == "baseline"].iloc[0])])
+    assert all(each.endswith(".") for each, *_ in answer.sentences.values())
+
+
+@pytest.mark.slow
+def test_a_card_is_run_and_its_pick_deployed(shop, tmp_path):
+    found = bench.run(shop.card, suite=shop.suite, home=tmp_path, raw=shop.raw, executor="inline", trials=4, name="a")
+    run = Run.open(tmp_path, "a")
+    assert found.verdict() == bench.load_run(run.folder).verdict()
+    assert (run.request.trials, run.request.workers, run.request.raw) == (4, 1, shop.raw.resolve())
+    assert run.manifest.command.startswith(
+        f"seesaw run {shop.suite} --trials 4 --executor inline --dataset {shop.card} "
+    )
+    package = found.deploy(force=True)
+    assert package.folder.parent.parent == run.folder
+    rows = pd.DataFrame({"user": ["u1"], "item": ["i1"], "price": [9.0]})
+    assert 0 < package.scorer().predict(rows)["click"][0] < 1
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Requests of runs, which are not made."""
+    requests = []
+
+    def create(home, request, progress):
+        requests.append(request)
+        raise UserError("enough")
+
+    monkeypatch.setattr("bench.runs.create.create", create)
+    return requests
+
+
+def test_a_table_and_its_card_are_written_once_and_a_changed_card_is_kept(made, log, tmp_path):
+    labels = {"labels": ["click", "buy"], "time": "day", "home": tmp_path, "budget": "10m"}
+    for table in (log, pa.Table.from_pandas(log), log.assign(price=1.5)):
+        with pytest.raises(UserError, match="enough"):
+            bench.run(table, **labels)
+    (first,), (same,), (other,) = (each.dataset for each in made)
+    assert first == same != other
+    assert made[0].time == 600
+    assert len([*(tmp_path / "frames").iterdir()]) == len([*(tmp_path / "cards").iterdir()]) == 2
+    with open(first, "a") as card:
+        card.write("# mine\n")
+    for more in ({}, {"group": "user"}):
+        with pytest.raises(UserError, match="enough"):
+            bench.run(log, **labels, **more)
+    (again,), (grouped,) = (each.dataset for each in made[3:])
+    assert Path(again).read_text().endswith("# mine\n")
+    assert 'group = "user"' in Path(grouped).read_text()
+
+
+def test_a_file_is_drafted_anew_when_it_changes(made, shop, tmp_path):
+    for seconds in (100, 100, 200):
+        os.utime(shop.log, (seconds, seconds))
+        with pytest.raises(UserError, match="enough"):
+            bench.run(shop.log, labels="click", home=tmp_path)
+    first, same, other = (each.dataset for each in made)
+    assert first == same != other
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "says"),
+    [
+        ("synthetic-funnel", {"labels": "click"}, "^labels: expected none beside a card, which says it; found synth"),
+        ("synthetic-funnels", {}, "unknown dataset 'synthetic-funnels'"),
+        ("log.csv", {"labels": "click"}, "^labels: expected none beside a card"),
+        (7, {}, "^expected a table, files, a card or a data set's name, found int$"),
+        (pd.DataFrame({"click": [0, 1]}), {}, "expected at least one --label COLUMN, found none"),
+        (pd.DataFrame({"click": [0, 1]}), {"labels": "clik"}, "unknown column 'clik'"),
+        ("synthetic-funnel", {"trails": 4}, r"unknown key 'trails' \(did you mean 'trials'"),
+        ("synthetic-funnel", {"dataset": "census-income"}, "^dataset: expected the data as the first argument"),
+        ("synthetic-funnel", {"budget": "soon"}, "expected a duration such as 90s, 10m or 1.5h"),
+        ("synthetic-funnel", {"current": "column:old"}, "expected a score that the card names under `logged`"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_makes_no_run(tmp_path, data, options, says):
+    with pytest.raises(UserError, match=says):
+        bench.run(data, home=tmp_path, **options)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_has_no_trainings_says_so(log, tmp_path):
+    table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60)
+    found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "p"], "b": ["q", "q"]}, unseen=True)
+    assert len(found.front()) <= len(found.points())
+    for method in (found.trials, found.replicates, found.deploy, found.backtest):
+        with pytest.raises(UserError, match=r"^expected a run, found a decision on a log, which has no trainings"):
+            method()
+    assert found.write(tmp_path / "page").is_file()
+
+
+@pytest.mark.slow
+def test_the_example_of_the_page_on_python_works(log, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEESAW_HOME", raising=False)
+    log.rename(columns={"today": "todays_score"}).to_csv("log.csv", index=False)
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    exec(compile(code, "docs/python.md", "exec"), {})
+    assert capsys.readouterr().out.startswith(bench.load_run("shop").verdict())
+
+
+def test_the_page_on_python_has_all_that_is_public_and_nothing_else():
+    text = PAGE.read_text(encoding="utf-8")
+    methods = {name for name in vars(bench.Result) if not name.startswith("_")} - {"decision", "run"}
+    assert {*re.findall(r"`(\w+)\(", text)} | {"figure"} == methods
+    assert {*re.findall(r"bench\.(\w+)", text)} - {"run"} == {*bench.__all__} - {"__version__", "run"} | {"__all__"}
+    taken = {*inspect.signature(bench.run).parameters} - {"data", "asked"}
+    assert not {name for name in taken if f"`{name}`" not in text}
+
+
+def test_a_notebook_shows_the_last_note_and_how_far_the_work_is(monkeypatch):
+    shown = []
+    display = SimpleNamespace(update=lambda data, raw: shown.append(data["text/plain"]))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=lambda *given, **options: display))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())
+    monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
+    progress = output.NotebookProgress()
+    progress.note("reading")
+    with progress.task("search", 100, "samples") as advance:
+        advance(1)
+    progress.note("done")
+    assert shown[0] == "reading"
+    assert shown[1].startswith("reading\nsearch: 1 of 100 samples, ")
+    assert shown[2] == "done"

@@ -1,0 +1,138 @@
+"""The current production point: what a file may say, what is refused, and how it ranks."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bench.core.errors import UserError
+from bench.core.records import Point, Replicate
+from bench.core.schema import Schema, Task
+from bench.data import load_card
+from bench.frontier.score import Score
+from bench.results.fusion import Fusion
+from bench.runs.current import Current, read_current
+from bench.runs.folder import DatasetRun
+from bench.runs.result import _current
+
+CARD = load_card("synthetic-funnel@rows=2000")
+TASKS = ("click", "purchase")
+
+
+def read(tmp_path, text, card=CARD):
+    file = tmp_path / "current.toml"
+    file.write_text(text)
+    return read_current(str(file), card, TASKS, tmp_path, None)
+
+
+def current(content):
+    """Of a run's part that keeps this."""
+    kept = {} if content is None else {"shop": content}
+    run = SimpleNamespace(manifest=SimpleNamespace(current=kept))
+    part = SimpleNamespace(run=run, key="shop", tasks=[SimpleNamespace(name=task) for task in TASKS])
+    part.current = DatasetRun.current.fget(part)
+    return part
+
+
+def test_a_file_with_a_configuration_and_weights(tmp_path):
+    found = read(
+        tmp_path,
+        """
+        [config]
+        "sharing.kind" = "mmoe"
+        optim.lr = 0.002
+        [score]
+        kind = "sum"
+        weights = { click = 3, purchase = 1 }
+        """,
+    )
+    assert (found.config["sharing.kind"], found.config["optim.lr"]) == ("mmoe", 0.002)
+    assert found.config["optim.epochs"]  # the whole configuration: no later default changes it
+    said = current(found).current
+    assert said.point == Point("current", found.config, "mmoe")
+    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", (0.75, 0.25))
+    assert str(tmp_path / "current.toml") in said.sentence
+    assert "mmoe" in said.sentence
+
+
+def test_without_a_file_the_single_task_models_stand_for_it():
+    said = current(None).current
+    assert (said.id, said.point) == ("single_task", None)
+    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("power", (0.5, 0.5))
+    assert not said.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", r"current.toml: .*expected either `config` or `column`, found neither"),
+        ('column = "x"\n[score]\nkind = "sum"', "no table `score` beside `column`"),
+        ('column = "x"', "expected a score that the card names under `logged`, found 'x'"),
+        ('[config]\n"sharing.kind" = "mmo"', "current.toml: unknown sharing kind 'mmo'"),
+        ('[config]\n"balancing.static.weight.like" = 2.0', "weight: unknown task 'like'"),
+        ("[config]\n[score]\nweights = { click = -1 }", "greater than or equal to 0"),
+        ("typo = 1", "typo"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_written(tmp_path, text, says):
+    with pytest.raises(UserError, match=says):
+        read(tmp_path, text)
+
+
+def test_what_does_not_fit_the_data_or_is_not_there_is_refused(tmp_path, monkeypatch):
+    numbers = Schema((), ("price",), (Task("click", "binary"), Task("purchase", "binary", "click")))
+    monkeypatch.setattr("bench.runs.current.shape_of", lambda card, tasks: numbers)
+    with pytest.raises(UserError, match=r"current.toml: interaction.kind = 'fm' does not fit this data"):
+        read(tmp_path, '[config]\n"interaction.kind" = "fm"')
+    with pytest.raises(
+        UserError, match="expected TOML, a package's folder, column:NAME or models:/NAME/VERSION, found no"
+    ):
+        read_current(str(tmp_path / "other.toml"), CARD, TASKS, tmp_path, None)
+    with pytest.raises(UserError, match="expected a packaged model"):
+        read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("score", "weights"),
+    [
+        ({"weights": {"click": 3.0, "purchase.ctcvr": 2.0}, "rates": {"click": 0.5}}, {"click": 6, "purchase": 2}),
+        ({"weights": {"click": 3.0, "purchase.cvr": 2.0}}, None),
+        ({"weights": {"click": 3.0, "purchase.ctcvr": -2.0}}, None),
+    ],
+)
+def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(tmp_path, monkeypatch, score, weights):
+    tasks = SimpleNamespace(tasks=[SimpleNamespace(name=task) for task in TASKS])
+    part = SimpleNamespace(config={"sharing.kind": "mmoe"})
+    manifest = SimpleNamespace(score=Score(**score), name=CARD.key, parts=[part], data_schema=tasks)
+    monkeypatch.setattr("bench.production.package.Package.open", lambda given: SimpleNamespace(manifest=manifest))
+    if weights is None:
+        with pytest.raises(UserError, match=r"at least 0 of predictions on all impressions, found purchase.c"):
+            read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
+        return
+    found = read_current(str(tmp_path), CARD, TASKS, tmp_path, None)
+    assert (found.kind, found.weights, found.config["sharing.kind"]) == ("sum", weights, "mmoe")
+    rates = {"click": 0.1, "purchase": 0.01}
+    assert found.fusion(rates) == Fusion.of("sum", [6 * 0.1, 2 * 0.01])  # of predictions as they are
+
+
+def test_rows_without_the_logged_score_rank_last(tmp_path):
+    score = np.array([-3.0, np.nan, 5.0, -7.0, np.nan])
+    rows = {split: SimpleNamespace(tasks=TASKS, logged={"old": score}) for split in ("confirm", "test")}
+    candidates = []
+    part = SimpleNamespace(current=Current(source="x", column="old"))
+    found, said = _current(part, candidates, rows)
+    assert found.id == candidates[0].id == "current"
+    assert "40.0% of test's rows lack it and rank last" in said
+    ranked = candidates[0].predictions("test", 0)[:, 0]
+    assert np.argsort(-ranked, kind="stable").tolist() == [2, 0, 3, 1, 4]
+
+
+def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():
+    replicates = (Replicate(1, 1, {}),)
+    first, second = (Point("current", {"sharing.kind": kind}, kind, replicates=replicates) for kind in ("mmoe", "ple"))
+    trees = Point("trees", {}, "trees", replicates=replicates)
+    now = Current(source="-", config=first.config, weights={"click": 1.0})
+    assert now.without_earlier([trees, first, second]) == [trees, first]
+    assert Current().without_earlier([trees, first, second]) == [trees]
+    assert replace(first, replicates=()).training == first.training

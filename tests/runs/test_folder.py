@@ -1,0 +1,67 @@
+"""The files of a run's folder."""
+
+import json
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.core.errors import UserError
+from bench.runs import result as picked
+from bench.runs.folder import DatasetRun, Run
+from bench.runs.page import mlflow_search
+from bench.runs.result import write_pick
+from bench.system import atomic
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"shop": 1}', "{"])
+def test_files_of_a_wrong_shape_are_one_sentence_or_cost_a_link(tmp_path, text):
+    for name in ("mlflow.json", "store.json"):
+        (tmp_path / name).write_text(text)
+    manifest: Any = SimpleNamespace(
+        request=SimpleNamespace(tracking="http://host"), parts={"shop": SimpleNamespace(folder="")}
+    )
+    run, dataset = Run(tmp_path, tmp_path, manifest), SimpleNamespace(id="shop")
+    assert run.look_link == "http://host/#/experiments"
+    with pytest.raises(UserError, match=r"store\.json: "):
+        _ = DatasetRun(run, dataset).fingerprint
+
+
+@pytest.mark.parametrize("pick", [None, SimpleNamespace(trial=None), SimpleNamespace(trial=7)])
+def test_a_name_cannot_end_the_search_for_its_run(pick):
+    tags = {"seesaw.run": "o\\'hara", "seesaw.dataset": "shop"}
+    if pick is not None and pick.trial is not None:
+        tags["seesaw.trial"] = "7"
+    result = SimpleNamespace(run=SimpleNamespace(run=SimpleNamespace(name="o'hara"), key="shop"), pick=pick)
+    assert mlflow_search(result) == " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+
+
+@pytest.mark.parametrize("rename", [1, 2, 3])
+def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(tmp_path, monkeypatch, rename):
+    renamed: list[Any] = []
+
+    def replace(*given, to=os.replace):
+        renamed.append(given)
+        if len(renamed) == 3 + rename:  # three are of the first pick
+            raise KeyboardInterrupt
+        to(*given)
+
+    run = SimpleNamespace(name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None)
+    monkeypatch.setattr(
+        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick.name)
+    )
+    monkeypatch.setattr(picked, "provenance", lambda part, data, point, path: {"name": point.name})
+    monkeypatch.setattr(picked, "recipe_of", lambda result, until: {})
+    monkeypatch.setattr(atomic.os, "replace", replace)
+
+    def of(name):
+        pick = SimpleNamespace(name=name, row=0)
+        return SimpleNamespace(run=run, pick=pick, picked={"name": name}, formulas=["2 p_click"])
+
+    write_pick(of("one"))
+    assert (tmp_path / "picked.toml").read_text() == "# one of first\n# score = 2 p_click\n"
+    with pytest.raises(KeyboardInterrupt):
+        write_pick(of("two"))
+    name = json.loads((tmp_path / "picked.json").read_text())["name"]
+    assert all(name in path.read_text() for path in tmp_path.iterdir())
