@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
@@ -144,14 +144,30 @@ class Backtest:
         return found
 
 
+Spread = Callable[[Callable[["_Cut"], None], Sequence["_Cut"]], Iterator[None]]
+"""Does a work on all items at once, and yields as often as one is done."""
+
+
+def in_processes(workers: int) -> Spread:
+    """At most `workers` at once, each in a process of this machine."""
+
+    def spread(work: Callable[[_Cut], None], items: Sequence[_Cut]) -> Iterator[None]:
+        many, spawn = min(workers, len(items)), get_context("spawn")
+        with ProcessPoolExecutor(many, spawn, plugins.add, plugins.files()) as pool:
+            for done in as_completed([pool.submit(work, each) for each in items]):
+                yield done.result()
+
+    return spread
+
+
 def run(
-    plan: Plan, folder: Path, home: Path, raw: Path | None, progress: Progress, workers: int = 1
+    plan: Plan, folder: Path, home: Path, raw: Path | None, progress: Progress, spread: Spread | None = None
 ) -> Backtest:  # fmt: skip
     """Trains and judges what is missing.
 
     Args:
         folder: keeps what is finished, in a folder of this plan.
-        workers: processes that do a cut each, once the first cut is done; a warm chain takes one.
+        spread: does all cuts after the first; None does one after the other, as a warm chain must.
 
     Raises:
         UserError: the data do not fit, or the disk is full.
@@ -163,17 +179,13 @@ def run(
     missing = [at for at in range(len(plan.cuts)) if not (own / f"{at}.json").is_file()]
     with progress.task("back-test", len(plan.cuts), "cuts") as advance:
         advance(len(plan.cuts) - len(missing))
-        alone = missing if workers == 1 or plan.how == "warm" else missing[: missing[:1] == [0]]
+        alone = missing if spread is None else missing[: missing[:1] == [0]]
         for at in alone:
             _done(_Cut(plan, at, own, home, raw, chains, members, progress))
             advance(1)
         rest = [_Cut(plan, at, own, home, raw, chains, members, Silent()) for at in missing[len(alone) :]]
-        if rest:
-            spawn, many = get_context("spawn"), min(workers, len(rest))
-            with ProcessPoolExecutor(many, spawn, plugins.add, plugins.files()) as pool:
-                for done in as_completed([pool.submit(_done, each) for each in rest]):
-                    done.result()
-                    advance(1)
+        for _ in spread(_done, rest) if spread is not None and rest else ():
+            advance(1)
     found = [Judged(**each) for at in range(len(plan.cuts)) for each in read_json(own / f"{at}.json")]
     names = tuple(each.name for each in plan.outcomes)
     return Backtest(plan.cuts, tuple(found), plan.against, plan.how, names)
@@ -181,6 +193,8 @@ def run(
 
 def _done(cut: _Cut) -> None:
     """Judges at a cut, and keeps what was found."""
+    if not cut.folder.is_dir():
+        raise UserError(f"expected {cut.folder} on a file system that all machines share, found no such folder here")
     write_text(cut.folder / f"{cut.at}.json", json.dumps([vars(each) for each in cut.judge()], indent=1))
 
 

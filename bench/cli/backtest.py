@@ -27,6 +27,8 @@ def backtest(
     seed: Annotated[int | None, typer.Option(help="Seed of the trainings; default: the run's.")] = None,
     threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="Cuts at once, in processes; not with --warm.", min=1)] = 1,
+    executor: Annotated[str, typer.Option(help="process, or ray: all later cuts at once on a cluster.")] = "process",
+    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of the Ray cluster.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and do nothing.")] = False,
     raw: Raw = None,
     home: Home = None,
@@ -47,7 +49,9 @@ def backtest(
     if len(run.datasets) > 1:
         raise UserError(f"{run.name}: expected a run of one data set, found {len(run.datasets)}")
     result = result_of(next(iter(run.datasets.values())))
-    asked = Asked(names(points), cuts, every, "warm" if warm else "anew", window, time, seed, threads, workers)
+    asked = Asked(
+        names(points), cuts, every, "warm" if warm else "anew", window, time, seed, threads, workers, executor, address
+    )
     progress = TerminalProgress()
     own_raw = raw or run.request.raw
     plan = plan_of(result, asked, own_raw, progress)

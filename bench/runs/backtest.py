@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.backtest.backtest import Backtest, How, Plan, Ranked, run
+from bench.backtest.backtest import Backtest, How, Plan, Ranked, Spread, in_processes, run
 from bench.backtest.cuts import times_of
 from bench.backtest.days import Days, days_of, document, sentences
 from bench.core.errors import UserError, check_known
@@ -24,6 +25,7 @@ from bench.results.points import parts_of
 from bench.results.served.served import Served
 from bench.runs.folder import DAYS
 from bench.runs.result import DatasetResult
+from bench.search.executors.base import RAY, Options
 from bench.system.atomic import write_text
 from bench.system.machine import cores
 from bench.system.progress import Progress
@@ -44,6 +46,8 @@ class Asked:
     seed: int | None = None
     threads: int = 0
     workers: int = 1
+    executor: str = "process"
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,10 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
     part, served = result.run, result.serving.served
     if served is None or served.current is None or not result.serving.aims:
         raise UserError(f"{part.run.name}: expected a served front to test, found none: {result.serving.reason}")
-    if asked.workers > 1 and asked.how == "warm":
-        raise UserError("expected one of --workers and --warm, found both: a warm start waits for the cut before")
+    if asked.executor not in ("process", RAY):
+        raise UserError(f"--executor: expected process or {RAY}, found '{asked.executor}'")
+    if (asked.workers > 1 or asked.executor == RAY) and asked.how == "warm":
+        raise UserError("expected one cut at a time with --warm, as it goes on from the cut before: found several")
     if asked.window and asked.how == "warm":
         raise UserError("expected one of --window and --warm, found both: a warm start goes on from all of the past")
     against = str(served.table["point"].iloc[served.current])
@@ -130,7 +136,7 @@ UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
 def backtest(result: DatasetResult, asked: Asked, plan: Plan, raw: Path | None, progress: Progress) -> Answer:
     """Does it, and leaves the answer in the run's folder. Finished cuts are not computed again."""
     part = result.run
-    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress, asked.workers)
+    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
     days = tuple(days_of(found, plan.aim, name) for name in plan.ranked if name != plan.against)
     served = result.serving.served
     assert served is not None
@@ -143,6 +149,16 @@ def backtest(result: DatasetResult, asked: Asked, plan: Plan, raw: Path | None, 
     answer = Answer(found, days, titles, UNITS.get(asked.every or "", "cut"), serves)
     write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
     return answer
+
+
+def _spread(asked: Asked, plan: Plan, progress: Progress) -> Spread | None:
+    """How the cuts after the first are done: None for one after the other."""
+    if asked.executor == RAY:
+        from bench.search.executors.ray import spread
+
+        options = Options(executor=RAY, address=asked.address, threads=plan.threads, note=progress.note)
+        return partial(spread, options)
+    return in_processes(asked.workers) if asked.workers > 1 else None
 
 
 def _title(result: DatasetResult, served: Served, ranked: Ranked) -> str:

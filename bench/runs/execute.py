@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -66,7 +67,10 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
         run.keep()  # limits that were raised: everything is checked by now
         results = [_search(part, store, reporter, progress) for part, store in parts]
         for result in results if cuts else ():
-            asked = backtest.Asked(cuts=cuts, threads=run.request.threads)
+            request = run.request
+            asked = backtest.Asked(cuts=cuts, threads=request.threads)
+            if request.executor == RAY:
+                asked = replace(asked, executor=RAY, address=request.address)
             backtest.backtest(result, asked, backtest.plan_of(result, asked, raw, progress), raw, progress)
         if cuts:
             results = [result_of(part) for part, _ in parts]  # their verdicts count days now

@@ -1,16 +1,24 @@
 """Back-tests as a whole: resumed as if never interrupted, prospective, and right where the truth is known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from day_toys import CARD, Log, log, made
 
 from bench.backtest import backtest
-from bench.backtest.backtest import FROZEN, PICKED, run
+from bench.backtest.backtest import FROZEN, PICKED, in_processes, run
 from bench.backtest.chain import chains_of
 from bench.backtest.cuts import card_of
 from bench.backtest.days import days_of
+from bench.core.errors import UserError
 from bench.data import parse_card, prepare
+from bench.search.executors.base import Options
 from bench.system.progress import Silent
+
+
+def refuse(item):
+    raise UserError("expected a number, found none")
 
 
 class Stopped(Exception):
@@ -46,8 +54,16 @@ def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path
 def test_cuts_side_by_side_are_those_of_one_after_the_other(days, tmp_path):
     plan = days.plan(cuts=3)
     alone = run(plan, tmp_path / "alone", days.home, days.raw, Silent())
-    together = run(plan, tmp_path / "together", days.home, days.raw, Silent(), workers=2)
+    together = run(plan, tmp_path / "together", days.home, days.raw, Silent(), in_processes(2))
     assert together.judged == alone.judged
+    pytest.importorskip("ray", reason="Ray, an extra of this package, is not installed")
+    from bench.search.executors.ray import spread
+
+    cluster = partial(spread, Options(executor="ray", threads=1))
+    on_ray = run(plan, tmp_path / "ray", days.home, days.raw, Silent(), cluster)
+    assert on_ray.judged == alone.judged
+    with pytest.raises(UserError, match="a number, found none"):
+        list(cluster(refuse, [1]))
 
 
 @pytest.mark.slow

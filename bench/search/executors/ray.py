@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError, WorkerCrashedError
@@ -254,6 +254,29 @@ def _holds(machine: dict[str, Any], options: Options) -> int:
     if options.memory:
         limits.append(has.get("memory", 0.0) / (options.memory << 20))
     return int(min(limits))
+
+
+Item = TypeVar("Item")
+
+
+def spread(options: Options, work: Callable[[Item], None], items: Sequence[Item]) -> Iterator[None]:
+    """Does a work on all items at once, on a cluster whose machines share the driver's files; yields at each end.
+
+    Raises:
+        UserError: as `RayExecutor`; or a machine was lost more than `retries` times. What the work raises, it raises.
+    """
+    with cluster(options) as here:
+        check_machines(options, here)
+        task: Any = ray.remote(max_retries=options.retries, max_calls=1, num_cpus=options.threads)(work)
+        waiting = [task.remote(each) for each in items]
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            try:
+                yield ray.get(done[0])
+            except RayTaskError as error:
+                raise error.cause or error from None
+            except RayError as error:
+                raise UserError(f"a job on the Ray cluster: {loss(error)}") from None
 
 
 JOBS_A_WORKER = 100
