@@ -112,7 +112,7 @@ def _decided(
 ) -> Decided:
     if column.single and column.numbers is not None and is_todays_score(column.name):
         return "logged", "its name is that of the score by which the log was ranked"
-    if column.numbers is not None and exposure_key(column.name):
+    if column.numbers is not None and len(column.counts) > 1 and exposure_key(column.name):
         return "left out", SHOWN
     if finding.why != WEIGHT and (late := find_leak(column, labels, group)):
         return "post-exposure", late

@@ -66,6 +66,7 @@ def test_the_coarsest_id_of_somebody_that_repeats_is_proposed_as_units():
 
 def test_how_a_row_came_to_be_shown_is_no_input_and_is_proposed_as_such(tmp_path):
     rows = {"x": RNG.normal(size=N), "is_rand": RNG.integers(0, 2, N), "random_walk": RNG.normal(size=N)}
+    rows["shown_at_random"] = np.zeros(N)  # nothing was
     pd.DataFrame(rows | {"click": CLICK.astype(int)}).to_csv(tmp_path / "log.csv", index=False)
     draft = draft_card(CardRequest(files=(tmp_path / "log.csv",), labels=("click",)), Silent())
     assert [each.name for each in draft.of_role("input")] == ["x", "random_walk"]
