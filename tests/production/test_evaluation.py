@@ -114,7 +114,7 @@ def test_the_served_ranking_is_judged_on_all_impressions(rng):
     assert other.estimate.value == pytest.approx(np.nansum(buy[first]) / np.nansum(buy))
     assert good.gain.value == pytest.approx(good.estimate.value / good.other.value - 1)
     assert good.verdict == "better"
-    with pytest.raises(UserError, match="expected a task of click, buy, watch, found 'like'"):
+    with pytest.raises(UserError, match="expected one of click, buy, watch, found 'like'"):
         served(judged, FUNNEL, ("like.recall@10%",), resamples=20)
 
 

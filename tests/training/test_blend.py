@@ -29,6 +29,7 @@ class Stored(MemoryStore):
     segments: ClassVar[dict[str, tuple[str, ...]]] = {}
     logged: tuple[str, ...] = ()
     exposure: ClassVar[dict[str, str]] = {}
+    items: ClassVar[dict[str, str]] = {}
 
 
 def keep(folder, name, split, joint):

@@ -49,9 +49,9 @@ def part_of(column: Any, part: TimePart, missing: Collection[str] = ()) -> tuple
     read = pc.extract_regex(texts, _ISO)
     number = {name: _whole(pc.struct_field(read, name)) for name in ("year", "month", "day", "hour")}
     months = ((number["year"] - 1970) * 12 + number["month"] - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + number["day"] - 1
+    days = months.astype("datetime64[D]") + (number["day"] - 1).astype("timedelta64[D]")
     there = (number["year"] > 0) & (number["month"] > 0) & (number["month"] < 13) & (number["day"] > 0)
-    there &= days < (months + 1).astype("datetime64[D]")
+    there &= days < (months + np.timedelta64(1, "M")).astype("datetime64[D]")
     number["weekday"] = (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
     mask = ~there | (number[part] < 0)
     found = pa.array(np.append(number[part], 0), mask=np.append(mask, True))
