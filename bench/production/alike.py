@@ -47,7 +47,7 @@ def ratio(numbers: Floats, codes: Ints) -> float:
     counts = np.bincount(codes)
     between = counts @ (np.bincount(codes, numbers) / counts - numbers.mean()) ** 2
     spread = max(len(numbers) * numbers.var(), 1e-300)
-    return _adjusted(between / spread, (len(counts) - 1) / max(1, len(numbers) - 1), 1.0)
+    return _adjusted(float(between / spread), (len(counts) - 1) / max(1, len(numbers) - 1), 1.0)
 
 
 def association(one: Ints, other: Ints) -> float:
