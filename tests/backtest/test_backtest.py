@@ -13,12 +13,9 @@ from bench.backtest.cuts import card_of
 from bench.backtest.days import days_of
 from bench.core.errors import UserError
 from bench.data import parse_card, prepare
+from bench.data.times import hours_of
 from bench.search.executors.base import Options
 from bench.system.progress import Silent
-
-
-def refuse(item):
-    raise UserError("expected a number, found none")
 
 
 class Stopped(Exception):
@@ -62,8 +59,8 @@ def test_cuts_side_by_side_are_those_of_one_after_the_other(days, tmp_path):
     cluster = partial(spread, Options(executor="ray", threads=1))
     on_ray = run(plan, tmp_path / "ray", days.home, days.raw, Silent(), cluster)
     assert on_ray.judged == alone.judged
-    with pytest.raises(UserError, match="a number, found none"):
-        list(cluster(refuse, [1]))
+    with pytest.raises(UserError, match="expected a span of time"):
+        list(cluster(hours_of, ["seven days"]))
 
 
 @pytest.mark.slow
