@@ -34,8 +34,6 @@ WAYS: dict[str, dict[str, str]] = {
 """The last one is of another log, shown at random, with as many rows as those by propensities are worth."""
 FORMULA = (1.0, 1.7)
 """Today's weights, the best ones for the mean of both gains."""
-NONE = 0.002
-"""A gain of at most this is none."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,10 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """By kind of population and way: how often it says to switch, wrongly, and how often intervals hold."""
+    """By kind of population and way how often it says to switch, and how often intervals hold.
+
+    Wrong is a true gain of at most 0, or another model that errs as much or more.
+    """
     head = (
         "| populations | way | rows, in effect | says to switch, % | wrongly, % | gain told, true | intervals hold, % |"
     )
@@ -126,7 +127,7 @@ def table(lines: list[dict[str, Any]]) -> str:
             if not own:
                 continue
             switched = [each for each in own if each["said"] in ("model", "weights")]
-            wrong = [each for each in switched if each["u"] <= NONE]
+            wrong = [each for each in switched if each["u"] <= 0 or (kind != "better" and each["model"] == "other")]
             known = [each for each in own if "u" in each]
             held = [low <= true <= high for each in known
                     for (_, low, high), true in zip(each["told"], each["gains"], strict=True)]  # fmt: skip

@@ -14,6 +14,7 @@ from bench.data import parse_card, prepare
 from bench.measure.predictions import Rows, rows_of, with_rates
 from bench.results.served.measuring import measure_of
 from bench.results.served.slices import AS_LOGGED, as_logged
+from bench.results.served.turned import few
 from bench.training.kept import write_rows
 
 OUTCOMES = ["click.recall@10%", "buy.recall@25%", "click.auc"]
@@ -73,6 +74,13 @@ def test_no_row_counts_more_than_its_bound_and_rows_without_a_chance_do_not_coun
     assert exposure_of("propensity", "c", np.full(10, 0.5)).effective == pytest.approx(10)
     uneven = exposure_of("propensity", "c", np.array([1.0, 0.5])).effective
     assert uneven == pytest.approx(9 / 5)
+
+
+def test_rows_are_few_by_how_they_count():
+    rows, _, _ = log(20_000)
+    assert not few({TEST: rows})
+    shown = (np.arange(20_000) % 50 == 0).astype(float)
+    assert few({TEST: replace(rows, exposure=exposure_of("random", "r", shown))})
 
 
 def test_what_is_no_chance_is_refused():

@@ -23,8 +23,11 @@ Of = TypeVar("Of")
 
 
 def few(rows: Mapping[str, Rows]) -> bool:
-    """Whether test alone has few rows to judge with."""
-    return int(np.count_nonzero(np.nan_to_num(rows[TEST].labels), axis=0).min()) < FEW
+    """Whether test alone has few rows to judge with, as they count."""
+    test = rows[TEST]
+    if test.exposure is not None:
+        return float(test.exposure.positives(test.labels).min()) < FEW
+    return int(np.count_nonzero(np.nan_to_num(test.labels), axis=0).min()) < FEW
 
 
 def turned(candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> tuple[list[Candidate], dict[str, Rows]]:
