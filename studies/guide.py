@@ -23,7 +23,7 @@ from bench.balancing.base import Balancer, GradientAggregation, GradientCombinat
 from bench.core.registry import Entry
 from bench.core.schema import Field, Schema, Task
 from bench.data import load_card
-from bench.data.card import shape_of
+from bench.data.shape import shape_of
 from bench.models.contracts import Layout, Sharing
 from bench.search.executors import EXECUTORS
 from bench.search.samplers import SAMPLERS

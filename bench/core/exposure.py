@@ -15,7 +15,7 @@ variance than its two sides, as the estimator of differences of Jeunen and Ustim
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from bench.core.arrays import Floats
 from bench.core.errors import UserError
 
 Shown = Literal["random", "propensity"]
-SHOWN: tuple[Shown, ...] = get_args(Shown)
 LEAST = 30
 """Effective positives of a task, below which nobody can tell."""
 
@@ -56,6 +55,14 @@ class Exposure:
     def positives(self, labels: NDArray[Any]) -> Floats:
         """(T,) the same of the positive labels (n, T) of each task."""
         return np.array([_effective(self.weights[positive]) for positive in np.nan_to_num(labels).T > 0])
+
+
+def exposure_columns(random: str | None, propensity: str | None) -> dict[Shown, str]:
+    """The column that says how rows came to be shown, by what it says; raises ValueError for both."""
+    if random is not None and propensity is not None:
+        raise ValueError("expected 'random' or 'propensity', found both")
+    named: dict[Shown, str | None] = {"random": random, "propensity": propensity}
+    return {kind: column for kind, column in named.items() if column is not None}
 
 
 def exposure_of(kind: Shown, column: str, values: NDArray[Any]) -> Exposure:

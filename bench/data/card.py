@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from bench.core import schema
-from bench.core.errors import UserError, check_known, repeated, unknown
-from bench.core.exposure import SHOWN, Shown
+from bench.core.errors import UserError, repeated, unknown
+from bench.core.exposure import Shown, exposure_columns
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
-from bench.core.schema import SCENARIO, Schema, Task
+from bench.core.schema import SCENARIO, Task
 from bench.data.checks import Check
 from bench.data.columns import Column
 from bench.data.columns.base import Reads, read_as
@@ -202,7 +201,7 @@ class Card(Config):
     @property
     def exposure(self) -> dict[Shown, str]:
         """`random` or `propensity` and its raw column; empty where the card names none."""
-        return {kind: raw for kind in SHOWN if (raw := getattr(self, kind)) is not None}
+        return exposure_columns(self.random, self.propensity)
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -336,8 +335,6 @@ class Card(Config):
             raise ValueError(f"items: expected names that no task or other column of items has, found '{twice}'")
         if labels := [raw for raw in self.logged if raw in told]:
             raise ValueError(f"logged: expected a score, found '{labels[0]}', a label")
-        if len(self.exposure) > 1:
-            raise ValueError("expected 'random' or 'propensity', found both")
         for kind, raw in self.exposure.items():
             if raw in told or raw in self.logged:
                 what = "a label" if raw in told else "which is listed under logged"
@@ -396,34 +393,3 @@ def _check_known(key: str, what: str, names: Iterable[str], known: Collection[st
     for name in names:
         if name not in known:
             raise ValueError(f"{key}: {unknown(what, name, known)}")
-
-
-def shape_of(card: Card, tasks: Sequence[str] = ()) -> Schema:
-    """A schema with the card's inputs and tasks: every field has two values, and every number one range.
-
-    Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them. `tasks`
-    are those to train, by default the card's; raises UserError for an unknown one.
-    """
-    by_name = {task.name: task for task in card.tasks}
-    for name in tasks:
-        check_known("task", name, by_name)
-    past = card.history
-    shape = Schema((), (), ())
-    numbers = {name: Numeric() for name in (past.numbers if past else ())}
-    for name, column in (card.columns | numbers).items():
-        shape = column.shape_in(shape, name)
-    lists = [schema.Field(each.name, 2, past.length, each.of) for each in past.list_rules] if past else []
-    ranges = (schema.Field(f"{number.name}_bucket", 3) for number in shape.numbers)
-    logged = {rule.name for rule in card.task_rules if rule.kind == "regression" and rule.scale in ("auto", "log1p")}
-    # Whether a scale is logarithmic only data can tell; here it is where it may be.
-    scale = schema.Scale(log=True, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
-    named = (by_name[name] for name in tasks or card.default_tasks)
-    chosen = tuple(replace(task, scale=scale) if task.name in logged else task for task in named)
-    return replace(
-        shape,
-        fields=(*shape.fields, *lists, *ranges),
-        tasks=chosen,
-        group=card.input_of(Categorical, card.group),
-        grouped=card.group is not None,
-        scenario=card.input_of(Categorical, card.scenario),
-    )

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench.core.errors import UserError, check_known, repeated, shortened
-from bench.core.exposure import SHOWN, Shown
+from bench.core.exposure import Shown, exposure_columns
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import Positive
@@ -178,8 +178,7 @@ class Asked(Config):
             raise ValueError(f"expected `trained_until` with `time` and without `unseen`, found {found}")
         if self.values and self.policy.values:
             raise ValueError("expected values once, found them in `values` and in `policy.values`")
-        if self.random is not None and self.propensity is not None:
-            raise ValueError("expected `random` or `propensity`, found both")
+        exposure_columns(self.random, self.propensity)
         if self.sampling is not None and self.sampling > 1:
             raise ValueError(f"sampling: expected a share of at most 1, found {self.sampling:g}")
         return self
@@ -230,7 +229,7 @@ class Asked(Config):
     @property
     def exposure(self) -> dict[Shown, str]:
         """`random` or `propensity` and its column; empty where nothing is known."""
-        return {kind: column for kind in SHOWN if (column := getattr(self, kind)) is not None}
+        return exposure_columns(self.random, self.propensity)
 
     @property
     def names(self) -> list[str]:

@@ -121,7 +121,7 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     )  # fmt: skip
     front = _heads(candidates, rows, wanted, tasks, asked.seed)
     decision = decided(front, found, policy, asked.seed)
-    beside = [*of.notes, *read, *suspicion(fits), found.note, found.shown]
+    beside = [*of.notes, *read, *suspicion(fits), found.note]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
     return LogDecision(

@@ -16,7 +16,7 @@ from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
 from bench.deciding.asked import Asked
 from bench.deciding.log import Log, times, until
-from bench.measure.predictions import MOST_ROWS, Rows, sampled
+from bench.measure.predictions import MOST_ROWS, Rows, rates_of, sampled
 from bench.measure.resamples import units_of
 
 PARTS = {"choose": CONFIRM, "judge": TEST, SEARCH: SEARCH, CONFIRM: CONFIRM, TEST: TEST}
@@ -159,9 +159,7 @@ def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], ma
         labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
         rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None), items=items,
     )  # fmt: skip
-    of_rows = np.isfinite(own) * (np.ones(len(own)) if found.counts is None else found.counts)[:, None]
-    rates = (np.nan_to_num(own) * of_rows).sum(axis=0) / np.maximum(of_rows.sum(axis=0), 1e-9)
-    return replace(found, rates=tuple(rates.tolist()))
+    return replace(found, rates=rates_of(own, found.counts))
 
 
 def _binary(labels: Singles) -> bool:

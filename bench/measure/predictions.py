@@ -129,11 +129,16 @@ def with_rates(rows: Mapping[str, Rows]) -> dict[str, Rows]:
     chosen = [own for split, own in rows.items() if split != TEST]
     if any(own.exposure is None for own in chosen):
         return dict(rows)
-    counts = np.concatenate([own.counts for own in chosen])
-    labels = np.concatenate([own.labels for own in chosen])
-    sums = (np.nan_to_num(labels) * counts[:, None]).sum(axis=0)
-    rates = sums / np.maximum((np.isfinite(labels) * counts[:, None]).sum(axis=0), 1e-9)
-    return {split: replace(own, rates=tuple(rates.tolist())) for split, own in rows.items()}
+    labels, counts = ([getattr(own, name) for own in chosen] for name in ("labels", "counts"))
+    rates = rates_of(np.concatenate(labels), np.concatenate(counts))
+    return {split: replace(own, rates=rates) for split, own in rows.items()}
+
+
+def rates_of(labels: Singles, counts: Floats | None) -> tuple[float, ...]:
+    """The mean of each task's known labels (n, T), by what rows count (n,); None where all count alike."""
+    known = np.isfinite(labels) * (np.ones(len(labels)) if counts is None else counts)[:, None]
+    means = (np.nan_to_num(labels) * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1e-9)
+    return tuple(means.tolist())
 
 
 def facts_in(folder: Path) -> dict[str, Any]:

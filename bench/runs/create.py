@@ -17,9 +17,9 @@ from bench.core import plugins
 from bench.core.errors import UserError, check_known
 from bench.core.validation import validate
 from bench.data import load_card
-from bench.data.card import shape_of
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
+from bench.data.shape import shape_of
 from bench.frontier.policy import Policy
 from bench.models.config import overridden
 from bench.results.pareto import resolve_reference

@@ -28,7 +28,8 @@ from bench.core.records import Point, Scalar
 from bench.core.registry import Config
 from bench.core.several import as_one, models_in
 from bench.core.validation import validate
-from bench.data.card import Card, shape_of
+from bench.data.card import Card
+from bench.data.shape import shape_of
 from bench.results.fusion import Fusion, Kind
 from bench.results.points import kind_of
 from bench.system.content import read_toml

@@ -27,7 +27,7 @@ from bench.core.registry import Config
 from bench.core.schema import Task
 from bench.core.validation import validate
 from bench.data import Card, Store, parse_card, prepare
-from bench.data.card import shape_of
+from bench.data.shape import shape_of
 from bench.runs.current import REGISTERED, Current, check_confirms, lasting_current, read_current
 from bench.runs.request import Request
 from bench.runs.suite import Suite, SuiteDataset, resolve_objectives

@@ -106,10 +106,6 @@ def view_of(result: DatasetResult) -> View:
     )
 
 
-def _answer(result: DatasetResult) -> list[str]:
-    return [result.frontier.answer.sentence] if result.frontier.answer else []
-
-
 def _about(result: DatasetResult) -> str:
     """Data set, rows, suite and day. A suite or a card of the user's own has a path, which says nothing to a reader."""
     run = result.run.run

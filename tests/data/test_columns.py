@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from bench.core.errors import UserError
 from bench.data import Store, parse_card, prepare
-from bench.data.card import shape_of
 from bench.data.columns.base import DERIVATIONS, weekday_of_yyyymmdd
 from bench.data.preparation import recipe
 from bench.data.readers import base
 from bench.data.refit import JOINED, held_out, refit_store
+from bench.data.shape import shape_of
 from bench.data.splits import SPLITS
 
 

@@ -9,7 +9,7 @@ from data_toys import card_of
 
 from bench.core.errors import UserError
 from bench.data import prepare
-from bench.data.card import shape_of
+from bench.data.shape import shape_of
 from bench.production.scorer import RawRows, example_rows
 
 ROWS, LENGTH = 300, 4

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.core.schema import Field, Schema
 from bench.data import Split, load_card
-from bench.data.card import shape_of
+from bench.data.shape import shape_of
 from bench.system import content
 
 ROWS, CARDINALITY, INPUTS = 96, 7, 2

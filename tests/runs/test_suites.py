@@ -11,7 +11,7 @@ from bench.core.objectives import primary
 from bench.core.schema import Task
 from bench.core.validation import validate
 from bench.data import load_card
-from bench.data.card import shape_of
+from bench.data.shape import shape_of
 from bench.data.synthetic import synthesise
 from bench.frontier.policy import Policy
 from bench.results.pareto import resolve_reference

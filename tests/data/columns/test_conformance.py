@@ -15,13 +15,13 @@ from data_toys import card_of
 
 from bench.core.errors import UserError
 from bench.data import prepare
-from bench.data.card import shape_of
 from bench.data.columns import DENSE, FIELDS, KINDS
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.inspection.column import count_column
 from bench.data.inspection.roles import find_kind
 from bench.data.listing import card_schema
+from bench.data.shape import shape_of
 from bench.production.scorer import RawRows, example_rows
 
 ROWS = 240
