@@ -244,12 +244,14 @@ class Result:
         from bench.runs.backtest import Asked, backtest, plan_of
         from bench.runs.folder import PAGE
         from bench.runs.page import write_report
+        from bench.runs.result import result_of
 
         found, asked, progress = self._trained, Asked(tuple(points), cuts, every), _progress()
         raw = self.run.request.raw
         answer = backtest(found, asked, plan_of(found, asked, raw, progress), raw, progress)
         if len(self.run.datasets) == 1:
-            write_report([found], self.run.folder / PAGE, self.run.name)
+            write_report([result_of(found.run)], self.run.folder / PAGE, self.run.name)
+        self.__dict__.pop("decision", None)  # the verdict counts these days
         return answer
 
     @property

@@ -115,7 +115,9 @@ def test_the_document_on_tomorrow_works(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
     assert "to train on, and 1d to judge by, found none" in capsys.readouterr().err
-    assert "<h3>By cut</h3>" in (tmp_path / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
+    page = (tmp_path / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
+    assert "<h3>By cut</h3>" in page
+    assert re.search(r'<p class="verdict [^>]*>.*?did better than .*?</p>', page)  # the verdict counts days
 
 
 @pytest.mark.slow

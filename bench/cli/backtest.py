@@ -61,7 +61,7 @@ def backtest(
         print_table(["cut", "rows"], [[str(cut), cut.rows] for cut in plan.cuts])
         return
     answer = test(result, asked, plan, own_raw, progress)
-    write_report([result], run.folder / PAGE, run.name)
+    write_report([result_of(result.run)], run.folder / PAGE, run.name)  # its verdict counts these days
     found, unit = answer.found, answer.unit
     yield answer.document
     for days in answer.days:

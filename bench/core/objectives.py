@@ -267,7 +267,7 @@ def check_counted(names: Iterable[str], where: str) -> None:
             )
 
 
-def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, ...]:
+def default_outcomes(tasks: Sequence[Task], group: NDArray[Any], counted: bool = False) -> tuple[str, ...]:
     """One of each task: `ndcg@5` if groups are large enough, else `recall@10%`, `value@10%` of a regression.
 
     Groups are large enough if they have two rows on average, and a random order of them scores little
@@ -275,8 +275,9 @@ def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, .
 
     Args:
         group: (N,), negative where a row has none.
+        counted: whether rows count by propensities, so that no list has places for them, see `check_counted`.
     """
-    if ranks_groups(group):
+    if not counted and ranks_groups(group):
         return tuple(f"{task.name}.ndcg@5" for task in tasks)
     return tuple(f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks)
 

@@ -167,7 +167,7 @@ def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: Rows) -
     names = [*asked.outcomes, *policy.outcomes]
     if asked.propensity is not None:
         check_counted(names, "outcomes")
-    default: Sequence[str] = default_outcomes(tasks, rows.group if asked.propensity is None else rows.group[:0])
+    default: Sequence[str] = default_outcomes(tasks, rows.group, asked.propensity is not None)
     if asked.values and not asked.outcomes:
         default = [f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks]
         names = [*filter(of_items, names)]

@@ -370,12 +370,9 @@ def resolve_objectives(
 
 
 def resolve_outcomes(
-    dataset: SuiteDataset,
-    tasks: tuple[Task, ...],
-    group: NDArray[Any],
-    asked: Iterable[str] = (),
+    dataset: SuiteDataset, tasks: tuple[Task, ...], group: NDArray[Any], asked: Iterable[str] = (),
     card: Card | None = None,
-) -> tuple[Objective, ...]:
+) -> tuple[Objective, ...]:  # fmt: skip
     """The outcomes that the data set is served by, checked against its tasks and columns of items.
 
     Args:
@@ -388,7 +385,7 @@ def resolve_outcomes(
         UserError: an unknown task, what is no outcome of a ranking, one named twice, or more than `MOST_OBJECTIVES`.
     """
     alone, items = card is not None and card.propensity is not None, card.item_kinds if card else None
-    names = beside_tasks(dataset.outcomes, default_outcomes(tasks, group[:0] if alone else group)[:MOST_OBJECTIVES])
+    names = beside_tasks(dataset.outcomes, default_outcomes(tasks, group, alone)[:MOST_OBJECTIVES])
     own = [outcome(name, tasks, dataset.id, items).name for name in names]
     wanted = [outcome(name, tasks, "policy", items).name for name in dict.fromkeys(asked) if name not in own]
     replaced = {name.partition(".")[0] for name in wanted if not of_items(name)}
