@@ -1,7 +1,8 @@
 """Candidates against each other, each at its best weights by one aim, as test judges them.
 
-Weights are chosen on validation and confirmation rows, within the policy's limits; values and intervals come from one
-posterior over all candidates, see `bench.results.served.joint`.
+Weights are chosen on validation and confirmation rows, within the policy's limits; values come from one posterior over
+all candidates, see `bench.results.served.joint`. Its interval holds on average over candidates, but not for one that
+alone is ahead; the measured one holds for each, but not for the best of many. What is told spans both.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ class Contest:
 
     Attributes:
         best: by candidate its row; where none passes the guard, one that fails by noise alone.
-        of_u: draws of outcomes for U: of both ways round, where rows are few. At the other way's weights a model trades
-            outcomes otherwise, so changes by outcome are of test alone.
+        draws, measured: draws of outcomes on test, drawn back and as measured.
+        of_u, measured_of_u: those for U: of both ways round, where rows are few. At the other way's weights a model
+            trades outcomes otherwise, so changes by outcome are of test alone.
         start: what candidates are compared with: today's model at its w*, else what stands for it.
     """
 
@@ -45,15 +47,16 @@ class Contest:
         self.best = _best(served, judge, aim, pick)
         self.best.setdefault(str(points[current]), current)
         self.start = self.best.get(served.model or str(points[current]), current)
-        self.values, self.flat = served.at(TEST), served.draws[TEST].astype(np.float64)
+        self.values, self.measured = served.at(TEST), served.draws[TEST].astype(np.float64)
         self.goal = Goal(aim, self.values[current], served.random)
         self.whole = None if aim.rule else current  # events have values: gains are fractions of what current earns
         best = [*self.best.values()]
-        self.draws = self.of_u = posterior(self.values, self.flat, best, self.start, self.goal.utility, seed)
-        self.values_of_u = self.values
+        self.draws = self.of_u = posterior(self.values, self.measured, best, self.start, self.goal.utility, seed)
+        self.values_of_u, self.measured_of_u = self.values, self.measured
         if turned is not None:
-            self.values_of_u, self.flat = self._with(*turned)
-            self.of_u = posterior(self.values_of_u, self.flat, best, self.start, self.goal.utility, seed)
+            self.values_of_u, self.measured_of_u = self._with(*turned)
+            own = self.values_of_u, self.measured_of_u
+            self.of_u = posterior(*own, best, self.start, self.goal.utility, seed)
 
     def _with(self, other: Served, judge: Judge) -> tuple[Floats, Floats]:
         """Values and draws, means of both ways round: of each candidate's row and of its best row in the other way.
@@ -61,30 +64,35 @@ class Contest:
         Each way counts by the precision of what it says of U.
         """
         most = _best(other, judge, self.aim, None, limits=False) | _best(other, judge, self.aim, None)
-        every = np.concatenate([self.values[None], self.flat])
+        every = np.concatenate([self.values[None], self.measured])
         alike = (every == every[:, [self.served.current]]).all(axis=(0, 2))  # what ranks as today's does stays so
         rows = np.where(alike, other.current, [most[point] for point in self.served.table["point"]])
         values, draws = other.at(TEST)[rows], other.draws[TEST].astype(np.float64)[:, rows]
-        if not len(draws) or not len(self.flat):
-            return (self.values + values) / 2, self.flat
+        if not len(draws) or not len(self.measured):
+            return (self.values + values) / 2, self.measured
         of = [*self.best.values()]
-        u = [self.goal.utility(each[:, of]) - self.goal.utility(each[:, [self.start]]) for each in (self.flat, draws)]
+        both, utility = (self.measured, draws), self.goal.utility
+        u = [utility(each[:, of]) - utility(each[:, [self.start]]) for each in both]
         noise = [float(each.var(axis=0).mean()) for each in u]
         share = noise[1] / sum(noise) if sum(noise) else 0.5
-        return share * self.values + (1 - share) * values, share * self.flat + (1 - share) * draws
+        return share * self.values + (1 - share) * values, share * self.measured + (1 - share) * draws
 
     def moves(self, to: int, start: int | None = None) -> Moves:
         """The effect of changing to a row, from `start` or another one."""
         start = self.start if start is None else start
         of = to, start, self.goal.utility, self.served.names, self.whole
-        found = moves(self.values, self.draws, *of)
+
+        def told(values: Floats, draws: Floats, measured: Floats) -> Moves:
+            return moves(values, draws, *of).spanning(moves(values, measured, *of))
+
+        found = told(self.values, self.draws, self.measured)
         if self.of_u is self.draws:
             return found
-        return replace(found, utility=moves(self.values_of_u, self.of_u, *of).utility)
+        return replace(found, utility=told(self.values_of_u, self.of_u, self.measured_of_u).utility)
 
-    def apart(self, to: int, start: int | None = None, flat: bool = False) -> Floats:
-        """(D,) draws of the utility over `start`, or another row; `flat`: before anything is drawn back."""
-        of, start = self.flat if flat else self.of_u, self.start if start is None else start
+    def apart(self, to: int, start: int | None = None, measured: bool = False) -> Floats:
+        """(D,) draws of the utility over `start`, or another row; `measured`: before anything is drawn back."""
+        of, start = self.measured_of_u if measured else self.of_u, self.start if start is None else start
         found = self.goal.utility(of[:, to]) - self.goal.utility(of[:, start])
         return np.asarray(found if self.whole is None else found / (1 + self.goal.utility(of[:, self.whole])))
 

@@ -225,7 +225,7 @@ def _today(
             return Verdict("unknown", (told,), (words.UNTESTED,))
         return Verdict("unknown", (words.untested(what),), (), row, both, weights, model)
     of_weights = weights.utility if weights else Effect(0.0, 0.0, 0.0)
-    least = DETECTED * float(contest.apart(row, now, flat=True).std())
+    least = DETECTED * float(contest.apart(row, now, measured=True).std())
     found = Verdict("keep", (), (words.SURE,), None, None if row == now else both, weights, model, least=least)
 
     def said(answer: str, *more: str, **of: Any) -> Verdict:
@@ -290,7 +290,7 @@ def _models(
     if same and others:  # the pick says nothing of the models that differ
         point = max(others, key=lambda each: others[each].value)
         what, mean = call(first.best[point]), others[point]
-    plain = [each.apart(each.best[point], flat=True) for each in contests if point in each.best]
+    plain = [each.apart(each.best[point], measured=True) for each in contests if point in each.best]
     found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
     notes = *filter(None, [words.shows(found.least), alike]), *after
     return replace(found, answer=(words.undecided(what, reference, mean),), notes=notes)
@@ -299,8 +299,12 @@ def _models(
 def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
     """The gain in U of a candidate over another one, each at its best weights, on average over contests."""
     both = [each for each in contests if {point, other} <= each.best.keys()]
-    mean = np.mean([each.apart(each.best[point], each.best[other]) for each in both], axis=0)
-    return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
+
+    def told(measured: bool) -> Effect:
+        mean = np.mean([each.apart(each.best[point], each.best[other], measured) for each in both], axis=0)
+        return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
+
+    return told(measured=False).spanning(told(measured=True))
 
 
 def _with_rivals(

@@ -41,6 +41,10 @@ class Effect:
         """Whether it certainly is too small to matter."""
         return self.low >= -MARGIN and self.high <= MARGIN
 
+    def spanning(self, other: Effect) -> Effect:
+        """Itself, with an interval that reaches as far as the other one's."""
+        return Effect(self.value, min(self.low, other.low), max(self.high, other.high))
+
     def to_json(self) -> dict[str, float]:
         """Itself as every document has it."""
         return {"value": self.value, "low": self.low, "high": self.high}

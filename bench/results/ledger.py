@@ -131,7 +131,7 @@ def as_cells(values: Floats, draws: Floats, sd: Floats, gained: Floats, gain_dra
     parts = [sd]
     for value, drawn in ((gained, gain_draws), (values, draws)):
         low, high = (np.where(np.isfinite(value), end, np.nan) for end in band(drawn))
-        parts = [value, low, high, *parts]
+        parts = [value, np.minimum(low, value), high, *parts]  # draws of what was nowhere seen are all above 0
     return np.stack(parts, axis=-1)
 
 

@@ -15,7 +15,7 @@ from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
+from scipy.special import betaincinv, gammaincinv
 
 from bench.core.arrays import Floats
 from bench.results.samples import moderated
@@ -162,7 +162,26 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
         noise += whole.reshape(noise.shape) / np.sqrt(b - 1) * _few(points.units, seed, half)
     if seeds is not None:
         noise += _seed_draws(points, seeds, seed, half)
-    return _bounded(points.means, np.concatenate([noise, -noise]))
+    found = _bounded(points.means, np.concatenate([noise, -noise]))
+    nothing = points.means == 0
+    return np.where(nothing, _of_nothing(points, seed, half)[:, None], found) if nothing.any() else found
+
+
+def _of_nothing(points: Points, seed: int, half: int) -> Floats:
+    """(2 half, M) draws of an outcome of which these rows show nothing: no resample shows more than 0 of it.
+
+    As of a share of which none of n was seen: Beta(1/2, n + 1/2) by Jeffreys' prior. n is what the errors of the other
+    points are worth: v (1 - v) over their variance, the median. Where that is unknown, 0 stays.
+    """
+    values, spread = points.means, points.moved.var(axis=0) if len(points.moved) > 1 else np.zeros_like(points.means)
+    levels = np.random.default_rng([seed, 4]).random((half, values.shape[1]))
+    found = np.zeros((2 * half, values.shape[1]))
+    for at in range(values.shape[1]):
+        known = (spread[:, at] > 0) & (values[:, at] > 0) & (values[:, at] < 1)
+        if known.any():
+            n = float(np.median(values[known, at] * (1 - values[known, at]) / spread[known, at]))
+            found[:, at] = np.concatenate([betaincinv(0.5, n + 0.5, own) for own in (levels[:, at], 1 - levels[:, at])])
+    return found
 
 
 def _few(units: float, seed: int, half: int) -> Floats | float:

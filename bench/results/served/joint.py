@@ -116,6 +116,11 @@ class Moves:
     utility: Effect
     outcomes: Mapping[str, Effect]
 
+    def spanning(self, other: Moves) -> Moves:
+        """Itself, with intervals that reach as far as the other one's."""
+        outcomes = {name: each.spanning(other.outcomes[name]) for name, each in self.outcomes.items()}
+        return Moves(self.utility.spanning(other.utility), outcomes)
+
     def to_json(self) -> dict[str, object]:
         """Itself as every document has it."""
         return {"utility": self.utility.to_json(), **{name: each.to_json() for name, each in self.outcomes.items()}}

@@ -56,6 +56,17 @@ def test_few_units_have_students_t_of_their_mean(rng):
     assert (high - low) / 2 == pytest.approx(reach, rel=0.05)
 
 
+def test_of_what_these_rows_show_nothing_the_interval_is_that_of_none_of_n(rng):
+    """No resample shows more than 0; another point's errors tell what n is."""
+    n, values = 60, [np.full((1, 1, 1), 0.0), np.full((1, 1, 1), 0.3)]
+    moved = rng.binomial(n, 0.3, size=(4000, 2, 1)) / n - 0.3
+    moved[:, 0] = 0
+    drawn = draws_of(points_of(values, [0], moved), None, 0, 4000)[:, 0, 0]
+    found, known = np.quantile(drawn, [0.05, 0.5, 0.95]), stats.beta(0.5, n + 0.5).ppf([0.05, 0.5, 0.95])
+    np.testing.assert_allclose(found, known, rtol=0.1)
+    np.testing.assert_array_equal(draws_of(points_of(values[:1], [0], moved[:, :1]), None, 0, 10), 0)  # n is unknown
+
+
 def test_shared_seeds_pair_candidates(rng):
     common = 0.02 * rng.normal(size=(5, 6, 1))
     values = [0.5 + common + 0.001 * rng.normal(size=(5, 6, 1)) for _ in range(5)]
