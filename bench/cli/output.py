@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -84,8 +83,7 @@ class TerminalProgress(Progress):
 
     def note(self, text: str) -> None:
         """A sentence on stderr."""
-        width = self.console.width if self.console.is_terminal else None
-        self.console.print(Text(_kept(text, width)), soft_wrap=True)
+        _print(self.console, text, whole=not self.console.is_terminal)
 
     @contextmanager
     def _bar(self, work: Work) -> Iterator[Advance]:
@@ -185,7 +183,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         return
     numeric = [all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headers))]
     say(title)
-    for table in tables(headers, [[number(value) for value in row] for row in rows], numeric, _width()):
+    for table in tables(headers, [[number(value) for value in row] for row in rows], numeric):
         Console(width=ENDLESS).print(table, crop=False)
 
 
@@ -196,17 +194,11 @@ def say(*texts: str, whole: bool = False) -> None:
         whole: never break them, because the user will copy them: a command, or a path.
     """
     for text in filter(None, texts):
-        Console().print(Text(text if whole else _kept(text, _width())), soft_wrap=True)
+        _print(Console(), text, whole or not sys.stdout.isatty())
 
 
-def _width() -> int | None:
-    """Of the terminal; None where there is none."""
-    return Console().width if sys.stdout.isatty() else None
-
-
-def _kept(text: str, width: int | None) -> str:
-    """Prose in a width, broken between words."""
-    return text if width is None else "\n".join(part for line in text.split("\n") for part in wrapped(line, width))
+def _print(console: Console, text: str, whole: bool) -> None:
+    console.print(Text(text), soft_wrap=whole)
 
 
 def print_json(document: Any) -> None:
@@ -223,59 +215,28 @@ EDGE, BETWEEN = 4, 3
 """What the frame takes at both ends together, and between two columns."""
 
 
-def tables(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool], width: int | None
-) -> list[Table]:
-    """A table of texts as one or several, at most `width` wide where its words allow it; None: as wide as they are.
+def tables(headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[Table]:
+    """A table of texts as one or several, as wide as the terminal where its words allow it.
 
     Args:
         numeric: of each column, whether it is right-aligned.
     """
     columns = [[header, *(row[at] for row in rows)] for at, header in enumerate(headers)]
     widest = [max(map(cell_len, column)) for column in columns]
-    least = [
-        max(cell_len(word) for place, cell in enumerate(column) for word, _ in _words(cell, place == 0))
-        for column in columns
-    ]
+    least = [max(cell_len(word) for cell in column for word in cell.split(" ")) for column in columns]
+    width = Console().width if sys.stdout.isatty() else ENDLESS
     made = []
-    for group in [range(len(headers))] if width is None else _groups(least, width):
-        room = None if width is None else width - EDGE - BETWEEN * (len(group) - 1)
-        sizes = _sizes([widest[at] for at in group], [least[at] for at in group], room)
+    for group in _groups(least, width):
+        room = width - EDGE - BETWEEN * (len(group) - 1)
         table = Table(header_style="bold")
-        for at, size in zip(group, sizes, strict=True):
-            justify = "right" if numeric[at] else "left"
-            header = Text("\n".join(wrapped(headers[at], size, slashes=True)))
-            table.add_column(header, justify=justify, width=size, no_wrap=True)  # type: ignore[arg-type]
+        for at, size in zip(
+            group, _sizes([widest[at] for at in group], [least[at] for at in group], room), strict=True
+        ):
+            table.add_column(headers[at], justify="right" if numeric[at] else "left", width=size, overflow="crop")
         for row in rows:
-            table.add_row(*(Text("\n".join(wrapped(row[at], size))) for at, size in zip(group, sizes, strict=True)))
+            table.add_row(*(Text(row[at]) for at in group))
         made.append(table)
     return made
-
-
-def wrapped(text: str, width: int, slashes: bool = False) -> list[str]:
-    """Lines of at most `width` cells, broken between words alone; a longer word has a line of its own.
-
-    Text that begins with spaces goes on two further in.
-
-    Args:
-        slashes: whether a line may end after a slash, as in `valid/income.auc`.
-    """
-    first = text[: len(text) - len(text.lstrip(" "))]
-    lines, line, started = [], first, False
-    for word, before in _words(text.lstrip(" "), slashes):
-        if started and cell_len(f"{line}{before}{word}") > width:
-            lines.append(line)
-            line, started = f"{first}  " if first else "", False
-        line += f"{before}{word}" if started else word
-        started = True
-    return [*lines, line]
-
-
-def _words(text: str, slashes: bool) -> Iterator[tuple[str, str]]:
-    """Each word, and what stands before it."""
-    for word in text.split(" "):
-        for at, part in enumerate(re.split(r"(?<=/)(?=.)", word) if slashes else [word]):
-            yield part, "" if at else " "
 
 
 def _groups(least: Sequence[int], width: int) -> list[list[int]]:
@@ -288,10 +249,10 @@ def _groups(least: Sequence[int], width: int) -> list[list[int]]:
     return groups
 
 
-def _sizes(widest: Sequence[int], least: Sequence[int], room: int | None) -> list[int]:
+def _sizes(widest: Sequence[int], least: Sequence[int], room: int) -> list[int]:
     """Widths of columns: what they take; where that is too much, the widest that can wrap are made narrower."""
     sizes = list(widest)
-    while room is not None and sum(sizes) > room:
+    while sum(sizes) > room:
         slack = [at for at, size in enumerate(sizes) if size > least[at]]
         if not slack:
             break
