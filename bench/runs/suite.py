@@ -51,7 +51,7 @@ def rung(value: object) -> int | float | None:
     """
     if value is None:
         return None
-    found = parse_value(value, "lowest") if isinstance(value, str) else value
+    found = parse_value(value) if isinstance(value, str) else value
     if isinstance(found, int) and found is not True and found >= 0:
         return int(found)
     if isinstance(found, float) and 0 < found < 1:
