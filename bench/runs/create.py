@@ -25,7 +25,6 @@ from bench.models.config import overridden
 from bench.results.pareto import resolve_reference
 from bench.runs.current import Current, check_confirms, lasting_current, read_current
 from bench.runs.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
-from bench.runs.limits import known_rows, rungs_of
 from bench.runs.request import Request
 from bench.runs.suite import (
     EPOCHS,
@@ -68,7 +67,7 @@ def create(home: Path, request: Request, progress: Progress | None = None, words
     if request.name is not None:
         _check_name(home, request.name)
     suite = _applied(request)
-    _check(suite, request.executor, home)
+    _check(suite, request.executor)
     cards = {dataset.id: find_card(dataset.id) for dataset in suite.datasets}
     command, tracking = list(words) or request.words, request.tracking
     if tracking is not None:
@@ -179,7 +178,7 @@ def _production(suite: Suite, given: str | None, beside: Path, home: Path, track
     return found
 
 
-def _check(suite: Suite, executor: str, home: Path) -> None:
+def _check(suite: Suite, executor: str) -> None:
     check_known("executor", executor, EXECUTORS)
     if executor == "inline" and suite.budget.job_time is not None:
         raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
@@ -204,8 +203,6 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         fitted = fitting(space, shape_of(card, chosen))
         if suite.confirm.static:
             check_static(dataset.id, chosen, fitted.space)
-        if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:
-            rungs_of(suite, space.restricted(suite.search.passes(rows)), rows)
 
 
 def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress | None) -> None:
