@@ -229,6 +229,10 @@ def test_a_second_interrupt_does_not_cut_the_shutdown_short():
             with suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
                 again += 1
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with interrupted_once():
+            pass
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
     assert again == 1

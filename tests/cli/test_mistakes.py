@@ -104,6 +104,7 @@ MISTAKES = [
     Mistake("unknown key in a suite", RUN, ("suite.toml", "trails"), suite("trials = 6", "trails = 6")),
     Mistake("unknown rule", RUN, ("policy", "elbow", "knee"), suite("[budget]", '[policy]\nrule = "elbow"\n[budget]')),
     Mistake("space without such a key", RUN, ("space.toml", "optim", "rate"), space('"optim.lr"', '"optim.rate"')),
+    Mistake("a blend of no trees", RUN, ("expected trees beside blend",), suite('"single_task"]', '"blend"]')),
     Mistake("eta of one", RUN, ("search.eta", "greater than 1"), suite("tries = 1", "lowest = 9\neta = 1")),
     Mistake("two limits of samples", RUN, ("samples", "lengths"), suite("trials = 6", "samples = 9\nlengths = 3")),
     Mistake(

@@ -1,13 +1,8 @@
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 
-from bench.core.schema import Schema, Task
-from bench.runs.limits import ended, ladder, most_epochs, rungs_of
-from bench.runs.request import Request
-from bench.runs.suite import Budget, Suite, load_suite, lowest_rung
-from bench.search.space import fitting, load_space
+from bench.runs.limits import ladder, most_epochs, rungs_of
+from bench.runs.suite import Suite, load_suite, lowest_rung
+from bench.search.space import load_space
 
 
 def suite(**search):
@@ -59,22 +54,3 @@ def test_steps_by_the_reduction_factor():
     assert ladder(1000, 3, 27000) == (1000, 3000, 9000, 27000)
     assert ladder(1000, 2.5, 6250) == (1000, 2500, 6250)
     assert ladder(1000, 4, 20000) == (1000, 4000, 20000)  # 16000 would lie just below full length
-
-
-LADDER = (100, 400, 1600)
-
-
-def over(samples, trials, own, budget):
-    run = SimpleNamespace(run=SimpleNamespace(name="a", suite=SimpleNamespace(budget=Budget(**budget))))
-    ledger = SimpleNamespace(trials=trials, samples=lambda ladder: samples)
-    return ended(run, SimpleNamespace(ledger=ledger, **own))
-
-
-def result(role="trial", home=None, kind="model", row=3, ahead=(), dataset=("card.toml",), space="quick"):
-    fitted = fitting(load_space(space), Schema((), ("age",), (Task("click"), Task("buy"))))
-    home = home or Path.cwd() / ".seesaw"
-    request = Request(suite="quick", dataset=dataset)
-    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", request=request, space=fitted.space)
-    pick = None if role is None else SimpleNamespace(role=role, row=3)
-    verdict = SimpleNamespace(kind=kind, row=row, ahead=ahead)
-    return SimpleNamespace(run=SimpleNamespace(run=run, fitted=lambda: fitted), verdict=verdict, pick=pick)

@@ -1,9 +1,4 @@
 import math
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from rung_toys import rung_plan
@@ -15,7 +10,6 @@ from bench.core.rows import REPLICATED
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
-from bench.system.lock import FolderLock
 
 
 def test_a_trial_goes_from_running_to_completed(tmp_path):
@@ -110,26 +104,3 @@ def test_replicates_join_their_trial(tmp_path):
     joined = essence(records)
     joined[1]["replicates"] = []
     assert joined == before
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from bench.system.lock import FolderLock
-lock = FolderLock(Path(sys.argv[1]))
-print("held", flush=True)
-time.sleep(600)
-"""
-
-
-def test_the_lock_of_a_killed_driver_is_free(tmp_path):
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, env=env)
-    try:
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(UserError, match=rf"process {holder.pid}"):
-            FolderLock(tmp_path)
-    finally:
-        holder.send_signal(signal.SIGKILL)
-        holder.communicate()
-    FolderLock(tmp_path).release()

@@ -1,8 +1,5 @@
 """A poisonous job cannot stop the run: it is recorded with its reason, and no other job notices."""
 
-import os
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -18,20 +15,6 @@ from bench.search.executors.base import Options
 pytestmark = pytest.mark.slow  # workers that die take a second each to start
 
 ROOT = Path(__file__).parents[3]
-
-PRINTS = """
-import sys
-sys.path[:0] = sys.argv[2:]
-from poison_toys import poison
-from search_toys import job_of
-from bench.search.executors import ProcessExecutor
-if __name__ == "__main__":
-    executor = ProcessExecutor(poison, 1)
-    executor.submit(job_of(0, 0, {"how": "chatter"}, ("valid",), sys.argv[1]))
-    outcome = executor.next()
-    executor.close()
-    print("result" if outcome.result else outcome.failure)
-"""
 
 
 def job(folder, trial, how="", **config):
@@ -122,14 +105,8 @@ def test_a_worker_is_replaced_before_a_leak_can_grow_without_end(tmp_path, monke
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [2, 2, 1]
 
 
-def test_what_a_job_prints_goes_to_stderr(tmp_path):
-    script = tmp_path / "driver.py"
-    script.write_text(PRINTS, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), str(ROOT / "tests" / "search"), str(ROOT)],
-        capture_output=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": ""},
-    )
-    assert done.stdout == b"result\n"
-    assert b"garbage" in done.stderr
+def test_what_a_job_prints_goes_to_stderr(tmp_path, capfd):
+    """Also what it writes to the first descriptor: on stdout there is nothing but a command's result."""
+    assert run(ProcessExecutor(poison, 1), [job(tmp_path, 0, "chatter")])[0].result
+    out, err = capfd.readouterr()
+    assert (out, "garbage" in err) == ("", True)

@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 from search_toys import (
-    die_when_told,
     essence,
     ignore,
     job_of,
@@ -72,17 +71,6 @@ def test_workers_are_kept_and_limited_to_the_jobs_threads(pool):
     assert sorted(number for _, number in {(one["pid"], one[WORKER]) for one in metrics}) == [0, 1][: len(pids)]
     assert os.getpid() not in pids
     assert os.environ.get("OMP_NUM_THREADS") == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("pool", [(die_when_told, 2)], indirect=True)
-def test_a_job_whose_worker_died_is_tried_again_and_the_others_do_not_notice(pool, tmp_path):
-    for trial, deaths in enumerate((0, 2, 0, 1, 0)):
-        pool.submit(job(trial, tmp_path, deaths=deaths))
-    outcomes = [pool.next() for _ in range(5)]
-    assert sorted(outcome.job.trial for outcome in outcomes) == [0, 1, 2, 3, 4]
-    assert all(outcome.failure is None for outcome in outcomes)
-    assert len(list(tmp_path.glob("1-*"))) == 3
 
 
 @pytest.mark.parametrize("pool", [(say_pid_and_sleep, 2)], indirect=True)

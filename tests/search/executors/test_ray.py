@@ -81,9 +81,9 @@ def test_a_search_on_two_nodes_equals_that_of_a_process_pool(two_nodes, store, t
     )
 
 
-def test_it_does_what_every_executor_must(two_nodes):
+def test_it_does_what_every_executor_must(two_nodes, tmp_path):
     for check in OF_ALL:
-        check(RAY, Options(address=two_nodes.address))
+        check(RAY, Options(address=two_nodes.address), tmp_path)
 
 
 def test_a_node_lost_in_the_middle_changes_no_result(two_nodes, store, tmp_path):
