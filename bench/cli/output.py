@@ -60,15 +60,9 @@ class TimeLeft(ProgressColumn):
         self.later: float | None = None
 
     def render(self, task: Task) -> Text:
-        """As `3 min 20 s left`; the pace is known from the first step on."""
-        now, elapsed = task.completed - self._done, task.elapsed or 0.0
-        if (
-            not task.total
-            or now < ENOUGH * (task.total - self._done)
-            or (task.completed >= task.total and not self.later)
-        ):
-            return Text("")
-        return Text(left((task.total - task.completed) * elapsed / now, self.later))
+        """See `left`."""
+        total = (task.total or 0) - self._done
+        return Text(left(task.completed - self._done, total, task.elapsed or 0.0, self.later))
 
 
 class TerminalProgress(Progress):
@@ -114,9 +108,8 @@ class TerminalProgress(Progress):
                 shown = now
                 rate = (done - before) / (now - started)
                 reached = f"{amount_of(done, unit)} of {quantity(total, unit)}" if total else quantity(done, unit)
-                known = total and rate > 0 and done - before >= ENOUGH * (total - before)
-                rest = f", {left((total - done) / rate, later() if later else None)}" if total and known else ""
-                self._line(f"{work.description}: {reached}, {pace(rate, unit)}{rest}")
+                rest = left(done - before, (total or 0) - before, now - started, later() if later else None)
+                self._line(f"{work.description}: {reached}, {pace(rate, unit)}{rest and f', {rest}'}")
 
         yield advance
 
@@ -143,9 +136,11 @@ class NotebookProgress(TerminalProgress):
         self._shown.update({"text/plain": f"{self._note}\n{text}".strip()}, raw=True)
 
 
-def left(seconds: float, later: float | None) -> str:
-    """The time left: `20 s left`, or `3 min 20 s left in all` where something follows."""
-    seconds = max(0.0, seconds)
+def left(done: float, total: float, elapsed: float, later: float | None) -> str:
+    """The time left, as in `20 s left`; in all where something follows. Empty until the pace is known."""
+    if total <= 0 or done < ENOUGH * total or (done >= total and not later):
+        return ""
+    seconds = max(0.0, total - done) * elapsed / done
     return f"{duration(seconds)} left" if later is None else f"{duration(seconds + later)} left in all"
 
 

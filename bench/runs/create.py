@@ -27,8 +27,6 @@ from bench.runs.current import Current, check_confirms, lasting_current, read_cu
 from bench.runs.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
 from bench.runs.request import Request
 from bench.runs.suite import (
-    EPOCHS,
-    ONLY_BY_RUNGS,
     Budget,
     Suite,
     load_suite,
@@ -38,7 +36,7 @@ from bench.runs.suite import (
 )
 from bench.search.executors import EXECUTORS, ray_module
 from bench.search.executors.base import RAY, Options
-from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
+from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import fitting, load_space
 from bench.system import content
 from bench.system.atomic import atomic_folder, writable
@@ -154,13 +152,7 @@ def _applied(request: Request) -> Suite:
     values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
     values["space"] = content.lasting("search_spaces", suite.space if request.space is None else request.space)
     values["budget"] = with_limits(suite.budget, request.model_dump(include=set(Budget.model_fields)))
-    search = values["search"] | request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
-    without_rungs = request.sampler not in (None, GP) and search["lowest"] is None
-    if without_rungs or request.lowest in (0, "0"):  # settings of rungs have no use then
-        search = {key: value for key, value in search.items() if key not in ONLY_BY_RUNGS}
-    if EPOCHS in request.set:
-        search.pop("full_length", None)
-    values["search"] = search
+    values["search"] |= request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
     values["set"] = overridden(values["set"], request.set)
     return validate(Suite, values, "the command line")
 

@@ -304,7 +304,7 @@ class DatasetRun:
         store = store or self.store
         schema = store.schema if store else shape_of(self.card, [task.name for task in self.tasks])
         fitted = fitting(self.run.space, schema)
-        passes = self.run.suite.search.passes(len(store.split("train"))) if store else {}
+        passes = self.run.suite.passes(len(store.split("train"))) if store else {}
         return Fitted(fitted.space.restricted(passes), fitted.left_out)
 
 

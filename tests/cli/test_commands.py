@@ -7,10 +7,8 @@ import socket
 
 import pandas as pd
 import pytest
-import typer
 
 from bench import cli
-from bench.cli.options import answered
 from bench.data import load_card
 from bench.search.study import Study
 from bench.system import content
@@ -186,15 +184,3 @@ def test_a_command_has_its_own_exit_code(code, said, monkeypatch, capsys):
     monkeypatch.setattr("bench.cli.app.app", lambda **options: code)
     assert cli.main([]) == code
     assert capsys.readouterr().err == said
-
-
-def test_a_command_may_fail_after_its_document(capsys):
-    def command(json):
-        try:
-            yield {"rows": 2}
-        finally:
-            raise typer.Exit(1)
-
-    with pytest.raises(typer.Exit):
-        answered(command)(json=True)
-    assert capsys.readouterr().out == '{\n  "rows": 2\n}\n'

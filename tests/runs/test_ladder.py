@@ -18,8 +18,8 @@ def wide():
 @pytest.mark.parametrize(("rows", "passes"), [(100, 10), (16_609, 9), (51_020, 3), (159_765, 1), (2_000_000, 1)])
 def test_small_data_are_passed_more_often_where_a_suite_says_what_full_length_is(rows, passes):
     space = load_space("quick")
-    assert most_epochs(space.restricted(suite(full_length=150_000).search.passes(rows))) == passes
-    assert suite(full_length=None).search.passes(rows) == {}
+    assert most_epochs(space.restricted(suite(full_length=150_000).passes(rows))) == passes
+    assert suite(full_length=None).passes(rows) == {}
 
 
 def test_rungs_lead_to_the_most_epochs(wide):

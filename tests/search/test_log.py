@@ -16,7 +16,7 @@ from bench.search.executors import InlineExecutor
 from bench.search.log import AT_LENGTH, FILE, Log
 from bench.search.study import Study
 
-SAID = r"study\.jsonl: line {} is damaged, or lines before it are missing: expected the checksum \w+, found \w+; put"
+SAID = r"study\.jsonl: line {} is damaged, or lines before it are missing: its checksum does not fit; put"
 
 
 def written(folder, *events):

@@ -160,14 +160,6 @@ def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(trials
     assert survivors[0] == survivors[1]
 
 
-@given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], share=PLAYS["share"], slots=st.integers(0, 8))
-def test_many_slots_are_one_after_the_other(trials, eta, tries, share, slots):
-    play = [waiting(n, (0.1, 0.1) if of[0] is None else of[0], kind=kind) for n, (kind, of) in enumerate(trials)]
-    chosen = promote(play, rules(eta, tries, share), slots)
-    assert len(chosen) <= slots
-    assert promote(play, rules(eta, tries, share), slots + 1)[:slots] == chosen
-
-
 def test_the_synchronous_limit_by_hand():
     front = [(0.9, 0.5), (0.5, 0.1), (0.7, 0.2)]  # alone they dominate .2 x 1.5, 1.5 x .1, .2 x .3
     rest = [(0.4, 0.6), (0.3, 0.7), (0.2, 0.8)]

@@ -61,17 +61,6 @@ class TestSearch:
         kept = {str(path.relative_to(tmp_path / "checkpoints")) for path in tmp_path.glob("checkpoints/*/*")}
         assert kept == {f"{each.number}/{len(each.rungs) - 1}" for each in records if each.state == "waiting"}
 
-    def test_what_is_asked_knows_exactly_what_the_lag_lets_it_know(self, tmp_path):
-        plan, slots, seen = rung_plan(), 2, []
-        with Study.open(tmp_path, plan) as study:
-            ask, promote = study.ask, study.promote
-            study.ask = lambda *args: (seen.append((study.asked, study.told)), ask(*args))[1]
-            study.promote = lambda *args: (seen.append((study.asked, study.told)), promote(*args))[1]
-            search(plan, study, ShuffledExecutor(train, slots, 5), make_job, ignore)
-        assert [asked for asked, _ in seen] == list(range(len(seen)))
-        until_the_end = seen[: len(seen) - 8]
-        assert [told for _, told in until_the_end] == [max(0, n - 3) for n in range(len(until_the_end))]
-
 
 class TestResume:
     @pytest.mark.slow

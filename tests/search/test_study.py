@@ -34,17 +34,6 @@ def test_a_trial_goes_from_running_to_completed(tmp_path):
     assert record.params == {key: value for key, value in config.items() if key != "optim.epochs"}
 
 
-def test_only_the_first_trials_of_a_plan_are_baselines(tmp_path):
-    plan = toy_plan()
-    first = len(plan.openings)
-    with Study.open(tmp_path, plan) as study:
-        for at in range(first + 2):
-            study.ask(plan, plan.openings[at] if at < first else {"sharing.kind": "single_task"})
-        baselines = [study.record(at).baseline for at in range(first + 2)]
-    assert baselines == [each["sharing.kind"] == "single_task" for each in plan.openings] + [False] * 2
-    assert any(baselines)
-
-
 @pytest.mark.parametrize(
     ("metrics", "kind", "reason"),
     [

@@ -1,6 +1,5 @@
 """A store that is slow, down, wrong or back later: the search is not held up, and in the end all is there once."""
 
-import threading
 import time
 from dataclasses import replace
 
@@ -10,46 +9,9 @@ from found import found_in, history, put
 from servers import RealServer, faulty_proxy, free_port, silent_server
 
 from bench.core.records import RungResult
-from bench.tracking import logbook as room
 from bench.tracking.logbook import Logbook
-from bench.tracking.store import TrackingError
 
 LONG = 120.0
-
-
-@pytest.fixture
-def start(monkeypatch, home):
-    """Starts logbooks that do other work than sending; a pause between their tries is too short to notice."""
-    monkeypatch.setattr(room, "LONGEST_PAUSE", 0.01)
-    made = []
-
-    def started(work, **more):
-        class Working(Logbook):
-            def _send(self, last):
-                work(last)
-
-        made.append(Working(None, home, **more))
-        return made[-1]
-
-    yield started
-    for logbook in made:
-        logbook.finish("FINISHED", 1.0, patience=0)
-
-
-def test_what_fails_is_tried_again(start):
-    tries, over = [], threading.Event()
-
-    def work(last):
-        tries.append(last)
-        if len(tries) < 4:
-            raise TrackingError("away")
-        over.set()
-
-    logbook = start(work)
-    assert over.wait(LONG)
-    assert logbook.finish("FINISHED", 1.0, LONG)
-    assert tries == [False] * 4 + [True]
-    assert logbook.trouble == ""
 
 
 @pytest.fixture(scope="module")
