@@ -66,7 +66,6 @@ class Log:
 
     def __init__(self, folder: Path, write: bool = False) -> None:
         self.path = folder / FILE
-        self._write = write
         text = self.path.read_bytes() if self.path.is_file() else b""
         *lines, _torn = text.split(b"\n")
         if text and (not text.startswith(_HEAD.partition("%")[0].encode()) or not lines):
@@ -94,7 +93,6 @@ class Log:
 
     def append(self, event: Event) -> Event:
         """Writes an event to disk; returns it as a reader would decode it."""
-        assert self._write
         body = json.dumps(event, separators=(",", ":"))[1:].encode()
         checksum = crc32(body, self._sum)
         line = (_HEAD % checksum).encode() + body + b"\n"

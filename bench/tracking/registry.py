@@ -39,11 +39,11 @@ _URI = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)(?:@(?P<alias>[\w-]+)|/(?P<ver
 
 @dataclass(frozen=True)
 class Move:
-    """A change of an alias; `before` and `after` are versions, None for none."""
+    """A change of an alias; `before` and `after` are versions, `before` None for none."""
 
     alias: str
     before: str | None
-    after: str | None
+    after: str
 
     def __str__(self) -> str:
         moved = f"from version {self.before} to {self.after}" if self.before else f"to version {self.after}"
@@ -147,7 +147,6 @@ class Registry:
     def apply(self, name: str, moves: list[Move]) -> None:
         """Moves aliases."""
         for move in moves:
-            assert move.after is not None
             to = f"move the alias '{move.alias}' of '{name}'"
             self._store.ask(to, "set_registered_model_alias", name, move.alias, move.after)
 

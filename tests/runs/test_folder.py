@@ -7,24 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.core.errors import UserError
 from bench.runs import result as picked
-from bench.runs.folder import DatasetRun, Run
 from bench.runs.result import write_pick
 from bench.system import atomic
-
-
-@pytest.mark.parametrize("text", ["[1]", '{"shop": 1}', "{"])
-def test_files_of_a_wrong_shape_are_one_sentence_or_cost_a_link(tmp_path, text):
-    for name in ("mlflow.json", "store.json"):
-        (tmp_path / name).write_text(text)
-    manifest: Any = SimpleNamespace(
-        request=SimpleNamespace(tracking="http://host"), parts={"shop": SimpleNamespace(folder="")}
-    )
-    run, dataset = Run(tmp_path, tmp_path, manifest), SimpleNamespace(id="shop")
-    assert run.look_link == "http://host/#/experiments"
-    with pytest.raises(UserError, match=r"store\.json: "):
-        _ = DatasetRun(run, dataset).fingerprint
 
 
 @pytest.mark.parametrize("rename", [1, 2, 3])

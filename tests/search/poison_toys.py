@@ -92,7 +92,6 @@ HARMS: dict[str, Any] = {
     "hungry": _hungry,
     "memory": lambda: _raise(MemoryError()),
     "lock in the result": _unserialisable,
-    "no result": lambda: "nonsense",
     "garbage": lambda: _write(b"garbage"),
     "a wrong length": lambda: _write(b"garbage", 1 << 30),
     "another's answer": lambda: _write(b'{"result": null, "failure": null, "started": 0, "seconds": 0}'),

@@ -34,9 +34,6 @@ def attempt(run: Run, job: Job) -> Outcome:
     failure: Failure | None = None
     try:
         result = run(job)
-        if not isinstance(result, TrialResult):
-            found, result = type(result).__name__, None
-            failure = Failure("bug", f"expected a TrialResult of the job, found a value of type {found}")
     except Exception as error:
         failure = failure_of(error)
     return Outcome(job, result, failure, started, time.monotonic() - clock)
@@ -181,14 +178,9 @@ class Executor(ABC):
 
     Attributes:
         slots: how many jobs run at once. More may be submitted; they wait their turn.
-
-    Raises:
-        ValueError: no slot.
     """
 
     def __init__(self, slots: int, options: Options) -> None:
-        if slots < 1:
-            raise ValueError(f"expected at least one worker, found {slots}")
         self.slots, self._options = slots, options
         self._waiting: deque[QueuedJob] = deque()
         self._running = 0

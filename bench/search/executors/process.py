@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import faulthandler
 import importlib
-import inspect
 import json
 import os
 import signal
@@ -209,7 +208,7 @@ and the driver stays open, so that no end of it tells."""
 
 
 class ProcessExecutor(Executor):
-    """Runs jobs in `workers` processes; raises ValueError for none, or a function that a worker could not import.
+    """Runs jobs in `workers` processes.
 
     Args:
         run: a function at the top level of a module.
@@ -218,7 +217,7 @@ class ProcessExecutor(Executor):
 
     def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
-        self._function = importable(run)
+        self._function = f"{run.__module__}:{run.__qualname__}"
         self._workers: list[WorkerHandle] = []
 
     def close(self) -> None:
@@ -266,10 +265,3 @@ class ProcessExecutor(Executor):
     def _end(self, worker: WorkerHandle) -> None:
         self._workers.remove(worker)
         worker.stop()
-
-
-def importable(run: Run) -> str:
-    """The name by which a worker finds a function, `module:name`; raises ValueError if none could import it."""
-    if not inspect.isfunction(run) or not run.__qualname__.isidentifier() or run.__module__ == "__main__":
-        raise ValueError(f"expected a function at the top level of a module, found {run!r}")
-    return f"{run.__module__}:{run.__qualname__}"

@@ -19,7 +19,7 @@ from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.records import Job, Outcome
 from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
-from bench.search.executors.process import JOBS_A_WORKER, THREADS, decode, encode, importable, run_by_name
+from bench.search.executors.process import JOBS_A_WORKER, THREADS, decode, encode, run_by_name
 from bench.system.machine import cores, set_waiting
 
 
@@ -178,12 +178,11 @@ class RayExecutor(Executor):
 
     Raises:
         UserError: no cluster, or a machine of it that could not run the jobs.
-        ValueError: no worker, or a function that a worker could not import.
     """
 
     def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
-        self._function = importable(run)
+        self._function = f"{run.__module__}:{run.__qualname__}"
         self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give
         self._cluster = ExitStack()
         self._cluster.enter_context(cluster(options))

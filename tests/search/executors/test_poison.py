@@ -66,7 +66,6 @@ def test_an_infrastructure_fault_is_tried_again_to_a_limit_and_then_recorded(tmp
     [
         ("nan", "diverged", "the loss of click became nan"),
         ("lock in the result", "bug", "expected a result of plain values"),
-        ("no result", "bug", "expected a TrialResult of the job, found a value of type str"),
     ],
 )
 def test_other_faults_are_recorded_at_once(tmp_path, make, how, kind, reason):

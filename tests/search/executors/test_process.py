@@ -5,7 +5,6 @@ import sys
 import threading
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -18,7 +17,6 @@ from search_toys import (
     report_threads,
     say_pid_and_sleep,
     toy_plan,
-    train,
     train_with_failures,
     wait_until,
 )
@@ -115,12 +113,6 @@ def test_no_worker_outlives_a_killed_driver(tmp_path):
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     assert wait_until(lambda: not any(running(pid) for pid in pids))
-
-
-@pytest.mark.parametrize("run", [lambda job: train(job), partial(train), InlineExecutor(train).next])
-def test_what_a_worker_could_not_import_is_refused_at_once(run):
-    with pytest.raises(ValueError, match="expected a function at the top level of a module"):
-        ProcessExecutor(run, 1)
 
 
 @pytest.mark.slow
