@@ -227,7 +227,7 @@ def tables(headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Seque
         for at, size in zip(
             group, _sizes([widest[at] for at in group], [least[at] for at in group], room), strict=True
         ):
-            table.add_column(headers[at], justify="right" if numeric[at] else "left", width=size, overflow="crop")
+            table.add_column(Text(headers[at]), justify="right" if numeric[at] else "left", width=size, overflow="crop")
         for row in rows:
             table.add_row(*(Text(row[at]) for at in group))
         made.append(table)

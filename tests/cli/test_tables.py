@@ -14,7 +14,7 @@ HEADERS = [
     "valid/income.auc",
     "valid/never_married.auc",
     "P(non-dominated)",
-    "why",
+    "why[country=US]",
 ]
 ROWS = [
     [25, "shared_embeddings", "upgrad", 0.95493, 0.99485, 0.91, "the best single-task model of each task is behind"],
