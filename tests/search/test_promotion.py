@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.core.objectives import Objective
-from bench.search.ranking import Rules
-from bench.search.ranking import promote as promote_now
+from bench.search.ranking import Rules, promotions
 from bench.search.standing import RungStep, Standing, Standings
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
@@ -27,7 +27,7 @@ def waiting(number, *results, kind="mmoe"):
 
 
 def promote(standings, rules, slots):
-    return promote_now(Standings(standings), rules, slots)
+    return list(islice(promotions(Standings(standings), rules), slots))
 
 
 def dominates(x, y):
