@@ -2,8 +2,8 @@
 
     python studies/nodes.py [--data CARD] [--raw DIR] [--home DIR] [--rounds 3] [--write docs/studies/full-scale.md]
 
-A node has one processor. The second keeps a copy of the store in a home of its own, as a machine of its own would.
-Every trial trains the same model for one epoch. Seconds go from the first trial's begin to the last one's end.
+A node has one processor. Every trial trains the same model for one epoch. Seconds go from the first trial's begin to
+the last one's end.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ def seconds(nodes: int, name: str, given: argparse.Namespace) -> float:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
-        for node in range(1, nodes):
-            home = given.home / f"node-{node}"
-            cluster.add_node(num_cpus=1, env_vars={"SEESAW_NODE_HOME": str(home.resolve())})
+        for _ in range(1, nodes):
+            cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
         where = ["--home", str(given.home)]
         options = ["--executor", "ray", "--address", cluster.address, "--workers", str(nodes), "--name", name]

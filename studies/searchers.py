@@ -20,7 +20,7 @@ from bench.runs.limits import ladder
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
 from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries
-from bench.search.ranking import Rules, promote, reduction_factors
+from bench.search.ranking import Rules, promotions, reduction_factors
 from bench.search.samplers import quiet
 from bench.search.standing import Standing, Standings
 
@@ -131,7 +131,7 @@ def by_rungs(
         judged: list[Floats] = []
         spent = 0.0
         while spent < budget - 1e-9:
-            if promotion := next(iter(promote(Standings(standings), rules, 1)), None):
+            if promotion := next(promotions(Standings(standings), rules), None):
                 number, rung = promotion.trial, promotion.rung
                 if promotion.floor:
                     standings[number] = replace(standings[number], granted=standings[number].granted | {rung})

@@ -194,46 +194,15 @@ def test_broken_toml_names_file_and_line(tmp_path):
         content.read_toml(tmp_path / "x.toml")
 
 
-DEEP = "expected tables and arrays at most 32 deep, found them deeper"
+@pytest.mark.parametrize("text", ["1" * 5000, "[" * 100_000, "\xff"])
+def test_what_is_no_json_is_said_in_a_sentence(tmp_path, text):
+    (tmp_path / "x.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"x\.json: not valid JSON"):
+        plain.read_json(tmp_path / "x.json")
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("\nx = " + "1" * 5000, "f: line 2: expected integers of at most 64 bits, .* found one of 5,000 digits"),
-        (f"x = {2**63}", "f: x: expected integers"),
-        ("x = " + "[" * 2000, DEEP),
-        ("x = " + "{a = " * 600 + "1" + "}" * 600, DEEP),
-        (f"{'.'.join('a' * 2000)} = 1", DEEP),
-    ],
-)
-def test_what_no_program_could_work_with_is_refused_in_a_sentence(text, says):
-    with pytest.raises(UserError, match=says):
-        plain.parse_toml(text, "f")
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ('{"x": ' + "1" * 5000 + "}", "f: line 1: expected integers .* 5,000 digits"),
-        ("[" * 100_000, DEEP),
-        (b"\xff", "f: not valid JSON"),
-    ],
-)
-def test_the_same_holds_for_json(text, says):
-    with pytest.raises(UserError, match=says):
-        plain.parse_json(text, "f")
-
-
-def test_numbers_at_the_edge_are_read_as_they_are():
-    assert plain.parse_toml(f"x = [{2**63 - 1}, {-(2**63)}, 1_000, 1e400]", "f")["x"] == [
-        2**63 - 1,
-        -(2**63),
-        1000,
-        float("inf"),
-    ]
-    assert plain.parse_json("[" * 32 + "]" * 32, "f")
-    assert [plain.parse_value(text, "f") for text in ("[1, 2]", "mmoe", "1\ny = 2")] == [[1, 2], None, None]
+def test_values_are_of_toml_or_none():
+    assert [plain.parse_value(text) for text in ("[1, 2]", "mmoe", "1\ny = 2")] == [[1, 2], None, None]
 
 
 def test_one_module_parses_toml():
@@ -260,6 +229,10 @@ def test_a_second_interrupt_does_not_cut_the_shutdown_short():
             with suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
                 again += 1
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with interrupted_once():
+            pass
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
     assert again == 1

@@ -226,12 +226,6 @@ def test_every_command_takes_json_as_the_guide_says():
         assert any("--json" in option.opts for option in command.params), name
 
 
-@pytest.mark.slow  # `make lint` reads the same in three seconds
-def test_the_prose_is_plain():
-    found = subprocess.run([sys.executable, ROOT / "tests" / "prose.py"], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout + found.stderr
-
-
 def test_make_targets_that_documents_name_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for document in DOCUMENTS:

@@ -181,12 +181,10 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
     if result.pick is None:
         say(f"no pick: {result.no_pick}")
         return
-    if full:
-        say(result.pick.reason)
-    elif result.serving.served is None:  # else the verdict names the pick, with its gains on test
-        say(result.pick.short)
     if not full:
+        say("" if result.serving.served else result.pick.short)  # the verdict names the pick, with its gains on test
         return
+    say(result.pick.reason)
     say(*(f"  not {removed.name}: {removed.reason}" for removed in result.pick.removed))
     stability = result.pick.stability
     if len(stability.points) > 1:

@@ -17,9 +17,7 @@ from pydantic.fields import FieldInfo
 
 from bench.cli.output import Answer, print_json
 from bench.core.errors import UserError, shortened
-from bench.core.plain import assignments, flatten
 from bench.core.registry import Config
-from bench.system.content import read_toml
 from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
@@ -44,13 +42,6 @@ def opened(name: str, home: Path | None) -> Run:
     from bench.runs.folder import Run
 
     return Run.open(resolve_home(home), name)
-
-
-def configuration(file: Path | None, given: list[str] | None) -> dict[str, Any]:
-    """A configuration file's dotted values, overridden by `--set`, see `overridden`."""
-    from bench.models.config import overridden
-
-    return overridden(flatten(read_toml(file)) if file else {}, assignments(given or ()))
 
 
 def answered(command: Callable[..., Answer]) -> Callable[..., None]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -61,15 +60,9 @@ class TimeLeft(ProgressColumn):
         self.later: float | None = None
 
     def render(self, task: Task) -> Text:
-        """As `3 min 20 s left`; the pace is known from the first step on."""
-        now, elapsed = task.completed - self._done, task.elapsed or 0.0
-        if (
-            not task.total
-            or now < ENOUGH * (task.total - self._done)
-            or (task.completed >= task.total and not self.later)
-        ):
-            return Text("")
-        return Text(left((task.total - task.completed) * elapsed / now, self.later))
+        """See `left`."""
+        total = (task.total or 0) - self._done
+        return Text(left(task.completed - self._done, total, task.elapsed or 0.0, self.later))
 
 
 class TerminalProgress(Progress):
@@ -84,8 +77,7 @@ class TerminalProgress(Progress):
 
     def note(self, text: str) -> None:
         """A sentence on stderr."""
-        width = self.console.width if self.console.is_terminal else None
-        self.console.print(Text(_kept(text, width)), soft_wrap=True)
+        _print(self.console, text, whole=not self.console.is_terminal)
 
     @contextmanager
     def _bar(self, work: Work) -> Iterator[Advance]:
@@ -116,9 +108,8 @@ class TerminalProgress(Progress):
                 shown = now
                 rate = (done - before) / (now - started)
                 reached = f"{amount_of(done, unit)} of {quantity(total, unit)}" if total else quantity(done, unit)
-                known = total and rate > 0 and done - before >= ENOUGH * (total - before)
-                rest = f", {left((total - done) / rate, later() if later else None)}" if total and known else ""
-                self._line(f"{work.description}: {reached}, {pace(rate, unit)}{rest}")
+                rest = left(done - before, (total or 0) - before, now - started, later() if later else None)
+                self._line(f"{work.description}: {reached}, {pace(rate, unit)}{rest and f', {rest}'}")
 
         yield advance
 
@@ -145,9 +136,11 @@ class NotebookProgress(TerminalProgress):
         self._shown.update({"text/plain": f"{self._note}\n{text}".strip()}, raw=True)
 
 
-def left(seconds: float, later: float | None) -> str:
-    """The time left: `20 s left`, or `3 min 20 s left in all` where something follows."""
-    seconds = max(0.0, seconds)
+def left(done: float, total: float, elapsed: float, later: float | None) -> str:
+    """The time left, as in `20 s left`; in all where something follows. Empty until the pace is known."""
+    if total <= 0 or done < ENOUGH * total or (done >= total and not later):
+        return ""
+    seconds = max(0.0, total - done) * elapsed / done
     return f"{duration(seconds)} left" if later is None else f"{duration(seconds + later)} left in all"
 
 
@@ -185,7 +178,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         return
     numeric = [all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headers))]
     say(title)
-    for table in tables(headers, [[number(value) for value in row] for row in rows], numeric, _width()):
+    for table in tables(headers, [[number(value) for value in row] for row in rows], numeric):
         Console(width=ENDLESS).print(table, crop=False)
 
 
@@ -196,17 +189,11 @@ def say(*texts: str, whole: bool = False) -> None:
         whole: never break them, because the user will copy them: a command, or a path.
     """
     for text in filter(None, texts):
-        Console().print(Text(text if whole else _kept(text, _width())), soft_wrap=True)
+        _print(Console(), text, whole or not sys.stdout.isatty())
 
 
-def _width() -> int | None:
-    """Of the terminal; None where there is none."""
-    return Console().width if sys.stdout.isatty() else None
-
-
-def _kept(text: str, width: int | None) -> str:
-    """Prose in a width, broken between words."""
-    return text if width is None else "\n".join(part for line in text.split("\n") for part in wrapped(line, width))
+def _print(console: Console, text: str, whole: bool) -> None:
+    console.print(Text(text), soft_wrap=whole)
 
 
 def print_json(document: Any) -> None:
@@ -223,59 +210,28 @@ EDGE, BETWEEN = 4, 3
 """What the frame takes at both ends together, and between two columns."""
 
 
-def tables(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool], width: int | None
-) -> list[Table]:
-    """A table of texts as one or several, at most `width` wide where its words allow it; None: as wide as they are.
+def tables(headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[Table]:
+    """A table of texts as one or several, as wide as the terminal where its words allow it.
 
     Args:
         numeric: of each column, whether it is right-aligned.
     """
     columns = [[header, *(row[at] for row in rows)] for at, header in enumerate(headers)]
     widest = [max(map(cell_len, column)) for column in columns]
-    least = [
-        max(cell_len(word) for place, cell in enumerate(column) for word, _ in _words(cell, place == 0))
-        for column in columns
-    ]
+    least = [max(cell_len(word) for cell in column for word in cell.split(" ")) for column in columns]
+    width = Console().width if sys.stdout.isatty() else ENDLESS
     made = []
-    for group in [range(len(headers))] if width is None else _groups(least, width):
-        room = None if width is None else width - EDGE - BETWEEN * (len(group) - 1)
-        sizes = _sizes([widest[at] for at in group], [least[at] for at in group], room)
+    for group in _groups(least, width):
+        room = width - EDGE - BETWEEN * (len(group) - 1)
         table = Table(header_style="bold")
-        for at, size in zip(group, sizes, strict=True):
-            justify = "right" if numeric[at] else "left"
-            header = Text("\n".join(wrapped(headers[at], size, slashes=True)))
-            table.add_column(header, justify=justify, width=size, no_wrap=True)  # type: ignore[arg-type]
+        for at, size in zip(
+            group, _sizes([widest[at] for at in group], [least[at] for at in group], room), strict=True
+        ):
+            table.add_column(Text(headers[at]), justify="right" if numeric[at] else "left", width=size, overflow="crop")
         for row in rows:
-            table.add_row(*(Text("\n".join(wrapped(row[at], size))) for at, size in zip(group, sizes, strict=True)))
+            table.add_row(*(Text(row[at]) for at in group))
         made.append(table)
     return made
-
-
-def wrapped(text: str, width: int, slashes: bool = False) -> list[str]:
-    """Lines of at most `width` cells, broken between words alone; a longer word has a line of its own.
-
-    Text that begins with spaces goes on two further in.
-
-    Args:
-        slashes: whether a line may end after a slash, as in `valid/income.auc`.
-    """
-    first = text[: len(text) - len(text.lstrip(" "))]
-    lines, line, started = [], first, False
-    for word, before in _words(text.lstrip(" "), slashes):
-        if started and cell_len(f"{line}{before}{word}") > width:
-            lines.append(line)
-            line, started = f"{first}  " if first else "", False
-        line += f"{before}{word}" if started else word
-        started = True
-    return [*lines, line]
-
-
-def _words(text: str, slashes: bool) -> Iterator[tuple[str, str]]:
-    """Each word, and what stands before it."""
-    for word in text.split(" "):
-        for at, part in enumerate(re.split(r"(?<=/)(?=.)", word) if slashes else [word]):
-            yield part, "" if at else " "
 
 
 def _groups(least: Sequence[int], width: int) -> list[list[int]]:
@@ -288,10 +244,10 @@ def _groups(least: Sequence[int], width: int) -> list[list[int]]:
     return groups
 
 
-def _sizes(widest: Sequence[int], least: Sequence[int], room: int | None) -> list[int]:
+def _sizes(widest: Sequence[int], least: Sequence[int], room: int) -> list[int]:
     """Widths of columns: what they take; where that is too much, the widest that can wrap are made narrower."""
     sizes = list(widest)
-    while room is not None and sum(sizes) > room:
+    while sum(sizes) > room:
         slack = [at for at, size in enumerate(sizes) if size > least[at]]
         if not slack:
             break

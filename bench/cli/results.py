@@ -298,12 +298,11 @@ def _chosen(result: DatasetResult) -> Point:
 
 
 def _numbered(result: DatasetResult, trial: int) -> Point:
-    found = [record for record in result.records if record.number == trial]
-    if not found:
+    if not 0 <= trial < len(result.records):
         raise UserError(f"expected a trial of {result.run.key}, 0 to {len(result.records) - 1}, found {trial}")
-    if not found[0].measured:
-        raise UserError(f"expected a trial with a result, found trial {trial} of {result.run.key}, {found[0].state}")
-    return found[0].points[-1]
+    if not (found := result.records[trial]).measured:
+        raise UserError(f"expected a trial with a result, found trial {trial} of {result.run.key}, {found.state}")
+    return found.points[-1]
 
 
 def _show(dataset: str, document: dict[str, Any]) -> None:

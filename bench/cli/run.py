@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Full, Home, Raw, RunName, configuration, opened, options_of
+from bench.cli.options import Full, Home, Raw, RunName, opened, options_of
 from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.core.errors import UserError
-from bench.core.plain import names
+from bench.core.plain import assignments, flatten, names
 from bench.core.validation import validate
 from bench.runs.request import Request
 from bench.runs.suite import Confirm
 from bench.search.executors.base import Resources
+from bench.system.content import read_toml
 from bench.system.home import shown, writable_home
 from bench.system.interrupts import interrupted_once
 
@@ -137,7 +138,10 @@ def train(
     home: Home = None,
 ) -> Answer:
     """Train one configuration and show all its metrics."""
-    where, dotted = str(config) if config else "--set", configuration(config, set_)  # before torch is loaded
+    from bench.models.config import overridden
+
+    where = str(config) if config else "--set"
+    dotted = overridden(flatten(read_toml(config)) if config else {}, assignments(set_ or ()))  # before torch is loaded
     resources = validate(Resources, asked, "")
     from bench.core import plugins
     from bench.core.objectives import key_on, parse, primary

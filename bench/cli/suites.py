@@ -59,7 +59,7 @@ def _show(found: dict[str, Any]) -> None:
     defaults = {switch: branches[0] for switch, branches in found["branches"].items()} | found["defaults"]
     say(*(f"{of}: {', '.join(branches)}; by default {defaults[of]}" for of, branches in found["branches"].items()))
     rows = [
-        [row["name"], _when(row["when"]), _range(row), row["default"]]
+        [row["name"], ", ".join(map(" = ".join, row["when"].items())) or "everywhere", _range(row), row["default"]]
         for row in found["parameters"]
         if row["type"] != "switch"
     ]
@@ -67,10 +67,6 @@ def _show(found: dict[str, Any]) -> None:
     if found["fixed"]:
         say("fixed: " + ", ".join(f"{name} = {value}" for name, value in found["fixed"].items()))
     say(*(f"left out: {branch}: {reason}" for branch, reason in found["left_out"].items()))
-
-
-def _when(when: dict[str, Any]) -> str:
-    return ", ".join(f"{switch} = {branch}" for switch, branch in when.items()) or "everywhere"
 
 
 def _range(row: dict[str, Any]) -> str:

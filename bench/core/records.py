@@ -263,31 +263,28 @@ class TrialRecord(_Configured):
 
         A point has the metrics and diagnosis of its rung, and the replicates trained to the same length.
         """
-        if not self.rungs:
-            return (self._point(None, (), self.metrics, self.diagnosis),) if self.measured else ()
-        last = len(self.rungs) - 1 if self.state == "completed" else None
+        whole = RungResult(0, 0, self.metrics, 0.0, self.diagnosis)
+        rungs = self.rungs or ((whole,) if self.measured else ())
+        untils: list[int | None] = [rung.samples for rung in rungs]
+        if self.state == "completed":
+            untils[-1] = None
         return tuple(
-            self._point(None if at == last else rung.samples, self.rungs[: at + 1], rung.metrics, rung.diagnosis)
-            for at, rung in enumerate(self.rungs)
-        )
-
-    def _point(
-        self, until: int | None, rungs: tuple[RungResult, ...], metrics: dict[str, float], diagnosis: dict[str, Any]
-    ) -> Point:
-        return Point(
-            kind="trial",
-            config=self.config,
-            architecture=self.architecture,
-            number=self.number,
-            until=until,
-            params=self.params,
-            metrics=metrics,
-            replicates=tuple(each for each in self.replicates if each.until == until),
-            baseline=self.baseline,
-            rungs=rungs,
-            diagnosis=diagnosis,
-            curve=self.curve,
-            speed=self.speed,
+            Point(
+                kind="trial",
+                config=self.config,
+                architecture=self.architecture,
+                number=self.number,
+                until=until,
+                params=self.params,
+                metrics=rung.metrics,
+                replicates=tuple(each for each in self.replicates if each.until == until),
+                baseline=self.baseline,
+                rungs=self.rungs[: at + 1],
+                diagnosis=rung.diagnosis,
+                curve=self.curve,
+                speed=self.speed,
+            )
+            for at, (rung, until) in enumerate(zip(rungs, untils, strict=True))
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -30,11 +30,6 @@ class NoOptions(Config):
     """Options of an entry without options."""
 
 
-def fits_all(schema: Schema) -> str | None:
-    """The `unfit` of an entry that works with every card."""
-    return None
-
-
 @dataclass(frozen=True)
 class Entry(Generic[T]):
     """A named choice on one axis of the search.
@@ -52,7 +47,7 @@ class Entry(Generic[T]):
     config: type[Config]
     paper: str
     summary: str
-    unfit: Callable[[Schema], str | None] = fits_all
+    unfit: Callable[[Schema], str | None] = lambda schema: None
     departs: str = ""
 
 

@@ -95,6 +95,6 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
 
 def _value(text: str, where: str, part: str) -> Any:
     for spelling in (text, f"0{text}", text.replace("-.", "-0.")):  # TOML wants the zero of .5
-        if (value := parse_value(spelling, where)) is not None:
+        if (value := parse_value(spelling)) is not None:
             return value
     raise UserError(f"{where}: expected parameter=number after '@', found '{part}'")

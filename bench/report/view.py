@@ -16,6 +16,7 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import SCENARIO
 from bench.frontier.choices import Choices
 from bench.frontier.contest import Lead
+from bench.frontier.decision import Decision
 from bench.frontier.pick import Pick
 from bench.frontier.verdict import Verdict
 from bench.report import text
@@ -143,6 +144,25 @@ class View:
     worths: Mapping[str, float] = field(default_factory=dict)
     days: Mapping[str, Any] = field(default_factory=dict)
     explained: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, decision: Decision, **more: Any) -> View:
+        """What a page shows of any decision, with `more` of a run or of a log."""
+        return cls(
+            front=decision.frontier,
+            served=decision.shown,
+            choices=decision.choices,
+            verdict=decision.verdict,
+            formula=decision.formula,
+            formulas=decision.formulas,
+            leads=decision.leads,
+            rates=decision.serving.rates,
+            worths=decision.policy.values,
+            pick=decision.pick,
+            no_pick=decision.no_pick,
+            policy=decision.policy.toml,
+            **more,
+        )
 
     @property
     def fronts(self) -> tuple[Ledger, ...]:

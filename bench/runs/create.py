@@ -25,11 +25,8 @@ from bench.models.config import overridden
 from bench.results.pareto import resolve_reference
 from bench.runs.current import Current, check_confirms, lasting_current, read_current
 from bench.runs.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
-from bench.runs.limits import known_rows, rungs_of
 from bench.runs.request import Request
 from bench.runs.suite import (
-    EPOCHS,
-    ONLY_BY_RUNGS,
     Budget,
     Suite,
     load_suite,
@@ -39,7 +36,7 @@ from bench.runs.suite import (
 )
 from bench.search.executors import EXECUTORS, ray_module
 from bench.search.executors.base import RAY, Options
-from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
+from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import fitting, load_space
 from bench.system import content
 from bench.system.atomic import atomic_folder, writable
@@ -68,7 +65,7 @@ def create(home: Path, request: Request, progress: Progress | None = None, words
     if request.name is not None:
         _check_name(home, request.name)
     suite = _applied(request)
-    _check(suite, request.executor, home)
+    _check(suite, request.executor)
     cards = {dataset.id: find_card(dataset.id) for dataset in suite.datasets}
     command, tracking = list(words) or request.words, request.tracking
     if tracking is not None:
@@ -155,13 +152,7 @@ def _applied(request: Request) -> Suite:
     values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
     values["space"] = content.lasting("search_spaces", suite.space if request.space is None else request.space)
     values["budget"] = with_limits(suite.budget, request.model_dump(include=set(Budget.model_fields)))
-    search = values["search"] | request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
-    without_rungs = request.sampler not in (None, GP) and search["lowest"] is None
-    if without_rungs or request.lowest in (0, "0"):  # settings of rungs have no use then
-        search = {key: value for key, value in search.items() if key not in ONLY_BY_RUNGS}
-    if EPOCHS in request.set:
-        search.pop("full_length", None)
-    values["search"] = search
+    values["search"] |= request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
     values["set"] = overridden(values["set"], request.set)
     return validate(Suite, values, "the command line")
 
@@ -179,7 +170,7 @@ def _production(suite: Suite, given: str | None, beside: Path, home: Path, track
     return found
 
 
-def _check(suite: Suite, executor: str, home: Path) -> None:
+def _check(suite: Suite, executor: str) -> None:
     check_known("executor", executor, EXECUTORS)
     if executor == "inline" and suite.budget.job_time is not None:
         raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
@@ -204,8 +195,6 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         fitted = fitting(space, shape_of(card, chosen))
         if suite.confirm.static:
             check_static(dataset.id, chosen, fitted.space)
-        if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:
-            rungs_of(suite, space.restricted(suite.search.passes(rows)), rows)
 
 
 def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress | None) -> None:

@@ -37,7 +37,7 @@ from bench.runs.status import After, Pace, WithLater
 from bench.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
-from bench.search.executors.base import RAY, InlineExecutor, Options
+from bench.search.executors.base import RAY, Options
 from bench.search.plan import Plan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
@@ -197,11 +197,10 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             then = before("serving")
             confirm(study, executor, make_job, points, replicates, on_record, then, others, budget, request.seed)
             if replicates and "blend" in wanted:
-                here = InlineExecutor(run_job) if request.executor == RAY else executor  # which sees the predictions
                 folder = part.folder / predictions.FOLDER
                 for trees in (each for each in others if each.kind == "trees"):
                     choose = partial(shares_of, store, folder, objectives)
-                    blended(study, here, make_job, choose, folder, trees, reference, then)
+                    blended(study, executor, make_job, choose, folder, trees, reference, then)
         finally:
             executor.close()
         study.end_confirmation()

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, RootModel
+from pydantic import Field
 
 from bench.core import plugins
 from bench.core.errors import UserError, unknown
@@ -201,12 +201,11 @@ class Run:
     def look_link(self) -> str:
         """The table of its runs in MLflow; the list of experiments where none was logged."""
         base = self.tracking_uri.rstrip("/") if self._is_server else "http://127.0.0.1:5000"
-        file = self.folder / MLFLOW
-        with suppress(UserError, FileNotFoundError):  # of a file that somebody changed; `seesaw sync` writes it again
-            for experiment, _ in validate(RootModel[dict[str, tuple[str, str]]], read_json(file), "").root.values():
-                # the table, not the traces; with few columns
-                return f"{base}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
-        return f"{base}/#/experiments"
+        if not (file := self.folder / MLFLOW).is_file():
+            return f"{base}/#/experiments"
+        experiment, _ = next(iter(read_json(file).values()))
+        # the table, not the traces; with few columns
+        return f"{base}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 
     @property
     def _is_server(self) -> bool:
@@ -277,7 +276,7 @@ class DatasetRun:
     def _prepared(self) -> dict[str, str]:
         """Path, fingerprint, key and `ranked` of those data; empty before the search began."""
         file = self.folder / STORE
-        return validate(RootModel[dict[str, str]], read_json(file), str(file)).root if file.is_file() else {}
+        return dict(read_json(file)) if file.is_file() else {}
 
     def prepare(self, progress: Progress, raw: Path | None) -> Store:
         """The data with the tasks of the run, prepared where they are not.
@@ -304,7 +303,7 @@ class DatasetRun:
         store = store or self.store
         schema = store.schema if store else shape_of(self.card, [task.name for task in self.tasks])
         fitted = fitting(self.run.space, schema)
-        passes = self.run.suite.search.passes(len(store.split("train"))) if store else {}
+        passes = self.run.suite.passes(len(store.split("train"))) if store else {}
         return Fitted(fitted.space.restricted(passes), fitted.left_out)
 
 

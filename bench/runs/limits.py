@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench.core.errors import UserError, listed
 from bench.core.records import Point, TrialRecord
-from bench.data import Card
-from bench.data.preparation import recipe
 from bench.runs.folder import DatasetRun
 from bench.runs.suite import EPOCHS, Suite, lowest_rung
 from bench.search.space import Space
@@ -74,17 +70,6 @@ def most_epochs(space: Space) -> float:
     nodes = [node for name, node, _ in walk(space.tree) if name == EPOCHS]
     searched = [value for node in nodes for value in getattr(node, "extremes", ())]
     return max(float(value) for value in searched or [fixed])
-
-
-def known_rows(card: Card, home: Path) -> int | None:
-    """Rows of the train split, where they are known before the data is prepared: it was before, from pinned files."""
-    pins = {file.name: file.sha256 for file in card.files}
-    for path in (home / "store" / card.key).glob("*/manifest.json"):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        same = all(file["sha256"] == pins.get(file["name"]) for file in manifest["files"])
-        if same and manifest["recipe"] == recipe(card):
-            return int(manifest["splits"]["train"]["rows"])
-    return None
 
 
 def spent_of(run: DatasetRun, study: Study) -> tuple[dict[str, int], dict[str, int | None]]:

@@ -66,31 +66,20 @@ def view_of(result: DatasetResult) -> View:
         "command": manifest.command,
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
-    commands = {"Find it in MLflow": mlflow_search(result)}
-    if result.pick and result.pick.config:
-        commands = {"Deploy the pick": f"seesaw deploy {shlex.quote(shown(result.run.folder / PICK))}"} | commands
+    commands = {}
     if picked_network(result):
         config = shlex.quote(shown(result.run.folder / CONFIG))
-        commands = {"Train the pick": f"seesaw train {shlex.quote(result.run.key)} --config {config}"} | commands
-    return View(
+        commands["Train the pick"] = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
+    if result.pick and result.pick.config:
+        commands["Deploy the pick"] = f"seesaw deploy {shlex.quote(shown(result.run.folder / PICK))}"
+    return View.of(
+        result,
         records=result.records,
-        front=result.frontier,
-        served=result.shown,
-        choices=result.choices,
         title=result.run.card.title,
         dataset=result.run.card.key,
         about=_about(result),
         run=run.name,
-        verdict=result.verdict,
         current=result.current,
-        formula=result.formula,
-        formulas=result.formulas,
-        leads=result.leads,
-        rates=result.serving.rates,
-        worths=result.policy.values,
-        pick=result.pick,
-        no_pick=result.no_pick,
-        policy=result.policy.toml,
         asked=bool(result.asked),
         also=[
             *result.readings,
@@ -119,27 +108,15 @@ def _rungs(result: DatasetResult) -> str:
     return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
 
 
-def mlflow_search(result: DatasetResult) -> str:
-    """The search that finds the picked trial's run in MLflow, else the whole run."""
-    tags = {"seesaw.run": result.run.run.name, "seesaw.dataset": result.run.key}
-    if result.pick is not None and result.pick.trial is not None:
-        tags["seesaw.trial"] = str(result.pick.trial)
-    return " and ".join("tags.`{}` = '{}'".format(name, value.replace("'", "\\'")) for name, value in tags.items())
-
-
-OWN_LOG = "seesaw card log.csv --label click"
-
-
 def next_step(results: Sequence[DatasetResult]) -> str:
-    """A command, with what it does behind `#`.
+    """A command, with what it does behind `#`: to deploy the pick if the verdict switches to it, else the tables.
 
-    The user's own log after a suite of ours on its own data. Else to
-    deploy the pick where the verdict says to switch to it; else the tables.
+    After a suite of ours on its own data the user's own log comes first.
     """
     run = results[0].run.run
     name = run_argument(run)
     if not run.request.dataset and not is_path(run.request.suite):
-        return f"{OWN_LOG}  # now your own log, by the names of its columns"
+        return "seesaw card log.csv --label click  # now your own log, by the names of its columns"
     told = results[0].verdict
     switch = len(results) == 1 and told.kind == "model" and results[0].pick and told.row == results[0].pick.row
     if switch and results[0].pick and results[0].pick.role != "current":

@@ -131,15 +131,10 @@ def suite_policy(run: DatasetRun) -> Policy:
 
 
 def policy_of(run: DatasetRun) -> Policy:
-    """The policy that every surface follows: that of `picked.json`, see `seesaw pick --save`, else the suite's.
-
-    Raises:
-        UserError: somebody changed the file so that it holds no policy.
-    """
-    path = run.folder / PICK
-    known = read_json(path) if path.is_file() else None
-    text = known.get("policy") if isinstance(known, dict) else None
-    return validate(Policy, parse_toml(text, str(path)), str(path)) if isinstance(text, str) else suite_policy(run)
+    """The policy that every surface follows: that of `picked.json`, see `seesaw pick --save`, else the suite's."""
+    if not (path := run.folder / PICK).is_file():
+        return suite_policy(run)
+    return validate(Policy, parse_toml(read_json(path)["policy"], str(path)), str(path))
 
 
 def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False) -> DatasetResult:

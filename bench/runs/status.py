@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.core.errors import listed
-from bench.core.records import TRAINED, Failure, TrialRecord
+from bench.core.records import TRAINED, Failure, RungResult, TrialRecord
 from bench.data import Store
 from bench.frontier.words.verdict import ACRONYMS
 from bench.results.frontier import front_volume
@@ -55,12 +55,11 @@ class Pace:
 
     def add(self, record: TrialRecord) -> None:
         """Take in what a trial has come to by now."""
-        if self._by_rungs and record.measured:
-            begins = [0, *(rung.samples for rung in record.rungs)]
-            for rung, begin in zip(record.rungs, begins, strict=False):
-                self._jobs[rung.order] = _Job(record.number, rung.seconds, begin, rung.samples)
-        elif record.measured:
-            self._jobs[record.number] = _Job(record.number, record.seconds, 0, self._full)
+        whole = RungResult(self._full, record.number, {}, record.seconds)
+        rungs = record.rungs if self._by_rungs else (whole,) * record.measured
+        begins = [0, *(rung.samples for rung in rungs)]
+        for rung, begin in zip(rungs, begins, strict=False):
+            self._jobs[rung.order] = _Job(record.number, rung.seconds, begin, rung.samples)
 
     @property
     def full_length(self) -> float | None:

@@ -51,7 +51,7 @@ def rung(value: object) -> int | float | None:
     """
     if value is None:
         return None
-    found = parse_value(value, "lowest") if isinstance(value, str) else value
+    found = parse_value(value) if isinstance(value, str) else value
     if isinstance(found, int) and found is not True and found >= 0:
         return int(found)
     if isinstance(found, float) and 0 < found < 1:
@@ -103,7 +103,6 @@ MOST_PASSES = 10
 """Over train at full length, where a suite says how many samples that is."""
 STEP = 4.0
 MOST_OBJECTIVES = 8
-ONLY_BY_RUNGS = ("step", "eta", "share", "checkpoint_gb")
 
 
 class SuiteDataset(Config):
@@ -202,19 +201,6 @@ class SearchOptions(Config):
     def by_rungs(self) -> bool:
         """Whether trials are judged below full length, where the data is large enough for that."""
         return self.sampler == "gp" if self.lowest is None else self.lowest != 0
-
-    def passes(self, rows: int) -> dict[str, int]:
-        """What fixes the passes over `rows` rows of train as `full_length` says; nothing without one."""
-        full = self.full_length
-        return {} if full is None else {EPOCHS: min(MOST_PASSES, max(1, round(full / rows)))}
-
-    @model_validator(mode="after")
-    def _only_by_rungs(self) -> SearchOptions:
-        fields = type(self).model_fields
-        idle = [key for key in ONLY_BY_RUNGS if getattr(self, key) != fields[key].default]
-        if idle and not self.by_rungs:
-            raise ValueError(f"expected a search by rungs beside {idle[0]}, found one without: give it a `lowest`")
-        return self
 
 
 class Confirm(Config):
@@ -325,16 +311,17 @@ class Suite(Config):
         return self
 
     @model_validator(mode="after")
-    def _one_length(self) -> Suite:
-        if self.search.full_length is not None and EPOCHS in self.set:
-            raise ValueError(f"expected search.full_length or set.'{EPOCHS}', which say the same, found both")
-        return self
-
-    @model_validator(mode="after")
     def _once_each(self) -> Suite:
         if twice := repeated(dataset.id for dataset in self.datasets):
             raise ValueError(f"data set '{twice}' is listed twice")
         return self
+
+    def passes(self, rows: int) -> dict[str, int]:
+        """What fixes the passes over `rows` rows of train by `full_length`; nothing where `set` has them."""
+        full = self.search.full_length
+        if full is None or EPOCHS in self.set:
+            return {}
+        return {EPOCHS: min(MOST_PASSES, max(1, round(full / rows)))}
 
     def dataset(self, name: str) -> SuiteDataset:
         """The suite's settings for a data set, or the defaults for one that it does not list."""

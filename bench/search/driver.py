@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Literal
@@ -19,7 +20,7 @@ from bench.core.rows import SEARCH
 from bench.search.executors.base import Executor
 from bench.search.gp import Proposals
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
-from bench.search.ranking import Rules, best_first, best_first_across_rungs, promote
+from bench.search.ranking import Rules, best_first, best_first_across_rungs, promotions
 from bench.search.standing import RungStep, Standing, Standings
 from bench.search.study import Study
 from bench.system.progress import Advance, Progress, Silent
@@ -110,11 +111,9 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Dec
         return rules.samples(step.rung) + _set_aside(plan, [each.after(step) for each in single]) <= left
 
     if not late:
-        chosen = promote(now, rules, 1)
-        if chosen and not affordable(chosen[0]):
-            chosen = [each for each in promote(now, rules, NEXT_BEST) if affordable(each)]
-        if chosen:
-            return chosen[0]
+        best = islice(promotions(now, rules), NEXT_BEST)
+        if step := next(filter(affordable, best), None):
+            return step
         opening = plan.openings[len(now) :][:1]
         new = opening and opening[0].get(SHARING) == SINGLE_TASK
         then = [*single, Standing(len(now), SINGLE_TASK, (), "running")] if new else single

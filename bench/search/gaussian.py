@@ -30,44 +30,6 @@ from bench.search import tree as trees
 from bench.search.nodes import Float, Int, Leaf, Switch
 from bench.search.space import Space
 
-
-class Encoding:
-    """A column for each parameter of a space, in any branch.
-
-    Numbers lie in [0, 1] on their own scale (logarithmic if searched so); options are numbered from 0. A parameter that
-    a configuration lacks is NaN.
-
-    Attributes:
-        nodes: parameter of each column, by name.
-        names: of the columns.
-        options: number of options of each column, 0 for a number.
-    """
-
-    def __init__(self, space: Space, tasks: Sequence[str]) -> None:
-        self.nodes = {name: node for name, node, _ in trees.leaves(space.tree, tasks)}
-        self.names = tuple(self.nodes)
-        self.column = {name: column for column, name in enumerate(self.names)}
-        self.options = np.array([len(node.options) for node in self.nodes.values()], dtype=np.int64)
-
-    def rows(self, configurations: Sequence[Mapping[str, Scalar]]) -> Floats:
-        """Encodes configurations as rows (N, columns); ignores names that are no parameters."""
-        rows = np.full((len(configurations), len(self.names)), np.nan)
-        for row, configuration in zip(rows, configurations, strict=True):
-            for name, value in configuration.items():
-                if name in self.nodes:
-                    row[self.column[name]] = self.nodes[name].encode(value)
-        return rows
-
-    def snap(self, rows: Floats) -> Floats:
-        """Clips numbers to their bounds and rounds whole numbers, in place."""
-        for column, node in enumerate(self.nodes.values()):
-            if isinstance(node, Int):
-                rows[:, column] = node.snap(rows[:, column])
-            elif isinstance(node, Float):
-                rows[:, column] = rows[:, column].clip(0, 1)
-        return rows
-
-
 STEP = 0.1
 """Standard deviation of a number's small change, on [0, 1]."""
 JUMPS = 0.25
@@ -75,33 +37,54 @@ JUMPS = 0.25
 
 
 class Shape:
-    """Makes rows that are configurations of a space, many at a time.
+    """Configurations of a space as rows, with a column for each parameter in any branch; makes many rows at a time.
 
-    It gives every column a number and then removes those that the row's branches lack. So no branch needs a rule of its
-    own, and branches can exchange shared parameters.
+    Numbers lie in [0, 1] on their own scale (logarithmic if searched so); options are numbered from 0. A parameter that
+    a configuration lacks is NaN. New rows first get a number in every column, and then lose those that their branches
+    lack. So no branch needs a rule of its own, and branches can exchange shared parameters.
+
+    Attributes:
+        nodes: parameter of each column, by name.
+        column: index of each, by name.
+        options: number of options of each column, 0 for a number.
     """
 
     def __init__(self, space: Space, tasks: Sequence[str]) -> None:
         self.space, self.tasks = space, tuple(tasks)
-        self.encoding = Encoding(space, tasks)
-        column = self.encoding.column
-        self._ways: list[list[list[tuple[int, float]]]] = [[] for _ in column]
-        for name, _, path in trees.leaves(space.tree, tasks):
-            way = [(column[switch], self.encoding.nodes[switch].encode(branch)) for switch, branch in path]
-            self._ways[column[name]].append(way)
+        every = list(trees.leaves(space.tree, tasks))
+        self.nodes = {name: node for name, node, _ in every}
+        self.column = {name: column for column, name in enumerate(self.nodes)}
+        self.options = np.array([len(node.options) for node in self.nodes.values()], dtype=np.int64)
+        self._ways: list[list[list[tuple[int, float]]]] = [[] for _ in self.column]
+        for name, _, path in every:
+            way = [(self.column[switch], self.nodes[switch].encode(branch)) for switch, branch in path]
+            self._ways[self.column[name]].append(way)
+
+    def rows(self, configurations: Sequence[Mapping[str, Scalar]]) -> Floats:
+        """Encodes configurations as rows (N, columns); ignores names that are no parameters."""
+        rows = np.full((len(configurations), len(self.nodes)), np.nan)
+        for row, configuration in zip(rows, configurations, strict=True):
+            for name, value in configuration.items():
+                if name in self.nodes:
+                    row[self.column[name]] = self.nodes[name].encode(value)
+        return rows
 
     def complete(self, rows: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
-        """Draws missing numbers and removes those that the row's branches lack, in place: (N, columns)."""
+        """Draws missing numbers, removes those that the row's branches lack, and rounds: in place, (N, columns)."""
         drawn = self._anything(len(rows), rng)
-        given = self.encoding.rows([pinned or {}])[0]
-        for column in range(rows.shape[1]):
+        given = self.rows([pinned or {}])[0]
+        for column, node in enumerate(self.nodes.values()):
             numbers = rows[:, column]
             if not np.isnan(given[column]):
                 numbers[:] = given[column]
             missing = np.isnan(numbers)
             numbers[missing] = drawn[missing, column]
             numbers[~self._there(column, rows)] = np.nan
-        return self.encoding.snap(rows)
+            if isinstance(node, Int):
+                numbers[:] = node.snap(numbers)
+            elif isinstance(node, Float):
+                numbers[:] = numbers.clip(0, 1)
+        return rows
 
     def _there(self, column: int, rows: Floats) -> NDArray[np.bool_]:
         """Whether rows whose earlier columns are complete have this one: (N,)."""
@@ -112,7 +95,7 @@ class Shape:
 
     def draw(self, count: int, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
         """Draws random configurations: (count, columns)."""
-        return self.complete(np.full((count, len(self.encoding.names)), np.nan), rng, pinned)
+        return self.complete(np.full((count, len(self.nodes)), np.nan), rng, pinned)
 
     def vary(
         self, rows: Floats, rate: float, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None
@@ -126,7 +109,7 @@ class Shape:
         drawn = self._anything(len(rows), rng)
         near = rows + rng.normal(0, STEP, rows.shape)
         near = np.clip(np.where(near < 0, -near, np.where(near > 1, 2 - near, near)), 0, 1)
-        far = (self.encoding.options > 0) | (rng.random(rows.shape) < JUMPS)
+        far = (self.options > 0) | (rng.random(rows.shape) < JUMPS)
         change &= present
         varied[change] = np.where(far, drawn, near)[change]
         return self.complete(varied, rng, pinned)
@@ -141,7 +124,7 @@ class Shape:
 
     def config(self, row: Floats, pinned: Mapping[str, Scalar] | None = None) -> dict[str, Scalar]:
         """Decodes a row to searched parameters."""
-        given, number = pinned or {}, dict(zip(self.encoding.names, row, strict=True))
+        given, number = pinned or {}, dict(zip(self.nodes, row, strict=True))
 
         def choose(name: str, node: Leaf | Switch) -> Scalar:
             return given[name] if name in given else node.decode(number[name])
@@ -149,9 +132,8 @@ class Shape:
         return trees.searched(self.space.tree, self.tasks, choose)
 
     def _anything(self, count: int, rng: np.random.Generator) -> Floats:
-        numbers = rng.random((count, len(self.encoding.names)))
-        options = self.encoding.options
-        return np.where(options > 0, np.floor(numbers * options), numbers)
+        numbers = rng.random((count, len(self.nodes)))
+        return np.where(self.options > 0, np.floor(numbers * self.options), numbers)
 
 
 STEPS = 12
@@ -189,7 +171,7 @@ class Kernel:
     """The kernel of a space; its settings are one vector of logarithms.
 
     Args:
-        options: of each column, 0 for a number; see `Encoding`.
+        options: of each column, 0 for a number; see `Shape`.
         objectives: M, each with its own noise.
     """
 
@@ -370,8 +352,6 @@ class Posterior:
 
     def believing(self, rows: Floats) -> Posterior:
         """The posterior if rows (N, D) had their mean values at full length: the mean stays, the deviation shrinks."""
-        if not len(rows):
-            return self
         known, at_full = len(self._rows), np.zeros(len(rows))
         own = self._kernel.covariance(rows, at_full, self.settings)
         noise = self._kernel.noise(at_full, self.settings)

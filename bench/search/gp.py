@@ -240,7 +240,7 @@ class GaussianSampler:
         self, shape: Shape, objectives: tuple[Objective, ...], reference: Mapping[str, float], rungs: Sequence[int]
     ) -> None:
         self.shape = shape
-        self._kernel = Kernel(self.shape.encoding.options, len(objectives))
+        self._kernel = Kernel(self.shape.options, len(objectives))
         self._objectives, self._reference = objectives, reference
         self._signs = np.array([objective.sign for objective in objectives])
         span = math.log(rungs[-1] / rungs[0]) or 1.0
@@ -289,11 +289,11 @@ class GaussianSampler:
         others = len(best) + rng.permutation(order.measured - len(best))[:OTHERS]
         modelled = order.at(np.concatenate([best, others]))
         rows, low, seen = self._results(reached, modelled.tolist())
-        encoded = self.shape.encoding.rows([configs[known[trial]] for trial in modelled])
+        encoded = self.shape.rows([configs[known[trial]] for trial in modelled])
         warp = Warp(seen)
         values = warp.to(seen)
         fitted = np.sort(rng.permutation(len(rows))[:FITTED])
-        failed = self.shape.encoding.rows([configs[n] for n, rungs in enumerate(results) if rungs is None][-FAILED:])
+        failed = self.shape.rows([configs[n] for n, rungs in enumerate(results) if rungs is None][-FAILED:])
         posterior = Posterior(
             self._kernel,
             np.concatenate([encoded[rows], failed]),
@@ -309,7 +309,7 @@ class GaussianSampler:
         pending = [config for trial, config in enumerate(configs) if trial >= len(results) or trial in under_way]
         tried = frozenset(map(_named, configs))
         belief = Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS], tried)
-        return belief.believing(self.shape.encoding.rows(pending[-PENDING:]))
+        return belief.believing(self.shape.rows(pending[-PENDING:]))
 
     def _results(
         self, results: Sequence[Sequence[Sequence[float]]], trials: Sequence[int]

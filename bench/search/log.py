@@ -12,7 +12,6 @@ import gc
 import json
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -48,7 +47,6 @@ FILE = "study.jsonl"
 AT_LENGTH = "at length"
 """Last key of an event, for rarely needed values; a read event has a function there that decodes them."""
 _HEAD = '{"crc32":"%08x",'
-_SUM = re.compile(rb'\{"crc32":"([0-9a-f]{8})",')
 _BODY = len(_HEAD % 0)
 _MARK = f',"{AT_LENGTH}":'.encode()  # unique: names of options and metrics have no spaces
 
@@ -68,30 +66,33 @@ class Log:
 
     def __init__(self, folder: Path, write: bool = False) -> None:
         self.path = folder / FILE
-        self._write = write
         text = self.path.read_bytes() if self.path.is_file() else b""
-        *self._lines, _torn = text.split(b"\n")
-        if text and (not text.startswith(_HEAD.partition("%")[0].encode()) or not self._lines):
+        *lines, _torn = text.split(b"\n")
+        if text and (not text.startswith(_HEAD.partition("%")[0].encode()) or not lines):
             raise UserError(f"{self.path}: expected the log of a search by this version, found another file")
-        try:
-            self._at(len(self._lines)) if len(self._lines) > 1 else None
-        except UserError:
-            self._at(len(self._lines) - 1)  # only the last line may be torn
-            self._lines.pop()
-        self._sum = _sum_in(self._lines[-1]) if self._lines else 0
-        self._size = sum(len(line) + 1 for line in self._lines)
+        self._bodies, self._size, self._sum = list[bytes](), 0, 0
+        for number, line in enumerate(lines, start=1):
+            checksum = crc32(body := line[_BODY:], self._sum)
+            if line[:_BODY] != (_HEAD % checksum).encode():
+                if 1 < number == len(lines):
+                    break  # only the last line may be torn
+                raise UserError(
+                    f"{self.path}: line {number} is damaged, or lines before it are missing: its checksum does not "
+                    f"fit; put back a copy of the file, or cut off line {number} and all after it, and `seesaw resume` "
+                    "goes on from there"
+                )
+            self._bodies.append(body)
+            self._size, self._sum = self._size + len(line) + 1, checksum
         if write and self._size < len(text):
             os.truncate(self.path, self._size)
 
     def take(self) -> Iterator[Event]:
         """Yields the file's events in order, once: it releases them."""
-        for number in range(1, len(self._lines) + 1):
-            yield self._at(number)
-        self._lines = []
+        yield from map(_parse, self._bodies)
+        self._bodies = []
 
     def append(self, event: Event) -> Event:
         """Writes an event to disk; returns it as a reader would decode it."""
-        assert self._write
         body = json.dumps(event, separators=(",", ":"))[1:].encode()
         checksum = crc32(body, self._sum)
         line = (_HEAD % checksum).encode() + body + b"\n"
@@ -121,17 +122,6 @@ class Log:
         except FileNotFoundError as error:  # a moved folder: creating the file would start half a log
             raise Unwritable(self.path, error.errno) from None
 
-    def _at(self, number: int) -> Event:
-        line = self._lines[number - 1]
-        body, before = line[_BODY:], _sum_in(self._lines[number - 2]) if number > 1 else 0
-        if (found := _sum_in(line)) != (wanted := crc32(body, before)):
-            raise UserError(
-                f"{self.path}: line {number} is damaged, or lines before it are missing: expected the checksum "
-                f"{wanted:08x}, found {found:08x}; put back a copy of the file, or cut off line {number} and all after "
-                "it, and `seesaw resume` goes on from there"
-            )
-        return _parse(body)
-
 
 @contextmanager
 def many_objects() -> Iterator[None]:
@@ -143,12 +133,6 @@ def many_objects() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-def _sum_in(line: bytes) -> int:
-    """The checksum at the start of a line; 0 if missing."""
-    match = _SUM.match(line)
-    return int(match[1], 16) if match else 0
 
 
 def _parse(body: bytes) -> Event:

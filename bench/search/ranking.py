@@ -24,7 +24,7 @@ rank by hypervolume contribution (`Order`). Three rules are ours:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import moocore
@@ -263,17 +263,14 @@ def reduction_factors(objectives: int) -> tuple[float, ...]:
     return (6.0 if objectives < 3 else 4.0, 1.0)
 
 
-def promote(now: Standings, rules: Rules, slots: int) -> list[RungStep]:
-    """Chooses at most `slots` promotions; remaining slots are for new configurations.
+def promotions(now: Standings, rules: Rules) -> Iterator[RungStep]:
+    """Yields promotions as long as there are any, each after the ones before it; what follows is new configurations.
 
     The highest rung comes first; at a rung merit before the floor, and the better trial first.
     """
-    chosen: list[RungStep] = []
-    while len(chosen) < slots and (step := _next(now, rules)):
-        chosen.append(step)
-        if len(chosen) < slots:
-            now = Standings(each.after(step) for each in now.every)
-    return chosen
+    while step := _next(now, rules):
+        yield step
+        now = Standings(each.after(step) for each in now.every)
 
 
 def _next(now: Standings, rules: Rules) -> RungStep | None:

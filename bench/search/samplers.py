@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
@@ -20,9 +19,8 @@ from bench.core.seeds import derive
 from bench.search import tree as trees
 from bench.search.log import Event, params_in
 from bench.search.plan import Plan
-from bench.search.ranking import Order, Rules
 from bench.search.space import suggest
-from bench.search.standing import Standing, Standings
+from bench.search.standing import Standing
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -70,12 +68,6 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-BEST, OTHERS = 128, 128
-"""Numbers of best and of other trials that TPE sees. It reads all of them many times; the bound keeps the thousandth
-proposal as fast as the three hundredth. TPE splits them into a good tenth, at most 26 trials, all among the best, and
-the rest, for which a sample of the others is enough."""
-
-
 def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
     """Samples the next trial's configuration, with `pinned` values; deterministic in its arguments.
 
@@ -90,8 +82,8 @@ def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], stand
         )
         if plan.sampler == TPE:
             known = distributions(plan)
-            seen = shown(standings, plan.rules, derive(plan.seed, "shown", number))
-            study.add_trials([_trial(trials[each], standings[each], known) for each in seen])
+            pairs = zip(trials, standings, strict=True)
+            study.add_trials([_trial(asked, now, known) for asked, now in pairs if now.progress != "failed"])
         if pinned:
             study.enqueue_trial(dict(pinned))
         trial = study.ask()
@@ -106,21 +98,6 @@ def distributions(plan: Plan) -> dict[str, BaseDistribution]:
     for name, leaf in leaves:
         suggest(trial, name, leaf)
     return trial.distributions
-
-
-def shown(standings: Sequence[Standing], rules: Rules, seed: int) -> list[int]:
-    """Numbers of the trials that TPE sees, rising: the best, some others drawn by the seed, and all unfinished ones.
-
-    Short searches are shown completely. `standings` are of every trial of a search without rungs, by number.
-    """
-    now = Standings(standings)
-    done, running = np.flatnonzero(now.reached), np.flatnonzero(~(now.waiting | now.failed))
-    if len(done) > BEST + OTHERS:
-        order = Order(now.values(0)[done], rules.objectives, rules.reference)
-        best = order.at(np.arange(BEST))
-        others = np.random.default_rng(seed).permutation(np.delete(np.arange(len(done)), best))[:OTHERS]
-        done = done[np.concatenate([best, others])]
-    return sorted([*done.tolist(), *running.tolist()])
 
 
 def _trial(asked: Event, standing: Standing, known: Mapping[str, BaseDistribution]) -> FrozenTrial:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import chain
 from operator import attrgetter
 from typing import Literal
 
@@ -86,7 +85,7 @@ class Standings:
         """Results at a rung that some trial has reached: (N, objectives), NaN for the others."""
         results = [each.results[rung] for each in self.every if len(each.results) > rung]
         values = np.full((len(self), len(results[0])), np.nan)
-        values[self.reached > rung] = np.fromiter(chain.from_iterable(results), np.float64).reshape(len(results), -1)
+        values[self.reached > rung] = results
         return values
 
     def samples(self, rungs: tuple[int, ...]) -> int:

@@ -17,11 +17,11 @@ from bench import __version__
 from bench.core.errors import UserError, check_known, unknown
 from bench.production.package import MANIFEST, Package
 from bench.production.scorer import example_rows
-from bench.system.atomic import lives, remove_abandoned, rename, scratch_folder, this_process, writable
+from bench.system.atomic import remove_abandoned, rename, scratch_folder, writable
 from bench.system.credentials import home_address, plain_address
 from bench.system.lock import in_turn
 from bench.tracking.store import MlflowStore, Node, TrackingError
-from bench.tracking.values import RUNNING, Value
+from bench.tracking.values import Value
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
@@ -32,9 +32,6 @@ TASKS = "seesaw.tasks"
 """Tag of a version: the names of its tasks, separated by commas."""
 DATASET = "seesaw.dataset"
 """Tag of a version: the data set's name, or the path of its card."""
-DEPLOYMENT = "deployment"
-WRITER = "seesaw.writer"
-"""Tag of a deployment's run: its writing process."""
 MODEL = "model"  # folder among a run's artifacts
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "numba", "pydantic", "mlflow")
 _URI = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))?")
@@ -42,11 +39,11 @@ _URI = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)(?:@(?P<alias>[\w-]+)|/(?P<ver
 
 @dataclass(frozen=True)
 class Move:
-    """A change of an alias; `before` and `after` are versions, None for none."""
+    """A change of an alias; `before` and `after` are versions, `before` None for none."""
 
     alias: str
     before: str | None
-    after: str | None
+    after: str
 
     def __str__(self) -> str:
         moved = f"from version {self.before} to {self.after}" if self.before else f"to version {self.after}"
@@ -63,13 +60,9 @@ class Registry:
     def log(
         self, package: Package, experiment: str, run_name: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     ) -> str:
-        """Logs a package as an MLflow model in a new run, with signature, example and card; returns the run's id.
-
-        Ends runs of earlier deployments whose process was killed, and on failure its own.
-        """
+        """Logs a package as an MLflow model in a new run, with signature, example and card; returns the run's id."""
         experiment_id = self._store.experiment(experiment, make=True)
-        self._end_killed(experiment_id)
-        known = {"seesaw.kind": DEPLOYMENT, WRITER: this_process(), **tags}
+        known = {"seesaw.kind": "deployment", **tags}
         node = Node.create(self._store, experiment_id, run_name, known)
         try:
             with scratch_folder(package.folder) as folder:
@@ -78,17 +71,11 @@ class Registry:
                 self._store.ask(to, "log_artifacts", node.run_id, str(folder / MODEL), MODEL)
             node.send([Value(name, value) for name, value in metrics.items()])
         except BaseException as error:
-            with suppress(TrackingError):  # the first error is reported; the next deployment ends the run
+            with suppress(TrackingError):  # the first error is reported
                 node.set_status("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
         node.set_status("FINISHED")
         return node.run_id
-
-    def _end_killed(self, experiment: str) -> None:
-        condition = f"tags.`seesaw.kind` = '{DEPLOYMENT}' and attributes.status = '{RUNNING}'"
-        for node in Node.search(self._store, experiment, condition):
-            if lives(node.tags.get(WRITER, "")) is False:
-                node.set_status("KILLED")
 
     def register(self, name: str, run_id: str, description: str, tags: Mapping[str, str]) -> str:
         """Registers a new version of a model, creating the model if necessary; returns its number."""
@@ -160,7 +147,6 @@ class Registry:
     def apply(self, name: str, moves: list[Move]) -> None:
         """Moves aliases."""
         for move in moves:
-            assert move.after is not None
             to = f"move the alias '{move.alias}' of '{name}'"
             self._store.ask(to, "set_registered_model_alias", name, move.alias, move.after)
 

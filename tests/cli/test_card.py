@@ -157,18 +157,9 @@ def mistakes(tmp_path_factory):
     frame = log(400)
     frame.to_csv(folder / "log.csv", index=False)
     frame.drop(columns="age").to_csv(folder / "other.csv", index=False)
-    frame.assign(vector=[[1.0]] * len(frame)).to_parquet(folder / "log.parquet")
-    frame.to_csv(folder / "text.parquet", index=False)
     (folder / "returns.csv").write_bytes(frame.to_csv(index=False, lineterminator="\r").encode())
     frame.assign(at=np.where(frame.index == 9, np.inf, frame.index)).to_csv(folder / "infinite.csv", index=False)
-    far = frame.assign(at=np.arange(len(frame)) + 253_402_300_700)
-    far["at"] = far["at"].astype("datetime64[s]")
-    far.to_parquet(folder / "far.parquet")
-    frame.assign(at=frame.index * np.where(frame.index == 9, np.inf, 1)).to_parquet(folder / "infinite.parquet")
-    (folder / "header.csv").write_text("a,click\n")
     (folder / "constant.csv").write_text("a,click\n" + "x,1\nx,0\n" * 100)
-    (folder / "sub").mkdir()
-    frame.to_csv(folder / "sub" / "log.csv", index=False)
     return folder
 
 

@@ -4,19 +4,14 @@ import errno
 import json
 import re
 import socket
-from pathlib import Path
 
 import pandas as pd
 import pytest
-import typer
 
 from bench import cli
-from bench.cli import main
-from bench.cli.options import answered
 from bench.data import load_card
 from bench.search.study import Study
 from bench.system import content
-from bench.tracking.reading import frontier_of
 
 
 def test_help_and_version(seesaw):
@@ -102,9 +97,6 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(seesaw, sh
     assert document["points"]
     every = ["single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend"]
     assert [baseline["name"] for baseline in document["baselines"]] == every
-    point = document["points"][0]
-    assert {"trial", "architecture", "config", "metrics"} <= set(point)
-    assert document["hypervolume"]["value"] > 0
     folder = tmp_path / "home" / "runs" / "a"
     page = (folder / "report.html").read_text()
     assert not re.search(r'(src|href)="https?://', page)
@@ -113,21 +105,12 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(seesaw, sh
 
     status = json.loads(seesaw("status", "a", "--json").out)
     assert (status["completed"], status["running"], status["failed"]) == (6, 0, 0)
-    again = json.loads(seesaw("frontier", "a", "--json").out)
-    assert again["points"] == document["points"]
+    assert json.loads(seesaw("frontier", "a", "--json").out)["points"] == document["points"]
     assert json.loads(seesaw("pick", "a", "--json").out)["trial"] == document["pick"]["trial"]
-    assert Path(json.loads(seesaw("report", "a", "--json").out)["page"]) == folder / "report.html"
-    for command in ("status", "frontier"):
-        assert str(shop.card) in seesaw(command, "a").out
-    assert document["verdict"]["sentence"] in seesaw("pick", "a").out
 
     records = Study.read(part).records()
     assert not [key for record in records for key in record.metrics if key.startswith("test/")]  # a search sees none
-    confirmed = [replicate for record in records for replicate in record.replicates]
-    assert confirmed
-    assert all("test/click.auc" in replicate.metrics for replicate in confirmed)
-    found = frontier_of("seesaw/shop", f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
-    assert set(found["trial"].astype(int)) >= {each["trial"] for each in document["points"] if each["role"] == "trial"}
+    assert [run for record in records for run in record.replicates if "test/click.auc" in run.metrics]
 
 
 def test_doctor_finds_nothing_missing(seesaw):
@@ -135,22 +118,6 @@ def test_doctor_finds_nothing_missing(seesaw):
     assert document["machine"]["cores"] >= 1
     assert document["versions"]["torch"] != "not installed"
     assert not [problem for problem in document["problems"] if "optimizer" in problem or "found at" in problem]
-
-
-def test_synth_then_prepare_then_train(tmp_path, capsys):
-    raw, home = tmp_path / "raw", str(tmp_path / "home")
-    arguments = ["synth", "ali-ccp", "--rows", "6000", "--out", str(raw), "--click-rate", "0.3", "--buy-rate", "0.4"]
-    assert main([*arguments, "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert facts["bytes"] == sum(path.stat().st_size for path in raw.iterdir())
-    assert main(["prepare", "ali-ccp", "--raw", str(raw), "--home", home, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["splits"]["test"]["rows"] == 3000
-    command = ["train", "ali-ccp", "--raw", str(raw), "--home", home, "--set", "architecture=esmm", "--json"]
-    assert main([*command, "--set", "optim.epochs=1", "--threads", "1"]) == 0
-    metrics = json.loads(capsys.readouterr().out)["metrics"]
-    assert 0.3 < metrics["test/click.auc"] < 1
-    assert main(arguments) == 2
-    assert "expected a new or empty folder" in capsys.readouterr().err
 
 
 def test_the_schema_knows_the_cards_keys(seesaw):
@@ -217,15 +184,3 @@ def test_a_command_has_its_own_exit_code(code, said, monkeypatch, capsys):
     monkeypatch.setattr("bench.cli.app.app", lambda **options: code)
     assert cli.main([]) == code
     assert capsys.readouterr().err == said
-
-
-def test_a_command_may_fail_after_its_document(capsys):
-    def command(json):
-        try:
-            yield {"rows": 2}
-        finally:
-            raise typer.Exit(1)
-
-    with pytest.raises(typer.Exit):
-        answered(command)(json=True)
-    assert capsys.readouterr().out == '{\n  "rows": 2\n}\n'

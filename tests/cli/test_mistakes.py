@@ -45,7 +45,7 @@ def always(shop):
 
 
 PREPARE = ("prepare", "{card}", "--raw", "{raw}")
-LONG, DIGITS = "n" * 300, "1" * 5000
+LONG = "n" * 300
 TRAIN = ("train", "{card}", "--raw", "{raw}")
 RUN = ("run", "{suite}", "--raw", "{raw}", "--executor", "inline")
 
@@ -83,8 +83,7 @@ MISTAKES = [
     Mistake("a child without its parent", (*TRAIN, "--tasks", "buy"), ("buy", "parent", "click")),
     Mistake("no length", (*TRAIN, "--set", "training.until=0"), ("training.until",)),
     Mistake("unknown key of an axis", (*TRAIN, "--set", "sharing.knd=mmoe"), ("sharing.knd", "sharing.kind'?")),
-    Mistake("an integer of 5,000 digits", (*TRAIN, "--set", f"optim.lr={DIGITS}"), ("optim.lr", "64 bits", "5,000")),
-    Mistake("a path of 5,000 letters", ("train", f"a/{DIGITS}.toml"), ("not found", "a/111", "characters)")),
+    Mistake("a path of 5,000 letters", ("train", f"a/{LONG * 20}.toml"), ("not found", "a/nnn", "characters)")),
     Mistake("wrong type", (*TRAIN, "--set", "optim.lr=fast"), ("lr", "number", "fast")),
     Mistake("set twice", (*TRAIN, "--set", "optim.lr=1", "--set", "optim.lr=2"), ("optim.lr", "twice")),
     Mistake("a weight for no task", (*TRAIN, "--set", "balancing.static.weight.like=2"), ("like", "click")),
@@ -105,6 +104,7 @@ MISTAKES = [
     Mistake("unknown key in a suite", RUN, ("suite.toml", "trails"), suite("trials = 6", "trails = 6")),
     Mistake("unknown rule", RUN, ("policy", "elbow", "knee"), suite("[budget]", '[policy]\nrule = "elbow"\n[budget]')),
     Mistake("space without such a key", RUN, ("space.toml", "optim", "rate"), space('"optim.lr"', '"optim.rate"')),
+    Mistake("a blend of no trees", RUN, ("expected trees beside blend",), suite('"single_task"]', '"blend"]')),
     Mistake("eta of one", RUN, ("search.eta", "greater than 1"), suite("tries = 1", "lowest = 9\neta = 1")),
     Mistake("two limits of samples", RUN, ("samples", "lengths"), suite("trials = 6", "samples = 9\nlengths = 3")),
     Mistake(

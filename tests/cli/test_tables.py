@@ -4,12 +4,8 @@ import io
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from rich.console import Console
 
 from bench.cli import output
-from bench.cli.output import wrapped
 
 HEADERS = [
     "trial",
@@ -18,7 +14,7 @@ HEADERS = [
     "valid/income.auc",
     "valid/never_married.auc",
     "P(non-dominated)",
-    "why",
+    "why[country=US]",
 ]
 ROWS = [
     [25, "shared_embeddings", "upgrad", 0.95493, 0.99485, 0.91, "the best single-task model of each task is behind"],
@@ -50,7 +46,7 @@ def test_a_table_never_breaks_a_number_or_a_word(monkeypatch, width):
     texts = [title, *HEADERS, *(output.number(value) for row in ROWS for value in row)]
     found = words_of(shown)
     for word in " ".join(texts).split():
-        assert word in found or all(part in found for part in re.split("(?<=/)", word)), f"{word}\n{shown}"
+        assert word in found, f"{word}\n{shown}"
     lines = shown.splitlines()
     if width is None:
         assert len(lines) == 7  # a title, a frame and two rows, each on one line
@@ -59,11 +55,3 @@ def test_a_table_never_breaks_a_number_or_a_word(monkeypatch, width):
         heads = [line for line in lines if line.startswith("┃") and "trial" in line]
         assert len(heads) > 1 or width >= 120  # each part has the first column
         assert sum("│    25 │" in line for line in lines) == len(heads)
-
-
-@given(st.text(alphabet="ab 1./日", max_size=60), st.integers(1, 30))
-def test_wrapping_loses_nothing_and_keeps_the_width_where_it_can(text, width):
-    lines = wrapped(text, width)
-    assert " ".join(lines).split() == text.split()
-    for line in lines:
-        assert Console().measure(line).maximum <= width or len(line.split()) <= 1

@@ -97,23 +97,3 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
     same = {"answer": document["answer"], **{key: picked[key] for key in ("policy", "verdict")}}
     assert picked == document["if_guard"]["pick"] | same
     assert f"the nearest is {picked['name']} " in document["reason"]
-
-
-def test_a_notebook_has_tables_and_figures(two_runs):
-    run = bench.load_run(two_runs / "runs" / "kinds")
-    assert bench.load_run("kinds", home=two_runs).run.folder == run.run.folder
-    assert run.front(heads=True)["on_front"].all()
-    assert run.points(heads=True)["on_front"].sum() == len(run.front(heads=True))
-    trials = run.trials()
-    assert set(trials["state"]) == {"completed"}
-    assert {"valid/click.auc", "sharing.kind", "seconds"} <= set(trials)
-    cells = run.cells()
-    assert not cells.duplicated(["front", "point", "kind", "weights", "split", "slice", "measure"]).any()
-    assert set(cells[cells["front"] == "heads"]["point"]) <= set(run.points(heads=True)["point"])
-    replicates = run.replicates()
-    assert set(replicates["trial"]) <= set(trials["trial"])
-    assert replicates["test/click.auc"].notna().any()
-    assert all(run.figure(name).svg.startswith("<svg ") for name in ("front", "heads"))
-    picked = run.pick()
-    assert picked.trial in {*trials["trial"], None}
-    assert (picked.trial is None) == (picked.role == "baseline")

@@ -1,17 +1,12 @@
 """Watching a run: a block for each change, one place on a terminal, and an end."""
 
-import os
-import pty
-import select
-import signal
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
 from bench.cli import output as module
-from bench.cli.output import watch
+from bench.cli.output import _Terminal, watch
 from bench.runs.folder import LIVE
 from bench.runs.page import write_live
 from bench.system.lock import FolderLock, is_held
@@ -27,6 +22,22 @@ def test_what_changed_is_shown_and_how_it_ended(quick, capsys):
     going = iter([True, True, True, True, False])
     watch(lambda: next(looks), print, lambda: next(going))
     assert capsys.readouterr().out == "a\nb\nc\n"
+
+
+def test_on_a_terminal_it_stays_in_one_place_and_the_cursor_is_there_after_ctrl_c(quick, monkeypatch):
+    looks = iter(["first", "second"])
+
+    def look():
+        if not (found := next(looks, None)):
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(sys, "stdout", terminal := _Terminal())
+    with pytest.raises(KeyboardInterrupt):
+        watch(look, print, lambda: True)
+    shown = terminal.getvalue()
+    assert 0 <= shown.find("first") < shown.find("second")
+    assert shown.rindex("\x1b[?25h") > shown.index("second")
 
 
 @pytest.fixture
@@ -62,37 +73,3 @@ def test_a_held_lock_is_seen_and_not_taken(tmp_path):
         assert is_held(tmp_path)
     assert not is_held(tmp_path)
     FolderLock(tmp_path).release()
-
-
-@pytest.mark.slow
-def test_on_a_terminal_it_stays_in_one_place_and_ctrl_c_ends_it(tmp_path):
-    """A run that a driver works on, which here is the test: the command itself, on a terminal of its own."""
-    folder = tmp_path / "runs" / "a"
-    folder.mkdir(parents=True)
-    code = (
-        "import sys; from bench.runs import folder, status; from types import SimpleNamespace as N\n"
-        "from pathlib import Path\n"
-        f"run = N(folder=Path({str(folder)!r}), datasets={{'shop': None}})\n"
-        "folder.Run.open = classmethod(lambda *_: run)\n"
-        "status.status_of = lambda run: dict(completed=3, failures=[], left_out={}, search={})\n"
-        "from bench.cli import main; sys.exit(main(['status', 'a', '--watch']))\n"
-    )
-    ours, theirs = pty.openpty()
-    with FolderLock(folder):
-        child = subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs)
-        os.close(theirs)
-        seen = b""
-        while b"completed" not in seen:
-            assert select.select([ours], [], [], 60)[0], seen
-            seen += os.read(ours, 4096)
-        child.send_signal(signal.SIGINT)
-        assert child.wait(60) == 130
-    while select.select([ours], [], [], 0)[0]:
-        try:
-            seen += os.read(ours, 4096)
-        except OSError:  # what a terminal that nobody writes to any more says on Linux
-            break
-    os.close(ours)
-    assert b"interrupted" in seen
-    assert b"\x1b[?25h" in seen  # the cursor is shown again
-    assert b"Traceback" not in seen

@@ -128,13 +128,6 @@ def test_a_blend_is_a_candidate_of_a_run(seesaw, shop, tmp_path):
     assert (part.folder / "study.jsonl").read_bytes() == log
 
 
-def test_a_blend_without_trees_is_refused(seesaw, shop):
-    shop.edit(shop.suite, 'baselines = ["single_task"]', 'baselines = ["single_task", "blend"]')
-    said = seesaw("run", shop.suite, "--raw", shop.raw)
-    assert said.code == 2
-    assert "expected trees beside blend" in said.err
-
-
 @pytest.mark.slow
 def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_path):
     from mlflow import MlflowClient

@@ -47,8 +47,8 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
     ("name", "change", "sentence"),
     [
         ("manifest.json", raw(b"\xff\xfe"), "manifest.json: not valid JSON"),
-        ("manifest.json", raw(b'{"version": ' + b"1" * 5000 + b"}"), "expected integers of at most 64 bits"),
-        ("manifest.json", NESTED, "manifest.json: expected tables and arrays at most 32 deep"),
+        ("manifest.json", raw(b'{"version": ' + b"1" * 5000 + b"}"), "manifest.json: not valid JSON"),
+        ("manifest.json", NESTED, "manifest.json: not valid JSON"),
         ("manifest.json", at("files", value={}), "files: expected 'README.md' among them, found none"),
         ("manifest.json", at("data_schema", "tasks", value=[]), "data_schema: expected 1 to 256 tasks, found 0"),
         ("manifest.json", field(cardinality=10**12), "data_schema: expected fewer than 2.31 rows.*found 1000000000"),

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from bench.core.errors import UserError
@@ -14,7 +13,6 @@ from bench.frontier.score import Score
 from bench.results.fusion import Fusion
 from bench.runs.current import Current, read_current
 from bench.runs.folder import DatasetRun
-from bench.runs.result import _current
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")
@@ -114,18 +112,6 @@ def test_a_package_ranks_as_its_score_says_if_that_is_of_all_impressions(tmp_pat
     assert (found.kind, found.weights, found.config["sharing.kind"]) == ("sum", weights, "mmoe")
     rates = {"click": 0.1, "purchase": 0.01}
     assert found.fusion(rates) == Fusion.of("sum", [6 * 0.1, 2 * 0.01])  # of predictions as they are
-
-
-def test_rows_without_the_logged_score_rank_last(tmp_path):
-    score = np.array([-3.0, np.nan, 5.0, -7.0, np.nan])
-    rows = {split: SimpleNamespace(tasks=TASKS, logged={"old": score}) for split in ("confirm", "test")}
-    candidates = []
-    part = SimpleNamespace(current=Current(source="x", column="old"))
-    found, said = _current(part, candidates, rows)
-    assert found.id == candidates[0].id == "current"
-    assert "40.0% of test's rows lack it and rank last" in said
-    ranked = candidates[0].predictions("test", 0)[:, 0]
-    assert np.argsort(-ranked, kind="stable").tolist() == [2, 0, 3, 1, 4]
 
 
 def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():

@@ -97,14 +97,3 @@ def test_every_branch_of_wide_trains_on_every_shape_or_is_left_out(shape):
 
 def test_wide_has_every_branch_of_the_other_spaces():
     assert set().union(*(branches(load_space(name)) for name in SPACES)) == set(branches(load_space("wide")))
-
-
-def test_the_shapes_are_of_every_sort():
-    kinds = {(len(schema.tasks), *schema.parents, *(task.kind for task in schema.tasks)) for schema in SHAPES.values()}
-    assert (2, None, None, "binary", "binary") in kinds
-    assert (2, None, 0, "binary", "binary") in kinds
-    assert (2, None, None, "regression", "regression") in kinds
-    assert (3, None, 0, None, "binary", "binary", "regression") in kinds
-    assert any(len(schema.tasks) >= 4 for schema in SHAPES.values())
-    assert any(not schema.without_ranges.fields for schema in SHAPES.values())
-    assert {bool(schema.numbers) for schema in SHAPES.values()} == {True, False}

@@ -7,34 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.core.errors import UserError
 from bench.runs import result as picked
-from bench.runs.folder import DatasetRun, Run
-from bench.runs.page import mlflow_search
 from bench.runs.result import write_pick
 from bench.system import atomic
-
-
-@pytest.mark.parametrize("text", ["[1]", '{"shop": 1}', "{"])
-def test_files_of_a_wrong_shape_are_one_sentence_or_cost_a_link(tmp_path, text):
-    for name in ("mlflow.json", "store.json"):
-        (tmp_path / name).write_text(text)
-    manifest: Any = SimpleNamespace(
-        request=SimpleNamespace(tracking="http://host"), parts={"shop": SimpleNamespace(folder="")}
-    )
-    run, dataset = Run(tmp_path, tmp_path, manifest), SimpleNamespace(id="shop")
-    assert run.look_link == "http://host/#/experiments"
-    with pytest.raises(UserError, match=r"store\.json: "):
-        _ = DatasetRun(run, dataset).fingerprint
-
-
-@pytest.mark.parametrize("pick", [None, SimpleNamespace(trial=None), SimpleNamespace(trial=7)])
-def test_a_name_cannot_end_the_search_for_its_run(pick):
-    tags = {"seesaw.run": "o\\'hara", "seesaw.dataset": "shop"}
-    if pick is not None and pick.trial is not None:
-        tags["seesaw.trial"] = "7"
-    result = SimpleNamespace(run=SimpleNamespace(run=SimpleNamespace(name="o'hara"), key="shop"), pick=pick)
-    assert mlflow_search(result) == " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
 
 
 @pytest.mark.parametrize("rename", [1, 2, 3])

@@ -1,13 +1,8 @@
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 
-from bench.core.schema import Schema, Task
-from bench.runs.limits import ended, ladder, most_epochs, rungs_of
-from bench.runs.request import Request
-from bench.runs.suite import Budget, Suite, load_suite, lowest_rung
-from bench.search.space import fitting, load_space
+from bench.runs.limits import ladder, most_epochs, rungs_of
+from bench.runs.suite import Suite, load_suite, lowest_rung
+from bench.search.space import load_space
 
 
 def suite(**search):
@@ -23,8 +18,8 @@ def wide():
 @pytest.mark.parametrize(("rows", "passes"), [(100, 10), (16_609, 9), (51_020, 3), (159_765, 1), (2_000_000, 1)])
 def test_small_data_are_passed_more_often_where_a_suite_says_what_full_length_is(rows, passes):
     space = load_space("quick")
-    assert most_epochs(space.restricted(suite(full_length=150_000).search.passes(rows))) == passes
-    assert suite(full_length=None).search.passes(rows) == {}
+    assert most_epochs(space.restricted(suite(full_length=150_000).passes(rows))) == passes
+    assert suite(full_length=None).passes(rows) == {}
 
 
 def test_rungs_lead_to_the_most_epochs(wide):
@@ -59,22 +54,3 @@ def test_steps_by_the_reduction_factor():
     assert ladder(1000, 3, 27000) == (1000, 3000, 9000, 27000)
     assert ladder(1000, 2.5, 6250) == (1000, 2500, 6250)
     assert ladder(1000, 4, 20000) == (1000, 4000, 20000)  # 16000 would lie just below full length
-
-
-LADDER = (100, 400, 1600)
-
-
-def over(samples, trials, own, budget):
-    run = SimpleNamespace(run=SimpleNamespace(name="a", suite=SimpleNamespace(budget=Budget(**budget))))
-    ledger = SimpleNamespace(trials=trials, samples=lambda ladder: samples)
-    return ended(run, SimpleNamespace(ledger=ledger, **own))
-
-
-def result(role="trial", home=None, kind="model", row=3, ahead=(), dataset=("card.toml",), space="quick"):
-    fitted = fitting(load_space(space), Schema((), ("age",), (Task("click"), Task("buy"))))
-    home = home or Path.cwd() / ".seesaw"
-    request = Request(suite="quick", dataset=dataset)
-    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", request=request, space=fitted.space)
-    pick = None if role is None else SimpleNamespace(role=role, row=3)
-    verdict = SimpleNamespace(kind=kind, row=row, ahead=ahead)
-    return SimpleNamespace(run=SimpleNamespace(run=run, fitted=lambda: fitted), verdict=verdict, pick=pick)

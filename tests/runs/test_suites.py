@@ -20,7 +20,6 @@ from bench.runs.folder import Run
 from bench.runs.request import Request
 from bench.runs.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.search.plan import SHARING
-from bench.search.samplers import SAMPLERS
 from bench.search.space import fitting, load_space
 from bench.system import content
 
@@ -28,30 +27,22 @@ from bench.system import content
 @pytest.mark.parametrize("name", content.names("reports"))
 def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name):
     suite = load_suite(name)
-    assert suite.search.sampler in SAMPLERS
+    assert suite.search.sampler == "gp"
+    assert suite.budget.lengths
+    assert suite.budget.time is None  # or one seed would not give one result
     policy = validate(Policy, suite.policy, name)
     space = load_space(suite.space).restricted(suite.set)
     for dataset in suite.datasets:
         card = load_card(dataset.id)
-        tasks = [task for task in card.tasks if task.name in (dataset.tasks or card.default_tasks)]
-        objectives = resolve_objectives(dataset, tuple(tasks), [task.name for task in tasks] if card.group else ())
+        tasks = dataset.tasks_of(card.tasks, card.default_tasks)
+        names = [task.name for task in tasks]
+        objectives = resolve_objectives(dataset, tasks, names if card.group else ())
         assert len(resolve_reference(objectives, dataset.reference)) == len(objectives)
         policy.check(tasks)
-        space.validate_against_config([task.name for task in tasks])
-
-
-@pytest.mark.parametrize("name", content.names("reports"))
-def test_a_shipped_suite_says_its_budget_in_lengths_and_its_outcomes_fit(name):
-    suite = load_suite(name)
-    assert suite.budget.lengths
-    assert suite.budget.time is None  # or one seed would not give one result
-    assert suite.search.sampler == "gp"
-    for dataset in suite.datasets:
-        card = load_card(dataset.id)
-        tasks = tuple(task for task in card.tasks if task.name in (dataset.tasks or card.default_tasks))
-        outcomes = resolve_outcomes(dataset, tasks, np.empty(0), validate(Policy, suite.policy, name).outcomes)
-        assert {each.name.partition(".")[0] for each in outcomes} == {task.name for task in tasks}
-        assert fitting(load_space(suite.space), shape_of(card, [task.name for task in tasks])).space.branches(SHARING)
+        space.validate_against_config(names)
+        outcomes = resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes)
+        assert {each.name.partition(".")[0] for each in outcomes} == set(names)
+        assert fitting(load_space(suite.space), shape_of(card, names)).space.branches(SHARING)
 
 
 @pytest.mark.parametrize("name", ["ali-ccp", "aliexpress", "tenrec"])

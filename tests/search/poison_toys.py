@@ -4,6 +4,7 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 import sys
 import threading
 import time
@@ -58,9 +59,10 @@ def _is_socket(descriptor):
     return os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
 
 
-def _write(data):
+def _write(data, length=None):
+    """A message to the driver: its length, by default the right one, and what it holds."""
     for descriptor in _pipe():
-        os.write(descriptor, data)
+        os.write(descriptor, struct.pack("!i", len(data) if length is None else length) + data)
 
 
 def _chatter():
@@ -84,20 +86,16 @@ def _die_before_a_child():
 HARMS: dict[str, Any] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "kill, a child lives": _die_before_a_child,
-    "segfault": lambda: ctypes.string_at(0),
-    "exit": lambda: os._exit(0),
     "leave": lambda: sys.exit(4),
     "hang": lambda: time.sleep(600),
     "spin": lambda: ctypes.PyDLL(None).sleep(600),  # a sleep that holds the interpreter's lock: no thread can run
     "hungry": _hungry,
     "memory": lambda: _raise(MemoryError()),
     "lock in the result": _unserialisable,
-    "no result": lambda: "nonsense",
-    "garbage": lambda: _write(b"\x00\x00\x00\x10garbage\nmore garbage"),
-    "half a line": lambda: _write(b'{"result": '),
-    "another's answer": lambda: _write(b'{"result": null, "failure": null, "started": 0, "seconds": 0}\n'),
+    "garbage": lambda: _write(b"garbage"),
+    "a wrong length": lambda: _write(b"garbage", 1 << 30),
+    "another's answer": lambda: _write(b'{"result": null, "failure": null, "started": 0, "seconds": 0}'),
     "closed pipe": _close_everything,
     "chatter": _chatter,
     "nan": lambda: _raise(FloatingPointError("the loss of click became nan")),
-    "leak": lambda: HOARD.append(bytearray(os.urandom(1) * (80 << 20))),
 }

@@ -80,9 +80,11 @@ def poor(kind):
 def slow_train(job):
     """As `train`, a fifth of a second long; names the store in the configuration, which must be there.
 
-    While it runs, the file `at-work` lies beside the store.
+    While it runs, a file beside the store has the name of its Ray node.
     """
-    at_work = Path(job.store).with_name("at-work")
+    import ray
+
+    at_work = Path(job.store).with_name(ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here")
     at_work.touch()
     time.sleep(0.2)
     at_work.unlink(missing_ok=True)

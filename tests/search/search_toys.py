@@ -4,7 +4,6 @@ import json
 import math
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -81,17 +80,6 @@ def report_threads(job):
     """What the worker's environment says of threads, its number and its process id."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", WORKER, *WAITING)
     return TrialResult({name: float(os.environ[name]) for name in names} | {"pid": float(os.getpid())}, {}, [], {})
-
-
-def die_when_told(job):
-    """Kills its own process as the configuration says: on every attempt, or only on the first `deaths`."""
-    marks = Path(job.store)
-    marks.mkdir(exist_ok=True)
-    attempts = len(list(marks.glob(f"{job.trial}-*")))
-    (marks / f"{job.trial}-{attempts}").touch()
-    if attempts < int(job.config.get("deaths", 0) or 0):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return train(job)
 
 
 def say_pid_and_sleep(job):

@@ -1,7 +1,6 @@
 import itertools
 import re
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from search_toys import (
@@ -17,10 +16,6 @@ from search_toys import (
     train_with_failures,
 )
 
-import bench.search
-from bench.confirm.race import confirm
-from bench.core.records import Job
-from bench.core.rows import REPLICATED
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.samplers import SAMPLERS
@@ -192,59 +187,6 @@ class TestResume:
             assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
 
 
-def points(study, *numbers):
-    return [study.record(number).points[-1] for number in numbers]
-
-
-class TestConfirm:
-    def searched(self, folder):
-        plan = toy_plan(trials=6)
-        run(folder, plan, InlineExecutor(train_with_failures))
-        return plan
-
-    def test_replicates_have_fresh_seeds_shared_by_points_and_all_splits(self, tmp_path):
-        plan, jobs, seen = self.searched(tmp_path), [], []
-
-        def spy(job):
-            jobs.append(job)
-            return train(job)
-
-        with Study.open(tmp_path, plan) as study:
-            confirm(study, ShuffledExecutor(spy, 2, 0), make_job, points(study, 4, 1), 3, seen.append)
-            records = study.records()
-        assert {(job.trial, job.replicate) for job in jobs} == {(t, r) for t in (1, 4) for r in (1, 2, 3)}
-        assert len({(job.replicate, job.seed) for job in jobs}) == len({job.seed for job in jobs}) == 3
-        assert {job.splits for job in jobs} == {REPLICATED}
-        assert all(job.config == records[job.trial].config for job in jobs)
-        assert sorted(record.number for record in seen) == [1, 4]
-        assert all(len(record.replicates) == 3 for record in seen)
-        assert [len(record.replicates) for record in records] == [0, 3, 0, 0, 3, 0]
-        assert len({one.metrics["test/click.auc"] for one in records[1].replicates}) == 3
-
-    def test_nothing_is_retrained_twice(self, tmp_path):
-        plan = self.searched(tmp_path)
-
-        def third(job):
-            if (job.trial, job.replicate) == (4, 2):
-                raise KeyboardInterrupt
-            return train(job)
-
-        with Study.open(tmp_path, plan) as study, pytest.raises(KeyboardInterrupt):
-            confirm(study, InlineExecutor(third), make_job, points(study, 1, 4), 2, ignore)
-        jobs: list[Job] = []
-
-        def spy(job):
-            jobs.append(job)
-            return train(job)
-
-        notes, seen = Notes(), []
-        with Study.open(tmp_path, plan) as study:
-            confirm(study, InlineExecutor(spy), make_job, points(study, 1, 4), 3, seen.append, notes)
-        assert {(job.trial, job.replicate) for job in jobs} == {(1, 3), (4, 2), (4, 3)}
-        assert sorted(record.number for record in seen) == [1, 4]
-        assert (notes.total, notes.done) == (6, 6)
-
-
 class TestTestIsClosed:
     """Choosing looks at validation only."""
 
@@ -257,8 +199,3 @@ class TestTestIsClosed:
 
         run(tmp_path, toy_plan(trials=6), InlineExecutor(spy))
         assert splits == {("valid",)}
-
-    def test_no_code_of_search_names_a_test_metric(self):
-        files = list(Path(bench.search.__path__[0]).rglob("*.py"))
-        assert len(files) > 10
-        assert not [file for file in files if re.search(r"""["']test/""", file.read_text(encoding="utf-8"))]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from search_toys import TASKS, toy_space
 
-from bench.search.gaussian import Encoding, Shape
+from bench.search.gaussian import Shape
 from bench.search.space import load_space
 
 
 @pytest.mark.parametrize("space", [toy_space(), load_space("quick"), load_space("wide")], ids=["toy", "quick", "wide"])
 def test_configurations_come_back(space):
-    encoding = Encoding(space, TASKS)
+    encoding = Shape(space, TASKS)
     for seed in range(60):
         config = space.sample(np.random.default_rng(seed), TASKS)
         (row,) = encoding.rows([config])
@@ -27,7 +27,7 @@ def test_configurations_come_back(space):
 
 
 def test_every_number_stands_for_a_value_in_bounds():
-    encoding = Encoding(toy_space(), TASKS)
+    encoding = Shape(toy_space(), TASKS)
     levels = [encoding.nodes["sharing.ple.levels"].decode(x) for x in np.linspace(0, 1, 1000)]
     assert [levels.count(level) for level in range(1, 6)] == pytest.approx([200] * 5, abs=2)
     assert encoding.nodes["optim.lr"].decode(1.0) <= 1e-1
@@ -43,7 +43,7 @@ def random_rows(count, seed=0):
 
 def valid(row, shape=SHAPE):
     """A row has what its configuration has, and stands for it exactly."""
-    return bool(np.allclose(shape.encoding.rows([shape.config(row)])[0], row, equal_nan=True, atol=1e-9))
+    return bool(np.allclose(shape.rows([shape.config(row)])[0], row, equal_nan=True, atol=1e-9))
 
 
 @pytest.mark.parametrize("name", ["quick", "funnel", "joint", "losses", "wide"])
@@ -58,7 +58,7 @@ def test_every_way_of_making_rows_makes_configurations(name):
 @pytest.mark.slow
 def test_rows_are_drawn_as_the_space_draws():
     rows, rng = random_rows(4000), np.random.default_rng(5)
-    drawn = SHAPE.encoding.rows([toy_space().sample(rng, TASKS) for _ in range(4000)])
+    drawn = SHAPE.rows([toy_space().sample(rng, TASKS) for _ in range(4000)])
     np.testing.assert_allclose(np.isnan(rows).mean(axis=0), np.isnan(drawn).mean(axis=0), atol=0.04)
     np.testing.assert_allclose(np.nanmean(rows, axis=0), np.nanmean(drawn, axis=0), rtol=0.1, atol=0.03)
 
@@ -74,7 +74,7 @@ def test_what_is_pinned_stays():
 
 
 def test_a_change_is_small_on_both_sides_also_beside_a_bound():
-    rng, column = np.random.default_rng(0), SHAPE.encoding.column["optim.lr"]
+    rng, column = np.random.default_rng(0), SHAPE.column["optim.lr"]
     for at in (0.03, 0.5, 0.97):
         rows = random_rows(1500)
         rows[:, column] = at

@@ -7,8 +7,8 @@ from bench.search.gaussian import JITTER, Kernel, Posterior, Shape, loss
 from bench.search.gp import Warp
 
 SHAPE = Shape(toy_space(), TASKS)
-KERNEL = Kernel(SHAPE.encoding.options, 2)
-ALONE = Kernel(SHAPE.encoding.options, 1)
+KERNEL = Kernel(SHAPE.options, 2)
+ALONE = Kernel(SHAPE.options, 1)
 
 
 def sight(count, seed=0):
@@ -19,7 +19,7 @@ def sight(count, seed=0):
 def slow_kernel(a, low, b, low2, of):
     """One entry, read off the module's text."""
     value, deviation = 1.0, of.deviation * low * low2
-    for column, options in enumerate(SHAPE.encoding.options):
+    for column, options in enumerate(SHAPE.options):
         weight, other, length = of.weights[column], of.deviating[column], of.lengths[column]
         alike = 0.0
         if not (np.isnan(a[column]) or np.isnan(b[column])):

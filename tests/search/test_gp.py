@@ -77,7 +77,7 @@ def test_a_proposal_is_a_configuration_and_keeps_what_is_pinned(known):
     for seed in range(5):
         found = propose(values, configs, seed, sharing__kind="mmoe", optim__lr=0.01)
         assert (found["sharing.kind"], found["optim.lr"]) == ("mmoe", 0.01)
-        row = PROCESS.shape.encoding.rows([found])[0]
+        row = PROCESS.shape.rows([found])[0]
         assert len(found) == (~np.isnan(row)).sum()
 
 
@@ -109,9 +109,9 @@ def test_a_proposal_depends_on_its_arguments_alone():
 
 def nearest(found):
     """The least root mean square of differences between two configurations; 1 where options or branches differ."""
-    rows = PROCESS.shape.encoding.rows(found)
+    rows = PROCESS.shape.rows(found)
     apart = np.abs(rows[:, None] - rows[None])
-    apart = np.where(PROCESS.shape.encoding.options > 0, apart > 0, apart)
+    apart = np.where(PROCESS.shape.options > 0, apart > 0, apart)
     apart = np.where(np.isnan(apart), np.isnan(rows[:, None]) != np.isnan(rows[None]), apart)
     distances = np.sqrt((apart**2).mean(axis=2))
     return float(distances[np.triu_indices(len(found), 1)].min())

@@ -4,13 +4,11 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from rung_toys import FULL, LADDER, rung_plan
-from search_toys import OBJECTIVES, SCHEMA, ignore, make_job
+from search_toys import OBJECTIVES, ignore, make_job
 
-from bench.confirm.baselines import baselines_of
 from bench.confirm.race import confirm, shortlist
-from bench.core.records import TRAINED, Job, Replicate, RungResult, TrialRecord, TrialResult, point_id
+from bench.core.records import Job, RungResult, TrialRecord, TrialResult, point_id
 from bench.core.seeds import derive
 from bench.frontier.choices import head_choices
 from bench.frontier.pick import pick
@@ -80,19 +78,6 @@ def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path):
             assert found[record.number] == [record.rungs[-1].samples]
         elif len(record.rungs) == 3:  # the lowest rung is worse in both than the middle one
             assert found[record.number] == list(LADDER[1:])
-
-
-@pytest.mark.slow
-def test_what_is_confirmed_does_not_depend_on_how_far_that_had_come(tmp_path):
-    records = searched(tmp_path)
-    chosen = shortlist(records, OBJECTIVES, REFERENCE, 1)
-    wanted = [kind for kind in TRAINED if kind != "ensemble"]  # the toys' configurations cannot be halved
-    others = baselines_of(records, OBJECTIVES, REFERENCE, wanted, SCHEMA)
-    for point in points(records, OBJECTIVES):
-        poor = Replicate(1, 0, {objective.key("confirm"): 0.01 for objective in OBJECTIVES}, until=point.until)
-        partly = [replace(each, replicates=(poor,)) if each.number == point.number else each for each in records]
-        assert ids(shortlist(partly, OBJECTIVES, REFERENCE, 1)) == ids(chosen)
-        assert baselines_of(partly, OBJECTIVES, REFERENCE, wanted, SCHEMA) == others
 
 
 def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_path):

@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.core.objectives import Objective
-from bench.search.ranking import Rules
-from bench.search.ranking import promote as promote_now
+from bench.search.ranking import Rules, promotions
 from bench.search.standing import RungStep, Standing, Standings
 
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))
@@ -27,7 +27,7 @@ def waiting(number, *results, kind="mmoe"):
 
 
 def promote(standings, rules, slots):
-    return promote_now(Standings(standings), rules, slots)
+    return list(islice(promotions(Standings(standings), rules), slots))
 
 
 def dominates(x, y):
@@ -158,14 +158,6 @@ def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(trials
         for those in (standings, renumbered)
     ]
     assert survivors[0] == survivors[1]
-
-
-@given(trials=TRIALS, eta=PLAYS["eta"], tries=PLAYS["tries"], share=PLAYS["share"], slots=st.integers(0, 8))
-def test_many_slots_are_one_after_the_other(trials, eta, tries, share, slots):
-    play = [waiting(n, (0.1, 0.1) if of[0] is None else of[0], kind=kind) for n, (kind, of) in enumerate(trials)]
-    chosen = promote(play, rules(eta, tries, share), slots)
-    assert len(chosen) <= slots
-    assert promote(play, rules(eta, tries, share), slots + 1)[:slots] == chosen
 
 
 def test_the_synchronous_limit_by_hand():

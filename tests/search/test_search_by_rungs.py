@@ -5,18 +5,16 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
 from search_toys import ShuffledExecutor, ignore, make_job
 from test_driver import Notes, run
 
 from bench.core.records import Job
-from bench.results.pareto import hypervolume
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import InlineExecutor
 from bench.search.standing import Standing
-from bench.search.study import FILE, Study
+from bench.search.study import Study
 
 
 class Spy:
@@ -63,29 +61,6 @@ class TestSearch:
         kept = {str(path.relative_to(tmp_path / "checkpoints")) for path in tmp_path.glob("checkpoints/*/*")}
         assert kept == {f"{each.number}/{len(each.rungs) - 1}" for each in records if each.state == "waiting"}
 
-    @pytest.mark.slow
-    def test_the_sampler_learns_from_the_lowest_rung(self, tmp_path):
-        """What gp proposes has more hypervolume there than random configurations; no trial goes on."""
-
-        def at_rung_0(sampler):
-            plan = rung_plan(trials=60, budget=None, ladder=(4, 10**9), eta=(100.0,), share=0.0, sampler=sampler)
-            records = run(tmp_path / sampler, plan, InlineExecutor(train))
-            values = np.array([list(record.rungs[0].metrics.values()) for record in records[20:]])
-            return hypervolume(values, plan.objectives, plan.rules.reference)
-
-        assert at_rung_0("gp") > at_rung_0("random")
-
-    def test_what_is_asked_knows_exactly_what_the_lag_lets_it_know(self, tmp_path):
-        plan, slots, seen = rung_plan(), 2, []
-        with Study.open(tmp_path, plan) as study:
-            ask, promote = study.ask, study.promote
-            study.ask = lambda *args: (seen.append((study.asked, study.told)), ask(*args))[1]
-            study.promote = lambda *args: (seen.append((study.asked, study.told)), promote(*args))[1]
-            search(plan, study, ShuffledExecutor(train, slots, 5), make_job, ignore)
-        assert [asked for asked, _ in seen] == list(range(len(seen)))
-        until_the_end = seen[: len(seen) - 8]
-        assert [told for _, told in until_the_end] == [max(0, n - 3) for n in range(len(until_the_end))]
-
 
 class TestResume:
     @pytest.mark.slow
@@ -101,20 +76,6 @@ class TestResume:
             assert len(first.jobs) + len(second.jobs) == len(whole.jobs)
             assert [job.until for job in first.jobs + second.jobs] == [job.until for job in whole.jobs]
             assert all(job.resume is not None for job in second.jobs if job.until != LADDER[0])
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("slots", [1, 2])
-    def test_a_log_cut_at_any_line_ends_as_the_undisturbed_search(self, tmp_path, slots):
-        """Its checkpoints are gone, too: every trial that goes on is trained again from its beginning."""
-        plan = rung_plan(budget=4 * FULL)
-        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, slots, 0)))
-        lines = (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
-        assert len(lines) > 50
-        for end in range(1, len(lines) + 1):
-            folder = tmp_path / f"{end}"
-            folder.mkdir()
-            (folder / FILE).write_bytes(b"".join(lines[:end]) + (lines[end][:20] if end < len(lines) else b""))
-            assert essence(run(folder, plan, ShuffledExecutor(train, slots, end))) == whole
 
     def test_a_lost_checkpoint_costs_time_alone_and_is_said(self, tmp_path):
         plan = rung_plan(budget=6 * FULL)
@@ -252,20 +213,3 @@ class TestConclude:
         assert essence(twice.records()) == [
             record | {"state": ended.get(record["state"], record["state"])} for record in essence(never.records())
         ]
-
-    def test_what_was_concluded_and_goes_on_waits_again_and_may_be_stopped_anywhere(self, tmp_path):
-        plan = rung_plan(budget=3 * FULL)
-        with Study.open(tmp_path, plan) as study:
-            search(plan, study, InlineExecutor(train), make_job, ignore)
-            study.conclude()
-            before = {record.number: record.state for record in study.records()}
-        more = rung_plan(budget=9 * FULL)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path, more, InlineExecutor(Spy(at=9)))
-        reader = Study.read(tmp_path)
-        assert not reader.concluded
-        assert "pruned" not in {record.state for record in reader.records()}
-        whole = essence(run(tmp_path, more, InlineExecutor(train)))
-        after = {record["number"]: record["state"] for record in whole}
-        assert any(state == "pruned" and after[number] == "completed" for number, state in before.items())
-        assert Study.read(tmp_path).records() == run(tmp_path, more, InlineExecutor(train))

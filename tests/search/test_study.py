@@ -1,9 +1,4 @@
 import math
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from rung_toys import rung_plan
@@ -15,7 +10,6 @@ from bench.core.rows import REPLICATED
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
-from bench.system.lock import FolderLock
 
 
 def test_a_trial_goes_from_running_to_completed(tmp_path):
@@ -38,17 +32,6 @@ def test_a_trial_goes_from_running_to_completed(tmp_path):
     assert (record.started, record.seconds) == (1000.0, 2.5)
     assert record.config == {**config, "funnel.kind": "independent"}
     assert record.params == {key: value for key, value in config.items() if key != "optim.epochs"}
-
-
-def test_only_the_first_trials_of_a_plan_are_baselines(tmp_path):
-    plan = toy_plan()
-    first = len(plan.openings)
-    with Study.open(tmp_path, plan) as study:
-        for at in range(first + 2):
-            study.ask(plan, plan.openings[at] if at < first else {"sharing.kind": "single_task"})
-        baselines = [study.record(at).baseline for at in range(first + 2)]
-    assert baselines == [each["sharing.kind"] == "single_task" for each in plan.openings] + [False] * 2
-    assert any(baselines)
 
 
 @pytest.mark.parametrize(
@@ -110,26 +93,3 @@ def test_replicates_join_their_trial(tmp_path):
     joined = essence(records)
     joined[1]["replicates"] = []
     assert joined == before
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from bench.system.lock import FolderLock
-lock = FolderLock(Path(sys.argv[1]))
-print("held", flush=True)
-time.sleep(600)
-"""
-
-
-def test_the_lock_of_a_killed_driver_is_free(tmp_path):
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, env=env)
-    try:
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(UserError, match=rf"process {holder.pid}"):
-            FolderLock(tmp_path)
-    finally:
-        holder.send_signal(signal.SIGKILL)
-        holder.communicate()
-    FolderLock(tmp_path).release()

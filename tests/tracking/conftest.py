@@ -50,11 +50,6 @@ def client(tracker):
     return MlflowClient(tracking_uri=tracker.uri)
 
 
-@pytest.fixture
-def objectives():
-    return OBJECTIVES
-
-
 _numbers = itertools.count()
 
 

@@ -61,8 +61,8 @@ class RealServer:
 
 
 @contextmanager
-def silent_server(trickle=b""):
-    """Accepts, and never answers, or sends the beginning of an answer a byte at a time. Gives port and connections."""
+def silent_server():
+    """Accepts, and never answers. Gives port and connections."""
     server = socket.create_server(("127.0.0.1", 0))
     accepted, over = [], threading.Event()
 
@@ -73,17 +73,6 @@ def silent_server(trickle=b""):
             except OSError:
                 return
             accepted.append(connection)
-            if trickle:
-                threading.Thread(target=drip, args=(connection,), daemon=True).start()
-
-    def drip(connection):
-        for at in range(10**6):
-            if over.wait(0.05):
-                return
-            try:
-                connection.send(trickle[at : at + 1] or b"x")
-            except OSError:
-                return
 
     threading.Thread(target=serve, daemon=True).start()
     try:

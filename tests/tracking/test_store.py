@@ -9,7 +9,6 @@ from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from urllib.parse import urlsplit
 
 import pytest
 from found import history
@@ -57,21 +56,6 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
     hidden = uri.replace("host:port", "host:***").replace("uc:http://host", "uc:***")
     assert str(e.value).endswith(f"found '{hidden}'")
     assert "\n" not in str(e.value)
-
-
-@pytest.mark.parametrize("uri", [uri for uri in (*GOOD, *BAD) if not uri.startswith(("http", "sqlite:", "databricks"))])
-def test_mlflow_knows_the_same_schemes(uri):
-    """Except a folder without `file:`, which we refuse: more often it is a server's name without `http://`."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
-
-    try:
-        _tracking_store_registry.get_store_builder(uri)
-        known = True
-    except MlflowException:
-        known = False
-    refused_later = urlsplit(uri).scheme in ("", "uc")  # MLflow has no runs in Unity Catalog
-    assert known == (uri in GOOD or refused_later)
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,6 @@ def attempt(run: Run, job: Job) -> Outcome:
     failure: Failure | None = None
     try:
         result = run(job)
-        if not isinstance(result, TrialResult):
-            found, result = type(result).__name__, None
-            failure = Failure("bug", f"expected a TrialResult of the job, found a value of type {found}")
     except Exception as error:
         failure = failure_of(error)
     return Outcome(job, result, failure, started, time.monotonic() - clock)
@@ -81,18 +78,11 @@ def _address(given: str | None) -> str | None:
     return given
 
 
-class RayOptions(Config):
-    """Options that only a Ray cluster has. Every other executor refuses them."""
-
-    address: Annotated[str | None, AfterValidator(_address)] = None
-    """A Ray cluster's HOST:PORT; default: the one that this machine belongs to."""
-    gpus: float = Field(0.0, ge=0)
-    """GPUs of each job on a Ray cluster; in 0.5 of one, two jobs share it."""
-    memory: int = Field(0, ge=0)
-    """MB of memory of each job on a Ray cluster; 0 leaves it out of account."""
+OF_RAY = ("address", "gpus", "memory")
+"""Resources that only a Ray cluster has. Every other executor refuses them."""
 
 
-class Resources(RayOptions):
+class Resources(Config):
     """What a user asks of an executor, the same for every job. Each executor reads the fields that it needs."""
 
     executor: str = "process"
@@ -103,6 +93,12 @@ class Resources(RayOptions):
     """Threads of each job, for which Ray sets processors aside; 0 shares the cores."""
     device: Annotated[str, AfterValidator(check_device_name)] = "auto"
     """auto, cpu or cuda; auto takes CUDA where it is available."""
+    address: Annotated[str | None, AfterValidator(_address)] = None
+    """A Ray cluster's HOST:PORT; default: the one that this machine belongs to."""
+    gpus: float = Field(0.0, ge=0)
+    """GPUs of each job on a Ray cluster; in 0.5 of one, two jobs share it."""
+    memory: int = Field(0, ge=0)
+    """MB of memory of each job on a Ray cluster; 0 leaves it out of account."""
 
     def check(self) -> None:
         """Refuses what the executor does not have, and a device that its jobs would not find.
@@ -111,7 +107,7 @@ class Resources(RayOptions):
             UserError: an option of Ray for another executor, CUDA that is not here, or that Ray is not asked to set
                 aside.
         """
-        for name in RayOptions.model_fields:
+        for name in OF_RAY:
             if getattr(self, name) and self.executor != RAY:
                 raise UserError(f"--{name}: expected --executor {RAY}, found the executor {self.executor}")
         elsewhere = self.device == "cuda" and self.executor == RAY
@@ -182,14 +178,9 @@ class Executor(ABC):
 
     Attributes:
         slots: how many jobs run at once. More may be submitted; they wait their turn.
-
-    Raises:
-        ValueError: no slot.
     """
 
     def __init__(self, slots: int, options: Options) -> None:
-        if slots < 1:
-            raise ValueError(f"expected at least one worker, found {slots}")
         self.slots, self._options = slots, options
         self._waiting: deque[QueuedJob] = deque()
         self._running = 0

@@ -1,13 +1,11 @@
-"""A pool of worker processes that survives any failure of a worker. Workers answer in lines of JSON, which can neither
+"""A pool of worker processes that survives any failure of a worker. Workers answer in JSON, which can neither
 run nor hide code.
 """
 
 from __future__ import annotations
 
 import faulthandler
-import gc
 import importlib
-import inspect
 import json
 import os
 import signal
@@ -22,8 +20,6 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any
-
-import psutil
 
 from bench.core.records import Failure, Job, Outcome, TrialResult
 from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
@@ -70,7 +66,7 @@ START_SECONDS = 120.0
 
 
 def serve(function: str) -> None:
-    """Runs the jobs that come from the pipe at stdin, and answers each with a line; ends when the driver does.
+    """Runs the jobs that come from the pipe at stdin, and answers each; ends when the driver does.
 
     Args:
         function: `module:name` of what runs a job.
@@ -85,29 +81,20 @@ def serve(function: str) -> None:
     threading.Thread(target=_listen, args=(pipe, jobs), daemon=True).start()
     while True:
         job, seconds = jobs.get()
-        outcome = attempt(partial(_run, function, seconds), job)
-        gc.collect()  # so that what is left of the job is a leak, and no cycle that waits to be found
-        line = encode(outcome).encode() + b"\n"
-        while line:
-            line = line[os.write(pipe.fileno(), line) :]
+        outcome = attempt(partial(run_by_name, function, seconds), job)
+        pipe.send_bytes(encode(outcome).encode())
 
 
-def _run(function: str, seconds: float | None, job: Job) -> TrialResult:
-    with timed(function, seconds) as train:
-        return train(job)
+def run_by_name(function: str, seconds: float | None, job: Job) -> TrialResult:
+    """Runs a job by the function of a name such as `bench.training.job:run_job`. It may take `seconds`, None for ever.
 
-
-@contextmanager
-def timed(function: str, seconds: float | None) -> Iterator[Run]:
-    """Yields the function of a name such as `bench.training.job:run_job`. The block may take `seconds`, None for ever.
-
-    Imports are not the block's time: they may take `START_SECONDS`, where there is a limit.
+    Imports are not the job's time: they may take `START_SECONDS`, where there is a limit.
     """
     module, name = function.split(":")
     with _time_limit(None if seconds is None else START_SECONDS):
         run: Run = getattr(importlib.import_module(module), name)
     with _time_limit(seconds):
-        yield run
+        return run(job)
 
 
 @contextmanager
@@ -155,14 +142,14 @@ class WorkerHandle:
 
     Attributes:
         task: what it works on; None where it is idle.
+        jobs: how many it was given.
     """
 
     def __init__(self, function: str, number: int, threads: int) -> None:
         self.number = number
         self.task: QueuedJob | None = None
         self.pipe, theirs = Pipe()
-        self._answer = bytearray()
-        self._first_mb: float | None = None
+        self.jobs = 0
         code = f"import sys; from {serve.__module__} import serve; serve(sys.argv[1])"
         own = {"PYTHONPATH": os.pathsep.join(sys.path), WORKER: str(number)} | dict.fromkeys(THREADS, str(threads))
         with theirs:  # else the pipe would not end when the worker dies
@@ -179,39 +166,22 @@ class WorkerHandle:
 
     def give(self, task: QueuedJob, seconds: float | None) -> None:
         """Has it work on a job, for so long at most."""
-        self.task = task
+        self.task, self.jobs = task, self.jobs + 1
         with suppress(OSError):  # it died this moment: its end of the pipe will say so
             self.pipe.send((task.job, seconds))
 
     def hear(self) -> bytes | None:
-        """Its answer, if complete; never waits. Raises WorkerLost if it died, or says what no worker of ours says."""
-        part = b""
-        if self.pipe.poll():
-            with suppress(OSError):
-                part = os.read(self.pipe.fileno(), 1 << 16)
-        elif self.lives():
-            return None
-        if not part:
-            raise WorkerLost(f"its worker {self._cause_of_death()}")
-        self._answer += part
-        if len(self._answer) > LONGEST:
-            raise WorkerLost("its worker said more than any outcome can be")
-        if not part.endswith(b"\n"):
-            return None
-        answer, self._answer = bytes(self._answer), bytearray()
-        return answer
-
-    def leak(self) -> str | None:
-        """Why it shall be replaced now that it is idle, if so; see `GROWTH_MB`."""
+        """Its answer, None while there is none. Raises WorkerLost if it died, or says what no worker of ours says."""
         try:
-            memory = psutil.Process(self._process.pid).memory_info()
-        except psutil.Error:
-            return None  # it has just died
-        now = float(memory.rss - getattr(memory, "shared", 0)) / 2**20  # without pages of files
-        first = self._first_mb = self._first_mb or now
-        if now - first <= GROWTH_MB or now <= 2 * first:
-            return None
-        return f"a worker held {first:.0f} MB after its first job and holds {now:.0f} MB: it is replaced"
+            if self.pipe.poll():
+                return self.pipe.recv_bytes(LONGEST)
+            if self.lives():
+                return None
+        except (EOFError, ConnectionError):
+            pass  # its end is closed
+        except OSError as error:
+            raise WorkerLost(f"its worker's answer was garbled: {error}") from None
+        raise WorkerLost(f"its worker {self._cause_of_death()}")
 
     def stop(self) -> None:
         """Ends it at once. It has nothing to put in order: what it writes is whole or absent."""
@@ -230,17 +200,15 @@ class WorkerHandle:
         return f"was killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
 
 
-GROWTH_MB = 512.0
-"""A worker is replaced when, idle after a job, it holds both this much more private memory and twice as much as after
-its first job. Jobs of different size leave different amounts behind; a leak grows without end."""
-
+JOBS_A_WORKER = 100
+"""Jobs after which a worker is replaced, so that a leak cannot grow without end."""
 LOOK_EVERY = 1.0
 """Seconds between looks at whether workers live: where one dies and what it had started lives on, the pipe between it
 and the driver stays open, so that no end of it tells."""
 
 
 class ProcessExecutor(Executor):
-    """Runs jobs in `workers` processes; raises ValueError for none, or a function that a worker could not import.
+    """Runs jobs in `workers` processes.
 
     Args:
         run: a function at the top level of a module.
@@ -249,7 +217,7 @@ class ProcessExecutor(Executor):
 
     def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
-        self._function = importable(run)
+        self._function = f"{run.__module__}:{run.__qualname__}"
         self._workers: list[WorkerHandle] = []
 
     def close(self) -> None:
@@ -285,8 +253,7 @@ class ProcessExecutor(Executor):
         worker.task = None
         if outcome.failure and outcome.failure.kind == "infrastructure":
             self._end(worker)  # whatever it lacked, a new one begins with a clean slate
-        elif reason := worker.leak():
-            self._options.note(reason)
+        elif worker.jobs == JOBS_A_WORKER:
             self._end(worker)
         return outcome
 
@@ -298,10 +265,3 @@ class ProcessExecutor(Executor):
     def _end(self, worker: WorkerHandle) -> None:
         self._workers.remove(worker)
         worker.stop()
-
-
-def importable(run: Run) -> str:
-    """The name by which a worker finds a function, `module:name`; raises ValueError if none could import it."""
-    if not inspect.isfunction(run) or not run.__qualname__.isidentifier() or run.__module__ == "__main__":
-        raise ValueError(f"expected a function at the top level of a module, found {run!r}")
-    return f"{run.__module__}:{run.__qualname__}"

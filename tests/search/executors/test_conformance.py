@@ -9,5 +9,5 @@ from bench.search.executors.base import Options
 
 @pytest.mark.parametrize("check", OF_ALL)
 @pytest.mark.parametrize("name", [name for name in EXECUTORS if name != RAY])
-def test_an_executor(name, check):
-    check(name, Options())
+def test_an_executor(name, check, tmp_path):
+    check(name, Options(), tmp_path)

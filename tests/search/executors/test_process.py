@@ -5,13 +5,11 @@ import sys
 import threading
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 from search_toys import (
-    die_when_told,
     essence,
     ignore,
     job_of,
@@ -19,7 +17,6 @@ from search_toys import (
     report_threads,
     say_pid_and_sleep,
     toy_plan,
-    train,
     train_with_failures,
     wait_until,
 )
@@ -74,17 +71,6 @@ def test_workers_are_kept_and_limited_to_the_jobs_threads(pool):
     assert os.environ.get("OMP_NUM_THREADS") == before
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("pool", [(die_when_told, 2)], indirect=True)
-def test_a_job_whose_worker_died_is_tried_again_and_the_others_do_not_notice(pool, tmp_path):
-    for trial, deaths in enumerate((0, 2, 0, 1, 0)):
-        pool.submit(job(trial, tmp_path, deaths=deaths))
-    outcomes = [pool.next() for _ in range(5)]
-    assert sorted(outcome.job.trial for outcome in outcomes) == [0, 1, 2, 3, 4]
-    assert all(outcome.failure is None for outcome in outcomes)
-    assert len(list(tmp_path.glob("1-*"))) == 3
-
-
 @pytest.mark.parametrize("pool", [(say_pid_and_sleep, 2)], indirect=True)
 def test_closing_ends_workers_in_the_middle_of_their_jobs(pool, tmp_path):
     for trial in range(3):
@@ -127,12 +113,6 @@ def test_no_worker_outlives_a_killed_driver(tmp_path):
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     assert wait_until(lambda: not any(running(pid) for pid in pids))
-
-
-@pytest.mark.parametrize("run", [lambda job: train(job), partial(train), InlineExecutor(train).next])
-def test_what_a_worker_could_not_import_is_refused_at_once(run):
-    with pytest.raises(ValueError, match="expected a function at the top level of a module"):
-        ProcessExecutor(run, 1)
 
 
 @pytest.mark.slow

@@ -31,14 +31,11 @@ HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def two_nodes(tmp_path_factory):
-    """A head and a second node; that one keeps stores in a home of its own."""
-    home = tmp_path_factory.mktemp("node-home")
+def two_nodes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1]), *sys.path]))
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        cluster.home = home
         cluster.second = add_node(cluster)
         try:
             yield cluster
@@ -48,7 +45,7 @@ def two_nodes(tmp_path_factory):
 
 
 def add_node(cluster):
-    node = cluster.add_node(num_cpus=1, env_vars={"SEESAW_NODE_HOME": str(cluster.home)})
+    node = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     return node
 
@@ -84,33 +81,33 @@ def test_a_search_on_two_nodes_equals_that_of_a_process_pool(two_nodes, store, t
     )
 
 
-def test_it_does_what_every_executor_must(two_nodes):
+def test_it_does_what_every_executor_must(two_nodes, tmp_path):
     for check in OF_ALL:
-        check(RAY, Options(address=two_nodes.address))
+        check(RAY, Options(address=two_nodes.address), tmp_path)
 
 
 def test_a_node_lost_in_the_middle_changes_no_result(two_nodes, store, tmp_path):
     """Where a job had just ended there, which no note says, the node is lost again in another search."""
     few = {"budget": 600}
-    expected = strip(searched(tmp_path / "here", store, ShuffledExecutor(slow_train, 2, 1), **few))
+    expected = searched(tmp_path / "here", store, ShuffledExecutor(slow_train, 2, 1), **few)
     notes: list[str] = []
     for attempt in range(4):
         folder = tmp_path / f"ray-{attempt}"
-        thread = threading.Thread(target=lose, args=(two_nodes, folder / "study.jsonl"))
+        thread = threading.Thread(target=lose, args=(two_nodes, folder / "study.jsonl", store))
         thread.start()
         found = searched(folder, store, executor(two_nodes, slow_train, store, note=notes.append), **few)
         thread.join()
         two_nodes.second = add_node(two_nodes)  # for what comes after
         assert [record["failure"] for record in found] == [None] * len(found)
-        assert strip(found) == expected
+        assert found == expected
         if any("machine was lost" in note or "worker died" in note for note in notes):
             return
     pytest.fail(f"no job was lost with its node: {notes}")
 
 
-def lose(nodes, log):
+def lose(nodes, log, store):
     """Takes the second node away while it works, once a few jobs are done; most are not."""
-    at_work = nodes.home / "store" / "toy@1" / "at-work"
+    at_work = store.with_name(nodes.second.node_id)
     wait_until(lambda: log.exists() and log.stat().st_size > 6_000, 60)
     wait_until(lambda: not at_work.exists(), 60)
     wait_until(at_work.exists, 60)
@@ -121,15 +118,9 @@ def lose(nodes, log):
     nodes.remove_node(nodes.second, allow_graceful=False)
 
 
-def strip(records):
-    """Without where a job found its store."""
-    return [
-        record | {"config": {key: v for key, v in record["config"].items() if key != "store"}} for record in records
-    ]
-
-
 def test_a_machine_that_does_not_fit_is_named_before_any_job(two_nodes, tmp_path, monkeypatch):
-    """Here for its version."""
+    with pytest.raises(UserError, match=r"^Ray machine .*: expected the store .* that all machines share, found none"):
+        executor(two_nodes, train, tmp_path)
     monkeypatch.setattr(ours, "__version__", "0.0.0")
     with pytest.raises(UserError, match=r"^Ray machine .*: expected version 0\.0\.0 of seesaw, which the driver has"):
         executor(two_nodes, train, tmp_path)
