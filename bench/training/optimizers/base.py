@@ -25,9 +25,9 @@ class RowOptimizer(ABC):
     """A rule, applied to the summed gradient of each distinct row of a batch.
 
     Row 0, the padding, never changes. On the CPU compiled kernels do the work: tables have disjoint rows, so threads
-    take tables, without locks, and the result does not depend on their number. On a GPU torch operations do it. They have
-    fixed shapes and do not synchronise, so a CUDA graph can capture `step`; it reads `lr` on the device, so set that
-    outside the captured region.
+    take tables, without locks, and the result does not depend on their number. On a GPU torch operations do it. They
+    have fixed shapes and do not synchronise, so a CUDA graph can capture `step`; it reads `lr` on the device, so set
+    that outside the captured region.
 
     Args:
         weight: (R, W) float32, contiguous; changed in place.
