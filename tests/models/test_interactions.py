@@ -2,12 +2,11 @@
 
 import importlib
 import threading
-from itertools import combinations, product
+from itertools import combinations
 from unittest import mock
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from bench.core.schema import Field, Schema, Task
 from bench.models.contracts import Layout
@@ -17,7 +16,7 @@ TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression")
 FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
 SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 LAYOUT = Layout(SCHEMA, 4)
-OPTIONS = [("fm", {}), ("dcn_v2", {}), ("dcn_v2", {"layers": 3, "rank": 2}), ("masknet", {"blocks": 3, "width": 5})]
+OPTIONS = [("fm", {}), ("dcn_v2", {}), ("dcn_v2", {"layers": 3, "rank": 2})]
 EACH = pytest.mark.parametrize(("kind", "options"), [("none", {}), *OPTIONS])
 
 
@@ -76,26 +75,3 @@ def test_dcn_v2_equals_deepctr(rank):
     found = ours(x)[0]
     assert (found - x[0]).std() > 0.1
     torch.testing.assert_close(found, theirs(x[0]), rtol=1e-5, atol=1e-5)
-
-
-def test_masknet_is_the_papers_sample_by_sample():
-    """relu(LN(W (V_mask * LN_EMB(V)))), V_mask = W2 relu(W1 V + b1) + b2: Wang et al., DLP-KDD 2021."""
-    sets, blocks = 2, 3
-    ours = made("masknet", sets, blocks=blocks, width=5, reduction=0.5).double()
-    with torch.no_grad():
-        for parameter in ours.parameters():
-            parameter.normal_()
-    x = torch.randn(sets, 4, LAYOUT.inputs, dtype=torch.float64)
-    found = ours(x)[..., LAYOUT.inputs :]
-    for i, sample in product(range(sets), range(4)):
-        v, pieces = x[i, sample], []
-        for field in range(3):
-            at = list(LAYOUT.columns(field))
-            pieces.append(F.layer_norm(v[at], (4,)) * ours.norm_fields.scale[i][at] + ours.norm_fields.shift[i][at])
-        normal = torch.cat([*pieces, v[12:]])
-        for block in range(blocks):
-            e, first = i * blocks + block, ours.guide.layers[0]
-            mask = ours.mask.weight[e] @ (first.weight[e] @ v + first.bias[e]).relu() + ours.mask.bias[e]
-            hidden = F.layer_norm(ours.linear.weight[e] @ (mask * normal), (5,))
-            expected = (hidden * ours.norm.scale[e] + ours.norm.shift[e]).relu()
-            torch.testing.assert_close(found[i, sample, 5 * block : 5 * block + 5], expected)

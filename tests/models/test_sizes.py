@@ -141,17 +141,10 @@ def test_every_knob_does_something(kind):
             assert not same, f"{name} = {value!r} changes nothing"
 
 
-def masknet(i, s, c):
-    hidden = max(1, round(c.reduction * i))
-    block = (i + 1) * hidden + (hidden + 1) * i + i * c.width + 2 * c.width
-    return s * (2 * len(FIELDS) * DIM + c.blocks * block)
-
-
 OF_INTERACTIONS: dict[str, Callable[[int, int, Any], int]] = {  # inputs, input sets, options
     "none": lambda i, s, c: 0,
     "fm": lambda i, s, c: 0,
     "dcn_v2": lambda i, s, c: s * c.layers * ((i * c.rank * 2 if c.rank else i * i) + i),
-    "masknet": masknet,
 }
 
 
