@@ -168,8 +168,8 @@ class BatchedNorm(nn.Module):
 class Gates(nn.Module):
     """Softmax gates, by default linear and without bias: softmax(W_k x), as in Ma et al., KDD 2018.
 
-    Their first layer joins the product of the experts' first layer (`together`); `scores` computes the rest, and `mix`
-    the softmax. Options are the hidden layers, and how many experts get weight. The weight of `linear` is (gates,
+    Their first layer joins the product of the experts' first layer (`together`); calling them computes the rest, and
+    `mix` the softmax. Options are the hidden layers, and how many experts get weight. The weight of `linear` is (gates,
     experts, inputs), or of the last hidden layer's width.
     """
 
@@ -184,7 +184,7 @@ class Gates(nn.Module):
         """The part to compute together with the experts."""
         return self.hidden if self.hidden.linears else self.linear
 
-    def scores(self, first: Tensor) -> Tensor:
+    def forward(self, first: Tensor) -> Tensor:
         """Output of `first` -> scores (K, B, M); those of excluded experts are so low that their weight is 0."""
         return largest(together(first, [self.linear])[0] if self.hidden.linears else first, self.top_k)
 

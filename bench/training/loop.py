@@ -125,7 +125,7 @@ class Trainer:
             train = taught(self.store, loss.teacher_share, self._threads, self._note)
             self.data, self._taught = feed(train, self.device, loss.needs_groups), True
         self.model.train()
-        with self.random, progress.task("training", until - course.step, "steps") as advance:
+        with self.random.drawing(), progress.task("training", until - course.step, "steps") as advance:
             started = time.perf_counter()
             while course.step < until and not course.finished:
                 self._one_step()

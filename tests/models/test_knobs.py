@@ -86,7 +86,7 @@ def test_a_sparse_gate_is_a_softmax_over_its_highest_scores(k, dtype):
 def test_a_deep_gate_is_a_relu_network(gate_layers):
     gates = Gates(3, 8, 4, ExpertConfig(gate_layers=gate_layers)).double()
     x = torch.randn(1, 7, 8, dtype=torch.float64)
-    found = gates.scores(*together(x, [gates.first]))
+    found = gates(*together(x, [gates.first]))
     for gate in range(3):
         h = x[0]
         for layer in gates.hidden.layers:

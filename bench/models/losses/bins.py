@@ -139,7 +139,7 @@ class Bins(RegressionLoss):
         """See `RegressionLoss.forward`."""
         columns = list(torch.zeros_like(outputs).unbind(1))
         for at, task in enumerate(self.tasks):
-            (cuts,) = self._of_rows(at, context.dense, self.cuts)
+            cuts = self._of_rows(at, context.dense, self.cuts)
             above = (targets[:, task, None] > cuts).to(outputs.dtype)
             logits = outputs[:, task, None] - self.thresholds[at]
             losses = F.binary_cross_entropy_with_logits(logits, above, reduction="none")
@@ -154,7 +154,7 @@ class Bins(RegressionLoss):
         self.batches += 1
         rate = (1 / (self.batches + 9)).clamp(min=SLOWEST)
         for at, task in enumerate(self.tasks):
-            (cuts,) = self._of_rows(at, context.dense, self.cuts)
+            cuts = self._of_rows(at, context.dense, self.cuts)
             said = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
             known = (~targets[:, task, None].isnan()).expand_as(said)
             if context.bounds is not None:
@@ -167,7 +167,7 @@ class Bins(RegressionLoss):
         """See `RegressionLoss.predicted`."""
         columns = list(outputs.unbind(1))
         for at, task in enumerate(self.tasks):
-            (means,) = self._of_rows(at, dense, self.means)
+            means = self._of_rows(at, dense, self.means)
             means = means if caps is None else torch.minimum(means, caps[:, task, None])
             above = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
             if (scale := self.scales[at]) is not None and scale.log:
@@ -187,20 +187,16 @@ class Bins(RegressionLoss):
         values = np.log1p(np.maximum(means, 0)) if scale.log else means
         return cuts, np.asarray((values - scale.centre) / scale.spread)
 
-    def _of_rows(self, at: int, dense: Tensor | None, *tables: Tensor) -> list[Tensor]:
-        """Interpolates a regression's tables (R, G + 1, n) for each row: (B, n), or (1, n) if all rows share them."""
-        duration = self.durations[at]
+    def _of_rows(self, at: int, dense: Tensor | None, tables: Tensor) -> Tensor:
+        """Interpolates a regression's tables (R, G + 1, n) for each row: (B, n), or (1, n) if all rows share one."""
+        duration, groups, without = self.durations[at], tables[at, :-1], tables[at, -1:]
         if duration is None or dense is None:
-            return [table[at, -1:] for table in tables]
+            return without
         (column, missing), knots = duration, self.knots[at]
         gaps = (knots[1:] - knots[:-1]).clamp(min=1e-30)
         ways = ((dense[:, column, None] - knots[:-1]) / gaps).clamp(0.0, 1.0)  # from each knot to the next one
-        rows = []
-        for table in tables:
-            groups, without = table[at, :-1], table[at, -1:]
-            of_row = groups[:1] + torch.einsum("bg,gk->bk", ways, groups[1:] - groups[:-1])
-            rows.append(of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row))
-        return rows
+        of_row = groups[:1] + torch.einsum("bg,gk->bk", ways, groups[1:] - groups[:-1])
+        return of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row)
 
 
 def _widened(knots: list[float], tables: list[Table], first: float, last: float) -> tuple[list[float], list[Table]]:
