@@ -25,26 +25,6 @@ def made(kind, sets=1, layout=LAYOUT, **options):
     return entry.build(layout, sets, entry.config.model_validate(options))
 
 
-@EACH
-@pytest.mark.parametrize("sets", [1, 3])
-def test_sets_and_samples_are_apart_and_any_batch_size_goes(kind, options, sets):
-    interaction = made(kind, sets, **options)
-    x = torch.randn(sets, 7, LAYOUT.inputs)
-    y = interaction(x)
-    assert y.shape == (sets, 7, interaction.outputs)
-    alone = torch.cat([interaction(x[:, i : i + 1]) for i in range(7)], dim=1)
-    torch.testing.assert_close(alone, y, rtol=1e-5, atol=1e-6)
-    assert interaction(x[:, :0]).shape == (sets, 0, interaction.outputs)
-    assert interaction(x.bfloat16()).dtype == torch.bfloat16
-    for parameter in interaction.parameters():
-        assert len(parameter) % sets == 0
-        of_set = parameter.unflatten(0, (sets, -1))
-        for number in range(sets):
-            (gradient,) = torch.autograd.grad(interaction(x)[number].square().sum(), parameter)
-            reached = gradient.view_as(of_set).flatten(1).any(dim=1)
-            assert reached.tolist() == [other == number for other in range(sets)]
-
-
 def test_fm_is_the_sum_over_pairs_of_fields():
     x = torch.randn(2, 6, LAYOUT.inputs, dtype=torch.float64)
     found = made("fm", 2)(x)[..., LAYOUT.inputs :]

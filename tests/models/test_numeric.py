@@ -48,25 +48,6 @@ def shaken(module):
             parameter.normal_()
 
 
-@EACH
-@pytest.mark.parametrize("sets", [1, 3])
-def test_sets_and_samples_are_apart_and_any_batch_size_goes(kind, options, sets):
-    numeric, (_, dense) = made(kind, sets, **options), batch_on(SCHEMA, 7)
-    shaken(numeric)
-    x = dense.expand(sets, -1, -1)
-    y = numeric(x)
-    assert y.shape == (sets, 7, numeric.outputs)
-    assert numeric.outputs == 4 * len(numeric.tokens) + len(numeric.schema.dense)
-    alone = torch.cat([numeric(x[:, i : i + 1]) for i in range(7)], dim=1)
-    torch.testing.assert_close(alone, y, rtol=1e-5, atol=1e-6)
-    assert numeric(x[:, :0]).shape == (sets, 0, numeric.outputs)
-    for parameter in numeric.parameters():
-        assert len(parameter) == sets
-        for number in range(sets):
-            (gradient,) = torch.autograd.grad(numeric(x)[number].square().sum(), parameter)
-            assert gradient.flatten(1).any(dim=1).tolist() == [other == number for other in range(sets)]
-
-
 @TOKENS
 def test_a_missing_number_has_a_token_of_its_own(kind, options):
     numeric, (_, dense) = made(kind, **options), batch_on(SCHEMA, 9)

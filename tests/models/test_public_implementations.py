@@ -14,7 +14,6 @@ from torch import nn
 
 from bench.core.schema import Field, Schema, Task
 from bench.models.config import EmbeddingConfig
-from bench.models.sharing.cgc import CGC
 
 SIZES, DIM, DENSE, BATCH = (11, 7, 5), 4, 2, 33
 EXPERT, TOWER = (32, 16), (12,)
@@ -52,26 +51,9 @@ def copy_linears(mlp, theirs):
 
 
 @torch.no_grad()
-def copy_gates(gates, theirs):
-    for number, module in enumerate(theirs):
-        (linear,) = (m for m in module.modules() if isinstance(m, nn.Linear))
-        if linear.bias is not None:
-            linear.bias.zero_()  # the papers' gates, and ours, have none
-        gates.linear.weight[number] = linear.weight
-
-
-@torch.no_grad()
 def copy_table(model, tables):
     for offset, table in zip(model.schema.offsets, tables, strict=True):
         model.embedding.weight[offset : offset + len(table)] = table
-
-
-def levels_of(kind, levels):
-    return {} if kind == "cgc" else {"levels": levels}
-
-
-def levels_in(model):
-    return [model.sharing.level] if isinstance(model.sharing, CGC) else list(model.sharing.levels)
 
 
 def inputs(model):
@@ -103,41 +85,6 @@ def deepctr_equal(ours, theirs, towers, ends, joint=False):
     found = ours.probabilities(ours(ids, dense))
     assert expected.std(0).min() > 0.01
     torch.testing.assert_close(found.joint if joint else found.conditional, expected, rtol=0, atol=1e-5)
-
-
-def test_shared_bottom_equals_deepctr():
-    theirs = deepctr("SharedBottom", bottom_dnn_hidden_units=EXPERT)
-    ours = our_model("shared_bottom", {"layers": EXPERT}, DENSE)
-    copy_linears(ours.sharing.bottom, [theirs.bottom_dnn])
-    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
-
-
-def test_mmoe_equals_deepctr():
-    theirs = deepctr("MMOE", num_experts=3, expert_dnn_hidden_units=EXPERT, gate_dnn_hidden_units=())
-    ours = our_model("mmoe", {"experts": 3, "layers": EXPERT}, DENSE)
-    copy_linears(ours.sharing.experts, theirs.expert_dnn)
-    copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer)
-    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
-
-
-@pytest.mark.parametrize(("kind", "levels"), [("cgc", 1), ("ple", 1), ("ple", 2), ("ple", 3)])
-def test_cgc_and_ple_equal_deepctr(kind, levels):
-    theirs = deepctr(
-        "PLE",
-        num_levels=levels,
-        shared_expert_num=2,  # its shared experts are made in the number of specific ones, so both must be equal
-        specific_expert_num=2,
-        expert_dnn_hidden_units=EXPERT,
-        gate_dnn_hidden_units=(),
-    )
-    ours = our_model(kind, levels_of(kind, levels) | {"shared_experts": 2, "own_experts": 2, "layers": EXPERT}, DENSE)
-    for number, level in enumerate(levels_in(ours)):
-        copy_linears(level.own, [expert for task in theirs.specific_experts[number] for expert in task])
-        copy_linears(level.shared, theirs.shared_experts[number][0])
-        copy_gates(level.gates, theirs.specific_gate_dnn_final_layer[number])
-        if level.shared_gate is not None:
-            copy_gates(level.shared_gate, [theirs.shared_gate_dnn_final_layer[number]])
-    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
 
 
 def test_esmm_equals_deepctr():
