@@ -184,21 +184,8 @@ class CapturedStep:
 
 def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None = None) -> MultiTaskModel:
     """Builds a model, its weights drawn with torch's current generator."""
-    return MultiTaskModel(
-        schema,
-        config.sharing,
-        config.funnel,
-        config.embedding,
-        config.tower,
-        config.optim.precision,
-        config.interaction,
-        config.numeric,
-        config.sequence,
-        config.ensemble,
-        config.loss,
-        config.regression_loss,
-        thinning,
-    )
+    parts = {name: part for name, part in vars(config).items() if name not in ("balancing", "optim")}
+    return MultiTaskModel(schema, **parts, precision=config.optim.precision, thinning=thinning)
 
 
 def build_step(
