@@ -1,4 +1,4 @@
-"""What every interaction must do on any sharing, and each against something that we did not write, or a slow twin."""
+"""Each interaction against something that we did not write, or a slow twin."""
 
 import importlib
 import threading
@@ -16,8 +16,6 @@ TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression")
 FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
 SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 LAYOUT = Layout(SCHEMA, 4)
-OPTIONS = [("fm", {}), ("dcn_v2", {}), ("dcn_v2", {"layers": 3, "rank": 2})]
-EACH = pytest.mark.parametrize(("kind", "options"), [("none", {}), *OPTIONS])
 
 
 def made(kind, sets=1, layout=LAYOUT, **options):

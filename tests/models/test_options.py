@@ -15,7 +15,6 @@ from bench.models.sharing import SHARING
 
 FIELDS = (Field("user", 9), Field("item", 7), Field("tags", 5, slots=2), Field("page", 4))
 SCHEMA = Schema(FIELDS, ("age", "price"), (Task("click"),), scenario="page")
-SCENARIOS = 3  # a field's first row is of what is unknown
 DIM = 3
 INPUTS = len(FIELDS) * DIM + 2
 
