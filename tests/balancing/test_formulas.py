@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from scipy.optimize import nnls
-from torchjd.scalarization import DWA as Reference
 
 from bench.balancing import BALANCING
 from bench.balancing.dwa import DWA, DWAConfig
@@ -85,14 +84,6 @@ def test_weights_follow_the_formula(virtual_epoch, temperature, absent):
         expected = torch.tensor(slow_weights(losses.tolist(), step, virtual_epoch, temperature))
         torch.testing.assert_close(balancer.weights(), expected)
         torch.testing.assert_close(balancer(losses[step]), (expected * losses[step]).sum())
-
-
-def test_dwa_equals_torchjd_told_where_epochs_end():
-    balancer, reference = DWA(["a", "b"], DWAConfig(virtual_epoch=5)), Reference()
-    for step, losses in enumerate(some_losses(30, 2), start=1):
-        torch.testing.assert_close(balancer(losses), reference(losses))
-        if step % 5 == 0:
-            reference.step()
 
 
 def weigh(jacobian):
