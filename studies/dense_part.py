@@ -21,15 +21,14 @@ from torch import Tensor
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from bench.core.registry import Choice
 from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, Precision, TowerConfig, presets
-from bench.models.funnels import FUNNELS
+from bench.models.config import Precision
 from bench.models.products import is_bf16, product
-from bench.models.sharing import SHARING
 from bench.system.atomic import write_text
 from bench.system.machine import keep_freed_memory
+from bench.training.config import TrialConfig
+from bench.training.step import build_model
 
 KINDS: dict[str, dict[str, object]] = {
     "shared_bottom": {"layers": "128-64"},
@@ -51,16 +50,10 @@ SQUARE = 2048
 
 def build(kind: str, precision: Precision) -> MultiTaskModel:
     """The model of a preset."""
-    sharing, funnel = presets()[kind].values()
     torch.manual_seed(0)
-    return MultiTaskModel(
-        SCHEMA,
-        Choice(sharing, SHARING[sharing].config.model_validate(KINDS[kind])),
-        Choice(funnel, FUNNELS[funnel].config()),
-        EmbeddingConfig(dim=16),
-        TowerConfig(layers=(64, 32)),
-        precision=precision,
-    )
+    options = {f"sharing.{kind}.{name}": value for name, value in KINDS[kind].items()}
+    dotted = {"architecture": kind, "embedding.dim": 16, "tower.layers": "64-32", "optim.precision": precision}
+    return build_model(SCHEMA, TrialConfig.parse(dotted | options))
 
 
 def stepper(model: MultiTaskModel, batch: int) -> Callable[[], None]:

@@ -94,7 +94,6 @@ OWN: dict[str, dict[str, Scalar]] = {
     "averaging": {"optim.averaging": 0.25},
     "fm": {"interaction.kind": "fm"},
     "dcn_v2": {"interaction.kind": "dcn_v2"},
-    "masknet": {"interaction.kind": "masknet"},
     "mean": {"sequence.kind": "mean"},
     "din": {"sequence.kind": "din"},
     "single_task": {"sharing.kind": "single_task"},

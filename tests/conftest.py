@@ -28,11 +28,6 @@ sys.path[:0] = map(str, [*FOLDERS, Path(__file__).parents[1] / "studies"])
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session):
     """Without garbage collection: looking again and again through all that imports make took a third of the time."""
-    if not session.config.pluginmanager.hasplugin("dsession"):  # a process that only hands out tests needs no torch
-        import torch
-
-        if not torch.cuda.is_available():  # read where Triton is imported: its kernels then run on the CPU
-            os.environ.setdefault("TRITON_INTERPRET", "1")
     gc.disable()
     try:
         return (yield)

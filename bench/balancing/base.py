@@ -49,14 +49,8 @@ class Balancer(nn.Module):
     def after(self, losses: Tensor) -> None:
         """Receives the losses (T,) of the same batch after the update; called where `needs` has "second forward"."""
 
-    def of_tasks(self, given: Mapping[str, float], default: float, option: str) -> Tensor:
-        """Returns an option's values as (T,) float32, `default` for other tasks; UserError for an unknown task."""
-        for name in given:
-            self.place(name, option)
-        return torch.tensor([given.get(name, default) for name in self.tasks], dtype=torch.float64).float()
-
     def preference(self, given: Mapping[str, float], option: str) -> Tensor:
-        """Returns weights (T,) that sum to T from an option's ratios, 1 for other tasks; errors of `of_tasks`."""
+        """Returns weights (T,) that sum to T from an option's ratios, 1 for other tasks; errors of `place`."""
         for name in given:
             self.place(name, option)
         weight = torch.tensor([given.get(name, 1.0) for name in self.tasks], dtype=torch.float64)

@@ -20,25 +20,22 @@ class STCHConfig(Config):
     """Smoothness: near 0 only the worst task counts, larger values count all. The paper uses 0.01 to 1."""
     weight: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     """Preference for each task by name, 1 where missing; only their ratios count."""
-    ideal: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
-    """The least possible loss of each task, 0 where missing."""
     virtual_epoch: int = Field(50, ge=0)
     """Warm-up steps with equal weights, whose mean losses become the units of the losses; 0 leaves losses unscaled."""
 
 
 class STCH(LossWeighting):
-    """T^2 m mu log sum_i exp(l_i (L_i - z_i) / m_i / mu): a smooth form of the worst task's loss.
+    """T^2 m mu log sum_i exp(l_i L_i / m_i / mu): a smooth form of the worst task's loss.
 
-    Lin et al., ICML 2024; l is the preference (it sums to 1), z the ideal, m_i the task's mean loss during warm-up and
-    m their mean (1 without warm-up). T^2 m times the paper's loss: where all terms are equal, weights are near 1. Sums
-    and T cover the tasks with samples in the batch; a batch without any gives 0. Raises UserError if a preference or an
-    ideal is given for a task that is not trained.
+    Lin et al., ICML 2024, with an ideal point of 0; l is the preference (it sums to 1), m_i the task's mean loss during
+    warm-up and m their mean (1 without warm-up). T^2 m times the paper's loss: where all terms are equal, weights are
+    near 1. Sums and T cover the tasks with samples in the batch; a batch without any gives 0. Raises UserError if a
+    preference is given for a task that is not trained.
     """
 
     claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
 
     preferred: Tensor  # (T,)
-    ideal: Tensor  # (T,)
     total: Tensor  # (T,): sum of losses during warm-up
     count: Tensor  # (T,): steps of it with samples
     steps: Tensor  # (): steps taken in all
@@ -47,7 +44,6 @@ class STCH(LossWeighting):
         super().__init__(tasks)
         self.mu, self.virtual_epoch = config.mu, config.virtual_epoch
         self.register_buffer("preferred", self.preference(config.weight, "stch.weight"))
-        self.register_buffer("ideal", self.of_tasks(config.ideal, 0.0, "stch.ideal"))
         self.register_buffer("total", torch.zeros(len(self.tasks)))
         self.register_buffer("count", torch.zeros(len(self.tasks)))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -65,5 +61,5 @@ class STCH(LossWeighting):
             return losses.sum()
         units = torch.where(self.count > 0, self.total / self.count.clamp(min=1), 1.0)[present]
         preferred = self.preferred[present]
-        terms = preferred / preferred.sum() * (losses - self.ideal)[present] / units
+        terms = preferred / preferred.sum() * losses[present] / units
         return many**2 * units.mean() * self.mu * torch.logsumexp(terms / self.mu, 0)

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bench.core.registry import Choice, NoOptions, lookup
+from bench.core.registry import Choice, lookup
 from bench.core.schema import Schema
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.contracts import BySets, Funnel, Layout, Probabilities, Sharing, draw
@@ -22,7 +22,6 @@ from bench.models.layers import MemberInputs, Towers, mean_logits
 from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, MeanLosses
 from bench.models.losses.base import numbered
 from bench.models.numeric import NUMERIC, Numeric
-from bench.models.numeric.bucket import BucketConfig
 from bench.models.numeric.tokens import ProjectedVectors
 from bench.models.position import PositionTower
 from bench.models.products import is_bf16
@@ -30,13 +29,6 @@ from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
 from bench.models.thinned import Thinned, Thinning
-
-PLAIN = Choice("none", NoOptions())  # no interaction
-ALONE = EnsembleConfig()
-RANGES = Choice("bucket", BucketConfig())
-MEAN = Choice("mean", NoOptions())
-LOG = Choice("log", NoOptions())
-SQUARED = Choice("squared", NoOptions())
 
 
 class MultiTaskModel(nn.Module):
@@ -71,13 +63,13 @@ class MultiTaskModel(nn.Module):
         funnel: Choice,
         embedding: EmbeddingConfig,
         tower: TowerConfig,
+        ensemble: EnsembleConfig,
+        interaction: Choice,
+        numeric: Choice,
+        sequence: Choice,
+        loss: Choice,
+        regression_loss: Choice,
         precision: Precision = "fp32",
-        interaction: Choice = PLAIN,
-        numeric: Choice = RANGES,
-        sequence: Choice = MEAN,
-        ensemble: EnsembleConfig = ALONE,
-        loss: Choice = LOG,
-        regression_loss: Choice = SQUARED,
         thinning: Thinning | None = None,
     ) -> None:
         super().__init__()

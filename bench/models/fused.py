@@ -211,7 +211,8 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
         out = z if as_it_is else z.new_empty(experts, batch, width)
         if bias is None:
             if not as_it_is:
-                kernels.spread(array(z), column, array(out))
+                scores = _of_experts(z, column, weight.shape)
+                out.view(scores.shape).copy_(scores)
         elif as_it_is:
             in_parts(kernels.rectify_in_place, experts, out.numel(), array(z), array(bias))
         else:
@@ -219,6 +220,12 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
         outputs.append(out)
         hidden.append(None if bias is None else out)
     return outputs, Layer(x, weights, hidden, columns, [weight.shape for weight, _ in pairs])
+
+
+def _of_experts(z: Tensor, column: int, shape: torch.Size) -> Tensor:
+    """A view of the columns of a layer (E, O, I) in a wide product (G, B, columns): (G, E / G, B, O)."""
+    own = z[:, :, column : column + shape[0] // len(z) * shape[1]]
+    return own.view(*own.shape[:2], shape[0] // len(z), shape[1]).transpose(1, 2)
 
 
 def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> Gradients:
@@ -234,7 +241,8 @@ def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx
         if gradient is None:
             dz[:, :, column:end] = 0
         elif out is None:
-            kernels.unspread(array(gradient), column, array(dz))
+            scores = _of_experts(dz, column, shape)
+            scores.copy_(gradient.view(scores.shape))
         else:
             assert dbias is not None
             arrays = (array(gradient), array(out), column, array(dz), array(dbias))

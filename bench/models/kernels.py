@@ -94,28 +94,6 @@ def is_live(gradient, live):  # type: ignore[no-untyped-def]
 
 
 @jit
-def spread(z, column, out):  # type: ignore[no-untyped-def]
-    """`rectify` without bias and ReLU: copies out (E, B, O) from z."""
-    each = len(out) // len(z)
-    for e in range(len(out)):
-        start = column + e % each * out.shape[2]
-        for b in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                out[e, b, k] = z[e // each, b, start + k]
-
-
-@jit
-def unspread(gradient, column, dz):  # type: ignore[no-untyped-def]
-    """Gradient of `spread`."""
-    each = len(gradient) // len(dz)
-    for e in range(len(gradient)):
-        start = column + e % each * gradient.shape[2]
-        for b in range(gradient.shape[1]):
-            for k in range(gradient.shape[2]):
-                dz[e // each, b, start + k] = gradient[e, b, k]
-
-
-@jit
 def head(h, weight, bias, y):  # type: ignore[no-untyped-def]
     """Linear outputs: y (B, E) = h (E, B, H) . weight (E, 1, H) + bias (E, 1)."""
     for e in range(h.shape[0]):

@@ -104,6 +104,15 @@ class BatchedMLP(nn.Module):
         """x (G, B, inputs) -> (E, B, outputs); each of the G inputs serves E / G consecutive experts."""
         return together(x, [self])[0]
 
+    def through(self, x: Tensor, product: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Applies all layers in plain torch; `product` multiplies by the weights of the layer of that number."""
+        for number in range(len(self.layers)):
+            x = product(number, x)
+            if self.norms:
+                x = self.norms[number](x)
+            x = F.dropout(self.activation(x), self.dropout, self.training)
+        return x
+
 
 def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence[Tensor]:
     """Applies several parts to the same input -> (E, B, outputs) of each, their first layers as one product if
@@ -135,12 +144,7 @@ def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
         return scores
     if not part.linears:
         return x.unsqueeze(1).expand(-1, part.experts // len(x), -1, -1).flatten(0, 1)
-    for number, layer in enumerate(part.linears):
-        x = layer(x)
-        if part.norms:
-            x = part.norms[number](x)
-        x = F.dropout(part.activation(x), part.dropout, part.training)
-    return x
+    return part.through(x, lambda number, h: part.linears[number](h))
 
 
 class BatchedNorm(nn.Module):
@@ -168,8 +172,8 @@ class BatchedNorm(nn.Module):
 class Gates(nn.Module):
     """Softmax gates, by default linear and without bias: softmax(W_k x), as in Ma et al., KDD 2018.
 
-    Their first layer joins the product of the experts' first layer (`together`); `scores` computes the rest, and `mix`
-    the softmax. Options are the hidden layers, and how many experts get weight. The weight of `linear` is (gates,
+    Their first layer joins the product of the experts' first layer (`together`); calling them computes the rest, and
+    `mix` the softmax. Options are the hidden layers, and how many experts get weight. The weight of `linear` is (gates,
     experts, inputs), or of the last hidden layer's width.
     """
 
@@ -184,7 +188,7 @@ class Gates(nn.Module):
         """The part to compute together with the experts."""
         return self.hidden if self.hidden.linears else self.linear
 
-    def scores(self, first: Tensor) -> Tensor:
+    def forward(self, first: Tensor) -> Tensor:
         """Output of `first` -> scores (K, B, M); those of excluded experts are so low that their weight is 0."""
         return largest(together(first, [self.linear])[0] if self.hidden.linears else first, self.top_k)
 

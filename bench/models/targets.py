@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.schema import Schema
-from bench.models.losses.base import mean
+from bench.models.losses.base import mean, of_scales
 
 SLOWEST = 0.02
 """Smallest weight of the newest batch in the running mean of predictions."""
@@ -44,24 +44,15 @@ class Targets(nn.Module):
     def __init__(self, schema: Schema, smeared: Sequence[bool] | None = None) -> None:
         """Builds them; `smeared` as in `bench.models.losses.base.RegressionLoss`, None for all tasks."""
         super().__init__()
-        scales = [task.scale for task in schema.tasks]
         self.parents = schema.parents
         self.caps = [task.cap for task in schema.tasks]
-        self.is_logged = [scale is not None and scale.log for scale in scales]
-        self.log = any(scale is not None and scale.log for scale in scales)
-        whole = [True] * len(scales) if smeared is None else smeared
-        constants = {
-            "scaled": [scale is not None for scale in scales],
-            "logged": [scale is not None and scale.log for scale in scales],
-            "centre": [scale.centre if scale else 0.0 for scale in scales],
-            "spread": [scale.spread if scale else 1.0 for scale in scales],
-            "low": [scale.low if scale else 0.0 for scale in scales],
-            "high": [scale.high if scale else 0.0 for scale in scales],
-            "mean": [scale.mean if scale else 0.0 for scale in scales],
-            "smeared": [log and each for log, each in zip(self.is_logged, whole, strict=True)],
-        }
+        logged = of_scales(schema, "log")
+        self.is_logged, self.log = logged.tolist(), bool(logged.any())
+        constants = {name: of_scales(schema, name) for name in ("centre", "spread", "low", "high", "mean")}
+        constants |= {"scaled": torch.tensor([task.scale is not None for task in schema.tasks]), "logged": logged}
+        constants["smeared"] = logged if smeared is None else logged & torch.tensor(smeared)
         for name, values in constants.items():
-            self.register_buffer(name, torch.tensor(values), persistent=False)
+            self.register_buffer(name, values, persistent=False)
         if self.log:
             constant = self.centre.clamp(max=LARGEST).expm1()
             self.register_buffer("constant", constant.clamp(min=1e-30), persistent=False)

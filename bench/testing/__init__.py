@@ -12,7 +12,7 @@ A check raises AssertionError, or `unittest.SkipTest` where the entry's `unfit` 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from inspect import getdoc
@@ -20,7 +20,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 from unittest import SkipTest
 
-from bench.core.errors import UserError, check_known, unknown
+from bench.core.errors import UserError, unknown
 from bench.core.plugins import registry_of
 from bench.core.registry import lookup
 
@@ -55,21 +55,20 @@ class Check:
         return self.name
 
 
-def checks(group: str, name: str, claims: Collection[str] = (), sample: Sample | None = None) -> list[Check]:
+def checks(group: str, name: str, sample: Sample | None = None) -> list[Check]:
     """All checks of an entry.
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
             regression_loss, balancing, optimizer, sampler, reader or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.core.plugins.add`.
-        claims: of a balancer, beside those of its class, see `bench.testing.balancing.CLAIMS`.
         sample: a reader's example file.
 
     Raises:
-        UserError: no such group, entry or claim, or a reader without a sample.
+        UserError: no such group or entry, or a reader without a sample.
     """
     made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer}
-    made |= {"balancing": partial(_of_balancer, claims=claims), "reader": partial(_of_reader, sample=sample)}
+    made |= {"balancing": _of_balancer, "reader": partial(_of_reader, sample=sample)}
     made |= {"sampler": _of_sampler, "rule": _of_rule}
     if group not in made:
         raise unknown("group", group, list(made))
@@ -118,14 +117,12 @@ def _of_model(axis: str, name: str) -> _Found:
         yield from (("", partial(check, store, {f"{axis}.kind": name})) for check in tried)
 
 
-def _of_balancer(name: str, claims: Collection[str]) -> _Found:
+def _of_balancer(name: str) -> _Found:
     from bench.testing import balancing as of
     from bench.testing import models, training
 
-    for claim in claims:
-        check_known("claim", claim, of.CLAIMS)
     yield "", partial(models.an_entry_says_what_it_is, "balancing", name)
-    yield from (("", each) for each in of.properties(name, claims))
+    yield from (("", each) for each in of.properties(name))
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
     yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
     yield from (("", partial(tried, store, dotted)) for tried in training.OF_ALL)

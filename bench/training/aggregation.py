@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.balancing.base import Balancer, GradientAggregation, GradientCombination
+from bench.balancing.base import Balancer, GradientCombination
 from bench.models.assembly import MultiTaskModel
 from bench.models.compiling import array, jit, memory, widen
 from bench.models.fused import among, of_one_task
@@ -48,6 +48,8 @@ class Aggregation:
         apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
         self.own = [parameter for parameter in model.dense_parameters() if id(parameter) not in apart]
         self._below = self._above = self._narrow = torch.empty(0)
+        if isinstance(balancer, GradientCombination):
+            balancer.prepare(self.shared)
         model.towers.register_forward_pre_hook(self._cut)
         model.by_sets.register_forward_pre_hook(self._keep)
 
@@ -77,7 +79,13 @@ class Aggregation:
             tensor.grad = gradient
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
-        """Combines the gradients of shared parameters of T tasks, in float32 parts; also returns their weights (T,)."""
+        """Combines the gradients of shared parameters of T tasks, in float32 parts; also returns their weights (T,).
+
+        Those of a `GradientCombination` are 1.
+        """
+        if isinstance(self.balancer, GradientCombination):
+            parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
+            return parts, torch.ones(len(gradients), device=parts[0].device)
         weights: Tensor = self.balancer(gramian(gradients))
         return weighted_sum(gradients, weights), weights
 
@@ -127,28 +135,6 @@ class Aggregation:
 def _along(weights: Tensor, like: Tensor) -> Tensor:
     """Reshapes weights (T,) to multiply a tensor (T, ..)."""
     return weights.to(like).view(-1, *[1] * (like.dim() - 1))
-
-
-class Combination(Aggregation):
-    """Gives shared parameters the gradient that a `GradientCombination` makes of the tasks' gradients."""
-
-    def __init__(self, model: MultiTaskModel, balancer: GradientCombination) -> None:
-        super().__init__(model, balancer)
-        balancer.prepare(self.shared)
-
-    def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
-        """See `Aggregation.combine`; the weights are 1."""
-        parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
-        return parts, torch.ones(len(gradients), device=parts[0].device)
-
-
-def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None:
-    """The aggregation for this balancer; None where one backward pass suffices."""
-    if isinstance(balancer, GradientCombination):
-        return Combination(model, balancer)
-    if not isinstance(balancer, GradientAggregation):
-        return None
-    return Aggregation(model, balancer)
 
 
 def gradients_of_task(

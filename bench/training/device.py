@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -34,22 +33,6 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", worker_number() % torch.cuda.device_count())
 
 
-class Feed(Protocol):
-    """Provides the batches of one split, on the device; see `bench.data.batches.Batches`."""
-
-    def in_order(self, size: int) -> Iterator[Batch]:
-        """Yields the whole split, in order."""
-        ...
-
-    def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
-        """Yields whole batches in an order that depends only on the seed, from batch `start` on."""
-        ...
-
-    def steps(self, size: int) -> int:
-        """Number of batches in one `shuffled` pass."""
-        ...
-
-
 class ResidentFeed:
     """A split in the device's memory: batches are gathered there, without waiting for the host."""
 
@@ -62,13 +45,13 @@ class ResidentFeed:
         self.rows, self.device = len(split), device
 
     def in_order(self, size: int) -> Iterator[Batch]:
-        """See `Feed.in_order`; the batches are views."""
+        """See `Batches.in_order`; the batches are views."""
         for start in range(0, self.rows, size):
             part = slice(start, start + size)
             yield self.whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
 
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
-        """See `Feed.shuffled`; the order is drawn on the host, once a pass, so it is the same on every device."""
+        """See `Batches.shuffled`; the order is drawn on the host, once a pass, so it is the same on every device."""
         size = min(size, self.rows)
         order = shuffled_order(self._split, size, seed, self._grouped).to(self.device) if size else torch.empty(0)
         for first in range(start * size, self.rows - size + 1, size):
@@ -76,26 +59,26 @@ class ResidentFeed:
             yield self.whole.taken(rows)
 
     def steps(self, size: int) -> int:
-        """See `Feed.steps`."""
+        """See `Batches.steps`."""
         return max(1, self.rows // size) if self.rows else 0
 
 
 class CopyingFeed:
     """A split on the host: each batch is copied while the device works on the previous one."""
 
-    def __init__(self, batches: Feed, device: torch.device) -> None:
+    def __init__(self, batches: Batches, device: torch.device) -> None:
         self.batches, self.device = batches, device
 
     def in_order(self, size: int) -> Iterator[Batch]:
-        """See `Feed.in_order`."""
+        """See `Batches.in_order`."""
         return self._ahead(self.batches.in_order(size))
 
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
-        """See `Feed.shuffled`."""
+        """See `Batches.shuffled`."""
         return self._ahead(self.batches.shuffled(size, seed, start))
 
     def steps(self, size: int) -> int:
-        """See `Feed.steps`."""
+        """See `Batches.steps`."""
         return self.batches.steps(size)
 
     def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -113,6 +96,10 @@ class CopyingFeed:
         if self.device.type == "cuda":
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
+
+
+Feed = Batches | ResidentFeed | CopyingFeed
+"""Provides the batches of one split, on the device."""
 
 
 def feed(split: Split, device: torch.device, grouped: bool = False) -> Feed:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from operator import itemgetter
 
 import torch
 
-from bench.core.errors import UserError
 from bench.core.records import Scalar
 from bench.core.schema import Schema
 from bench.core.several import as_one
@@ -45,9 +43,8 @@ def halved(config: TrialConfig, schema: Schema) -> TrialConfig:
         for share in SHARES:
             narrow = {name: _narrowed(str(dotted[name]), share) for name in layers}
             made = TrialConfig.parse({**dotted, DIM: half, **narrow})
-            with suppress(UserError):  # an interaction that needs a wider embedding
-                tried.append((abs(MEMBERS * _parameters(made, schema) / whole - 1), made))
-        if tried and min(tried, key=itemgetter(0))[0] <= TOLERANCE:
+            tried.append((abs(MEMBERS * _parameters(made, schema) / whole - 1), made))
+        if min(tried, key=itemgetter(0))[0] <= TOLERANCE:
             break
     return min(tried, key=itemgetter(0))[1]
 

@@ -89,7 +89,7 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
         passes = trainer.passes_before + course.step / trainer.steps_an_epoch
         warm.keep(trainer, Path(job.keep), passes)
     if job.checkpoint is not None:
-        trainer.save(job.checkpoint, copy=False)  # after the metrics, which it includes
+        trainer.save(job.checkpoint)  # after the metrics, which it includes
     metrics |= costs(trainer.model, store.schema, not first_look or any("latency" in name for name in job.objectives))
     for objective, split in product(objectives, [split for split in job.splits if split != TEST]):
         if not math.isfinite(value := metrics.get(objective.key(split), math.nan)):
@@ -97,7 +97,6 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
                 f"objective '{objective.name}' came out as {value} on {SHORT[split]}: its labels there are missing or "
                 "all the same, or the predictions are"
             )
-    trainer.wait()
     evaluation = trainer.evaluation
     speed = {
         "train_samples_per_s": (course.samples - before) / max(course.seconds - seconds_before, 1e-9),

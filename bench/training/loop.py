@@ -106,7 +106,6 @@ class Trainer:
         self._parts: dict[str, Any] = {"model": self.model, "balancer": self.step.balancer}
         self._parts |= {"dense": self.step.dense, "rows": self.step.rows, "random": self.random}
         self._batches: Iterator[Batch] | None = None
-        self._writer = checkpoint.Writer()
         self._note = Silent().note
         self.compute = self._new_compute()
 
@@ -114,21 +113,19 @@ class Trainer:
         """Trains until that many samples were seen, the epochs are used up, or no selector improves any more.
 
         Training in several calls equals training in one. `samples`, of the whole training, are rounded up to whole
-        batches; None trains to the end. Raises FloatingPointError if a loss is no longer finite, OSError if the last
-        checkpoint could not be written.
+        batches; None trains to the end. Raises FloatingPointError if a loss is no longer finite.
         """
         course, progress = self.course, progress or Silent()
         until = self.total if samples is None else min(self.total, math.ceil(samples / self.batch_size))
         if course.finished or course.step >= until:
             return course
-        self._writer.wait_if_shared()
         self._note = progress.note
         loss = self.model.funnel.loss.binary
         if loss.teacher_share and not self._taught:
             train = taught(self.store, loss.teacher_share, self._threads, self._note)
             self.data, self._taught = feed(train, self.device, loss.needs_groups), True
         self.model.train()
-        with self.random, progress.task("training", until - course.step, "steps") as advance:
+        with self.random.drawing(), progress.task("training", until - course.step, "steps") as advance:
             started = time.perf_counter()
             while course.step < until and not course.finished:
                 self._one_step()
@@ -149,17 +146,9 @@ class Trainer:
         """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
         return self.evaluation.best(split, self.selectors, resamples, keep)
 
-    def save(self, path: Path | str, copy: bool = True) -> None:
-        """Writes a checkpoint while training continues, which pauses only to copy the state; `wait` waits for the file.
-
-        Without `copy` there is no copy (nor its memory): training is over for now, and continuing waits for the file.
-        Raises OSError if the previous checkpoint could not be written.
-        """
-        self._writer.write(Path(path), self.state_dict(), self._identity(), copy)
-
-    def wait(self) -> None:
-        """Waits for the last checkpoint; raises OSError if it could not be written."""
-        self._writer.wait()
+    def save(self, path: Path | str) -> None:
+        """Writes a checkpoint; raises OSError if it could not be written."""
+        checkpoint.write(Path(path), self.state_dict(), self._identity())
 
     def load(self, path: Path | str) -> None:
         """Continues from a checkpoint; raises UserError if damaged, or of another configuration, data set or seed."""

@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -156,24 +157,18 @@ def hidden_units(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
 def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Records within it the scores (K, B, M) of every set of gates by its path, except gates over a single expert."""
     found: dict[str, Tensor] = {}
-    gates = {name: module for name, module in model.named_modules() if isinstance(module, Gates)}
-    for name, module in gates.items():
-        module.scores = _kept(module.scores, name, found)  # type: ignore[method-assign]
+
+    def keep(name: str, module: nn.Module, given: Any, scores: Tensor) -> None:
+        if scores.shape[2] > 1:
+            found[name] = scores.detach()
+
+    gates = [(name, module) for name, module in model.named_modules() if isinstance(module, Gates)]
+    hooks = [module.register_forward_hook(partial(keep, name)) for name, module in gates]
     try:
         yield found
     finally:
-        for module in gates.values():
-            del module.scores  # uncovers the method
-
-
-def _kept(scores: Any, name: str, found: dict[str, Tensor]) -> Any:
-    def run(first: Tensor) -> Tensor:
-        given: Tensor = scores(first)
-        if given.shape[2] > 1:
-            found[name] = given.detach()
-        return given
-
-    return run
+        for hook in hooks:
+            hook.remove()
 
 
 def dead_units(layers: Sequence[Sequence[Tensor]]) -> dict[str, list[float]]:

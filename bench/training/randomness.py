@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -16,47 +15,43 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     return of_cpu | ({"cuda": torch.cuda.get_rng_state()} if device.type == "cuda" else {})
 
 
-def write_state(state: Mapping[str, Tensor]) -> None:
-    """Sets torch's default generators to states of `random_state`."""
+@contextmanager
+def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None]:
+    """Replays torch's draws from a state of `random_state` on; afterwards restores the present state."""
+    now = random_state(device)
+    _write(state)
+    try:
+        yield
+    finally:
+        _write(now)
+
+
+def _write(state: Mapping[str, Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
 
 
-@contextmanager
-def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None]:
-    """Replays torch's draws from that state on; afterwards restores the present state."""
-    now = random_state(device)
-    write_state(state)
-    try:
-        yield
-    finally:
-        write_state(now)
-
-
 class RandomState:
-    """A random state for one training: within `with`, torch draws from it; code outside keeps its own.
+    """A random state for one training: torch draws from it within `drawing`; code outside keeps its own.
 
     Dropout and random balancers draw from torch's default generators, on the CPU and on the training's device.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.device = device
-        outside = random_state(device)
-        torch.manual_seed(seed)
-        self._inside = random_state(device)
-        write_state(outside)
-        self._outside = outside
+        with replayed(random_state(device), device):
+            torch.manual_seed(seed)
+            self._inside = random_state(device)
 
-    def __enter__(self) -> None:
-        self._outside = random_state(self.device)
-        write_state(self._inside)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self._inside = random_state(self.device)
-        write_state(self._outside)
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Torch draws from this state, which moves on."""
+        with replayed(self._inside, self.device):
+            try:
+                yield
+            finally:
+                self._inside = random_state(self.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """States of the generators by device."""

@@ -20,7 +20,7 @@ from bench.core.schema import Schema, Task
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
-from bench.training.aggregation import aggregation
+from bench.training.aggregation import Aggregation
 from bench.training.config import TrialConfig
 from bench.training.dense import DenseAdamW
 from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer
@@ -44,7 +44,7 @@ class Step:
         if not isinstance(balancer, LossWeighting | GradientAggregation | GradientCombination):
             raise TypeError(f"expected one of the three kinds of balancer, found {type(balancer).__name__}")
         self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
-        self.aggregation = aggregation(model, balancer)
+        self.aggregation = None if isinstance(balancer, LossWeighting) else Aggregation(model, balancer)
         self._clipped = list(model.dense_parameters())
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
@@ -184,21 +184,8 @@ class CapturedStep:
 
 def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None = None) -> MultiTaskModel:
     """Builds a model, its weights drawn with torch's current generator."""
-    return MultiTaskModel(
-        schema,
-        config.sharing,
-        config.funnel,
-        config.embedding,
-        config.tower,
-        config.optim.precision,
-        config.interaction,
-        config.numeric,
-        config.sequence,
-        config.ensemble,
-        config.loss,
-        config.regression_loss,
-        thinning,
-    )
+    parts = {name: part for name, part in vars(config).items() if name not in ("balancing", "optim")}
+    return MultiTaskModel(schema, **parts, precision=config.optim.precision, thinning=thinning)
 
 
 def build_step(

@@ -55,10 +55,10 @@ class Share:
     piece: int
 
     @classmethod
-    def of(cls, split: Split, columns: int, memory: int | None = None) -> Share:
-        """Three quarters of the memory (bytes) for train's rows of that many columns, the rest for validation's."""
+    def of(cls, split: Split, columns: int) -> Share:
+        """Three quarters of the memory for train's rows of that many columns, the rest for validation's."""
         row = split.ids_of(slice(0)).shape[1] * 4 + split.dense.shape[1] * 4 + columns * A_CELL + A_ROW
-        fit = (memory_limit() if memory is None else memory) // row
+        fit = memory_limit() // row
         return cls(
             train=max(1, min(MOST_TRAIN, fit * 3 // 4)),
             valid=max(1, min(MOST_VALID, fit // 4)),
@@ -109,7 +109,8 @@ def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[Rows, 
 
 def width(schema: Schema) -> int:
     """F, the number of columns."""
-    return len(schema.dense) + sum(1 if is_small(slots, many) else 2 for slots, many in _shapes(schema.without_ranges))
+    fields = schema.without_ranges.fields
+    return len(schema.dense) + sum(1 if is_small(field.slots, field.cardinality) else 2 for field in fields)
 
 
 class TreeFeatures:
@@ -169,7 +170,8 @@ class TreeFeatures:
                 np.add.at(counts, cells, one)
             total, often = sums.sum(1), counts.sum(1)
             for rows in _pieces(len(ids)):
-                there, value, own = _looked_up(values[rows], offset, fold[rows])
+                there, own = values[rows] > 0, fold[rows, None]
+                value = np.where(there, values[rows] - offset, 0)
                 seen = often[value] - counts[value, own]
                 rate = self._rate(total[value] - sums[value, own], seen)
                 found[rows, column : column + 2] = self._means(there, rate, np.log1p(seen))
@@ -201,7 +203,8 @@ class TreeFeatures:
             if table is None:
                 found[:, column] = np.maximum(values[:, 0] - offset, 0)
                 continue
-            there, value, _ = _looked_up(values, offset, None)
+            there = values > 0
+            value = np.where(there, values - offset, 0)
             found[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
         return found
 
@@ -215,18 +218,5 @@ class TreeFeatures:
         return np.stack([means, (often * there).sum(1, dtype=np.float64) / several], axis=1).astype(np.float32)
 
 
-def _shapes(schema: Schema) -> list[tuple[int, int]]:
-    return [(field.slots, field.cardinality) for field in schema.fields]
-
-
 def _pieces(rows: int) -> list[slice]:
     return [slice(start, start + PIECE) for start in range(0, rows, PIECE)]
-
-
-def _looked_up(
-    values: Ids, offset: int, fold: NDArray[np.uint8] | None
-) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.uint8]]:
-    """Which slots hold a value, the values' indices in their field, and the rows' folds; each (n, slots) or (n, 1)."""
-    there = values > 0
-    own = np.zeros(0, np.uint8) if fold is None else fold[:, None]
-    return there, np.where(there, values - offset, 0), own

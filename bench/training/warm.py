@@ -86,10 +86,8 @@ def keep(trainer: Trainer, folder: Path, passes: float) -> None:
     if trainer.select and len(trainer.selectors) == 1 and (best := trainer.selectors[0].snapshot) is not None:
         model = dict(model) | best
     with atomic_folder(folder) as made:
-        writer = checkpoint.Writer()
         kept = {name: state[name] for name in STATE} | {"model": model, "passes": passes}
-        writer.write(made / FILE, kept, IDENTITY)
-        writer.wait()
+        checkpoint.write(made / FILE, kept, IDENTITY)
         for name in ("encoder.json", "manifest.json"):
             shutil.copyfile(trainer.store.path / name, made / name)
 

@@ -5,10 +5,10 @@ import itertools
 import pytest
 import torch
 
-from bench.balancing import BALANCING
-from bench.testing.balancing import MANY, SAMPLERS, SCALES, agreeing, build, is_of_gradients, normal, stationary, step
+from bench.balancing import BALANCING, works_on_gradients
+from bench.testing.balancing import MANY, SAMPLERS, SCALES, agreeing, build, normal, stationary, step
 
-RANDOM = [name for name in BALANCING if is_of_gradients(name) and "random" in build(name, 2).claims]
+RANDOM = [name for name in BALANCING if works_on_gradients(name) and "random" in build(name, 2).claims]
 # Weights that are never negative.
 POSITIVE = {"mgda", "cagrad", "upgrad", "nash_mtl", "fairgrad", "gradnorm"}
 # The first step conflicts with no task, for up to so many tasks.

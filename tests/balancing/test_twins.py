@@ -107,35 +107,21 @@ def opposed(tasks, noise):
     return torch.from_numpy(noise * rows + np.outer([1, *-rng.uniform(0.1, 10, tasks - 1)], rng.normal(size=50)))
 
 
-BARGAINS = [(noise, tasks, alpha) for noise in (None, 0.1, 1e-3, 0) for tasks in (2, 3) for alpha in (0.5, 1.0, 2.0)]
+BARGAINS = [(noise, tasks, alpha) for noise in (None, 0.1, 1e-3, 0) for tasks in (2, 3) for alpha in (0.5, 1.0, 5.0)]
 
 
 @pytest.mark.parametrize(("noise", "tasks", "alpha"), BARGAINS)
 def test_the_bargain_is_found_in_few_steps_by_opposed_gradients_too(monkeypatch, noise, tasks, alpha):
-    """The bargain is least in x . C x / 2 - sum r phi(x): here by SciPy's trust region, over the logarithm of x."""
+    """G a = a^(-1 / alpha) for a multiple of the weights a, whose scale is as stated."""
     steps, solve = [], np.linalg.solve
     monkeypatch.setattr(np.linalg, "solve", lambda *systems: steps.append(1) or solve(*systems))
     rows = opposed(tasks, noise)
     found = build("fairgrad", tasks, alpha=alpha)(rows @ rows.T).numpy()
     assert len(steps) <= 20
-
-    gradients = Gradients.of((rows @ rows.T).numpy())
-    logs, cosines = np.log(gradients.norms), gradients.cosines
-    r = np.exp((1 / alpha - 1) * (logs - logs.mean()))
-
-    def value(y):
-        x = np.exp(y)
-        return x @ cosines @ x / 2 - r @ (y if alpha == 1 else x ** (1 - 1 / alpha) / (1 - 1 / alpha))
-
-    def slope(y):
-        x = np.exp(y)
-        return x * (cosines @ x) - r * x ** (1 - 1 / alpha)
-
-    def curvature(y):
-        x = np.exp(y)
-        return np.outer(x, x) * cosines + np.diag(x * (cosines @ x) - (1 - 1 / alpha) * r * x ** (1 - 1 / alpha))
-
-    least = minimize(value, np.zeros(tasks), jac=slope, hess=curvature, method="trust-exact", options={"gtol": 1e-12})
-    expected = np.exp(least.x) / gradients.norms
-    expected *= gradients.norms.sum() / (expected @ gradients.norms)
-    np.testing.assert_allclose(found, expected, rtol=2e-5)
+    if alpha == 1:
+        np.testing.assert_array_equal(build("nash_mtl", tasks)(rows @ rows.T), found)
+    gradients = Gradients.of((rows @ rows.T).numpy())  # dependent ones are taken as just independent
+    along = gradients.norms * (gradients.cosines @ (gradients.norms * found))
+    terms = along * found ** (1 / alpha)  # equal, and 1 for the solution itself
+    np.testing.assert_allclose(terms, terms.mean(), rtol=1e-4)
+    assert found @ gradients.norms == pytest.approx(gradients.norms.sum())

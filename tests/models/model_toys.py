@@ -7,7 +7,7 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.testing import models as of
-from bench.training.config import AXES
+from bench.training.config import AXES, DEFAULTS
 
 SMALL = EmbeddingConfig(dim=4)
 
@@ -15,9 +15,10 @@ SMALL = EmbeddingConfig(dim=4)
 def model_on(schema, embedding=SMALL, tower=(8,), members=1, precision="fp32", **kinds):
     """Kinds by axis, as in `sharing="mmoe"` or `sharing=("mmoe", {"experts": 3})`; shared_bottom and independent."""
     choices = {}
-    for axis, given in ({"sharing": "shared_bottom", "funnel": "independent"} | kinds).items():
+    for axis, given in (DEFAULTS | kinds).items():
         kind, options = (given, {}) if isinstance(given, str) else given
         choices[axis] = Choice(kind, AXES[axis][kind].config.model_validate(options))
+    choices.pop("balancing")
     return MultiTaskModel(
         schema,
         embedding=embedding,

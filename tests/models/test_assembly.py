@@ -34,17 +34,6 @@ def test_the_table_is_reached_through_its_output_alone(sharing):
     assert not whole[0].any()
 
 
-def test_single_tasks_do_not_touch_each_others_embeddings():
-    model, (ids, dense) = model_of("single_task", "independent"), batch_on(SCHEMA, 32)
-    assert model.embedding.weight.shape == (SCHEMA.rows, 3 * 4)
-    e = model.embed(ids).detach().requires_grad_()
-    logits = model.logits(e, ids, dense)
-    for task in range(3):
-        (gradient,) = torch.autograd.grad(logits[:, task].sum(), e, retain_graph=True)
-        used = gradient.view(32, SCHEMA.slots, 3, 4).flatten(0, 1).transpose(0, 1).flatten(1).any(dim=1)
-        assert used.tolist() == [other == task for other in range(3)]
-
-
 @pytest.mark.parametrize("sharing", SHARING)
 def test_training_starts_at_the_given_means(sharing):
     model, (ids, dense) = model_of(sharing), batch_on(SCHEMA, 64)

@@ -60,9 +60,12 @@ def test_its_state_is_its_parameters(sharing, funnel):
 def test_every_entry_before_sharing_is_declared_exactly(axis):
     """On one sharing of each number of input sets; more of each axis in its own file."""
     for kind, sharing in zip(AXES[axis], cycle(("mmoe", "stem", "single_task")), strict=False):
-        of.shared_parameters_are_declared_exactly("mixed", {axis: kind, "sharing": sharing})
-        of.the_gradient_reaches_every_parameter("mixed", {axis: kind, "sharing": sharing})
-        of.its_state_is_its_parameters({axis: kind, "sharing": sharing})
+        kinds = {axis: kind, "sharing": sharing}
+        of.shared_parameters_are_declared_exactly("mixed", kinds)
+        of.the_gradient_reaches_every_parameter("mixed", kinds)
+        of.its_state_is_its_parameters(kinds)
+        for size in of.SIZES:
+            of.any_batch_size_gives_logits_losses_and_probabilities("mixed", size, kinds)
 
 
 class Together(torch.nn.Module):

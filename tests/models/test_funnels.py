@@ -130,21 +130,6 @@ def _unknown(schema, task, labels, funnel):
     return torch.tensor(out)
 
 
-@pytest.mark.parametrize(
-    ("labels", "joint"),
-    [
-        ((1, 1, 0), (1, 1, 0)),
-        ((1, 0, 1), (1, 0, 0)),
-        ((0, NAN, NAN), (0, 0, 0)),
-        ((1, NAN, 1), (1, NAN, NAN)),
-        ((NAN, 1, 0), (NAN, NAN, NAN)),
-    ],
-)
-def test_joint_labels_follow_the_chain(labels, joint):
-    found = Links(schema_of(CHAIN)).joint_labels(torch.tensor([labels], dtype=torch.float32))
-    torch.testing.assert_close(found, torch.tensor([joint], dtype=torch.float32), equal_nan=True)
-
-
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_joint_is_the_product_of_conditionals_and_never_above_the_parents(funnel):
     schema = schema_of((*CHAIN, Task("watch", "regression", parent="click")))

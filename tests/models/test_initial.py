@@ -35,17 +35,11 @@ def test_they_agree_where_name_and_shape_do(changes):
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
 
 
-def test_another_seed_and_another_name_draw_other_values_of_the_same_distribution():
+def test_another_seed_draws_other_values_and_columns_of_the_table_are_unlike():
     model, other = made(), made(seed=4)
     for (name, one), two in zip(model.named_parameters(), other.parameters(), strict=True):
         if one.dim() > 1 and not name.endswith("bias"):
             assert not torch.equal(one, two)
-    tables = [model.embedding.weight[1:], other.embedding.weight[1:]]
-    for table in tables:
-        torch.testing.assert_close(table.std(0), torch.full((4,), 0.01), rtol=0.05, atol=0)
-        assert torch.corrcoef(table.T).fill_diagonal_(0).abs().max() < 0.06
-        assert (table / 0.01).pow(4).mean().item() == pytest.approx(3, rel=0.1)  # normal
-    weight = model.towers.hidden.linears[0].weight
-    bound = (6 / weight.shape[2]) ** 0.5
-    assert weight.abs().max() <= bound
-    assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+    table = model.embedding.weight[1:]
+    assert torch.corrcoef(table.T).fill_diagonal_(0).abs().max() < 0.06
+    assert (table / 0.01).pow(4).mean().item() == pytest.approx(3, rel=0.1)  # normal

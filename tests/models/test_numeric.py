@@ -1,7 +1,6 @@
-"""What every numeric kind must do on any sharing, and the kinds with tokens against the authors' package."""
+"""Numbers as fields and as tokens; those with tokens against the authors' package."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,17 +23,6 @@ FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
 RANGES = tuple(Field(f"{number.name}_bucket", len(number.counts) + 2) for number in NUMBERS)
 DENSE = ("age", "user_rate", "price", "price_missing", "same")
 SCHEMA = Schema((*FIELDS, *RANGES), DENSE, TASKS, None, NUMBERS, scenario="item")
-PLAIN = replace(SCHEMA, fields=FIELDS, numbers=())
-OPTIONS: list[tuple[str, dict[str, Any]]] = [
-    ("scaled", {}),
-    ("bucket", {}),
-    ("bucket", {"bins": 2}),
-    ("piecewise_linear", {}),
-    ("piecewise_linear", {"bins": 2, "activation": False}),
-    ("bucket_and_piecewise", {"ranges": 3}),
-]
-EACH = pytest.mark.parametrize(("kind", "options"), OPTIONS)
-TOKENS = pytest.mark.parametrize(("kind", "options"), OPTIONS[3:])
 
 
 def made(kind, sets=1, schema=SCHEMA, dim=4, **options):
@@ -48,26 +36,14 @@ def shaken(module):
             parameter.normal_()
 
 
-@EACH
-@pytest.mark.parametrize("sets", [1, 3])
-def test_sets_and_samples_are_apart_and_any_batch_size_goes(kind, options, sets):
-    numeric, (_, dense) = made(kind, sets, **options), batch_on(SCHEMA, 7)
-    shaken(numeric)
-    x = dense.expand(sets, -1, -1)
-    y = numeric(x)
-    assert y.shape == (sets, 7, numeric.outputs)
-    assert numeric.outputs == 4 * len(numeric.tokens) + len(numeric.schema.dense)
-    alone = torch.cat([numeric(x[:, i : i + 1]) for i in range(7)], dim=1)
-    torch.testing.assert_close(alone, y, rtol=1e-5, atol=1e-6)
-    assert numeric(x[:, :0]).shape == (sets, 0, numeric.outputs)
-    for parameter in numeric.parameters():
-        assert len(parameter) == sets
-        for number in range(sets):
-            (gradient,) = torch.autograd.grad(numeric(x)[number].square().sum(), parameter)
-            assert gradient.flatten(1).any(dim=1).tolist() == [other == number for other in range(sets)]
-
-
-@TOKENS
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("piecewise_linear", {}),
+        ("piecewise_linear", {"bins": 2, "activation": False}),
+        ("bucket_and_piecewise", {"ranges": 3}),
+    ],
+)
 def test_a_missing_number_has_a_token_of_its_own(kind, options):
     numeric, (_, dense) = made(kind, **options), batch_on(SCHEMA, 9)
     shaken(numeric)

@@ -9,7 +9,6 @@ from bench.core.schema import Field, Schema, Task
 from bench.models.config import EmbeddingConfig
 from bench.models.sharing import SHARING
 
-CPU = torch.device("cpu")
 SCHEMA = Schema(tuple(Field(f"f{i}", 20) for i in range(6)), ("age",), (Task("a"), Task("b")), scenario="f0")
 
 

@@ -82,23 +82,6 @@ def test_a_prediction_is_at_most_the_bound_that_an_input_has(log):
     torch.testing.assert_close(found, torch.tensor([2.0, 50, 70, 70])[:, None].expand(4, 3), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("members", [1, 2])
-def test_no_model_predicts_more_than_the_bound(members):
-    bounds = torch.tensor([2.0, 5.0, 20.0])
-    dense = torch.stack([bounds / 3 - 1, torch.zeros(3)], 1)
-    scales = (scale_of(np.abs(SPEND), True), scale_of(-PRICE, False))
-    tasks = tuple(
-        Task(name, "regression", scale=scale, cap=Cap(0, 1, False, 3.0, 3.0))
-        for name, scale in zip("ab", scales, strict=True)
-    )
-    schema = Schema((Field("user", 40),), ("seconds", "seconds_missing"), tasks)
-    model = model_on(schema, members=members).eval()
-    with torch.no_grad():
-        model.towers.output.bias.fill_(50.0)
-        found = model.probabilities(model(torch.ones(3, 1, dtype=torch.int), dense)).conditional
-    torch.testing.assert_close(found, bounds[:, None].expand(3, 2), rtol=1e-3, atol=1e-3)
-
-
 @pytest.mark.parametrize("parent", [None, "visit"])
 def test_the_mean_prediction_on_train_is_the_mean_label_whatever_the_model_explains(parent):
     """A model that knows half of a log-normal label's logarithm: exp of its output would be too low."""

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from bench.models.sharing import SHARING
 
 Array = NDArray[np.float64]
-Weights = dict[str, Array]
 INPUTS, BATCH, PRIOR, DOMAIN = 10, 6, (2, 3), (5, 6, 7)
 SCENARIOS, CODES = 3, (2, 0, 2, 1, 3, 0)
 

@@ -96,7 +96,6 @@ NOT_SEARCHED = {
     "funnel.escm2_ipw.ctcvr_weight": "is 1, against which cvr_weight is searched",
     "funnel.escm2_dr.ctcvr_weight": "is 1, against which cvr_weight is searched",
     "balancing.metabalance.target": "names a task",
-    "balancing.stch.ideal": "has a value for each task that only the data tells",
     "balancing.stch.virtual_epoch": "is a warm-up",
     "balancing.gradnorm.virtual_epoch": "is a warm-up",
     "balancing.moco.decay": "fades within a run of any length",

@@ -89,44 +89,31 @@ def test_the_gradient_is_that_of_the_definition(tiny, sharing, funnel, balancing
 
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("tasks", [1, 2, 5])
-def test_gramian_and_sum_of_any_memory_layout(monkeypatch, tasks, compiled):
+def test_gramian_and_sum_of_any_memory_layout_and_precision(monkeypatch, tasks, compiled):
+    """Those of bfloat16 enter products and sums as they are, and no sum is rounded to it."""
     if not compiled:
         monkeypatch.setattr(maths, "_compiled", lambda vectors: False)
     torch.manual_seed(0)
     gradients = [
         (
             torch.randn(70, 31, 5).permute(2, 0, 1),  # more than a block
+            torch.randn(70, 100).bfloat16(),
             torch.randn(4),
             torch.randn(1, 6).expand(3, 6),
             torch.randn(3, 0),
         )
         for _ in range(tasks)
     ]
-    rows = torch.stack([torch.cat([part.reshape(-1) for part in parts]) for parts in gradients])
-    torch.testing.assert_close(gramian(gradients), rows @ rows.T, rtol=1e-5, atol=1e-3)
+    rows = torch.stack([torch.cat([part.reshape(-1).double() for part in parts]) for parts in gradients])
+    torch.testing.assert_close(gramian(gradients).double(), rows @ rows.T, rtol=1e-5, atol=1e-3)
     weights = torch.randn(tasks)
     before = [[part.clone() for part in parts] for parts in gradients]
     summed = weighted_sum(gradients, weights)
-    assert [part.shape for part in summed] == [part.shape for part in gradients[0]]
-    torch.testing.assert_close(torch.cat([part.reshape(-1) for part in summed]), weights @ rows)
+    assert [(part.shape, part.dtype) for part in summed] == [(part.shape, torch.float32) for part in gradients[0]]
+    found = torch.cat([part.reshape(-1) for part in summed]).double()
+    torch.testing.assert_close(found, weights.double() @ rows, rtol=1e-5, atol=1e-5)
     for parts, others in zip(gradients, before, strict=True):
         assert all(torch.equal(one, other) for one, other in zip(parts, others, strict=True))
-
-
-@pytest.mark.parametrize("compiled", [True, False])
-def test_gradients_in_two_precisions(monkeypatch, compiled):
-    """Those of bfloat16 enter products and sums as they are, and no sum is rounded to it."""
-    if not compiled:
-        monkeypatch.setattr(maths, "_compiled", lambda vectors: False)
-    torch.manual_seed(0)
-    gradients = [(torch.randn(70, 100).bfloat16(), torch.randn(5, 3)) for _ in range(3)]
-    rows = torch.stack([torch.cat([part.reshape(-1).double() for part in parts]) for parts in gradients])
-    torch.testing.assert_close(gramian(gradients).double(), rows @ rows.T, rtol=1e-5, atol=1e-3)
-    weights = torch.randn(3)
-    summed = weighted_sum(gradients, weights)
-    assert all(part.dtype == torch.float32 for part in summed)
-    found = torch.cat([part.reshape(-1) for part in summed]).double()
-    torch.testing.assert_close(found, weights.double() @ rows, rtol=1e-5, atol=1e-6)
 
 
 def trainer(store, balancing, funnel, **more):

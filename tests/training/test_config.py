@@ -3,7 +3,6 @@ import torch
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
-from bench.data.batches import Batches
 from bench.training.config import TrialConfig
 from bench.training.loop import Schedule, Trainer
 
@@ -75,15 +74,3 @@ def test_cosine_and_linear_decay_are_torchs(warmup):
 def test_warm_up_rises_by_equal_steps_to_one():
     assert rates(Schedule("constant", 6, 4)) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     assert rates(Schedule("cosine", 6, 4))[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-
-
-def gradients(tiny, balancing, l0):
-    """Of one step at the initial weights."""
-    dotted = {"sharing.kind": "snr", "sharing.snr.l0": l0, "balancing.kind": balancing, "tower.layers": "8"}
-    made = Trainer(tiny, TrialConfig.parse(dotted), [Objective("click.auc", "maximize")], seed=2)
-    batch = next(Batches(tiny.split("train")).in_order(64))
-    torch.manual_seed(5)
-    e = made.step.embed(batch.ids)
-    logits, losses = made.step.forward(e, batch.ids, batch)
-    made.step.backward(e, logits, losses)
-    return {name: p.grad.clone() for name, p in made.model.named_parameters() if p.grad is not None}

@@ -1,8 +1,5 @@
 """A training that pauses and goes on elsewhere is the training that never paused, bit for bit."""
 
-import itertools
-import time
-
 import pytest
 import torch
 
@@ -10,11 +7,9 @@ from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Job
 from bench.core.schema import Task
-from bench.training import checkpoint
 from bench.training import job as jobs
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.optimizers import ROW_OPTIMIZERS
 
 TASKS = (Task("click"), Task("like"))
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
@@ -80,7 +75,6 @@ def in_pieces(store, rungs, folder, **more):
         made.run_to(rung)
         path = folder / f"{number}.safetensors"
         made.save(path)
-        made.wait()
     return made
 
 
@@ -111,13 +105,9 @@ def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path, sharing, ba
     )
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"),
-    list(zip(ROW_OPTIMIZERS, itertools.cycle(("linear", "constant", "cosine")), strict=False)),
-)
-def test_every_optimizer_and_schedule_resumes(store, tmp_path, optimizer, schedule):
-    more = {"optim.embedding_optimizer": optimizer, "optim.schedule": schedule, "optim.clip": 0.1}
-    assert_resumes(store, [WITHIN, AT_EPOCH], tmp_path, **more)
+@pytest.mark.parametrize("schedule", ["linear", "constant", "cosine"])
+def test_every_schedule_resumes(store, tmp_path, schedule):
+    assert_resumes(store, [WITHIN, AT_EPOCH], tmp_path, **{"optim.schedule": schedule, "optim.clip": 0.1})
 
 
 @pytest.mark.parametrize("sharing", ["shared_bottom", "single_task"])
@@ -128,7 +118,7 @@ def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
         paused.run_to(rung)
         assert paused.course.step == -(-rung // BATCH)  # whole batches, no fewer samples than asked for
         paused.metrics("valid")
-        paused.save(tmp_path / "a.safetensors", copy=rung != LATER)
+        paused.save(tmp_path / "a.safetensors")
         torch.rand(3)
     paused.run_to()
     assert_same(ending(paused), ending(whole))
@@ -155,22 +145,6 @@ def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
     assert_same(ending(pieces), ending(whole))
 
 
-@pytest.mark.parametrize("copy", [True, False])
-def test_a_checkpoint_is_a_moment(store, tmp_path, monkeypatch, copy):
-    """Training after `save` returned is not in the file, however slowly that is written."""
-    write = checkpoint.save_file
-    monkeypatch.setattr(checkpoint, "save_file", lambda *given: time.sleep(0.2) or write(*given))
-    first, second = trainer(store), trainer(store)
-    first.run_to(WITHIN)
-    expected = {name: tensor.clone() for name, tensor in first.model.state_dict().items()}
-    first.save(tmp_path / "a", copy=copy)
-    first.run_to()
-    first.wait()
-    second.load(tmp_path / "a")
-    for name, tensor in second.model.state_dict().items():
-        assert torch.equal(tensor, expected[name]), name
-
-
 def test_metrics_at_a_rung_are_of_the_best_state_so_far(store):
     made = trainer(store, **{"optim.lr": 0.3})
     for rung in range(BATCH, 12 * BATCH, BATCH):
@@ -186,7 +160,6 @@ class TestMistakes:
         made = trainer(store)
         made.run_to(WITHIN)
         made.save(path)
-        made.wait()
         return path
 
     @pytest.mark.parametrize("kept", [0, 300])
@@ -213,11 +186,6 @@ class TestMistakes:
 
         monkeypatch.setattr("bench.training.checkpoint.save_file", full)
         made = trainer(store)
-        made.save(path)
-        with pytest.raises(OSError, match="No space left"):
-            made.wait()
-        made.wait()  # said once
-        made.save(path)
         with pytest.raises(OSError, match="No space left"):
             made.save(path)
         assert path.read_bytes() == before

@@ -42,15 +42,18 @@ class Links(nn.Module):
         parents = schema.parents
         regression = torch.tensor([task.kind == "regression" for task in schema.tasks])
         child = torch.tensor([parent is not None for parent in parents])
-        own = [i if parent is None else parent for i, parent in enumerate(parents)]
+        constants = {
+            "parent": torch.tensor([at if parent is None else parent for at, parent in enumerate(parents)]),
+            "child": child,
+            "tied": child & ~regression,
+            "regression": regression,
+            "given_parent": child & regression,
+            "late": torch.tensor([task.late for task in schema.tasks]),
+        }
+        for name, values in constants.items():
+            self.register_buffer(name, values, persistent=False)
         self.depth = max(len(schema.chain(task)) for task in range(len(parents))) - 1
-        self.register_buffer("parent", torch.tensor(own), persistent=False)
-        self.register_buffer("child", child, persistent=False)
-        self.register_buffer("tied", child & ~regression, persistent=False)
-        self.register_buffer("regression", regression, persistent=False)
-        self.register_buffer("given_parent", child & regression, persistent=False)
         self.any_late = any(task.late for task in schema.tasks)
-        self.register_buffer("late", torch.tensor([task.late for task in schema.tasks]), persistent=False)
 
     def of_parent(self, x: Tensor) -> Tensor:
         """x (B, T) -> the parent's column for each task; a root's own."""

@@ -7,7 +7,6 @@ from bench.core.registry import Entry, NoOptions
 from bench.models.contracts import Interaction
 from bench.models.interactions.dcn_v2 import DCNv2, DCNv2Config
 from bench.models.interactions.fm import FM, has_pairs
-from bench.models.interactions.masknet import MaskNet, MaskNetConfig, has_embeddings
 from bench.models.interactions.none import NoInteraction
 
 __all__ = ["INTERACTIONS", "Interaction"]
@@ -26,13 +25,6 @@ _OURS: dict[str, Entry[Interaction]] = {
         DCNv2Config,
         "Wang et al., WWW 2021",
         "layers that multiply each input by a linear map of what came before",
-    ),
-    "masknet": Entry(
-        MaskNet,
-        MaskNetConfig,
-        "Wang et al., DLP-KDD 2021",
-        "beside the inputs, hidden layers on normalised inputs under masks that the sample itself gives",
-        unfit=has_embeddings,
     ),
 }
 INTERACTIONS = Registry("interaction", _OURS)

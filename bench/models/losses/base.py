@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.core.registry import Config
-from bench.core.schema import Schema
+from bench.core.schema import Scale, Schema
 
 LIGHTEST = 1e-30
 """Samples with a smaller total weight count as none."""
@@ -200,6 +200,14 @@ def _of_samples(losses: Tensor, by: nn.Module, predictions: Tensor) -> Tensor:
         expected, found = tuple(predictions.shape), tuple(losses.shape)
         raise ValueError(f"{type(by).__name__}: expected a loss of each sample and task {expected}, found {found}")
     return losses
+
+
+UNSCALED = Scale(log=False, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
+
+
+def of_scales(schema: Schema, name: str) -> Tensor:
+    """An attribute of each task's scale (T,); that of `UNSCALED` without one."""
+    return torch.tensor([getattr(task.scale or UNSCALED, name) for task in schema.tasks])
 
 
 def is_uncensored(schema: Schema) -> str | None:

@@ -27,8 +27,6 @@ SLOWEST = 0.01
 FAR = 3e38
 LARGEST = 80.0
 """Upper bound of logarithms, as in `bench.models.targets`."""
-Table = tuple[Floats, Floats]
-"""Cuts (K,) and means (K + 1,) of a group."""
 
 
 class Bins(RegressionLoss):
@@ -118,10 +116,10 @@ class Bins(RegressionLoss):
                 group, many = rows.groups(own, None if duration[1] is None else dense[seen, duration[1]] > 0.5)
             levels = rows.uncensored().levels(group)
             self.thresholds[at] = torch.logit(torch.from_numpy(levels)).float()
-            whole = self._tables(rows, levels, at)
+            whole = self._table(rows, levels, at)
             parts = [np.flatnonzero(group == number) for number in range(many + 1)]
             tables = [
-                self._tables(rows.of(inside), levels, at) if 10 * len(inside) >= ROWS_OF_GROUP else whole
+                self._table(rows.of(inside), levels, at) if 10 * len(inside) >= ROWS_OF_GROUP else whole
                 for inside in parts
             ]
             knots = [float(own[inside].mean()) for inside in parts[:many]]
@@ -129,17 +127,16 @@ class Bins(RegressionLoss):
                 knots, tables = _widened(knots, tables, float(own[parts[0]].min()), float(own[parts[many - 1]].max()))
             if duration is not None:
                 self.knots[at].fill_(FAR)[: len(knots)] = torch.tensor(knots)
-            for number in range(self.cuts.shape[1]):
-                without = number == self.cuts.shape[1] - 1 or number >= len(knots)
-                cuts, means = tables[-1 if without else number]
-                self.cuts[at, number] = torch.from_numpy(cuts).float()
-                self.means[at, number] = torch.from_numpy(means).float()
+            last = self.cuts.shape[1] - 1
+            of_knots = [tables[number if number < min(len(knots), last) else -1] for number in range(last + 1)]
+            table = torch.from_numpy(np.stack(of_knots)).float()
+            self.cuts[at], self.means[at] = table[:, :CUTS], table[:, CUTS:]
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""
         columns = list(torch.zeros_like(outputs).unbind(1))
         for at, task in enumerate(self.tasks):
-            (cuts,) = self._of_rows(at, context.dense, self.cuts)
+            cuts = self._of_rows(at, context.dense, self.cuts)
             above = (targets[:, task, None] > cuts).to(outputs.dtype)
             logits = outputs[:, task, None] - self.thresholds[at]
             losses = F.binary_cross_entropy_with_logits(logits, above, reduction="none")
@@ -154,7 +151,7 @@ class Bins(RegressionLoss):
         self.batches += 1
         rate = (1 / (self.batches + 9)).clamp(min=SLOWEST)
         for at, task in enumerate(self.tasks):
-            (cuts,) = self._of_rows(at, context.dense, self.cuts)
+            cuts = self._of_rows(at, context.dense, self.cuts)
             said = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
             known = (~targets[:, task, None].isnan()).expand_as(said)
             if context.bounds is not None:
@@ -167,7 +164,7 @@ class Bins(RegressionLoss):
         """See `RegressionLoss.predicted`."""
         columns = list(outputs.unbind(1))
         for at, task in enumerate(self.tasks):
-            (means,) = self._of_rows(at, dense, self.means)
+            means = self._of_rows(at, dense, self.means)
             means = means if caps is None else torch.minimum(means, caps[:, task, None])
             above = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
             if (scale := self.scales[at]) is not None and scale.log:
@@ -179,40 +176,35 @@ class Bins(RegressionLoss):
             columns[task] = value
         return torch.stack(columns, 1)
 
-    def _tables(self, rows: Rows, levels: Floats, at: int) -> Table:
-        """Cuts and means of some rows, both on the scale of the targets."""
+    def _table(self, rows: Rows, levels: Floats, at: int) -> Floats:
+        """K cuts and K + 1 means of some rows, on the scale of the targets."""
         cuts, means = rows.uncensored().tables(levels)
-        if (scale := self.scales[at]) is None:
-            return cuts, means
-        values = np.log1p(np.maximum(means, 0)) if scale.log else means
-        return cuts, np.asarray((values - scale.centre) / scale.spread)
+        if scale := self.scales[at]:
+            means = ((np.log1p(np.maximum(means, 0)) if scale.log else means) - scale.centre) / scale.spread
+        return np.concatenate([cuts, means])
 
-    def _of_rows(self, at: int, dense: Tensor | None, *tables: Tensor) -> list[Tensor]:
-        """Interpolates a regression's tables (R, G + 1, n) for each row: (B, n), or (1, n) if all rows share them."""
-        duration = self.durations[at]
+    def _of_rows(self, at: int, dense: Tensor | None, tables: Tensor) -> Tensor:
+        """Interpolates a regression's tables (R, G + 1, n) for each row: (B, n), or (1, n) if all rows share one."""
+        duration, groups, without = self.durations[at], tables[at, :-1], tables[at, -1:]
         if duration is None or dense is None:
-            return [table[at, -1:] for table in tables]
+            return without
         (column, missing), knots = duration, self.knots[at]
         gaps = (knots[1:] - knots[:-1]).clamp(min=1e-30)
         ways = ((dense[:, column, None] - knots[:-1]) / gaps).clamp(0.0, 1.0)  # from each knot to the next one
-        rows = []
-        for table in tables:
-            groups, without = table[at, :-1], table[at, -1:]
-            of_row = groups[:1] + torch.einsum("bg,gk->bk", ways, groups[1:] - groups[:-1])
-            rows.append(of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row))
-        return rows
+        of_row = groups[:1] + torch.einsum("bg,gk->bk", ways, groups[1:] - groups[:-1])
+        return of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row)
 
 
-def _widened(knots: list[float], tables: list[Table], first: float, last: float) -> tuple[list[float], list[Table]]:
+def _widened(knots: list[float], tables: list[Floats], first: float, last: float) -> tuple[list[float], list[Floats]]:
     """Adds knots at the least and greatest duration by linear extrapolation, at most as far as to the next knot.
 
     The last of the tables is of rows without a duration.
     """
 
-    def beyond(end: float, near: int, next_one: int) -> tuple[float, Table]:
+    def beyond(end: float, near: int, next_one: int) -> tuple[float, Floats]:
         way = min((end - knots[near]) / (knots[near] - knots[next_one]), 1.0)
-        cuts, means = (a + way * (a - b) for a, b in zip(tables[near], tables[next_one], strict=True))
-        rising = np.maximum.accumulate(cuts), np.maximum.accumulate(means)
+        both = np.split(tables[near] + way * (tables[near] - tables[next_one]), [CUTS])
+        rising = np.concatenate([np.maximum.accumulate(each) for each in both])
         return knots[near] + way * (knots[near] - knots[next_one]), rising
 
     many = len(knots)

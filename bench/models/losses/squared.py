@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.core.registry import Config
 from bench.core.schema import Schema
-from bench.models.losses.base import Context, RegressionLoss, mean
+from bench.models.losses.base import Context, RegressionLoss, mean, of_scales
 
 SLOWEST = 0.02
 """Smallest weight of the newest batch in the running variance."""
@@ -43,19 +43,15 @@ class Squared(RegressionLoss):
 
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema, config)
-        scales = [task.scale for task in schema.tasks]
         self.censors = any(task.censored for task in schema.tasks)
         self.smeared = tuple(not task.censored for task in schema.tasks)
         if self.censors:
-            constants = {
-                "censored": [task.censored for task in schema.tasks],
-                "logged": [task.censored and task.scale is not None and task.scale.log for task in schema.tasks],
-                "centre": [scale.centre if scale else 0.0 for scale in scales],
-                "spread": [scale.spread if scale else 1.0 for scale in scales],
-            }
+            censored = torch.tensor([task.censored for task in schema.tasks])
+            constants = {"censored": censored, "logged": censored & of_scales(schema, "log")}
+            constants |= {name: of_scales(schema, name) for name in ("centre", "spread")}
             for name, values in constants.items():
-                self.register_buffer(name, torch.tensor(values), persistent=False)
-            self.register_buffer("variance", torch.ones(len(scales)))
+                self.register_buffer(name, values, persistent=False)
+            self.register_buffer("variance", torch.ones(len(censored)))
             self.register_buffer("batches", torch.zeros(()))
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:

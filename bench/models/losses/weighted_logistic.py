@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bench.core.registry import Config
 from bench.core.schema import Schema
-from bench.models.losses.base import Context, RegressionLoss, is_uncensored
+from bench.models.losses.base import Context, RegressionLoss, is_uncensored, of_scales
 
 
 def is_logarithmic(schema: Schema) -> str | None:
@@ -32,13 +31,8 @@ class WeightedLogistic(RegressionLoss):
 
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema, config)
-        scales = [task.scale for task in schema.tasks]
-        centre, spread = (
-            [each.centre if each else 0.0 for each in scales],
-            [each.spread if each else 1.0 for each in scales],
-        )
-        self.register_buffer("centre", torch.tensor(centre), persistent=False)
-        self.register_buffer("spread", torch.tensor(spread), persistent=False)
+        for name in ("centre", "spread"):
+            self.register_buffer(name, of_scales(schema, name), persistent=False)
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.core.registry import Config
 from bench.core.schema import Number, Schema, begins
-from bench.models.numeric.tokens import NumberLinear, NumberTokens
+from bench.models.contracts import Numeric
+from bench.models.numeric.tokens import NumberLinear
 
 
 class PiecewiseLinearConfig(Config):
@@ -32,21 +34,46 @@ def bin_edges(number: Number, bins: int) -> list[float]:
     return np.unique(np.array([*np.array(number.edges)[first], number.edges[-1]])).tolist()  # type: ignore[no-any-return]
 
 
-class PiecewiseLinear(NumberTokens):
+class PiecewiseLinear(Numeric):
     """Piecewise-linear encoding (Gorishniy et al., NeurIPS 2022), then a linear map for each number, and ReLU.
 
     A number is encoded as the share of each bin below it: 1 for bins below, 0 for bins above, a fraction for its own.
     The first and last bin extrapolate linearly beyond train's ends.
+
+    Each of the Q numbers has a token of width `dim` in place of its dense column. A missing number has a learned token
+    of its own, `missing` (I, Q, dim), zero at first; None if train lacks no number. Dense columns that are no numbers,
+    such as target rates, stay single inputs.
     """
 
+    columns: Tensor
+    flags: Tensor
+    lacking: Tensor
+    rest: Tensor
     slope: Tensor
     shift: Tensor
     low: Tensor
     high: Tensor
 
     def __init__(self, schema: Schema, dim: int, sets: int, config: PiecewiseLinearConfig) -> None:
-        super().__init__(schema, dim, sets, config.activation)
-        edges = [bin_edges(number, config.bins) for number in schema.numbers]
+        super().__init__()
+        numbers, dense = schema.numbers, schema.dense
+        taken = {column for number in numbers for column in (number.column, number.missing)}
+        rest = [column for column in range(len(dense)) if column not in taken]
+        plain = schema.without_ranges
+        self.schema = replace(plain, dense=tuple(dense[at] for at in rest), vectors=())
+        self.tokens = tuple(number.name for number in numbers)
+        self.outputs = len(numbers) * dim + len(rest)
+        self.activation = config.activation
+        for name, places in (
+            ("columns", [number.column for number in numbers]),
+            ("flags", [number.missing or 0 for number in numbers]),  # `lacking` masks numbers without a flag
+            ("rest", rest),
+        ):
+            self.register_buffer(name, torch.tensor(places, dtype=torch.int64), persistent=False)
+        lacking = [number.missing is not None for number in numbers]
+        self.register_buffer("lacking", torch.tensor(lacking, dtype=torch.float32), persistent=False)
+        self.missing = nn.Parameter(torch.zeros(sets, len(numbers), dim)) if any(lacking) else None
+        edges = [bin_edges(number, config.bins) for number in numbers]
         most = max(1, *(len(of_number) - 1 for of_number in edges))
         bins = np.zeros((4, len(edges), most))  # slope, shift, least and greatest value; unused bins are all 0
         for at, of_number in enumerate(edges):
@@ -58,9 +85,18 @@ class PiecewiseLinear(NumberTokens):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
         self.linear = NumberLinear(sets, len(edges), most, dim)
 
-    def embed(self, numbers: Tensor) -> Tensor:
-        """See `NumberTokens.embed`."""
-        encoded = numbers.unsqueeze(2) * self.slope + self.shift  # (B, Q, bins)
+    def forward(self, x: Tensor) -> Tensor:
+        """See `Numeric.forward`."""
+        dense = x[0]
+        encoded = dense.index_select(1, self.columns).unsqueeze(2) * self.slope + self.shift  # (B, Q, bins)
         encoded = torch.minimum(torch.maximum(encoded, self.low), self.high)
         tokens: Tensor = self.linear(encoded.unsqueeze(0))
-        return tokens
+        if self.activation:
+            tokens = tokens.relu()
+        if self.missing is not None:
+            there = dense.index_select(1, self.flags) * self.lacking  # (B, Q)
+            tokens = torch.where(there.unsqueeze(2) != 0, self.missing.unsqueeze(1), tokens)
+        flat = tokens.flatten(2)
+        if not len(self.rest):
+            return flat
+        return torch.cat([flat, dense.index_select(1, self.rest).expand(len(flat), -1, -1)], dim=2)

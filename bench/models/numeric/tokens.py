@@ -1,8 +1,7 @@
-"""Tokens of numbers, and of precomputed vectors (of a text, an image, a graph)."""
+"""Linear maps to tokens, and tokens of precomputed vectors (of a text, an image, a graph)."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,57 +10,6 @@ from torch import Tensor, nn
 
 from bench.core.schema import Schema
 from bench.models.contracts import Drawn, Numeric
-
-
-class NumberTokens(Numeric):
-    """A token of width `dim` for each of the Q numbers in place of its dense column.
-
-    A missing number has a learned token of its own, `missing` (I, Q, dim), zero at first; None if train lacks no
-    number. Dense columns that are no numbers, such as target rates, stay single inputs.
-    """
-
-    columns: Tensor
-    flags: Tensor
-    lacking: Tensor
-    rest: Tensor
-
-    def __init__(self, schema: Schema, dim: int, sets: int, activation: bool) -> None:
-        super().__init__()
-        numbers, dense = schema.numbers, schema.dense
-        taken = {column for number in numbers for column in (number.column, number.missing)}
-        rest = [column for column in range(len(dense)) if column not in taken]
-        plain = schema.without_ranges
-        self.schema = replace(plain, dense=tuple(dense[at] for at in rest), vectors=())
-        self.tokens = tuple(number.name for number in numbers)
-        self.outputs = len(numbers) * dim + len(rest)
-        self.activation = activation
-        for name, at in (
-            ("columns", [number.column for number in numbers]),
-            ("flags", [number.missing or 0 for number in numbers]),  # `lacking` masks numbers without a flag
-            ("rest", rest),
-        ):
-            self.register_buffer(name, torch.tensor(at, dtype=torch.int64), persistent=False)
-        lacking = [number.missing is not None for number in numbers]
-        self.register_buffer("lacking", torch.tensor(lacking, dtype=torch.float32), persistent=False)
-        self.missing = nn.Parameter(torch.zeros(sets, len(numbers), dim)) if any(lacking) else None
-
-    @abstractmethod
-    def embed(self, numbers: Tensor) -> Tensor:
-        """Numbers (B, Q) -> tokens (I, B, Q, dim), before the activation."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See `Numeric.forward`."""
-        dense = x[0]
-        tokens = self.embed(dense.index_select(1, self.columns))
-        if self.activation:
-            tokens = tokens.relu()
-        if self.missing is not None:
-            there = dense.index_select(1, self.flags) * self.lacking  # (B, Q)
-            tokens = torch.where(there.unsqueeze(2) != 0, self.missing.unsqueeze(1), tokens)
-        flat = tokens.flatten(2)
-        if not len(self.rest):
-            return flat
-        return torch.cat([flat, dense.index_select(1, self.rest).expand(len(flat), -1, -1)], dim=2)
 
 
 class NumberLinear(Drawn):

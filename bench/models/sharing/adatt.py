@@ -46,7 +46,7 @@ class Unit(nn.Module):
         if self.gates is None:
             return self.experts(x), None
         experts, gates = together(x, [self.experts, self.gates.first])
-        return experts, self.gates.scores(gates)
+        return experts, self.gates(gates)
 
     def fuse(self, own: Tensor, scores: Tensor, all_experts: Tensor) -> Tensor:
         """-> (U, B, H): the gated sum of all experts, plus the weighted sum of its own."""

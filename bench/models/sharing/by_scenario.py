@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.core.errors import UserError
@@ -14,7 +13,7 @@ from bench.core.registry import Config
 from bench.core.schema import Schema
 from bench.models.config import HiddenConfig
 from bench.models.contracts import Layout, Sharing
-from bench.models.layers import BatchedLinear, BatchedMLP
+from bench.models.layers import BatchedMLP
 
 MOST = 100
 """Largest number of scenarios with weights of their own."""
@@ -34,10 +33,6 @@ def scenarios_of(schema: Schema) -> int:
     """Number of scenarios with a code; at least one, also on an empty train."""
     cardinality = next(field.cardinality for field in schema.fields if field.name == schema.scenario)
     return max(1, cardinality - 1)
-
-
-Product = Callable[[int, BatchedLinear, Tensor], Tensor]
-"""Index of a layer, its shared weights, h (E, B, inputs) -> (E', B, outputs)."""
 
 
 class ByScenario(Sharing):
@@ -66,15 +61,6 @@ class ByScenario(Sharing):
     def ends(self) -> list[tuple[int, int]]:
         """Inputs and outputs of each layer."""
         return [(layer.weight.shape[2], layer.weight.shape[1]) for layer in self.bottom.linears]
-
-    def through(self, h: Tensor, product: Product) -> Tensor:
-        """Applies all layers: the product, then normalisation, activation and dropout as in `BatchedMLP`."""
-        for number, layer in enumerate(self.bottom.linears):
-            h = product(number, layer, h)
-            if self.bottom.norms:
-                h = self.bottom.norms[number](h)
-            h = F.dropout(self.bottom.activation(h), self.bottom.dropout, self.training)
-        return h
 
     @abstractmethod
     def forward(self, x: Tensor, codes: Tensor | None = None) -> Tensor:

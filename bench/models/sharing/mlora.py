@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Drawn
-from bench.models.layers import BatchedLinear
 from bench.models.sharing.by_scenario import ByScenario
 
 INITIAL_STD = 0.01
@@ -71,8 +70,4 @@ class MLoRA(ByScenario):
         codes = x.new_zeros(x.shape[1], dtype=torch.int64) if codes is None else codes
         mask = self.mask.index_select(0, codes).to(x.dtype)
 
-        def product(number: int, layer: BatchedLinear, h: Tensor) -> Tensor:
-            y: Tensor = layer(h) + self.own[number](h, mask)
-            return y
-
-        return self.through(x, product)
+        return self.bottom.through(x, lambda number, h: self.bottom.layers[number](h) + self.own[number](h, mask))

@@ -32,7 +32,7 @@ class MMoE(Sharing):
     def forward(self, x: Tensor) -> Tensor:
         """x (1, B, inputs) -> (T, B, H)."""
         experts, gates = together(x, [self.experts, self.gates.first])
-        return mix(self.gates.scores(gates), experts)[0]
+        return mix(self.gates(gates), experts)[0]
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """The experts; each slice of the gates belongs to its task."""

@@ -63,8 +63,8 @@ class Level(nn.Module):
         else:
             own, gates = together(x, of_tasks)
             common, *shared_gate = together(shared, of_all)
-        all_scores = None if self.shared_gate is None else self.shared_gate.scores(*shared_gate)
-        return mix(self.gates.scores(gates), common, own, all_scores)
+        all_scores = None if self.shared_gate is None else self.shared_gate(*shared_gate)
+        return mix(self.gates(gates), common, own, all_scores)
 
 
 class PLE(Sharing):

@@ -59,25 +59,25 @@ class Star(ByScenario):
         ]
         if x.device.type != "cpu" or torch.compiler.is_compiling():
 
-            def of_all(number: int, _: BatchedLinear, h: Tensor) -> Tensor:
+            def of_all(number: int, h: Tensor) -> Tensor:
                 weight, bias = (part.to(h.dtype) for part in layers[number])
                 return torch.bmm(h.expand(len(weight), -1, -1), weight.transpose(1, 2)) + bias.unsqueeze(1)
 
             mask = self.chosen.index_select(0, codes).t().unsqueeze(2)
-            h = self.through(x, of_all)
+            h = self.bottom.through(x, of_all)
             return (h * mask.to(h.dtype)).sum(0, keepdim=True)
         sizes = torch.bincount(codes, minlength=len(self.chosen)).tolist()
         order = codes.argsort(stable=True)
         back = order.argsort()
         used = [code for code, size in enumerate(sizes) if size] or [0]
 
-        def of_own(number: int, _: BatchedLinear, h: Tensor) -> Tensor:
+        def of_own(number: int, h: Tensor) -> Tensor:
             weights, biases = (part.to(h.dtype).unbind() for part in layers[number])
             parts = torch.split(h[0], [sizes[code] for code in used])
             rows = [F.linear(part, weights[code], biases[code]) for code, part in zip(used, parts, strict=True)]
             return torch.cat(rows).unsqueeze(0)
 
-        return permuted(self.through(permuted(x, order, back), of_own), back, order)
+        return permuted(self.bottom.through(permuted(x, order, back), of_own), back, order)
 
 
 class _Permuted(torch.autograd.Function):

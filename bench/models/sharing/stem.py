@@ -51,7 +51,7 @@ class STEM(Sharing):
         """x (1 + T, B, inputs), the shared set first -> (T, B, H)."""
         common, of_tasks = x[:1], x[1:]
         own, shared = self.own(of_tasks), self.shared(common)
-        scores = self.gates.scores(*together(of_tasks + common, [self.gates.first]))  # (T, B, own + shared)
+        scores = self.gates(*together(of_tasks + common, [self.gates.first]))  # (T, B, own + shared)
         # Each task mixes its own experts, then a detached copy of all tasks' in which its own have no weight, then the
         # shared ones: so as many terms have a weight as there are experts.
         batch, count = scores.shape[1], len(own)

@@ -5,15 +5,11 @@ Each is built as `entry.build(weight, schema, lr, l2, threads)`.
 
 from bench.core.plugins import Registry
 from bench.core.registry import Entry, NoOptions
-from bench.training.optimizers.adagrad import RowAdagrad
 from bench.training.optimizers.adam import RowAdam
 from bench.training.optimizers.base import RowOptimizer
-from bench.training.optimizers.sgd import RowSGD
 
 _OURS: dict[str, Entry[RowOptimizer]] = {
     "adam": Entry(RowAdam, NoOptions, "Kingma & Ba, ICLR 2015", "a step size for each weight; 8 W + 4 bytes a row"),
-    "adagrad": Entry(RowAdagrad, NoOptions, "Duchi et al., JMLR 2011", "a step size for each row; 4 bytes a row"),
-    "sgd": Entry(RowSGD, NoOptions, "-", "plain gradient descent; no state"),
 }
 ROW_OPTIMIZERS = Registry("optimizer", _OURS)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,9 +32,6 @@ class RowAdam(RowOptimizer):
     State: 8 W + 4 bytes a row.
     """
 
-    fused = "adam"
-    constants: ClassVar = {"B1": BETA1, "B2": BETA2, "EPS": EPS, "LAST1": last_step(BETA1), "LAST2": last_step(BETA2)}
-
     def _new_state(self) -> dict[str, Tensor]:
         # Copied to the device here, because a CUDA graph may be capturing the first step.
         self._first, self._second = (torch.from_numpy(table).to(self.weight.device) for table in _bias())
@@ -45,9 +41,6 @@ class RowAdam(RowOptimizer):
             "square": new_table(rows, columns, self.weight.device),
             "steps": torch.zeros(len(self.weight), dtype=torch.int32, device=self.weight.device),
         }
-
-    def _fused_state(self) -> tuple[Tensor, ...]:
-        return *super()._fused_state(), self._first, self._second
 
     def _run_kernel(self, rows: NDArray[np.uint32], sums: NDArray[np.float32], count: int) -> None:
         arrays = [tensor.numpy() for tensor in (self.weight, *self._state.values())]

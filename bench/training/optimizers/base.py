@@ -6,12 +6,10 @@ of the table or dense steps over it; neither exists here.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,9 +25,9 @@ class RowOptimizer(ABC):
     """A rule, applied to the summed gradient of each distinct row of a batch.
 
     Row 0, the padding, never changes. On the CPU compiled kernels do the work: tables have disjoint rows, so threads
-    take tables, without locks, and the result does not depend on their number. On a GPU one fused Triton kernel does it
-    (`fused.py`), or torch operations if Triton is missing. Both have fixed shapes and do not synchronise, so a CUDA
-    graph can capture `step`; it reads `lr` on the device, so set that outside the captured region.
+    take tables, without locks, and the result does not depend on their number. On a GPU torch operations do it. They
+    have fixed shapes and do not synchronise, so a CUDA graph can capture `step`; it reads `lr` on the device, so set
+    that outside the captured region.
 
     Args:
         weight: (R, W) float32, contiguous; changed in place.
@@ -39,14 +37,7 @@ class RowOptimizer(ABC):
             its step.
         threads: number of tables processed in parallel.
         compiled: False uses torch operations on every device.
-
-    Attributes:
-        fused: name of the rule's kernel in `fused.py`; "" if it has none.
-        constants: of the rule, by the kernel's names.
     """
-
-    fused: ClassVar[str] = ""
-    constants: ClassVar[Mapping[str, float]] = {}
 
     def __init__(
         self, weight: Tensor, schema: Schema, lr: float, l2: float = 0.0, threads: int = 1, compiled: bool = True
@@ -55,9 +46,7 @@ class RowOptimizer(ABC):
         self._state = self._new_state()
         self._rate = torch.zeros((), dtype=torch.float64, device=weight.device)
         self.lr = lr
-        device = weight.device.type
-        self._parts = share(schema, threads) if compiled and device == "cpu" else []
-        self._kernels = self._fused_kernels(schema) if compiled and device == "cuda" and self.fused else None
+        self._parts = share(schema, threads) if compiled and weight.is_cpu else []
         self._pool = ThreadPoolExecutor(len(self._parts) - 1) if len(self._parts) > 1 else None
 
     @abstractmethod
@@ -93,10 +82,6 @@ class RowOptimizer(ABC):
         if not ids.shape[1]:  # data without a categorical field
             return
         gradient = gradient.detach().contiguous()
-        if self._kernels is not None:
-            beside = self._fused_state(), self.constants
-            self._kernels.step(self.fused, ids, gradient, self._rate, self.l2, self.weight, *beside)
-            return
         if not self._parts:
             self._step_by_torch(ids, gradient.float())
             return
@@ -115,37 +100,6 @@ class RowOptimizer(ABC):
         """Copies a state of the same table."""
         for name, tensor in self._state.items():
             tensor.copy_(state[name])
-
-    def _fused_state(self) -> tuple[Tensor, ...]:
-        """Further tensors of the fused kernel besides the weight."""
-        return tuple(self._state.values())
-
-    def _fused_kernels(self, schema: Schema) -> ModuleType | None:
-        """`fused.py`, if Triton works and its step on a small table equals that of torch operations on this device.
-
-        Triton needs a C compiler and a supported GPU. Without them a warning gives the reason, and torch operations do
-        the work.
-        """
-        try:
-            from bench.training.optimizers import fused
-        except ImportError:
-            return None
-        at, width = torch.arange(400, dtype=torch.int32, device=self.weight.device).unsqueeze(1), self.weight.shape[1]
-        gradient = (1 + at / 400).unsqueeze(2).expand(-1, -1, width)
-        weights = []
-        try:
-            for kernels in (fused, None):
-                weights.append(self.weight.new_ones(7, width))
-                optimizer = type(self)(weights[-1], schema, lr=0.1, l2=0.1, compiled=False)
-                optimizer._kernels = kernels
-                optimizer.step(at % 7, gradient)
-                optimizer.step(at % 5, gradient * -0.5)
-            torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-5)
-        except Exception as error:  # compilers and drivers raise many types
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            warnings.warn(f"the table's optimizer runs without its fused kernel: {reason}", stacklevel=2)
-            return None
-        return fused
 
     def _step_part(self, part: Part, ids: NDArray[np.uint32], gradient: NDArray[Any]) -> None:
         self._run_kernel(*part.sums(ids, gradient))

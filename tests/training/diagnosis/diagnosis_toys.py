@@ -1,8 +1,6 @@
 """Made-up trainings in which one cause holds a task back, by construction."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +12,6 @@ from bench.training.loop import Trainer
 
 TASKS = (Task("one"), Task("two"))
 OBJECTIVES = (Objective("one.auc", "maximize"), Objective("two.auc", "maximize"))
-Labels = Callable[[np.random.Generator, Any], Any]
 
 
 class ToyStore:

@@ -41,7 +41,6 @@ def test_a_training_that_pauses_sees_what_one_that_does_not_sees(tmp_path):
     first = trainer(STORE, 2, **more)
     first.run_to(600)
     first.save(tmp_path / "there")
-    first.wait()
     second = trainer(STORE, 2, **more)
     second.load(tmp_path / "there")
     assert seen(second) == whole

@@ -8,8 +8,6 @@ from diagnosis_toys import OBJECTIVES
 from bench.core.objectives import Objective
 from bench.training.diagnosis import course_of, summary
 
-CHAIN = (Objective("click.auc", "maximize"), Objective("buy.ctcvr.auc", "maximize"), Objective("like.auc", "maximize"))
-
 
 def probe(cosine, norms, weights=(1.0, 1.0)):
     found = {"losses": [0.5, 0.25], "weights": weights, "norms": {"representation": norms}}

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from bench.core.schema import Field, Schema
 
 WIDTH = 5
-Batch = tuple[Tensor, Tensor]
 
 
 @pytest.fixture(scope="session")
