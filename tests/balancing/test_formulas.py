@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from scipy.optimize import nnls
+from torchjd.scalarization import DWA as Reference
 
 from bench.balancing import BALANCING
 from bench.balancing.dwa import DWA, DWAConfig
@@ -86,19 +87,39 @@ def test_weights_follow_the_formula(virtual_epoch, temperature, absent):
         torch.testing.assert_close(balancer(losses[step]), (expected * losses[step]).sum())
 
 
+def test_dwa_equals_torchjd_told_where_epochs_end():
+    balancer, reference = DWA(["a", "b"], DWAConfig(virtual_epoch=5)), Reference()
+    for step, losses in enumerate(some_losses(30, 2), start=1):
+        torch.testing.assert_close(balancer(losses), reference(losses))
+        if step % 5 == 0:
+            reference.step()
+
+
 def weigh(jacobian):
     return MGDA("abcdef"[: len(jacobian)], NoOptions())(jacobian @ jacobian.T)
 
 
-def test_mgdas_step_is_the_shortest_point_of_the_hull():
-    """v is that point exactly where its weights are convex and g_i . v >= |v|^2 for all i."""
+def test_two_tasks_have_a_closed_form():
+    for scale in (1e-3, 1.0, 1e4):
+        for _ in range(50):
+            g, h = torch.randn(2, 3, dtype=torch.float64) * torch.tensor([[1.0], [scale]])
+            a = ((h - g) @ h / (h - g).square().sum()).clamp(0, 1)
+            torch.testing.assert_close(weigh(torch.stack([g, h])), 2 * torch.stack([a, 1 - a]), rtol=1e-6, atol=1e-6)
+
+
+def test_weights_are_convex_times_the_number_of_tasks():
     for tasks in range(1, 7):
+        weights = weigh(torch.randn(tasks, 10))
+        assert (weights >= 0).all()
+        torch.testing.assert_close(weights.sum(), torch.tensor(float(tasks)))
+
+
+def test_optimality():
+    """v is the shortest point of the hull exactly where g_i . v >= |v|^2 for all i."""
+    for tasks in range(2, 7):
         for _ in range(20):
-            jacobian = torch.randn(tasks, 20, dtype=torch.float64) * torch.logspace(0, -2, tasks)[:, None]
-            weights = weigh(jacobian)
-            assert (weights >= 0).all()
-            torch.testing.assert_close(weights.sum(), torch.tensor(float(tasks)).double())
-            v = weights @ jacobian / tasks
+            jacobian = torch.randn(tasks, 20, dtype=torch.float64)
+            v = weigh(jacobian) @ jacobian / tasks
             assert (jacobian @ v >= v @ v * (1 - 1e-5)).all()
 
 

@@ -1,11 +1,42 @@
-"""What torchjd offers, too, gives the same values up to our stated scale."""
+"""Everything that torchjd offers is offered here or excused, and gives the same values up to our stated scale."""
 
 import pytest
 import torch
+import torchjd.aggregation
+import torchjd.scalarization
 from torchjd import aggregation as theirs
 from torchjd import scalarization as scalars
 
+from bench.balancing import BALANCING
 from bench.testing.balancing import TASKS, build, step
+
+OURS = {
+    "Constant": "static", "Mean": "static", "Sum": "static", "DWA": "dwa", "FAMO": "famo", "GeometricMean": "gls",
+    "IMTLL": "uncertainty", "Random": "rlw", "STCH": "stch", "UW": "uncertainty", "AlignedMTL": "aligned_mtl",
+    "CAGrad": "cagrad", "ConFIG": "conflict_free", "FairGrad": "fairgrad", "GradDrop": "graddrop",
+    "GradVac": "gradvac", "IMTLG": "imtl_g", "MGDA": "mgda", "NashMTL": "nash_mtl", "PCGrad": "pcgrad",
+    "UPGrad": "upgrad",
+}  # fmt: skip
+EXCUSED = {
+    "Aggregator": "The base class of aggregations.",
+    "GramianWeightedAggregator": "A base class.",
+    "Krum": "An example of a plug-in, examples/robust.",
+    "KrumWeighting": "An example of a plug-in, examples/robust.",
+    **dict.fromkeys(
+        ("COSMOS", "PBI", "CRMOGM", "DualProj", "ExcessMTL", "MoDo", "PCD", "SDMGrad"), "No table favours it."
+    ),
+    "Scalarizer": "The base class of scalarisations.",
+    "TrimmedMean": "An example of a plug-in, examples/robust.",
+    "WeightedAggregator": "A base class.",
+    "Weighting": "The base class of weightings.",
+}
+
+
+@pytest.mark.parametrize("module", [torchjd.aggregation, torchjd.scalarization])
+def test_every_public_name_is_offered_or_excused(module):
+    for name in module.__all__:
+        if name not in EXCUSED and name.removesuffix("Weighting") not in EXCUSED:
+            assert OURS.get(name.removesuffix("Weighting")) in BALANCING, name
 
 
 def jacobian(tasks, seed):
@@ -50,6 +81,19 @@ def test_it_draws_and_remembers_as_theirs(name, reference):
         expected = reference(rows)
         torch.manual_seed(seed)
         torch.testing.assert_close(step(ours, rows), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha"), [("nash_mtl", 1.0), ("fairgrad", 0.5), ("fairgrad", 2.0), ("fairgrad", 5.0)]
+)
+def test_the_bargain_holds(name, alpha):
+    """G a = a^(-1 / alpha) for a multiple of the weights, and the scale is as stated."""
+    for tasks, seed in ((1, 0), (2, 1), (3, 2), (6, 3)):
+        rows = jacobian(tasks, seed) * torch.logspace(-2, 2, tasks, dtype=torch.float64)[:, None]
+        weights = build(name, tasks, **({"alpha": alpha} if name == "fairgrad" else {}))(rows @ rows.T)
+        terms = (rows @ rows.T @ weights) * weights ** (1 / alpha)  # equal entries, 1 for the solution itself
+        torch.testing.assert_close(terms, terms.mean().expand(tasks), rtol=1e-4, atol=0)
+        torch.testing.assert_close((weights * rows.norm(dim=1)).sum(), rows.norm(dim=1).sum())
 
 
 def test_famo_is_the_number_of_tasks_times_theirs_over_steps():

@@ -1,12 +1,15 @@
-"""Compiled passes beside plain torch, in values and gradients.
+"""Compiled passes beside plain torch, autograd's own check of every gradient, and what a step may copy.
 
 Passes of one task have the same gradients as passes through all experts, without the products of those that have none.
 """
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from model_toys import batch_on, model_on
+from torch.profiler import ProfilerActivity, profile
 
 from bench.core.schema import Field, Schema, Task
 from bench.models import compiling, fused, kernels, products
@@ -27,15 +30,51 @@ def model_of(kind, precision="fp32", members=1):
     return model_on(SCHEMA, EmbeddingConfig(dim=8), (16, 8), members, precision, sharing=(kind, options))
 
 
+def random(*shape, dtype=torch.float64):
+    return torch.randn(*shape, dtype=dtype).requires_grad_()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize(("depths", "gate"), [((1,), True), ((3,), False), ((2, 1), True), ((1, 3), False)])
+def test_gradients_of_stacks(groups, depths, gate):
+    x = random(groups, 3, 5)
+    stacks = []
+    for depth in depths:
+        widths = [5, 4, 3, 2][: depth + 1]
+        stacks.append([(random(4, b, a), random(4, b)) for a, b in pairwise(widths)])
+    if gate:
+        stacks.append([(random(4, 3, 5), None)])
+    flat = [tensor for stack in stacks for pair in stack for tensor in pair if tensor is not None]
+    assert torch.autograd.gradcheck(lambda x, *_: fused.stacks(x, stacks), (x, *flat))
+
+
+@pytest.mark.parametrize("all_of_them", [0, 1])
+@pytest.mark.parametrize(("gates", "own", "shared"), [(2, 0, 3), (1, 2, 1), (3, 1, 2)])
+def test_gradients_of_mixing(gates, own, shared, all_of_them):
+    batch, width = 70, 2  # more than one block of samples
+    inputs = (
+        random(gates, batch, own + shared),
+        random(all_of_them, batch, gates * own + shared),
+        random(gates * own, batch, width),
+        random(shared, batch, width),
+    )
+    assert torch.autograd.gradcheck(fused.mix, inputs, fast_mode=True)
+
+
 @pytest.mark.parametrize("batch", [512, 1024, 1536, 1537])
 def test_the_gradient_of_a_wide_layer_is_that_of_one_product(batch):
     """Taken in pieces of the batch where it has whole ones."""
-    x, weight = torch.randn(1, batch, 8), torch.randn(5, 128, 8, requires_grad=True)
+    x, weight = random(1, batch, 8, dtype=torch.float32), random(5, 128, 8, dtype=torch.float32)
     (y,) = fused.stacks(x.bfloat16(), [[(weight, None)]])
     upstream = torch.randn_like(y)
     (gradient,) = torch.autograd.grad(y, weight, upstream)
-    reference = upstream.double().transpose(1, 2) @ x.bfloat16().double()
+    reference = upstream.double().transpose(1, 2) @ x.detach().bfloat16().double()
     assert (gradient - reference).norm() < 0.005 * reference.norm()
+
+
+def test_gradients_of_the_head():
+    assert torch.autograd.gradcheck(fused.head, (random(3, 4, 5), random(3, 1, 5), random(3, 1)))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +117,34 @@ def test_bfloat16_is_rounded_as_torch_rounds():
     kernels.rectify_in_place(0, 1, compiling.array(z), numbers.view(1, -1).numpy())
     normal = numbers >= torch.finfo(torch.float32).tiny
     assert torch.equal(z.flatten()[normal], numbers.to(torch.bfloat16)[normal])
+
+
+def operations(model, size):
+    """Of a step's forward and backward pass: batched products, and the largest tensor copied, in elements."""
+    ids, dense = batch_on(SCHEMA, size)
+    e = model.embed(ids).detach().requires_grad_()
+    model.logits(e, ids, dense).sum().backward()
+    for parameter in model.parameters():
+        parameter.grad = None
+    e.grad = None
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as record:
+        model.logits(e, ids, dense).sum().backward()
+    events = record.events()
+    shapes = [event.input_shapes[0] for event in events if event.name in ("aten::copy_", "aten::clone")]
+    return sum(event.name == "aten::bmm" for event in events), max((int(np.prod(shape)) for shape in shapes), default=0)
+
+
+LAYERS = {
+    "single_task": 2 + 2,
+    "shared_embeddings": 2,
+    "shared_bottom": 2 + 2,
+    "omoe": 2 + 2,
+    "mmoe": 2 + 2,
+    "cgc": 3 + 2,
+    "ple": 3 + 4 + 2,
+}
+"""Products of a forward pass with two layers everywhere, of the kinds that are compiled whole. CGC, and PLE's first
+level: a first layer that all share and two second ones; then a first and a second one of own and of shared experts."""
 
 
 @pytest.mark.parametrize("kind", ["mmoe", "ple"])

@@ -1,6 +1,6 @@
-"""A whole model, ESMM, against DeepCTR-Torch, with its weights copied into ours; ways of sharing: `test_twins.py`.
+"""Whole models against DeepCTR-Torch, and AITM against torch-rechub, with their weights copied into ours.
 
-DeepCTR-Torch is installed for tests alone; without it this test is skipped.
+Both are installed for tests alone; without them these tests are skipped.
 """
 
 import importlib
@@ -14,47 +14,172 @@ from torch import nn
 
 from bench.core.schema import Field, Schema, Task
 from bench.models.config import EmbeddingConfig
+from bench.models.sharing.cgc import CGC
 
-SIZES, DIM, BATCH, TOWER = (11, 7, 5), 4, 33, (12,)
-FIELDS, DENSE = tuple(Field(f"c{i}", size) for i, size in enumerate(SIZES)), ("d0", "d1")
-SCHEMA = Schema(FIELDS, DENSE, (Task("ctr"), Task("cvr", parent="ctr")))
+SIZES, DIM, DENSE, BATCH = (11, 7, 5), 4, 2, 33
+EXPERT, TOWER = (32, 16), (12,)
+TASKS = (Task("ctr"), Task("cvr", parent="ctr"))
 
 
-def deepctr(name):
-    """Imports it, or skips. It starts a thread on import that asks the network for news of itself."""
+def package(name):
+    """Imports a package, or skips. DeepCTR-Torch starts a thread on import that asks the network for news of itself."""
     with mock.patch.object(threading.Thread, "start"):
-        pytest.importorskip("deepctr_torch", reason="deepctr_torch is not installed")
-        return importlib.import_module(f"deepctr_torch.{name}")
+        pytest.importorskip(name.partition(".")[0], reason=f"{name.partition('.')[0]} is not installed")
+        return importlib.import_module(name)
+
+
+def our_model(sharing, options, dense, funnel="independent"):
+    fields = tuple(Field(f"c{i}", size) for i, size in enumerate(SIZES))
+    schema = Schema(fields, tuple(f"d{i}" for i in range(dense)), TASKS)
+    return model_on(schema, EmbeddingConfig(dim=DIM), TOWER, sharing=(sharing, options), funnel=funnel)
+
+
+def randomise(module):
+    """Larger weights than the libraries start from, so that outputs differ between samples."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=1.5 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.3)
 
 
 @torch.no_grad()
-def copied(theirs):
-    """Our model with the weights of theirs."""
-    ours = model_on(SCHEMA, EmbeddingConfig(dim=DIM), TOWER, sharing="shared_embeddings", funnel="entire_space")
-    for offset, field in zip(SCHEMA.offsets, FIELDS, strict=True):
-        table = theirs.embedding_dict[field.name].weight
-        ours.embedding.weight[offset : offset + len(table)] = table
-    (layer,), output = ours.towers.hidden.layers, ours.towers.output
-    ends = [theirs.ctr_dnn_final_layer, theirs.cvr_dnn_final_layer]
-    for task, (tower, end) in enumerate(zip([theirs.ctr_dnn, theirs.cvr_dnn], ends, strict=True)):
-        (linear,) = (module for module in tower.modules() if isinstance(module, nn.Linear))
-        layer.weight[task], layer.bias[task], output.weight[task] = linear.weight, linear.bias, end.weight
-        output.bias[task] = theirs.out.bias
-    return ours
+def copy_linears(mlp, theirs):
+    """The linear maps of each of their experts, in order -> the slices of our stack."""
+    for expert, module in enumerate(theirs):
+        linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+        assert len(linears) == len(mlp.layers)
+        for layer, linear in zip(mlp.layers, linears, strict=True):
+            layer.weight[expert] = linear.weight
+            layer.bias[expert] = linear.bias
+
+
+@torch.no_grad()
+def copy_gates(gates, theirs):
+    for number, module in enumerate(theirs):
+        (linear,) = (m for m in module.modules() if isinstance(m, nn.Linear))
+        if linear.bias is not None:
+            linear.bias.zero_()  # the papers' gates, and ours, have none
+        gates.linear.weight[number] = linear.weight
+
+
+@torch.no_grad()
+def copy_table(model, tables):
+    for offset, table in zip(model.schema.offsets, tables, strict=True):
+        model.embedding.weight[offset : offset + len(table)] = table
+
+
+def levels_of(kind, levels):
+    return {} if kind == "cgc" else {"levels": levels}
+
+
+def levels_in(model):
+    return [model.sharing.level] if isinstance(model.sharing, CGC) else list(model.sharing.levels)
+
+
+def inputs(model):
+    """Ids numbered within each field, as they want them; over all fields, as we do; dense columns."""
+    local = torch.stack([torch.randint(0, size, (BATCH,)) for size in SIZES], 1)
+    return local, local + torch.tensor(model.schema.offsets), torch.randn(BATCH, len(model.schema.dense))
+
+
+def deepctr(name, **options):
+    columns = package("deepctr_torch.inputs")
+    features = [columns.SparseFeat(f"c{i}", size, embedding_dim=DIM) for i, size in enumerate(SIZES)]
+    features += [columns.DenseFeat(f"d{i}", 1) for i in range(DENSE)]
+    model = getattr(package("deepctr_torch.models"), name)(features, tower_dnn_hidden_units=TOWER, **options)
+    randomise(model)
+    return model.eval()
+
+
+@torch.no_grad()
+def deepctr_equal(ours, theirs, towers, ends, joint=False):
+    """Once the rest of the weights is copied."""
+    copy_table(ours, [theirs.embedding_dict[f"c{i}"].weight for i in range(len(SIZES))])
+    copy_linears(ours.towers.hidden, towers)
+    for task, end in enumerate(ends):
+        ours.towers.output.weight[task] = end.weight
+        bias = theirs.out[task].bias if hasattr(theirs.out, "__getitem__") else theirs.out.bias
+        ours.towers.output.bias[task] = bias
+    local, ids, dense = inputs(ours)
+    expected = theirs(torch.cat([local.float(), dense], 1))
+    found = ours.probabilities(ours(ids, dense))
+    assert expected.std(0).min() > 0.01
+    torch.testing.assert_close(found.joint if joint else found.conditional, expected, rtol=0, atol=1e-5)
+
+
+def test_shared_bottom_equals_deepctr():
+    theirs = deepctr("SharedBottom", bottom_dnn_hidden_units=EXPERT)
+    ours = our_model("shared_bottom", {"layers": EXPERT}, DENSE)
+    copy_linears(ours.sharing.bottom, [theirs.bottom_dnn])
+    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
+
+
+def test_mmoe_equals_deepctr():
+    theirs = deepctr("MMOE", num_experts=3, expert_dnn_hidden_units=EXPERT, gate_dnn_hidden_units=())
+    ours = our_model("mmoe", {"experts": 3, "layers": EXPERT}, DENSE)
+    copy_linears(ours.sharing.experts, theirs.expert_dnn)
+    copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer)
+    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
+
+
+@pytest.mark.parametrize(("kind", "levels"), [("cgc", 1), ("ple", 1), ("ple", 2), ("ple", 3)])
+def test_cgc_and_ple_equal_deepctr(kind, levels):
+    theirs = deepctr(
+        "PLE",
+        num_levels=levels,
+        shared_expert_num=2,  # its shared experts are made in the number of specific ones, so both must be equal
+        specific_expert_num=2,
+        expert_dnn_hidden_units=EXPERT,
+        gate_dnn_hidden_units=(),
+    )
+    ours = our_model(kind, levels_of(kind, levels) | {"shared_experts": 2, "own_experts": 2, "layers": EXPERT}, DENSE)
+    for number, level in enumerate(levels_in(ours)):
+        copy_linears(level.own, [expert for task in theirs.specific_experts[number] for expert in task])
+        copy_linears(level.shared, theirs.shared_experts[number][0])
+        copy_gates(level.gates, theirs.specific_gate_dnn_final_layer[number])
+        if level.shared_gate is not None:
+            copy_gates(level.shared_gate, [theirs.shared_gate_dnn_final_layer[number]])
+    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
 
 
 def test_esmm_equals_deepctr():
-    features = [deepctr("inputs").SparseFeat(field.name, field.cardinality, embedding_dim=DIM) for field in FIELDS]
-    features += [deepctr("inputs").DenseFeat(name, 1) for name in DENSE]
-    theirs = deepctr("models").ESMM(features, tower_dnn_hidden_units=TOWER)
-    for parameter in theirs.parameters():  # larger than the library starts from, so that outputs differ by sample
-        nn.init.normal_(parameter, std=1.5 / parameter.shape[1] ** 0.5 if parameter.dim() > 1 else 0.3)
-    ours = copied(theirs.eval())
-    local, dense = torch.stack([torch.randint(0, size, (BATCH,)) for size in SIZES], 1), torch.randn(BATCH, 2)
-    logits, expected = ours(local + torch.tensor(SCHEMA.offsets), dense), theirs(torch.cat([local.float(), dense], 1))
-    assert expected.std(0).min() > 0.01
-    torch.testing.assert_close(ours.probabilities(logits).joint, expected, rtol=0, atol=1e-5)
+    theirs = deepctr("ESMM")
+    ours = our_model("shared_embeddings", {}, DENSE, "entire_space")
+    ends = [theirs.ctr_dnn_final_layer, theirs.cvr_dnn_final_layer]
+    deepctr_equal(ours, theirs, [theirs.ctr_dnn, theirs.cvr_dnn], ends, joint=True)  # it returns (ctr, ctcvr)
+    local, ids, dense = inputs(ours)
     labels = (torch.rand(BATCH, 2) < 0.5).float()
     labels[:, 1] *= labels[:, 0]
-    losses = nn.functional.binary_cross_entropy(expected, labels, reduction="none").mean(0)
-    torch.testing.assert_close(ours.losses(logits, labels), losses, rtol=0, atol=1e-5)
+    expected = nn.functional.binary_cross_entropy(
+        theirs(torch.cat([local.float(), dense], 1)), labels, reduction="none"
+    )
+    torch.testing.assert_close(ours.losses(ours(ids, dense), labels), expected.mean(0), rtol=0, atol=1e-5)
+
+
+def test_aitm_equals_rechub():
+    """Theirs: an MLP for each task, the transfer, and a linear output. Here the MLPs are hidden layers of towers."""
+    of_rechub = package("torch_rechub.basic.features").SparseFeature
+    features = [of_rechub(f"c{i}", vocab_size=size, embed_dim=DIM) for i, size in enumerate(SIZES)]
+    theirs = package("torch_rechub.models.multi_task").AITM(
+        features, 2, {"dims": list(TOWER)}, [{"dims": []}, {"dims": []}]
+    )
+    randomise(theirs)
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm1d):  # the identity, once its statistics are fixed: ours has no such layer
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+            module.eps = 0.0
+    theirs.eval()
+    ours = our_model("shared_embeddings", {}, 0, "aitm")
+    copy_table(ours, [theirs.embedding.embed_dict[f"c{i}"].weight for i in range(len(SIZES))])
+    copy_linears(ours.towers.hidden, theirs.bottoms)
+    transfer = ours.towers.transfer.transfers[0]
+    copy_linears(transfer.information, theirs.info_gates)
+    with torch.no_grad():
+        for name in ("query", "key", "value"):
+            getattr(transfer, name).weight[0] = getattr(theirs.aits[0], f"{name[0]}_layer").weight
+        for task, tower in enumerate(theirs.towers):
+            ours.towers.output.weight[task] = tower.mlp[-1].weight
+            ours.towers.output.bias[task] = tower.mlp[-1].bias
+    local, ids, dense = inputs(ours)
+    expected = theirs({f"c{i}": local[:, i] for i in range(len(SIZES))})
+    assert expected.std(0).min() > 0.01
+    torch.testing.assert_close(ours(ids, dense).sigmoid(), expected, rtol=0, atol=1e-5)
