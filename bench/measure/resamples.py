@@ -118,7 +118,7 @@ class Drawn:
         found = np.zeros((of_rows.shape[1], self.resamples))
         for start in range(0, len(rows), PIECE):
             piece = slice(start, start + PIECE)
-            _add(self.of(rows[piece]), of_rows[piece], found)
+            add_times(self.of(rows[piece]), of_rows[piece], found)
         return found.T
 
     def many(self, rows: Ints) -> int:
@@ -158,7 +158,8 @@ def drawn_of(rows: Labelled, split: str, resamples: int) -> Drawn | None:
 
 
 @jit()
-def _add(weights: Counts, columns: NDArray[np.float64], found: NDArray[np.float64]) -> None:
+def add_times(weights: NDArray[Any], columns: NDArray[np.float64], found: NDArray[np.float64]) -> None:
+    """Adds rows' columns (n, M), each row so many times (n, B), to sums (M, B)."""
     for row in range(len(weights)):
         for m in range(columns.shape[1]):
             value = columns[row, m]
