@@ -8,7 +8,7 @@ alone is ahead; the measured one holds for each, but not for the best of many. W
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -114,27 +114,19 @@ def _best(served: Served, judge: Judge, aim: PolicyAim, pick: int | None, limits
     return found
 
 
-@dataclass(frozen=True)
-class Lead:
-    """One place along the trade.
-
-    Attributes:
-        title: what counts there, for people.
-        gains: by candidate how far it is ahead of the reference in U, with its paired interval. It is the verdict's.
-    """
-
-    title: str
-    gains: Mapping[str, Effect]
+Leads = Mapping[str, Mapping[str, Effect]]
+"""By place along the trade, as people call what counts there: how far each candidate is ahead of the reference in U,
+with its paired interval. It is the verdict's."""
 
 
-def leads(contests: Sequence[Contest]) -> tuple[Lead, ...]:
+def leads(contests: Sequence[Contest]) -> Leads:
     """How far models are ahead along the trade: a place for each aim; of two outcomes in their order along it.
 
     Elsewhere models are not compared: a kept front has few points of each, and one with more of them would seem ahead.
     """
     if contests and len(contests[0].served.names) == 2:
         contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
-    return tuple(
-        Lead(each.aim.title, {point: each.moves(row).utility for point, row in each.best.items() if row != each.start})
+    return {
+        each.aim.title: {point: each.moves(row).utility for point, row in each.best.items() if row != each.start}
         for each in contests
-    )
+    }

@@ -17,7 +17,7 @@ from bench.core.records import Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
 from bench.frontier.choices import Choices, head_choices, served_choices
-from bench.frontier.contest import Contest, Lead, leads
+from bench.frontier.contest import Contest, Leads, leads
 from bench.frontier.judging import Judge
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
@@ -65,10 +65,10 @@ class Decision:
         return None, (None, None)
 
     @property
-    def leads(self) -> tuple[Lead, ...]:
+    def leads(self) -> Leads:
         """How far each model is ahead along the trade; empty without a served front, a pick or intervals."""
         served = self.serving.served
-        return leads(self.contests()) if served is not None and served.known and self.pick is not None else ()
+        return leads(self.contests()) if served is not None and served.known and self.pick is not None else {}
 
     @property
     def shown(self) -> Served | None:

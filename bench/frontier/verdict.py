@@ -131,18 +131,16 @@ class Verdict:
         more: dict[str, Any] = {
             **{name: each and each.to_json() for name, each in parts.items()},
             "anchors": {name: each.to_json() for name, each in self.anchors.items()},
-            "segments": {name: _plain(changes) for name, changes in self.slices.items()},
+            "segments": {
+                name: {of: each.to_json() if np.isfinite(each.value) else None for of, each in changes.items()}
+                for name, changes in self.slices.items()
+            },
             "ahead": list(self.ahead),
             "shows": self.least,
         }
         known = {name: value for name, value in more.items() if value}
         said = {"kind": self.kind, "sentence": self.sentence, "notes": list(self.notes), "keep": self.keep}
         return said | known
-
-
-def _plain(changes: Changes) -> dict[str, dict[str, float] | None]:
-    """By outcome; None where nobody can tell."""
-    return {name: each.to_json() if np.isfinite(each.value) else None for name, each in changes.items()}
 
 
 def unserved(reason: str) -> Verdict:
@@ -329,8 +327,11 @@ def _with_rivals(
     if not gains:
         return found
     networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
-    every = [*gains] == [_name_of(served, TREES)] and all(
-        contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
+    trees = table["name"][table["point"] == TREES].tolist()[:1]
+    every = (
+        bool(trees)
+        and [*gains] == trees
+        and all(contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best)
     )
     kept = "what you keep" if served.today else words.reference(served)
     of = "every network" if every else kept if found.keep else "the pick"
@@ -338,11 +339,6 @@ def _with_rivals(
     better = any(gain or but for gain, but in gains.values())  # else it may be served, and was found to serve no better
     answer = (first, words.among_others(found.answer[0])) if better else (found.answer[0], first)
     return replace(found, answer=answer, ahead=tuple(gains))
-
-
-def _name_of(served: Served, point: str) -> str:
-    own = served.table["name"][served.table["point"] == point]
-    return str(own.iloc[0]) if len(own) else ""
 
 
 def slice_changes(served: Served, row: int) -> dict[str, Changes]:

@@ -22,7 +22,7 @@ from bench.measure.heads import Mean, heads_of, held_of
 from bench.measure.heads.base import LEAST, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
-from bench.measure.resamples import add_times, counts, drawn_of, units_of
+from bench.measure.resamples import add_times, counts, drawn_of, one_by_one, units_of
 from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, part_of, sample_spaces
 from bench.system.intrinsics import jit
 
@@ -32,7 +32,6 @@ ROWS_HELD = 1 << 20
 """GAUC, Spearman correlation, XAUC, errors of tenths and outcomes need their rows together. Of more rows they are not
 resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
-_TOGETHER = 4  # resamples of which ranks are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
 
 
@@ -173,10 +172,9 @@ class _Others(Held):
         of_rows = np.ones(len(rows.labels)) if rows.weights is None else rows.weights
         measures = {name: each.prepare(rows) for name, each in self._heads.items()}
         values = {name: [measure(of_rows)] for name, measure in measures.items()}
-        for first in range(0, self._resamples, _TOGETHER):
-            drawn = counts(rows.units, self._split, min(_TOGETHER, self._resamples - first), first)
+        for times in one_by_one(rows.units, self._split, self._resamples):
             for name, measure in measures.items():
-                values[name] += [measure(of_rows * times) for times in drawn.T]
+                values[name].append(measure(of_rows * times))
         return {name: np.array(each) for name, each in values.items()}
 
 
@@ -192,7 +190,7 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
 
 @jit()
 def _count(labels: Floats, predictions: Floats, times: NDArray[Any], binned: NDArray[Any]) -> None:
-    """Counts rows, each so many times (N, 1 + B), by bins of their predictions and by class."""
+    """Counts rows, each as often as `times` (N, 1 + B) says, by bins of their predictions and by class."""
     for row in range(len(labels)):
         p = min(max(predictions[row], LEAST), 1 - LEAST)
         bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))

@@ -72,25 +72,14 @@ def view_of(result: DatasetResult) -> View:
     if picked_network(result):
         config = shlex.quote(shown(result.run.folder / CONFIG))
         commands = {"Train the pick": f"seesaw train {shlex.quote(result.run.key)} --config {config}"} | commands
-    return View(
+    return View.of(
+        result,
         records=result.records,
-        front=result.frontier,
-        served=result.shown,
-        choices=result.choices,
         title=result.run.card.title,
         dataset=result.run.card.key,
         about=_about(result),
         run=run.name,
-        verdict=result.verdict,
         current=result.current,
-        formula=result.formula,
-        formulas=result.formulas,
-        leads=result.leads,
-        rates=result.serving.rates,
-        worths=result.policy.values,
-        pick=result.pick,
-        no_pick=result.no_pick,
-        policy=result.policy.toml,
         asked=bool(result.asked),
         also=[
             *result.readings,
