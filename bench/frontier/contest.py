@@ -29,7 +29,7 @@ class Contest:
         best: by candidate its row; where none passes the guard, one that fails by noise alone.
         draws, measured: draws of outcomes on test, drawn back and as measured.
         of_u, measured_of_u: those for U: of both ways round, where rows are few. At the other way's weights a model
-            trades outcomes otherwise, so changes by outcome are of test alone.
+            trades outcomes otherwise, so changes by outcome are of test alone. `both_ways` says whether there are two.
         start: what candidates are compared with: today's model at its w*, else what stands for it.
     """
 
@@ -52,7 +52,7 @@ class Contest:
         self.whole = None if aim.rule else current  # events have values: gains are fractions of what current earns
         best = [*self.best.values()]
         self.draws = self.of_u = posterior(self.values, self.measured, best, self.start, self.goal.utility, seed)
-        self.values_of_u, self.measured_of_u = self.values, self.measured
+        self.values_of_u, self.measured_of_u, self.both_ways = self.values, self.measured, turned is not None
         if turned is not None:
             self.values_of_u, self.measured_of_u = self._with(*turned)
             own = self.values_of_u, self.measured_of_u
@@ -86,7 +86,7 @@ class Contest:
             return moves(values, draws, *of).spanning(moves(values, measured, *of))
 
         found = told(self.values, self.draws, self.measured)
-        if self.of_u is self.draws:
+        if not self.both_ways:
             return found
         return replace(found, utility=told(self.values_of_u, self.of_u, self.measured_of_u).utility)
 

@@ -149,7 +149,7 @@ def unserved(reason: str) -> Verdict:
 
 
 def verdict(
-    served: Served,
+    contest: Callable[[PolicyAim], Contest],
     judge: Judge,
     row: int,
     against: str,
@@ -160,12 +160,11 @@ def verdict(
     heads: Callable[[str], Sequence[str]] = lambda point: (),
     titles: Mapping[str, str] | None = None,
     suspicion: str = "",
-    seed: int = 0,
-    turned: tuple[Served, Judge] | None = None,
 ) -> Verdict:
     """The verdict about a picked serving point.
 
     Args:
+        contest: of each aim, the first one settled by the pick.
         judge: of the choices, which are the front's rows.
         row: of the pick in the table.
         against: what the current point is, in words: "the current model (todays.toml)".
@@ -176,17 +175,15 @@ def verdict(
         heads: of a point the names of those that are surely ahead of it in every head.
         titles: how points are called, by their names; see `words.titles_of`.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
-        turned: where rows are few, the other way round, and the policy applied to it: see
-            `bench.results.served.turned`.
     """
-    contest = Contest(served, judge, aims[0], seed, row, turned)
+    first, served = contest(aims[0]), contest(aims[0]).served
     more = aims[1:] if aims[0].rule == "knee" and not served.today else ()
-    own = [contest, *(Contest(served, judge, aim, seed, None, turned) for aim in more)]
+    own = [first, *map(contest, more)]
 
     def call(at: int) -> str:
         return words.named(served.table.iloc[at], titles)
 
-    found = _today(contest, row, against, unlimited, call) if served.today else _models(own, aims, row, call)
+    found = _today(first, row, against, unlimited, call) if served.today else _models(own, aims, row, call)
     of = row if found.row is None else found.row
     found = replace(found, who=call(of))
     found = _with_rivals(own, judge, found, served.current if found.keep else of, heads, titles or {})
@@ -202,7 +199,7 @@ def verdict(
         notes.append(words.holding(holds, others))
     if served.today and (noise := int(judge.noise.sum())) and found.kind in ("keep", "unknown"):
         notes.insert(0, words.guarded(noise))
-    notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if turned and found.both else "", suspicion]
+    notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if first.both_ways and found.both else "", suspicion]
     notes = list(filter(None, notes))
     if len(found.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
         found, notes = replace(found, answer=(*found.answer, notes[0])), notes[1:]
