@@ -3,12 +3,9 @@
 import pytest
 
 from bench.core.errors import UserError
-from bench.core.schema import Task
 from bench.production.evaluation import Judgement
 from bench.production.rules import Rule
 from bench.results.effect import Effect
-
-TASKS = (Task("click"), Task("buy", parent="click"))
 
 
 def test_a_rule_is_read():
