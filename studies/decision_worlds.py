@@ -145,7 +145,11 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows
     except UserError as error:
         return Decided("nothing", str(error), case.today, case.today)
     again = judged(case, *turned(candidates, rows))[:2] if few(rows) else None
-    told = verdict(served, judge, chosen.row, "today's", aims, chosen.stability.holds, seed=SEED, turned=again)
+
+    def contest(aim: PolicyAim) -> Contest:
+        return Contest(served, judge, aim, SEED, chosen.row if aim is aims[0] else None, again)
+
+    told = verdict(contest, judge, chosen.row, "today's", aims, chosen.stability.holds)
     others: dict[float, Serve] = {}
     for confidence in CONFIDENCES if case.guards else ():
         guard = judge.policy.guard.model_copy(update={"confidence": confidence})

@@ -49,8 +49,9 @@ from bench.data import Card, load_card
 from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.data.values import Text
-from bench.frontier.aims import aims_of
+from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.choices import head_choices, served_choices
+from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import LOSS, Policy
@@ -284,7 +285,11 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     chosen = pick(choices, points, KNEE)
     rows_of_front = truth.front(served, by_id)
     judge, holds = Judge(KNEE, choices), chosen.stability.holds
-    said = verdict(served, judge, chosen.row, "the current point", aims, holds, unlimited=chosen.unlimited, seed=seed)
+
+    def contest(aim: PolicyAim) -> Contest:
+        return Contest(served, judge, aim, seed, chosen.row if aim is aims[0] else None)
+
+    said = verdict(contest, judge, chosen.row, "the current point", aims, holds, unlimited=chosen.unlimited)
     now = truth.values[every.index(places[0])][:, 0]
     grid = truth.values.transpose(0, 2, 1, 3).reshape(-1, *now.shape)
     values = np.concatenate([rows_of_front, grid])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from operator import mul
 from typing import Any
 
@@ -178,7 +177,11 @@ def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: Rows) -
 def _gains(old: Candidate, new: Candidate, rows: Rows, outcomes: Sequence[Objective], aim: PolicyAim) -> bool:
     """Whether a recalibrated model reaches more than as good, on a sample of the rows that choose."""
     few, kept = sample_of(rows, CONFIRM, MOST_ROWS)
-    both = [replace(each, predictions=partial(_some, each, kept)) for each in (old, new)]
+
+    def some(of: Candidate) -> Candidate:
+        return replace(of, predictions=lambda split, run: of.predictions(split, run)[kept])
+
+    both = [some(old), some(new)]
     settings = Sweep(len(rows.tasks)).settings
     meter = Meter(both, few, CONFIRM, [each.name for each in outcomes], 0)
     means = [each.mean(axis=0) for each in meter.sweep(settings)]
@@ -186,10 +189,6 @@ def _gains(old: Candidate, new: Candidate, rows: Rows, outcomes: Sequence[Object
     best = [means[0][int(goal.worth(means[0]).argmax())], means[1][int(goal.worth(means[1]).argmax())]]
     goal = Goal(aim, best[0], goal.chance)
     return bool(goal.utility(best[1]) > goal.utility(best[0]) + MARGIN)
-
-
-def _some(of: Candidate, kept: NDArray[np.bool_], split: str, run: int) -> NDArray[Any]:
-    return np.asarray(of.predictions(split, run)[kept])
 
 
 def _heads(

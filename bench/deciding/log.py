@@ -55,14 +55,13 @@ def read(asked: Asked, progress: Progress) -> Log:
     files = [file for given in asked.log for file in _files(Path(given))]
     if not files:
         raise UserError("expected a log: a CSV or parquet file, or a folder of them, found none")
-    exact = {*(asked.formula.terms if asked.formula else ()), *([asked.score] if asked.score else [])}
     parts: dict[str, list[Any]] = {name: [] for name in (*asked.numbers, *asked.names)}
     total = sum(file.stat().st_size for file in files)
     with progress.show(Work("reading the log", total, "B")) as advance:
         for file in files:
             for batch in _batches(file, asked):
                 for name in asked.numbers:
-                    parts[name].append(_numbers(batch.column(name), file, name, name in exact))
+                    parts[name].append(_numbers(batch.column(name), file, name, asked))
                 for name in asked.names:
                     parts[name].append(batch.column(name))
             advance(file.stat().st_size)
@@ -76,8 +75,7 @@ def of_frame(frame: Any, asked: Asked) -> Log:
     """The same of a pandas or Arrow table."""
     table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
     _check(table.column_names, asked, "the table")
-    exact = {*(asked.formula.terms if asked.formula else ()), *([asked.score] if asked.score else [])}
-    numbers = {name: _numbers(table[name], "the table", name, name in exact) for name in asked.numbers}
+    numbers = {name: _numbers(table[name], "the table", name, asked) for name in asked.numbers}
     return Log(numbers, {name: _codes(table[name], name) for name in asked.names})
 
 
@@ -127,11 +125,12 @@ def _check(found: Sequence[str], asked: Asked, where: str) -> None:
         raise UserError(f"{where}: expected the column '{twice}' once, found it twice")
 
 
-def _numbers(column: Any, where: object, name: str, exact: bool) -> NDArray[Any]:
+def _numbers(column: Any, where: object, name: str, asked: Asked) -> NDArray[Any]:
     kind = column.type
     numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     if not any(each(kind) for each in numeric):
         raise UserError(f"{where}: expected numbers in the column '{name}', found {kind}")
+    exact = name == asked.score or (asked.formula and name in asked.formula.terms)
     found = column.cast(pa.float64() if exact else pa.float32(), safe=False).to_numpy(zero_copy_only=False)
     if np.isinf(found).any():
         raise UserError(f"{where}: expected finite numbers in the column '{name}', found infinity")

@@ -22,6 +22,7 @@ PAGE, JSON, ASKED = "report.html", "decision.json", "decide.toml"
 def view_of(decision: LogDecision) -> View:
     """What a page shows of a decision."""
     asked, served = decision.asked, decision.serving.served
+    against = [f"All are compared with {decision.serving.against}."] if served else []
     names = [Path(each).name for each in asked.log] or ["a table"]
     title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return View.of(
@@ -30,9 +31,7 @@ def view_of(decision: LogDecision) -> View:
         title=title,
         dataset=title,
         about=f"{len(asked.named)} models, {len(asked.labels)} tasks, {decision.rows[TEST].of:,} rows that judge",
-        current=" ".join(
-            [*([f"All are compared with {decision.serving.against}."] if served else []), *decision.notes]
-        ),
+        current=" ".join([*against, *decision.notes]),
         also=decision.readings,
         predictions=(HEADERS, [[*each[:3], *map(text.number, each[3:])] for each in decision.calibration]),
     )

@@ -150,7 +150,7 @@ def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], ma
         segments[name], codes[:, at] = tuple(str(values[each]) for each in most), place[every[places]]
     shown = [exposure_of(kind, column, log.numbers[column][places]) for kind, column in asked.exposure.items()]
     kinds: tuple[TaskKind, ...] = tuple(
-        "binary" if _binary(labels[:, at]) else "regression" for at in range(len(asked.labels))
+        "binary" if np.isin(each[np.isfinite(each)], (0, 1)).all() else "regression" for each in labels.T
     )
     codes_of = {name: log.names[column][0][places] for name, column in asked.items.items()}
     items = {name: np.where(each < 0, np.nan, each) for name, each in codes_of.items()}
@@ -160,11 +160,6 @@ def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], ma
         rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None), items=items,
     )  # fmt: skip
     return replace(found, rates=rates_of(own, found.counts))
-
-
-def _binary(labels: Singles) -> bool:
-    known = labels[np.isfinite(labels)]
-    return bool(((known == 0) | (known == 1)).all())
 
 
 def _enough(rows: Rows, split: str) -> None:

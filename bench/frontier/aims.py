@@ -130,7 +130,7 @@ def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float])
 def _floors(policy: Policy, outcomes: Sequence[str], today: bool) -> tuple[list[float], list[float]]:
     """(M,) shares of the base and (M,) numbers that the policy's limits ask for at least."""
     shares, least = dict.fromkeys(outcomes, 0.0), dict.fromkeys(outcomes, 0.0)
-    for _, name, floor, bound, _ in policy.bounds:
+    for _, name, floor, bound in policy.bounds:
         if name in shares and floor is not False:
             share = share_of_current(bound)
             of, value = (shares, share) if share is not None else (least, float(bound))

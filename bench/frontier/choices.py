@@ -200,7 +200,7 @@ class Choices:
             )
         check_known("outcome of a segment" if of_segment else "metric", name, known, where)
         if directed and direction_of(name) is None:
-            raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
+            raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.at_least and guard.at_most")
 
 
 def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed: int = 0) -> Choices:

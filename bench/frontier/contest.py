@@ -8,7 +8,7 @@ alone is ahead; the measured one holds for each, but not for the best of many. W
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Contest:
         best: by candidate its row; where none passes the guard, one that fails by noise alone.
         draws, measured: draws of outcomes on test, drawn back and as measured.
         of_u, measured_of_u: those for U: of both ways round, where rows are few. At the other way's weights a model
-            trades outcomes otherwise, so changes by outcome are of test alone.
+            trades outcomes otherwise, so changes by outcome are of test alone. `both_ways` says whether there are two.
         start: what candidates are compared with: today's model at its w*, else what stands for it.
     """
 
@@ -52,7 +52,7 @@ class Contest:
         self.whole = None if aim.rule else current  # events have values: gains are fractions of what current earns
         best = [*self.best.values()]
         self.draws = self.of_u = posterior(self.values, self.measured, best, self.start, self.goal.utility, seed)
-        self.values_of_u, self.measured_of_u = self.values, self.measured
+        self.values_of_u, self.measured_of_u, self.both_ways = self.values, self.measured, turned is not None
         if turned is not None:
             self.values_of_u, self.measured_of_u = self._with(*turned)
             own = self.values_of_u, self.measured_of_u
@@ -86,7 +86,7 @@ class Contest:
             return moves(values, draws, *of).spanning(moves(values, measured, *of))
 
         found = told(self.values, self.draws, self.measured)
-        if self.of_u is self.draws:
+        if not self.both_ways:
             return found
         return replace(found, utility=told(self.values_of_u, self.of_u, self.measured_of_u).utility)
 
@@ -114,27 +114,19 @@ def _best(served: Served, judge: Judge, aim: PolicyAim, pick: int | None, limits
     return found
 
 
-@dataclass(frozen=True)
-class Lead:
-    """One place along the trade.
-
-    Attributes:
-        title: what counts there, for people.
-        gains: by candidate how far it is ahead of the reference in U, with its paired interval. It is the verdict's.
-    """
-
-    title: str
-    gains: Mapping[str, Effect]
+Leads = Mapping[str, Mapping[str, Effect]]
+"""By place along the trade, as people call what counts there: how far each candidate is ahead of the reference in U,
+with its paired interval. It is the verdict's."""
 
 
-def leads(contests: Sequence[Contest]) -> tuple[Lead, ...]:
+def leads(contests: Sequence[Contest]) -> Leads:
     """How far models are ahead along the trade: a place for each aim; of two outcomes in their order along it.
 
     Elsewhere models are not compared: a kept front has few points of each, and one with more of them would seem ahead.
     """
     if contests and len(contests[0].served.names) == 2:
         contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
-    return tuple(
-        Lead(each.aim.title, {point: each.moves(row).utility for point, row in each.best.items() if row != each.start})
+    return {
+        each.aim.title: {point: each.moves(row).utility for point, row in each.best.items() if row != each.start}
         for each in contests
-    )
+    }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -16,8 +17,9 @@ from bench.core.objectives import of_items
 from bench.core.records import Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
+from bench.frontier.aims import PolicyAim
 from bench.frontier.choices import Choices, head_choices, served_choices
-from bench.frontier.contest import Contest, Lead, leads
+from bench.frontier.contest import Contest, Leads, leads
 from bench.frontier.judging import Judge
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
@@ -65,10 +67,10 @@ class Decision:
         return None, (None, None)
 
     @property
-    def leads(self) -> tuple[Lead, ...]:
+    def leads(self) -> Leads:
         """How far each model is ahead along the trade; empty without a served front, a pick or intervals."""
         served = self.serving.served
-        return leads(self.contests()) if served is not None and served.known and self.pick is not None else ()
+        return leads(self.contests()) if served is not None and served.known and self.pick is not None else {}
 
     @property
     def shown(self) -> Served | None:
@@ -171,16 +173,18 @@ def decided(
             turned = other, Judge(policy, _choices(serving, other, points, seed))
         doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point)]))
         rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
-        judge, row, drawn = Judge(policy, choices), chosen.row, derive(seed, "verdict")
-        aims = [*{each.weights: each for each in reversed(serving.aims)}.values()][::-1]  # each trade once
+        judge, row, aims, of, drawn = Judge(policy, choices), chosen.row, serving.aims, served, derive(seed, "verdict")
 
-        def made() -> Sequence[Contest]:
-            of = served, judge
-            return [Contest(*of, aim, drawn, row if aim is aims[0] else None, turned) for aim in aims]
+        @cache
+        def contest(aim: PolicyAim) -> Contest:
+            return Contest(of, judge, aim, drawn, row if aim is aims[0] else None, turned)
+
+        def made() -> Sequence[Contest]:  # each trade once
+            return [*map(contest, [*{each.weights: each for each in reversed(aims)}.values()][::-1])]
 
         told = verdict(
-            served, judge, row, serving.against, serving.aims, chosen.stability.holds, rivals,
-            chosen.unlimited, front.ahead_of, titles_of(front.points), doubts, drawn, turned,
+            contest, judge, row, serving.against, aims, chosen.stability.holds, rivals, chosen.unlimited,
+            front.ahead_of, titles_of(front.points), doubts,
         )  # fmt: skip
         if serving.unsure:
             told = replace(told, kind="unknown", answer=(serving.unsure,))

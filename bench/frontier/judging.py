@@ -13,7 +13,7 @@ from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known
 from bench.core.rows import CONFIRM
 from bench.frontier.choices import Choices
-from bench.frontier.limits import NONDOMINATED, Bound, Chance, Everywhere, Limit, Loss, Noise
+from bench.frontier.limits import Bound, Chance, Everywhere, Limit, Loss, Noise
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy
 
@@ -38,14 +38,6 @@ class Judge:
         self.policy, self.choices = policy, choices
         self.unjudged: dict[str, str] = {}
         self.limits: list[Limit] = [*self._bounds(), *self._losses()]
-        if (least := policy.guard.p_nondominated) is not None:
-            where = f"guard.{NONDOMINATED}"
-            if choices.served:
-                raise UserError(f"{where}: expected a front of heads, whose points have one; found a served front")
-            self.limits.append(
-                Bound(choices=choices, name=NONDOMINATED, sign=1, setting=where, bound=least, relative=False,
-                      keyed=False, written=least)
-            )  # fmt: skip
         self.segments = self._segments()
         self._apply()
         if not self.passing.any() and (below := [each for each in self.limits if isinstance(each, Chance)]):
@@ -107,7 +99,7 @@ class Judge:
     def _bounds(self) -> Iterator[Bound]:
         """Those that the policy writes."""
         choices = self.choices
-        for setting, name, floor, value, other in self.policy.bounds:
+        for setting, name, floor, value in self.policy.bounds:
             where = self.policy.where(setting, name)
             choices.check(name, where, directed=floor is None)
             share = share_of_current(value)
@@ -120,7 +112,7 @@ class Judge:
             yield Bound(
                 choices=choices, name=name, sign=sign, setting=setting,
                 bound=float(value) if share is None else share, relative=share is not None,
-                confidence=None if share is None else self._confidence(name), written=value, other=other,
+                confidence=None if share is None else self._confidence(name), written=value,
             )  # fmt: skip
 
     def _losses(self) -> Iterator[Limit]:

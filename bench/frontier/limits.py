@@ -23,7 +23,6 @@ from bench.results.statistics import error_of
 
 ROUNDING = 1e-12
 """Relative: means of the same numbers differ in the last bit."""
-NONDOMINATED = "p_nondominated"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -53,7 +52,6 @@ class Limit(ABC):
 
     def __post_init__(self) -> None:
         choices, at = self.choices, self.confidence
-        self.label = "P(non-dominated)" if self.name == NONDOMINATED else self.name
         self.side = f"at {'least' if self.sign > 0 else 'most'}"
         self.surely = "" if at is None else f" with {at:.0%} confidence"
         self.means = choices.values([self.name])[:, 0]
@@ -97,32 +95,28 @@ class Bound(Limit):
 
     Attributes:
         written: as the policy has it.
-        other: the bound on the other side, where one setting holds both.
     """
 
     written: float | str
-    other: float | str | None = None
 
     def breach(self, row: int) -> Breach:
         """By how far a value is beyond the bound."""
         value, at, now = float(self.means[row]), float(self.threshold(self.means)[row]), self.now
         is_, today = _measured(value), f" ({self.written})" if self.relative else ""
-        text = f"its {self.label} {is_}, where {self.side} {at:.6g}{today} is allowed"
+        text = f"its {self.name} {is_}, where {self.side} {at:.6g}{today} is allowed"
         if math.isnan(value):
             return self._breach(text, math.inf, None)
         told = value
         if self.sure is not None:
             told, at, now = float(self.sure[row]), self.bound, 1.0
             share = f"{self.side} {_percent(told)} of current{self.surely}"
-            text = f"its {self.label} is {share}, where {self.side} {self.written} is allowed"
+            text = f"its {self.name} is {share}, where {self.side} {self.written} is allowed"
         none = self.relative and told < LEAST_SHARE * abs(now)  # no share of current: a number
         to = loosened(0.0 if none else self.written, value if none else told, now, self.sign > 0)
-        if self.other is None:
-            return self._breach(text, _excess(told, at), to)
-        return self._breach(text, _excess(told, at), (to, self.other) if self.sign > 0 else (self.other, to))
+        return self._breach(text, _excess(told, at), to)
 
     def __str__(self) -> str:
-        return f"{self.label} {self.side} {self.written if isinstance(self.written, str) else f'{self.written:g}'}"
+        return f"{self.name} {self.side} {self.written if isinstance(self.written, str) else f'{self.written:g}'}"
 
 
 @dataclass(kw_only=True, eq=False)

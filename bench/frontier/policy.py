@@ -188,25 +188,12 @@ class Guard(Config):
     """Bounds from above, as in {"cost/parameters" = 2e6, "cost/latency_ms" = "110% of current"}."""
     at_least: Bounds = Field(default_factory=dict)
     """Bounds from below, as in {"click.recall@10%" = "98% of current"}."""
-    within: Annotated[dict[str, tuple[Bound, Bound]], BeforeValidator(flat)] = Field(default_factory=dict)
-    """Bands, as in {"click.pcoc" = [0.9, 1.1]}."""
-    p_nondominated: float | None = Field(None, ge=0, le=1)
-    """Least P(non-dominated), of the front of heads: served points have none."""
     segments: Segments | None = None
 
     @property
     def losses(self) -> dict[str, float]:
         """What may be lost, of the metrics that `max_loss_vs_current` names."""
         return self.max_loss_vs_current if isinstance(self.max_loss_vs_current, dict) else {}
-
-    @field_validator("within")
-    @classmethod
-    def _bands(cls, bands: dict[str, tuple[float | str, float | str]]) -> dict[str, tuple[float | str, float | str]]:
-        for name, (low, high) in bands.items():
-            ends = [share_of_current(end) if isinstance(end, str) else end for end in (low, high)]
-            if isinstance(low, str) != isinstance(high, str) or not (ends[0] or 0.0) <= (ends[1] or 0.0):
-                raise ValueError(f"expected a band from low to high for '{name}', found [{low}, {high}]")
-        return bands
 
 
 class Epsilon(Config):
@@ -293,20 +280,14 @@ class Policy(Config):
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
 
     @property
-    def bounds(self) -> list[tuple[str, str, bool | None, float | str, float | str | None]]:
-        """The bounds that it writes: setting, metric, whether from below (None: by the metric's direction), the bound,
-        and that on the other side where one setting holds both."""
+    def bounds(self) -> list[tuple[str, str, bool | None, float | str]]:
+        """The bounds that it writes: setting, metric, whether from below (None: by the metric's direction), the
+        bound."""
         guard, below = self.guard, self.epsilon.subject_to if self.epsilon else {}
-        both = [(name, *band) for name, band in guard.within.items()]
         return [
-            *(("guard.at_most", name, False, value, None) for name, value in guard.at_most.items()),
-            *(("guard.at_least", name, True, value, None) for name, value in guard.at_least.items()),
-            *(
-                ("guard.within", name, *end)
-                for name, low, high in both
-                for end in ((True, low, high), (False, high, low))
-            ),
-            *(("epsilon.subject_to", name, None, value, None) for name, value in below.items()),
+            *(("guard.at_most", name, False, value) for name, value in guard.at_most.items()),
+            *(("guard.at_least", name, True, value) for name, value in guard.at_least.items()),
+            *(("epsilon.subject_to", name, None, value) for name, value in below.items()),
         ]
 
     def losses(self, metrics: Iterable[str]) -> dict[str, float | None]:
@@ -341,7 +322,7 @@ class Policy(Config):
         return {
             "weights": self.weights,
             "epsilon": (epsilon.best, *epsilon.subject_to) if epsilon else (),
-            "guard": (*guard.at_most, *guard.at_least, *guard.within),
+            "guard": (*guard.at_most, *guard.at_least),
             "guard.max_loss_vs_current": guard.losses,
         }
 

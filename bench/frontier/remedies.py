@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.frontier.policy import Policy, share_of_current
 
-Value = float | str | tuple[float | str, float | str] | None
+Value = float | str | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,4 @@ def round_up(value: float, digits: int = 3) -> str:
 
 
 def _shown(value: Value) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(_shown(each) for each in value)}]"
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"

@@ -9,7 +9,7 @@ The page's script computes the same from the same draws. The definition, for dra
 * A row is feasible in draw d if it keeps every limit there. A limit on a loss is v[d, r, m] >= (1 - loss_m) v[d, c, m];
   "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs are not drawn. Only rows that pass the
   guard are feasible: they keep all limits in a share `guard.confidence` of the posterior's draws, and by their means
-  where there are none. P(non-dominated) and segments are judged once, not in each draw.
+  where there are none. Segments are judged once, not in each draw.
 * Weights are chosen again after a retraining, so it is the pick's model that holds, with any of its rows P: the pick,
   and those that pass the guard. It holds in draw d if a row of P keeps every limit, with half a percent forgiven:
   v[d, p, m] >= (1 - .005) threshold, and max over such rows of s[d, p] >= max over feasible rows of s[d, r] - .005. If

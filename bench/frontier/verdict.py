@@ -131,7 +131,10 @@ class Verdict:
         more: dict[str, Any] = {
             **{name: each and each.to_json() for name, each in parts.items()},
             "anchors": {name: each.to_json() for name, each in self.anchors.items()},
-            "segments": {name: _plain(changes) for name, changes in self.slices.items()},
+            "segments": {
+                name: {of: each.to_json() if np.isfinite(each.value) else None for of, each in changes.items()}
+                for name, changes in self.slices.items()
+            },
             "ahead": list(self.ahead),
             "shows": self.least,
         }
@@ -140,18 +143,13 @@ class Verdict:
         return said | known
 
 
-def _plain(changes: Changes) -> dict[str, dict[str, float] | None]:
-    """By outcome; None where nobody can tell."""
-    return {name: each.to_json() if np.isfinite(each.value) else None for name, each in changes.items()}
-
-
 def unserved(reason: str) -> Verdict:
     """The verdict of a run without a served front."""
     return Verdict("unknown", (f"Cannot tell whether to switch: {reason}.",))
 
 
 def verdict(
-    served: Served,
+    contest: Callable[[PolicyAim], Contest],
     judge: Judge,
     row: int,
     against: str,
@@ -162,12 +160,11 @@ def verdict(
     heads: Callable[[str], Sequence[str]] = lambda point: (),
     titles: Mapping[str, str] | None = None,
     suspicion: str = "",
-    seed: int = 0,
-    turned: tuple[Served, Judge] | None = None,
 ) -> Verdict:
     """The verdict about a picked serving point.
 
     Args:
+        contest: of each aim, the first one settled by the pick.
         judge: of the choices, which are the front's rows.
         row: of the pick in the table.
         against: what the current point is, in words: "the current model (todays.toml)".
@@ -178,17 +175,15 @@ def verdict(
         heads: of a point the names of those that are surely ahead of it in every head.
         titles: how points are called, by their names; see `words.titles_of`.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
-        turned: where rows are few, the other way round, and the policy applied to it: see
-            `bench.results.served.turned`.
     """
-    contest = Contest(served, judge, aims[0], seed, row, turned)
+    first, served = contest(aims[0]), contest(aims[0]).served
     more = aims[1:] if aims[0].rule == "knee" and not served.today else ()
-    own = [contest, *(Contest(served, judge, aim, seed, None, turned) for aim in more)]
+    own = [first, *map(contest, more)]
 
     def call(at: int) -> str:
         return words.named(served.table.iloc[at], titles)
 
-    found = _today(contest, row, against, unlimited, call) if served.today else _models(own, aims, row, call)
+    found = _today(first, row, against, unlimited, call) if served.today else _models(own, aims, row, call)
     of = row if found.row is None else found.row
     found = replace(found, who=call(of))
     found = _with_rivals(own, judge, found, served.current if found.keep else of, heads, titles or {})
@@ -204,7 +199,7 @@ def verdict(
         notes.append(words.holding(holds, others))
     if served.today and (noise := int(judge.noise.sum())) and found.kind in ("keep", "unknown"):
         notes.insert(0, words.guarded(noise))
-    notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if turned and found.both else "", suspicion]
+    notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if first.both_ways and found.both else "", suspicion]
     notes = list(filter(None, notes))
     if len(found.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
         found, notes = replace(found, answer=(*found.answer, notes[0])), notes[1:]
@@ -329,8 +324,11 @@ def _with_rivals(
     if not gains:
         return found
     networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
-    every = [*gains] == [_name_of(served, TREES)] and all(
-        contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
+    trees = table["name"][table["point"] == TREES].tolist()[:1]
+    every = (
+        bool(trees)
+        and [*gains] == trees
+        and all(contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best)
     )
     kept = "what you keep" if served.today else words.reference(served)
     of = "every network" if every else kept if found.keep else "the pick"
@@ -338,11 +336,6 @@ def _with_rivals(
     better = any(gain or but for gain, but in gains.values())  # else it may be served, and was found to serve no better
     answer = (first, words.among_others(found.answer[0])) if better else (found.answer[0], first)
     return replace(found, answer=answer, ahead=tuple(gains))
-
-
-def _name_of(served: Served, point: str) -> str:
-    own = served.table["name"][served.table["point"] == point]
-    return str(own.iloc[0]) if len(own) else ""
 
 
 def slice_changes(served: Served, row: int) -> dict[str, Changes]:

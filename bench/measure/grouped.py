@@ -76,7 +76,7 @@ class Grouped:
 
     def values(self, scores: Floats) -> Floats:
         """(M,) of scores (N,)."""
-        return ratio(self._contributions(scores).sum(0), self._totals)
+        return ratio(*self.sums(scores))
 
     def resampled(self, scores: Floats) -> Floats:
         """(1 + B, M): values, and those on each resample."""

@@ -8,7 +8,7 @@ measured on the same resamples. Only so are differences between models paired.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ ENOUGH = 30
 """Units from which on resamples show how far values move."""
 _A_HASH = 4
 """Counts drawn from one 64-bit hash, 16 bits each."""
+_TOGETHER = 8
+"""Resamples whose counts of all rows are held at once, a multiple of `_A_HASH`."""
 
 
 def _table() -> Counts:
@@ -64,6 +66,12 @@ def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0
     found = np.empty((len(units), padded), np.uint8)
     _draw(units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, found)
     return found[:, :resamples]
+
+
+def one_by_one(units: NDArray[np.uint64], split: str, resamples: int) -> Iterator[NDArray[np.float64]]:
+    """The counts (N,) of units in each resample; a few are drawn at once."""
+    for first in range(0, resamples, _TOGETHER):
+        yield from counts(units, split, min(_TOGETHER, resamples - first), first).T.astype(np.float64)
 
 
 @jit()
@@ -118,7 +126,7 @@ class Drawn:
         found = np.zeros((of_rows.shape[1], self.resamples))
         for start in range(0, len(rows), PIECE):
             piece = slice(start, start + PIECE)
-            _add(self.of(rows[piece]), of_rows[piece], found)
+            add_times(self.of(rows[piece]), of_rows[piece], found)
         return found.T
 
     def many(self, rows: Ints) -> int:
@@ -158,7 +166,8 @@ def drawn_of(rows: Labelled, split: str, resamples: int) -> Drawn | None:
 
 
 @jit()
-def _add(weights: Counts, columns: NDArray[np.float64], found: NDArray[np.float64]) -> None:
+def add_times(weights: NDArray[Any], columns: NDArray[np.float64], found: NDArray[np.float64]) -> None:
+    """Adds rows' columns (n, M), weighed by each of B resamples (n, B), to sums (M, B)."""
     for row in range(len(weights)):
         for m in range(columns.shape[1]):
             value = columns[row, m]

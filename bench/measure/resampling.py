@@ -22,7 +22,7 @@ from bench.measure.heads import Mean, heads_of, held_of
 from bench.measure.heads.base import LEAST, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
-from bench.measure.resamples import Counts, counts, drawn_of, units_of
+from bench.measure.resamples import add_times, counts, drawn_of, one_by_one, units_of
 from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, part_of, sample_spaces
 from bench.system.intrinsics import jit
 
@@ -32,7 +32,6 @@ ROWS_HELD = 1 << 20
 """GAUC, Spearman correlation, XAUC, errors of tenths and outcomes need their rows together. Of more rows they are not
 resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
-_TOGETHER = 4  # resamples of which ranks are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
 
 
@@ -50,7 +49,7 @@ class Resampling:
     ) -> None:
         self._schema, self._split, self._resamples = Schema((), (), tasks), split, resamples
         self._rows = 0
-        self._of: dict[str, _Binary | _Regression] = {}
+        self._of: dict[str, _Space] = {}
         of_tasks = by_task(tasks, outcomes).items()
         self._ranked = {at: _Ranked(tasks[at], names, split, resamples) for at, names in of_tasks}
 
@@ -63,12 +62,12 @@ class Resampling:
             held.add(on_impressions(self._schema, at, rows))
         for start in range(0, len(units), _PIECE):
             piece = slice(start, start + _PIECE)
-            drawn = counts(units[piece], self._split, self._resamples)
+            once = np.ones((len(units[piece]), 1), np.uint8)
+            times = np.concatenate([once, counts(units[piece], self._split, self._resamples)], axis=1)
             for name, kind, own in sample_spaces(self._schema, part_of(rows, piece)):
                 if name not in self._of:
-                    make = _Binary if kind == "binary" else _Regression
-                    self._of[name] = make(self._split, self._resamples)
-                self._of[name].add(replace(own, predictions=own.predictions.astype(np.float32)), drawn)
+                    self._of[name] = _Space(kind, self._split, self._resamples)
+                self._of[name].add(replace(own, predictions=own.predictions.astype(np.float32)), times)
 
     def result(self) -> dict[str, list[float]]:
         """By a metric's full name its B values, less its value on the split as it is; NaN where a resample does not
@@ -88,61 +87,52 @@ class Resampling:
         return found
 
 
-class _Binary:
-    """Resampled metrics of probabilities. Column 0 of every sum is the split itself, the others are resamples."""
+class _Space:
+    """Resampled metrics of a task on one sample space. Column 0 of every sum is the split itself, others resamples."""
 
-    def __init__(self, split: str, resamples: int) -> None:
-        self._rows: NDArray[Any] = np.zeros((_BINS, 2, 1 + resamples), np.int32)
-        self._means = _Means("binary", resamples)
+    def __init__(self, kind: TaskKind, split: str, resamples: int) -> None:
+        self._means = {name: each for name, each in heads_of(kind).items() if isinstance(each, Mean)}
+        self._columns = list(
+            dict.fromkeys([label, *(column for each in self._means.values() for column in each.columns)])
+        )
+        self._sums = np.zeros((1 + len(self._columns), 1 + resamples))  # of rows, then of columns
+        self._binned: NDArray[Any] | None = np.zeros((_BINS, 2, 1 + resamples), np.int32) if kind == "binary" else None
         self._grouped = _Ranked(Task("all"), ("all.gauc", "all.gauc_positives"), split, resamples)
-        self._others = _Others("binary", split, resamples)
+        self._others = _Others(kind, split, resamples)
 
-    def add(self, rows: Observed, drawn: Counts) -> None:
-        columns = self._means.columns_of(rows.labels.astype(np.float64), rows.predictions.astype(np.float64))
-        once, times = np.ones(len(columns), np.uint8), drawn
-        if rows.weights is not None:
-            once, times = rows.weights, drawn * rows.weights[:, None]
-            self._rows = self._rows.astype(np.float64, copy=False)
-        _count(rows.labels, rows.predictions, columns, once, times, self._rows, self._means.sums)
-        self._grouped.add(part_of(rows, rows.group >= 0))
-        self._others.add(rows)
+    def add(self, rows: Observed, times: NDArray[Any]) -> None:
+        known = rows
+        if not (seen := ~np.isnan(rows.labels)).all():
+            known, times = part_of(rows, seen), times[seen]
+        if known.weights is not None:
+            times = times * known.weights[:, None]
+        y, p = known.labels.astype(np.float64), known.predictions.astype(np.float64)
+        added = [np.ones(len(y)), *(column(y, p) for column in self._columns)]
+        add_times(times, np.stack(added, axis=1), self._sums)
+        if self._binned is not None:
+            if known.weights is not None:
+                self._binned = self._binned.astype(np.float64, copy=False)
+            _count(y, p, times, self._binned)
+            self._grouped.add(part_of(known, known.group >= 0))
+        self._others.add(known)
 
     def result(self) -> dict[str, Floats]:
-        negatives, positives = self._rows[:, 0].astype(float), self._rows[:, 1].astype(float)
-        n, p = negatives.sum(0), positives.sum(0)
-        below = np.cumsum(negatives, axis=0) - negatives
-        rows = n + p
-        with np.errstate(all="ignore"):
-            found = {
-                "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
-                **self._means.result(rows, p),
-                "ece": _ece(negatives, positives) / rows,
-                RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
-            }
+        """By a metric's name (1 + B,)."""
+        rows = self._sums[0]
+        sums = dict(zip(self._columns, self._sums[1:], strict=True))
+        found = {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._means.items()}
+        if self._binned is not None:
+            negatives, positives = self._binned[:, 0].astype(float), self._binned[:, 1].astype(float)
+            n, p = negatives.sum(0), positives.sum(0)
+            below = np.cumsum(negatives, axis=0) - negatives
+            with np.errstate(all="ignore"):
+                found |= {
+                    "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
+                    "ece": _ece(negatives, positives) / rows,
+                    RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
+                }
         found |= {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
         return found | self._others.result()
-
-
-class _Means:
-    """Sums of a kind's metrics that are means: (columns, 1 + B), the first of the split itself.
-
-    Labels of a binary task are counted elsewhere: their sum is the number of positives.
-    """
-
-    def __init__(self, kind: TaskKind, resamples: int) -> None:
-        self._heads = {name: each for name, each in heads_of(kind).items() if isinstance(each, Mean)}
-        columns = dict.fromkeys(column for each in self._heads.values() for column in each.columns)
-        self._columns = [column for column in columns if column is not label]
-        self.sums = np.zeros((len(self._columns), 1 + resamples))
-
-    def columns_of(self, labels: Floats, predictions: Floats) -> Floats:
-        """(N, columns): what each row adds."""
-        return np.stack([column(labels, predictions) for column in self._columns], axis=1)
-
-    def result(self, rows: Floats, positives: Floats | None = None) -> dict[str, Floats]:
-        """By name (1 + B,), for numbers of rows and of positives (1 + B,)."""
-        sums = {label: positives} | dict(zip(self._columns, self.sums, strict=True))
-        return {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._heads.items()}
 
 
 class _Ranked(Held):
@@ -182,32 +172,10 @@ class _Others(Held):
         of_rows = np.ones(len(rows.labels)) if rows.weights is None else rows.weights
         measures = {name: each.prepare(rows) for name, each in self._heads.items()}
         values = {name: [measure(of_rows)] for name, measure in measures.items()}
-        for first in range(0, self._resamples, _TOGETHER):
-            drawn = counts(rows.units, self._split, min(_TOGETHER, self._resamples - first), first)
+        for times in one_by_one(rows.units, self._split, self._resamples):
             for name, measure in measures.items():
-                values[name] += [measure(of_rows * times) for times in drawn.T]
+                values[name].append(measure(of_rows * times))
         return {name: np.array(each) for name, each in values.items()}
-
-
-class _Regression:
-    """Resampled metrics of values."""
-
-    def __init__(self, split: str, resamples: int) -> None:
-        self._others = _Others("regression", split, resamples)
-        self._rows, self._means = np.zeros(1 + resamples), _Means("regression", resamples)
-
-    def add(self, rows: Observed, drawn: Counts) -> None:
-        known, seen = rows.known, ~np.isnan(rows.labels)
-        weight = np.concatenate([np.ones((len(known.labels), 1)), drawn[seen]], axis=1)
-        if known.weights is not None:
-            weight *= known.weights[:, None]
-        self._rows += weight.sum(0)
-        own, said = known.labels.astype(float), known.predictions.astype(float)
-        self._means.sums += self._means.columns_of(own, said).T @ weight
-        self._others.add(known)
-
-    def result(self) -> dict[str, Floats]:
-        return self._means.result(self._rows) | self._others.result()
 
 
 def _ece(negatives: Floats, positives: Floats) -> Floats:
@@ -221,29 +189,11 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
 
 
 @jit()
-def _count(
-    labels: NDArray[Any],
-    predictions: NDArray[np.float32],
-    columns: Floats,
-    once: NDArray[Any],
-    weights: NDArray[Any],
-    rows: NDArray[Any],
-    sums: Floats,
-) -> None:
+def _count(labels: Floats, predictions: Floats, times: NDArray[Any], binned: NDArray[Any]) -> None:
+    """Counts rows, each as often as `times` (N, 1 + B) says, by bins of their predictions and by class."""
     for row in range(len(labels)):
-        if np.isnan(labels[row]):
-            continue
-        positive = 1 if labels[row] != 0 else 0
-        said = np.float64(predictions[row])
-        p = min(max(said, LEAST), 1 - LEAST)
+        p = min(max(predictions[row], LEAST), 1 - LEAST)
         bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))
-        bin = min(max(bin, 0), _BINS - 1)
-        of = rows[bin, positive]
-        of[0] += once[row]
-        for b in range(weights.shape[1]):
-            of[b + 1] += weights[row, b]
-        for s in range(columns.shape[1]):
-            added = columns[row, s]
-            sums[s, 0] += once[row] * added
-            for b in range(weights.shape[1]):
-                sums[s, b + 1] += weights[row, b] * added
+        of = binned[min(max(bin, 0), _BINS - 1), 1 if labels[row] != 0 else 0]
+        for b in range(times.shape[1]):
+            of[b] += times[row, b]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,12 @@ class Runs:
         Values that many rows share come as they are; between two of them, each run gives a slice, and the slices are
         sorted together. The dividing values are drawn from every n-th row of each run, so that slices fit the limit.
         """
-        runs = [*self._mapped(), last]
-        keys = [self._key(run) for run in runs]
+        ends = list(accumulate(self._lengths, initial=0))
+        size = self._kind.itemsize
+        runs = [np.asarray(np.memmap(self._file, self._kind, "r", at * size, (length,)))
+                for at, length in zip(ends, self._lengths, strict=False)]  # fmt: skip
+        runs.append(last)
+        keys = [run if self._by is None else run[self._by] for run in runs]
         step = max(1, self._limit // (4 * len(runs)))
         sample = np.sort(np.concatenate([key[::step] for key in keys]))
         starts = [0] * len(runs)
@@ -112,15 +117,6 @@ class Runs:
                 for first in range(start, end, self._limit):
                     yield run[first : min(first + self._limit, end)]
         yield self._together(runs, starts, [len(run) for run in runs])
-
-    def _mapped(self) -> Iterator[Array]:
-        at = 0
-        for length in self._lengths:
-            yield np.asarray(np.memmap(self._file, self._kind, "r", at * self._kind.itemsize, (length,)))
-            at += length
-
-    def _key(self, run: Array) -> Array:
-        return run if self._by is None else run[self._by]
 
     def _together(self, runs: list[Array], starts: list[int], ends: list[int]) -> Array:
         found = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, FiniteFloat, model_validator
+from scipy.special import expit, logit
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
@@ -64,19 +65,13 @@ class Calibration(Config):
         """Calibrates predicted probabilities (any shape): finite and in [0, 1], also at 0 and 1."""
         p = np.asarray(p, np.float64)
         if self.kind == "platt":
-            return sigmoid(self.a * logit(p) + self.b)
+            return np.asarray(expit(self.a * log_odds(p) + self.b))
         return np.asarray(np.clip(np.interp(p, self.x, self.y), self.y[0], self.y[-1]))
 
 
-def logit(p: ArrayLike) -> Floats:
-    """Log odds, finite also at 0 and 1."""
-    p = np.clip(np.asarray(p, np.float64), _LEAST, 1 - _LEAST)
-    return np.asarray(np.log(p) - np.log1p(-p))
-
-
-def sigmoid(x: Floats) -> Floats:
-    """Inverse of log odds."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
+def log_odds(p: ArrayLike) -> Floats:
+    """Finite also at 0 and 1."""
+    return np.asarray(logit(np.clip(np.asarray(p, np.float64), _LEAST, 1 - _LEAST)))
 
 
 ENOUGH = 1000
@@ -132,15 +127,15 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     ValueError if no row has a label.
     """
     p, y, w = _labelled(p, y, weights)
-    x = logit(p)
+    x = log_odds(p)
     positives, rows = (y * w).sum(), w.sum()
     target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (rows - positives + 2))
     middle, spread = x.mean(), x.std()
     if spread < 1e-9:
-        return Calibration(kind="platt", a=1.0, b=float(logit(np.average(target, weights=w)) - middle))
+        return Calibration(kind="platt", a=1.0, b=float(log_odds(np.average(target, weights=w)) - middle))
     offset, slope = logistic((x - middle) / spread, target, w).tolist()
     if slope < 0:
-        return Calibration(kind="platt", a=0.0, b=float(logit(np.average(target, weights=w))))
+        return Calibration(kind="platt", a=0.0, b=float(log_odds(np.average(target, weights=w))))
     return Calibration(kind="platt", a=float(slope / spread), b=float(offset - slope * middle / spread))
 
 

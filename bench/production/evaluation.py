@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from bench.frontier.score import prediction_names
 from bench.measure.heads import Weighted, heads_of
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.measure.resamples import counts, drawn_of, few_units, units_of
+from bench.measure.resamples import drawn_of, few_units, one_by_one, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
 from bench.production.kept_history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
@@ -129,8 +130,6 @@ def judge(
 RESAMPLES = 500
 RESAMPLE_NAME = "evaluate {}"
 """Name of the resamples of a seed."""
-AT_ONCE = 8
-"""Resamples computed at a time, a multiple of 4."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,8 @@ def judgements(
     units = _units(judged)
     measures = [dict(_measures(schema, judged, predictions)) for predictions in judged.predictions]
     drawn = {name: np.empty((len(measures), 1 + resamples)) for name in measures[0]}
-    for at, times in enumerate(_times(units, resamples, seed)):
+    drawn_times = one_by_one(units, RESAMPLE_NAME.format(seed), resamples)
+    for at, times in enumerate(chain([np.ones(len(units))], drawn_times)):
         for name, own in drawn.items():
             own[:, at] = [of[name][1](times) for of in measures]
     return [_judgement(name, measures[0][name][0], own, confidence) for name, own in drawn.items()]
@@ -232,15 +232,6 @@ def _units(judged: Judged) -> NDArray[np.uint64]:
     if not (units != units[0]).any():
         raise UserError("expected two groups of rows or more to draw from, found one: nothing says how sure this is")
     return units
-
-
-def _times(units: NDArray[np.uint64], resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yields the multiplicity of each row (N,): first 1, then on each resample."""
-    yield np.ones(len(units))
-    for first in range(0, resamples, AT_ONCE):
-        yield from (
-            counts(units, RESAMPLE_NAME.format(seed), min(AT_ONCE, resamples - first), first).astype(np.float64).T
-        )
 
 
 def _judgement(name: str, better: str | None, drawn: NDArray[np.float64], confidence: float) -> Judgement:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import isclose
 from typing import Annotated, Any
 
@@ -31,6 +30,7 @@ class FileFacts(Config):
 
 
 def _check_inputs(schema: Schema) -> None:
+    """What the encoder, whose schema must be the same, does not check itself."""
     names = [*(each.name for each in schema.fields), *schema.dense]
     if (twice := repeated(names)) is not None:
         raise ValueError(f"expected each input once, found '{twice}' twice")
@@ -41,40 +41,8 @@ def _check_inputs(schema: Schema) -> None:
             f"expected fewer than 2^31 rows, and at most 2^16 slots of all fields and dense columns, found {rows}, "
             f"{slots} and {len(schema.dense)}"
         )
-    if schema.position not in (None, *(each.name for each in schema.fields if each.slots == 1)):
-        raise ValueError(f"expected the position to be an input of one value, found '{schema.position}'")
     if schema.scenario not in (None, *(each.name for each in schema.fields if each.slots == 1)):
         raise ValueError(f"expected the scenario to be an input of one value, found '{schema.scenario}'")
-    for vector in schema.vectors:
-        if vector.column + vector.length > len(schema.dense):
-            raise ValueError(f"expected '{vector.name}' among {len(schema.dense)} dense columns")
-
-
-def _check_histories(schema: Schema) -> None:
-    owners: dict[str, int] = {}
-    for field in schema.fields:
-        if field.of is None:
-            owners[field.name] = field.cardinality if field.slots == 1 else 0
-        elif owners.get(field.of) != field.cardinality:
-            raise ValueError(
-                f"expected '{field.name}' to be the history of an input of one value and {field.cardinality} rows, "
-                f"found '{field.of}'"
-            )
-
-
-def _check_numbers(schema: Schema) -> None:
-    wide, ranges = len(schema.dense), schema.fields[len(schema.fields) - len(schema.numbers) :]
-    if len(schema.numbers) > len(schema.fields):
-        raise ValueError(f"expected a field of ranges for each of {len(schema.numbers)} numbers")
-    for number, field in zip(schema.numbers, ranges, strict=True):
-        if not number.counts or len(number.edges) != len(number.counts) + 1:
-            raise ValueError(f"expected {len(number.counts) + 1} edges of '{number.name}', found {len(number.edges)}")
-        if any(after < before for before, after in pairwise(number.edges)):
-            raise ValueError(f"expected the edges of '{number.name}' in ascending order")
-        if max(number.column, number.missing or 0) >= wide:
-            raise ValueError(f"expected '{number.name}' among {wide} dense columns")
-        if field.slots != 1 or field.cardinality != len(number.counts) + 2:
-            raise ValueError(f"expected '{field.name}' to have {len(number.counts)} ranges of '{number.name}'")
 
 
 def _check_tasks(schema: Schema) -> None:
@@ -129,8 +97,8 @@ class PackageManifest(Config):
     @field_validator("data_schema")
     @classmethod
     def _consistent(cls, schema: Schema) -> Schema:
-        for check in (_check_inputs, _check_tasks, _check_histories, _check_numbers):
-            check(schema)
+        _check_inputs(schema)
+        _check_tasks(schema)
         return schema
 
     @model_validator(mode="after")

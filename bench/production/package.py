@@ -180,6 +180,7 @@ class Package:
 
     def engine(self, name: str = "eager", threads: int = 1) -> Engine:
         """Opens an engine, see `bench.production.engines`."""
+        _ = self.encoder  # which makes the schema of the model
         return open_engine(name, self.folder, self.manifest.spec, threads)
 
     def scorer(self, engine: str = "eager", threads: int = 1, history: KeptHistory | None = None) -> Scorer:

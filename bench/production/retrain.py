@@ -8,7 +8,7 @@ prediction intervals.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -67,16 +67,13 @@ class Predictor:
             beside = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows]), data.weights_of(rows)
             yield Predicted(*beside, conditional=conditional, joint=joint)
 
-    def metrics(
-        self, split: SplitName, members: Sequence[Member], calibrations: Mapping[str, Calibration] | None = None
-    ) -> dict[str, float]:
-        """Every task's metrics of the members' mean, calibrated if calibrations are given."""
+    def metrics(self, split: SplitName, rows: Iterable[Predicted]) -> dict[str, float]:
+        """Every task's metrics of predictions of a split."""
         about = self.store.weights
         plain = about is not None and about.plain
         tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes, plain=plain)
-        for rows in self.predictions(split, members):
-            conditional, joint = calibrated(self.store.schema, rows.conditional, rows.joint, calibrations or {})
-            tally.add(replace(rows, conditional=conditional, joint=joint))
+        for each in rows:
+            tally.add(each)
         return tally.result()
 
 
@@ -216,43 +213,23 @@ def finished(
     """Calibrates trained members on the rows that are held out, and measures them on test; see `Retrained`."""
     schema = predictor.store.schema
     members = [member.parts for member in kept]
-    rows = together(predictor.predictions("valid", members))
-    calibrations = fit_calibrations(schema, rows, options.calibration)
+    held_out, test = (together(predictor.predictions(split, members)) for split in ("valid", "test"))
+    calibrations = fit_calibrations(schema, held_out, options.calibration)
+    conditional, joint = calibrated(schema, test.conditional, test.joint, calibrations)
+    said = scored(schema, test.conditional, test.joint, calibrations, score.of(schema.tasks))[SCORE]
+    ranked = Labelled(joint_labels(test.labels, schema), test.group, test.of_rows)
+    values = Measure(schema.tasks, outcomes, ranked).values(said)[0].tolist()
     return Retrained(
         parts=predictor.parts,
         members=tuple(kept),
         calibrations=calibrations,
-        test=predictor.metrics("test", members),
-        calibrated=predictor.metrics("test", members, calibrations),
-        served=_served(outcomes, score, predictor, members, calibrations),
-        deciles=_deciles(schema, predictor, members),
+        test=predictor.metrics("test", [test]),
+        calibrated=predictor.metrics("test", [replace(test, conditional=conditional, joint=joint)]),
+        served=dict(zip(outcomes, values, strict=True)),
+        deciles=decile_tables(schema, test),
         warnings=warnings,
         provenance=provenance,
     )
-
-
-def _served(
-    outcomes: Sequence[str],
-    score: Score,
-    predictor: Predictor,
-    members: Sequence[Member],
-    calibrations: Mapping[str, Calibration],
-) -> dict[str, float]:
-    if not outcomes:
-        return {}
-    schema = predictor.store.schema
-    rows = together(predictor.predictions("test", members))
-    said = scored(schema, rows.conditional, rows.joint, calibrations, score.of(schema.tasks))[SCORE]
-    served = Labelled(joint_labels(rows.labels, schema), rows.group, rows.of_rows)
-    values = Measure(schema.tasks, outcomes, served).values(said)[0]
-    return dict(zip(outcomes, values.tolist(), strict=True))
-
-
-def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Member]) -> dict[str, list[list[float]]]:
-    if all(task.kind == "binary" for task in schema.tasks):
-        return {}
-    rows = together(predictor.predictions("test", members))
-    return decile_tables(schema, rows)
 
 
 def _train(
@@ -269,8 +246,8 @@ def _train(
         states, lengths = _network(spec, order.length, store, config, own, threads, progress)
         member.append(states)
         samples += lengths
-    metrics = {split: predictor.metrics(split, [member]) for split in ("valid", "test")}
-    return TrainedSeed(seed, member, tuple(samples), metrics["valid"], metrics["test"])
+    held_out, test = (predictor.metrics(split, predictor.predictions(split, [member])) for split in ("valid", "test"))
+    return TrainedSeed(seed, member, tuple(samples), held_out, test)
 
 
 def config_of(order: PartOrder, schema: Schema) -> dict[str, Scalar]:

@@ -128,7 +128,9 @@ class ModelSpec:
     def of_trained(cls, schema: Schema, parts: Sequence[Part], members: Sequence[Member]) -> ModelSpec:
         """The specification of trained members."""
         needed = plugins.needs(choice for part in parts if not part.trees for choice in _served(part.config).items())
-        shapes = tuple(tuple(_shape(trained) for trained in member) for member in members)
+        shapes = tuple(
+            tuple(each.sizes if isinstance(each, TrainedTrees) else len(each) for each in member) for member in members
+        )
         return cls(schema, tuple(parts), shapes, needed)
 
     def build(self) -> ServedModel:
@@ -191,10 +193,6 @@ def _repeated(one: State, shape: Shape) -> dict[str, Tensor]:
     if isinstance(shape, TreeSizes):
         return dict(one)
     return {f"models.{at}.{name.removeprefix('models.0.')}": own for at in range(shape) for name, own in one.items()}
-
-
-def _shape(trained: Trained) -> Shape:
-    return trained.sizes if isinstance(trained, TrainedTrees) else len(trained)
 
 
 def _of_outputs(state: State, own: int) -> dict[str, Tensor]:

@@ -49,11 +49,11 @@ def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple
     volumes = [each.hypervolume for each in history.rows]
     if history.by_rungs:
         return tuple(zip([each.samples for each in history.rows], volumes, strict=True)), True
-    trained = {record.number: _trained(record) for record in records}
+    trained = {record.number: record.speed.get("samples_trained") for record in records}
     lengths = [trained[record.number] for record in records if record.state == "completed"]
     if None in lengths or not lengths:
         return tuple(enumerate(volumes, 1)), False
-    costs = np.cumsum([trained[each.trial] or 0 for each in history.rows])
+    costs = np.cumsum([int(trained[each.trial] or 0) for each in history.rows])
     return tuple(zip(map(int, costs), volumes, strict=True)), True
 
 
@@ -87,8 +87,3 @@ def seed_effects(front: Frontier) -> list[str]:
             f"{rows.sum()} confirmed points lie {apart} apart{much if np.isfinite(lost) else ''}."
         )
     return found
-
-
-def _trained(record: TrialRecord) -> int | None:
-    samples = record.speed.get("samples_trained")
-    return None if samples is None else int(samples)

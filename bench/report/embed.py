@@ -56,7 +56,7 @@ def section_data(view: View) -> dict[str, Any]:
         "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
         "planes": planes,
         "decision": _decision(view, titles) if view.decides else None,
-        "leads": [[lead.title, {point: _ends(each) for point, each in lead.gains.items()}] for lead in view.leads],
+        "leads": [[title, {point: _ends(each) for point, each in of.items()}] for title, of in view.leads.items()],
         "history": history,
         "bySamples": by_samples,
         "influences": [list(astuple(each)) for each in influences(view.records, view.front)],

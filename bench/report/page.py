@@ -16,7 +16,7 @@ from bench import __version__
 from bench.core.rows import CONFIRM, NAMES, SEARCH
 from bench.report import explained, text
 from bench.report.days import section_of_days
-from bench.report.effort import Failed, failures
+from bench.report.effort import failures
 from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
 from bench.report.picture import PLOTS
@@ -119,6 +119,7 @@ def _search(view: View) -> str:
     if not view.records:
         return ""
     failed = failures(view.records)
+    reasons = [[each.kind, each.reason, text.listed(each.trials), f"{each.runs}"] for each in failed]
     return joined(
         [
             f"<h3>The search</h3><p class='note'>{text.count(view.trials, 'point')}; "
@@ -133,7 +134,7 @@ def _search(view: View) -> str:
             '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
             f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div></details>',
             f'<details class="fold"><summary>Failures: {text.count(sum(each.runs for each in failed), "run")}'
-            f"</summary>{_failures(failed)}</details>"
+            f"</summary>{table(('kind', 'reason', 'trials', 'runs'), reasons, 'Failures by reason', 3)}</details>"
             if failed
             else "",
             f'<details class="fold"><summary>How it was made</summary>{pairs(view.made.items(), "made")}</details>'
@@ -141,11 +142,6 @@ def _search(view: View) -> str:
             else "",
         ]
     )
-
-
-def _failures(failed: tuple[Failed, ...]) -> str:
-    rows = [[each.kind, each.reason, text.listed(each.trials), f"{each.runs}"] for each in failed]
-    return table(("kind", "reason", "trials", "runs"), rows, "Failures by reason", 3)
 
 
 def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) -> str:

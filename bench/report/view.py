@@ -15,7 +15,7 @@ from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import SCENARIO
 from bench.frontier.choices import Choices
-from bench.frontier.contest import Lead
+from bench.frontier.contest import Leads
 from bench.frontier.decision import Decision
 from bench.frontier.pick import Pick
 from bench.frontier.verdict import Verdict
@@ -139,30 +139,21 @@ class View:
     incomplete: str = ""
     areas: AreaTable = ([], [])
     predictions: AreaTable = ([], [])
-    leads: Sequence[Lead] = ()
+    leads: Leads = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     worths: Mapping[str, float] = field(default_factory=dict)
     days: Mapping[str, Any] = field(default_factory=dict)
     explained: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, decision: Decision, **more: Any) -> View:
-        """What a page shows of any decision, with `more` of a run or of a log."""
-        return cls(
-            front=decision.frontier,
-            served=decision.shown,
-            choices=decision.choices,
-            verdict=decision.verdict,
-            formula=decision.formula,
-            formulas=decision.formulas,
-            leads=decision.leads,
-            rates=decision.serving.rates,
-            worths=decision.policy.values,
-            pick=decision.pick,
-            no_pick=decision.no_pick,
-            policy=decision.policy.toml,
+    @staticmethod
+    def of(decision: Decision, **more: Any) -> View:
+        """A section about a decision; `more` are the attributes that it does not have."""
+        return View(
+            front=decision.frontier, served=decision.shown, choices=decision.choices, verdict=decision.verdict,
+            formula=decision.formula, formulas=decision.formulas, leads=decision.leads, rates=decision.serving.rates,
+            worths=decision.policy.values, pick=decision.pick, no_pick=decision.no_pick, policy=decision.policy.toml,
             **more,
-        )
+        )  # fmt: skip
 
     @property
     def fronts(self) -> tuple[Ledger, ...]:

@@ -34,7 +34,7 @@ from bench.results.points import (
 )
 from bench.results.posterior import p_nondominated, posterior_draws
 from bench.results.samples import samples_of, seed_noise
-from bench.results.statistics import differences, intervals, volume_interval
+from bench.results.statistics import differences, intervals, reflected
 
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
@@ -274,9 +274,10 @@ def _of_front(
     assert chances is not None
     about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     trials = {point.id for point in points if point.role == "trial"}
-    searched = [at for at, key in enumerate(found) if key in trials]
-    of_trials = [samples[at] for at in searched]
-    volume = volume_interval(of_trials, about[:, searched], objectives, reference) if of_trials else None
+    searched, volume = [at for at, key in enumerate(found) if key in trials], None
+    if searched:
+        at = hypervolume(np.array([samples[each].mean for each in searched]), objectives, reference)
+        volume = reflected(at, np.array([hypervolume(each, objectives, reference) for each in about[:, searched]]))
     return dict(zip(found, chances.tolist(), strict=True)), volume
 
 

@@ -1,4 +1,4 @@
-"""Progress of a search: its hypervolume after each result, and its front in a few lines for a terminal."""
+"""Progress of a search: its hypervolume after each result."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.core.objectives import Objective, key_on
-from bench.core.records import Point, TrialRecord
-from bench.core.rows import NAMES, SEARCH
-from bench.results.pareto import Growing, nondominated
-from bench.results.points import estimates, searched_points
+from bench.core.objectives import Objective
+from bench.core.records import TrialRecord
+from bench.core.rows import SEARCH
+from bench.results.pareto import Growing
 
 FINISHED = ("completed", "failed", "pruned")
 
@@ -65,62 +64,3 @@ def _results(record: TrialRecord, by_rungs: bool) -> Iterator[tuple[int, int, in
         ended += at.seconds if ended else 0.0
         yield at.order, record.number, at.samples - before, at.metrics, ended
         before = at.samples
-
-
-FIRST = 6
-"""Results before the first front is shown."""
-SHOWN = 6
-"""Points that are shown at most, evenly along the first objective."""
-
-
-class SoFar:
-    """Shows the front so far: at `FIRST` results, and each time that the number of results has doubled.
-
-    Args:
-        outcomes: what is shown of each point, as its heads rank; where they were not measured, its objectives.
-    """
-
-    def __init__(self, objectives: Sequence[Objective], outcomes: Sequence[str] = ()) -> None:
-        self._objectives, self._outcomes = tuple(objectives), tuple(outcomes)
-        self._next = FIRST
-
-    def is_due(self, results: int) -> bool:
-        """Whether to show the front now; true once for each doubling."""
-        if results < self._next:
-            return False
-        while self._next <= results:
-            self._next *= 2
-        return True
-
-    def text(self, records: Sequence[TrialRecord]) -> str:
-        """The front of these trials, by the one run of each that the search saw; empty where nothing is finite.
-
-        A trial of which several rungs are on the front is shown once, as it was trained longest.
-        """
-        count = sum(record.measured for record in records)
-        if not (points := searched_points(records, self._objectives)):
-            return ""
-        values = estimates(points, self._objectives)
-        on = np.flatnonzero(nondominated(values, self._objectives))
-        if not len(on):
-            return ""
-        on = np.array([*{points[at].number: at for at in on}.values()])
-        on = on[np.argsort(values[on, 0], kind="stable")]
-        places = np.unique(np.linspace(0, len(on) - 1, SHOWN).round().astype(int))
-        rows = [self._row(points[at], values[at]) for at in on[places]]
-        some = f"{len(rows)} of {len(on)} points" if len(rows) < len(on) else f"{len(on)} point{'s' * (len(on) > 1)}"
-        return "\n".join([f"front so far, after {count} trials ({some}, {NAMES[SEARCH]}):", *_aligned(rows)])
-
-    def _row(self, point: Point, values: Sequence[float]) -> list[str]:
-        length = [f"{point.samples:,} samples"] if point.samples else []
-        seen = {name: point.metrics.get(key_on(name, SEARCH)) for name in self._outcomes}
-        own = dict(zip((each.name for each in self._objectives), values, strict=True))
-        named = seen if seen and None not in seen.values() else own
-        metrics = [f"{name} {value:.4f}" for name, value in named.items()]
-        return [f"trial {point.number}", point.architecture, *length, *metrics]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
-    return [f"  {'  '.join(row).rstrip()}" for row in padded]

@@ -314,7 +314,8 @@ def seed_noise(samples: Sequence[Sample]) -> SeedNoise | None:
     count = int(freedom.sum())
     if count < 1:
         return None
-    pooled = _pooled([each.values for each in samples], count)
+    residuals = np.vstack([each.values - each.mean for each in samples])
+    pooled = np.asarray(residuals.T @ residuals / count)
     deviations = [np.moveaxis(each.deviations, 1, 0) for each in samples]  # (B, n, M)
     shared = np.zeros_like(pooled)
     if all(each.deviations.shape[1] for each in samples):
@@ -373,11 +374,6 @@ def _total_freedom(freedom: NDArray[np.int64], pooled: Floats, paired: Pairing) 
     apart = np.einsum("ij,ijm->m", both, paired.within) / both.sum()
     correlation = np.where(pooled > 0, 1 - apart / np.where(pooled > 0, 2 * pooled, 1), 0.0).clip(0, 1)
     return np.asarray(freedom.sum() ** 2 / (freedom.sum() + both.sum() * correlation**2))
-
-
-def _pooled(groups: Sequence[Floats], freedom: int) -> Floats:
-    residuals = np.vstack([group - group.mean(axis=0) for group in groups])
-    return np.asarray(residuals.T @ residuals / freedom)
 
 
 def _positive(within: Floats, shared: Floats, unit: Floats) -> Floats:

@@ -19,7 +19,6 @@ from scipy.special import expit, logit, stdtrit
 from bench.core.arrays import Floats
 from bench.core.objectives import Objective
 from bench.results.effect import LEVEL, Effect
-from bench.results.pareto import hypervolume
 from bench.results.samples import Sample, between, satterthwaite, seed_noise, variance
 
 ONE_ERROR = (0.1587, 0.8413)
@@ -157,15 +156,3 @@ def _on_logits(of: Effect) -> Effect:
     value = min(max(of.value, 1e-6), 1 - 1e-6)
     reach = (of.high - of.value) / (value * (1 - value))
     return Effect(of.value, *expit(logit(value) + np.array([-reach, reach])).tolist())
-
-
-def volume_interval(
-    samples: Sequence[Sample], drawn: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
-) -> Effect:
-    """Of the hypervolume of true values.
-
-    Args:
-        drawn: posterior draws about the means (D, N, M), not shrunken.
-    """
-    at = hypervolume(np.array([each.mean for each in samples]), objectives, reference)
-    return reflected(at, np.array([hypervolume(each, objectives, reference) for each in drawn]))

@@ -24,7 +24,6 @@ from bench.core.validation import validate
 from bench.data import Store
 from bench.measure import predictions
 from bench.measure.resampling import RESAMPLES
-from bench.results.history import SoFar
 from bench.results.ledger import CELLS, write_cells
 from bench.runs import backtest
 from bench.runs.folder import PAGE, STORE, DatasetRun, Run
@@ -148,8 +147,6 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     def on_result(record: TrialRecord) -> None:
         on_record(record)
         pace.add(record)
-        if so_far.is_due(study.told) and (text := so_far.text(study.records())):
-            progress.note(text)
 
     def before(*stages: str) -> Progress:
         return WithLater(progress, lambda: after.seconds(pace, request.workers, stages))
@@ -166,7 +163,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             store=str(store.path),
             needs=part.run.manifest.plugins,
         )
-        pace, so_far = Pace(plan.ladder, request.workers, study.records()), SoFar(objectives, outcomes)
+        pace = Pace(plan.ladder, request.workers, study.records())
         after = After(suite, plan.space, plan.lengths, store)
         executor = EXECUTORS[request.executor](run_job, request.workers, options)
         try:

@@ -101,7 +101,7 @@ def refresh(
         parts = [Part(config=config_of(each, store.schema), shares=each.shares) for each in orders]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
-        held, test = (predictor.metrics(split, [member]) for split in ("valid", "test"))
+        held, test = (predictor.metrics(split, predictor.predictions(split, [member])) for split in ("valid", "test"))
         trained = TrainedSeed(seed, member, (), held, test)
         about = {"data": {"key": store.key, "fingerprint": store.fingerprint}, "tasks": tasks, "seed": seed}
         about |= {"parts": [each.model_dump() for each in parts], "threads": threads, "versions": versions()}

@@ -126,8 +126,8 @@ def test_trees_are_picked_deployed_and_score_rows(flow, tmp_path):
     table = result_of(flow.part).choices.table
     auc = float(table["click.auc"][table["point"] == "trees"].iloc[0])
     policy = tmp_path / "trees.toml"
-    within = f'within = {{ "click.auc" = [{auc - 1e-9}, {auc + 1e-9}] }}'
-    policy.write_text(f"[guard]\nmax_loss_vs_current = inf\n{within}\n[retrain]\nseeds = 1\n")
+    limits = f'at_least."click.auc" = {auc - 1e-9}\nat_most."click.auc" = {auc + 1e-9}'
+    policy.write_text(f"[guard]\nmax_loss_vs_current = inf\n{limits}\n[retrain]\nseeds = 1\n")
     assert flow.json("pick", "flow", "--policy", policy)["point"] == "trees"
     planned = flow.say("deploy", "flow", "--policy", policy, "--dry-run")
     assert "boosted trees on 1 seed, with as many trees as lower the loss on what is held out" in planned

@@ -1,6 +1,5 @@
 """Dominance, ranks and hypervolume against definitions and other code."""
 
-import math
 from itertools import combinations
 
 import numpy as np
@@ -14,7 +13,6 @@ from bench.results.pareto import (
     UNRANKED,
     Growing,
     contributions,
-    default_reference,
     hypervolume,
     nondominated,
     ranks,
@@ -107,18 +105,3 @@ def test_growing_is_the_volume_of_each_prefix_and_never_falls(values):
     expected = [slow_hypervolume(values[: i + 1], MIXED, REFERENCE) for i in range(len(values))]
     np.testing.assert_allclose(volumes, expected, atol=1e-9)
     assert (np.diff(volumes) >= 0).all()
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("click.auc", 0.5),
-        ("click.gauc", 0.5),
-        ("click.recall@2.5%", 0.025),
-        ("click.ndcg@5", 0.0),
-        ("click.logloss", math.log(2)),
-        ("click.ece", 1.0),
-    ],
-)
-def test_default_reference_is_an_uninformed_model(name, expected):
-    assert default_reference(Objective(name, "maximize")) == expected

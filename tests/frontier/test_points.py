@@ -11,7 +11,6 @@ from bench.core.objectives import Objective
 from bench.core.records import Point, Replicate, RungResult, TrialRecord
 from bench.results.frontier import frontier
 from bench.results.points import (
-    baselines,
     composite,
     estimate,
     kept_names,
@@ -154,17 +153,3 @@ def test_replicates_are_joined_by_seed(singles, objectives):
     apart = replace(first, replicates=tuple(replace(run, seed=run.seed + 7) for run in first.replicates))
     assert composite([apart, second], objectives) is None
     assert composite([shared], objectives) is None
-
-
-@pytest.fixture
-def records(point):
-    return [
-        point(0, 0.70, 0.83, kind="single_task"),
-        point(1, 0.72, 0.80, kind="single_task", balancing="uncertainty"),
-        point(2, 0.73, 0.82),
-        point(3, 0.71, 0.84, balancing="uncertainty"),
-    ]
-
-
-def numbers(points, objectives):
-    return {name: point.number for name, point in baselines(points, objectives).items()}

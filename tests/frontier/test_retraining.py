@@ -7,7 +7,6 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.frontier.retraining import Length, length_of, place, prediction_intervals
-from bench.results.history import FIRST, SHOWN, SoFar
 
 CURVE = [
     {"samples": 100.0, "epoch": 0.5, "valid/click.auc": 0.60, "valid/like.auc": 0.70},
@@ -56,25 +55,3 @@ def test_new_trainings_fall_within_the_interval_as_often_as_it_says(point, objec
         value = 0.72 + rng.normal(0, 0.01, new).mean()
         kept += place(objectives[0], interval, value) == "within"
     assert kept / 400 == pytest.approx(0.9, abs=0.04)
-
-
-def test_a_front_is_due_at_each_doubling(objectives):
-    so_far = SoFar(objectives)
-    due = [results for results in range(1, 60) if so_far.is_due(results)]
-    assert due == [FIRST, 2 * FIRST, 4 * FIRST, 8 * FIRST]
-    resumed = SoFar(objectives)
-    assert resumed.is_due(50)
-    assert not resumed.is_due(51)
-
-
-def test_the_front_is_shown_along_the_first_objective_and_what_is_dominated_is_not(trial, failed, objectives):
-    records = [trial(0, 0.72, 0.80), trial(1, 0.70, 0.85, "ple"), trial(2, 0.69, 0.79), failed(3)]
-    lines = SoFar(objectives).text(records).splitlines()
-    assert lines[0] == "front so far, after 3 trials (2 points, validation (search)):"
-    assert [line.split()[:2] for line in lines[1:]] == [["trial", "1"], ["trial", "0"]]
-    assert lines[1].endswith("click.auc 0.7000  like.auc 0.8500")
-    many = [trial(number, 0.5 + number / 100, 0.9 - number / 100) for number in range(20)]
-    shown = SoFar(objectives).text(many).splitlines()
-    assert shown[0] == f"front so far, after 20 trials ({SHOWN} of 20 points, validation (search)):"
-    assert [line.split()[1] for line in shown[1:]] == ["0", "4", "8", "11", "15", "19"]
-    assert SoFar(objectives).text([failed(0)]) == ""

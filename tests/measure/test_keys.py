@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import roc_auc_score
 
 from bench.measure.keys import Areas, code
 from bench.measure.runs import Runs
@@ -44,38 +43,6 @@ def slow_auc(scores, labels):
 def test_auc_counts_pairs(sample):
     scores, labels, _ = sample
     assert auc(scores, labels) == pytest.approx(slow_auc(scores, labels))
-
-
-@pytest.mark.parametrize("distinct", [2, 100, 10**9])
-@pytest.mark.parametrize("rate", [0.0005, 0.3])
-def test_auc_equals_scikit_learn_on_many_rows(distinct, rate):
-    rng = np.random.default_rng(0)
-    labels = (rng.random(50_000) < rate).astype(np.float32)
-    scores = (np.floor(rng.beta(1 + labels, 2) * distinct) / distinct).astype(np.float32)
-    assert auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
-
-
-probabilities = st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
-
-
-def slow_distance(scores, labels, count):
-    """A bin for each distinct score at a rank k N / count; a row is in the last bin that starts at or below it."""
-    ordered = np.sort(scores)
-    starts = np.unique(ordered[np.arange(count) * len(scores) // count])
-    bins = np.searchsorted(starts, scores, side="right")
-    excess = scores.astype(np.float64) - labels
-    return sum(abs(excess[bins == number].sum()) for number in set(bins.tolist()))
-
-
-@settings(deadline=None)  # the first call compiles
-@given(rows(probabilities), st.integers(1, 20), st.integers(0, 40))
-def test_distance_is_that_of_bins_of_equal_mass(sample, count, at):
-    scores, labels, _ = sample
-    if len(scores) == 0:
-        return
-    cuts = np.arange(count) * len(scores) // count
-    areas = Areas(np.split(np.sort(pack(scores, labels)), [at]), cuts)
-    assert areas.distance == pytest.approx(slow_distance(scores, labels, count), abs=1e-12)
 
 
 some_keys = st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 3)), max_size=60)

@@ -80,19 +80,6 @@ def its_predictions_are_the_models(name):
             assert (given[1] == dense).all(), "the numbers were changed in place"
 
 
-def a_row_does_not_depend_on_the_others(name):
-    """Rows by themselves, and in another order, have the predictions that they have in a batch."""
-    ids, dense = batch(7)
-    with opened(name) as engine:
-        whole = engine(ids, dense)
-        turned = engine(ids[::-1].copy(), dense[::-1].copy())
-        for at in range(len(ids)):
-            alone = engine(ids[at : at + 1], dense[at : at + 1])
-            for many, one, other in zip(whole, alone, turned, strict=True):
-                np.testing.assert_allclose(one[0], many[at], atol=CLOSE, rtol=CLOSE)
-                np.testing.assert_allclose(other[len(ids) - 1 - at], many[at], atol=CLOSE, rtol=CLOSE)
-
-
 def threads_change_no_prediction(name):
     """One thread and two give the same, and what one call gave is not changed by the next."""
     ids, dense = batch(300)
@@ -107,4 +94,4 @@ def threads_change_no_prediction(name):
             np.testing.assert_allclose(values, before, atol=CLOSE, rtol=CLOSE)
 
 
-OF_ALL = (its_predictions_are_the_models, a_row_does_not_depend_on_the_others, threads_change_no_prediction)
+OF_ALL = (its_predictions_are_the_models, threads_change_no_prediction)

@@ -19,11 +19,6 @@ def point(kind, number=None, **config):
 SINGLE = [point("trial", at, **{"sharing.kind": "single_task"}) for at in (3, 5)]
 
 
-def composite(click, buy):
-    trials = {"single_task.click": str(click), "single_task.buy": str(buy)}
-    return point("single_task", **{"sharing.kind": "single_task", **trials})
-
-
 TREES = point("trees", **{"trees.click.leaves": 7})
 NAMES = [task.name for task in TASKS]
 

@@ -11,9 +11,8 @@ import pytest
 from bench.core.errors import UserError
 from bench.core.schema import SCORE, Schema, Task
 from bench.data import load_card
-from bench.production.evaluation import Judged, Judgement, judge, judgements, served
+from bench.production.evaluation import Judged, judge, judgements, served
 from bench.production.scorer import Scorer
-from bench.results.effect import Effect
 from bench.system.progress import Silent
 
 FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")))
@@ -197,8 +196,3 @@ def test_a_logged_score_ranks_as_the_second_model(tmp_path):
     (tmp_path / "log.csv").write_text("price,today,click\n1,,0\n2,,1\n")
     with pytest.raises(UserError, match=r"^--against: expected numbers in column 'today', found none in 2 rows$"):
         judged("today")
-
-
-def outcome(name, gain, low, high):
-    values = (Effect(0.5 + gain / 2, 0.0, 1.0), Effect(0.5, 0.0, 1.0), Effect(gain / 2, low / 2, high / 2))
-    return Judgement(name, "larger", *values)

@@ -73,14 +73,6 @@ def test_aliases_move_and_come_back(registry, deploy):
         assert registry.aliases("shop") == {"champion": champion, "challenger": "2", "previous": previous}
 
 
-def test_a_promotion_that_was_stopped_half_way_is_done_by_doing_it_again(registry, deploy):
-    deploy("stopped", CHAMPION)
-    deploy("stopped", CHALLENGER)
-    registry.apply("stopped", registry.promote("stopped")[:1])
-    registry.apply("stopped", registry.promote("stopped"))
-    assert registry.aliases("stopped") == {"champion": "2", "challenger": "2", "previous": "1"}
-
-
 def test_a_model_by_its_name(registry, deploy, package, tmp_path):
     deploy("by-name", CHAMPION)
     for name in ("by-name", "by-name@champion", "by-name/1", "models:/by-name@champion"):

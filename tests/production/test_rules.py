@@ -3,12 +3,9 @@
 import pytest
 
 from bench.core.errors import UserError
-from bench.core.schema import Task
 from bench.production.evaluation import Judgement
-from bench.production.rules import Rule, outcomes_asked
+from bench.production.rules import Rule
 from bench.results.effect import Effect
-
-TASKS = (Task("click"), Task("buy", parent="click"))
 
 
 def test_a_rule_is_read():
@@ -41,7 +38,3 @@ def test_the_estimate_decides_and_the_sentence_says_how_sure():
     assert said(above, 0.01, 0.0, 0.02) == "kept +1.00% (+0.00 to +2.00), surely not above"
     value = "buy.ndcg@5 < 0.6"
     assert said(value, 0.0) == f"failed: {value}: the value is 0.5 (0.2 to 0.7), below, but not surely"
-
-
-def asked(*rules, ranking=True, heads=True, weighted=False):
-    return outcomes_asked(list(map(Rule.parse, rules)), TASKS, ("buy.ndcg@5",), weighted, ranking, heads)

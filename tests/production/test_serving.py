@@ -3,7 +3,6 @@
 import threading
 
 import numpy as np
-import pandas as pd
 import pytest
 from server import served
 from serving_toys import FUNNEL, measured_package, raw_rows, raw_split
@@ -29,29 +28,6 @@ def server(package, tmp_path_factory):
 @pytest.fixture(scope="module")
 def rows():
     return raw_rows().slice(0, 20).to_pylist()
-
-
-def test_the_same_numbers_as_offline(server, package, rows):
-    expected = package.scorer().predict(rows)
-    status, answer = server.rows(rows)
-    assert status == 200
-    found = pd.DataFrame(answer["predictions"])
-    assert list(found) == list(expected)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    split = pd.DataFrame(rows).astype({"user_id": str}).to_dict("split", index=False)
-    status, answer = server.ask({"dataframe_split": split})
-    np.testing.assert_allclose(pd.DataFrame(answer["predictions"]), expected, atol=1e-5)
-
-
-def test_missing_unknown_and_no_values(server, rows):
-    some = [rows[0] | {"age": None, "user_id": "nobody"}, {k: v for k, v in rows[1].items() if k != "age"}]
-    status, answer = server.rows(some)
-    assert status == 200
-    assert np.isfinite(pd.DataFrame(answer["predictions"]).to_numpy()).all()
-    assert server.rows([]) == (200, {"predictions": []})
-    for wrong in ([{"x": 1}], [rows[0], rows[1] | {"user_id": 2.0**60}]):
-        assert server.rows(wrong)[0] == 400
-    assert server.rows([rows[0] | {"user_id": 2**60 + 1}, rows[1] | {"user_id": None}])[0] == 200
 
 
 @pytest.mark.parametrize("kind", ["blend", "composite", "trees"])

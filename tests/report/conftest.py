@@ -16,7 +16,6 @@ from bench.core.records import Failure, Replicate, TrialRecord
 from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import head_choices, served_choices
-from bench.frontier.contest import Lead
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict, unserved
 from bench.report.page import write_page
@@ -196,8 +195,8 @@ def leads_of(served):
         titles = [f"{titles[2]} of members", *titles[:2]]
     others = [point for point in served.table["point"].unique() if point != served.table["point"].iloc[served.current]]
     gains = {title: dict(zip(others, rng.normal(0, 0.02, len(others)).tolist(), strict=True)) for title in titles}
-    return [Lead(title, {at: Effect(each, each - 0.01, each + 0.01) for at, each in own.items()})
-            for title, own in gains.items()]  # fmt: skip
+    return {title: {at: Effect(each, each - 0.01, each + 0.01) for at, each in own.items()}
+            for title, own in gains.items()}  # fmt: skip
 
 
 def choices_of(served):

@@ -185,11 +185,8 @@ def difference(choices: Choices, name: str, gain: float, *ends: float) -> str:
     low, *_, high = sorted(end * choices.sign(name) for end in ends or (gain, gain))
     own = choices.in_thousandths(name)
     told, *interval = (
-        f"{each / 10 + 0.0:+.4f}" if own else _per_cent(each) for each in (gain * choices.sign(name), low, high)
+        f"{each / 10 + 0.0:+.4f}" if own else f"{100 * moved:+.{'2g' if abs(moved) < 0.1 else '0f'}}%"
+        for each in (gain * choices.sign(name), low, high)
+        for moved in [round(each, 6) + 0.0]
     )
     return f"{told} ({' to '.join(interval)})" if low != high else told
-
-
-def _per_cent(moved: float) -> str:
-    moved = round(moved, 6) + 0.0
-    return f"{100 * moved:+.2g}%" if abs(moved) < 0.1 else f"{100 * moved:+.0f}%"

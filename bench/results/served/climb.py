@@ -8,7 +8,6 @@ of tries, so that none is compared at worse weights than another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -19,7 +18,7 @@ from bench.core.arrays import Floats
 from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.expected import Expected, level
-from bench.results.served.measuring import THREADS, Candidate, Meter, meter_of
+from bench.results.served.measuring import Candidate, Meter, in_threads, meter_of
 
 FACTORS = (2.5, 1.6, 1.25, 1.1, 1.04, 1.015)
 """By which a weight is made larger or smaller."""
@@ -127,8 +126,7 @@ def climbed(
                 ends.append(max(tried, key=lambda each: each[0])[1])
         return ends
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(one, range(len(candidates))))
+    return in_threads(one, range(len(candidates)))
 
 
 def climb(

@@ -14,7 +14,6 @@ simulated runs with 2, 3 and 5 tasks the true U of weights that were climbed so 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +26,7 @@ from bench.core.schema import TaskKind
 from bench.measure.platt import platt
 from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
-from bench.results.served.measuring import MANY, THREADS, Candidate, meter_of
+from bench.results.served.measuring import MANY, Candidate, in_threads, meter_of
 
 TRUST = 0.8
 NOISE = 0.5
@@ -52,8 +51,7 @@ class Expected:
                 for row in (row for row, each in enumerate(of) if each == candidate):
                     found[row] += meter.outcomes(settings[row], own) / len(meters)
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(one, dict.fromkeys(of)))
+        in_threads(one, dict.fromkeys(of))
         return found
 
 

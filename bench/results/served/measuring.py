@@ -107,7 +107,7 @@ class Meter:
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""
         jobs = [(at, run) for at, each in enumerate(self._candidates) for run in range(each.replicates)]
-        found = _together(jobs, lambda job: self._values(*job, settings))
+        found = in_threads(lambda job: self._values(*job, settings), jobs)
         by_job = dict(zip(jobs, found, strict=True))
         return [
             np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
@@ -124,7 +124,7 @@ class Meter:
             terms = Terms(self._predictions(*job), self._rates)
             return [measure.resampled(_score(terms, settings[at[point]])) for point in chosen[job[0]]]
 
-        by_job = dict(zip(jobs, _together(jobs, one), strict=True))
+        by_job = dict(zip(jobs, in_threads(one, jobs), strict=True))
         parts = [_points(of, at, chosen, by_job, place) for place in range(measure.slices)]
         return [replace(part, units=units) for part, units in zip(parts, measure.units, strict=True)]
 
@@ -206,7 +206,7 @@ def _points(
     return Points(np.array(of), np.array(at), values, np.stack(every, axis=1), np.array(owns))
 
 
-def _together(jobs: Iterable[Job], work: Callable[[Job], Found]) -> list[Found]:
-    """In threads; the results in the order of the jobs."""
+def in_threads(work: Callable[[Job], Found], jobs: Iterable[Job]) -> list[Found]:
+    """The results of all jobs, in their order."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(work, jobs))

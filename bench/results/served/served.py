@@ -117,7 +117,9 @@ def served_front(
     shape = seeds_of(values, [each.seeds for each in candidates])
 
     def place(candidate: int, setting: Fusion) -> tuple[int, int]:
-        return candidate, _first(values[candidate], sweep.settings.index(setting))
+        """The first setting with the same outcomes (n, K, M) as one."""
+        own, k = values[candidate], sweep.settings.index(setting)
+        return candidate, int(np.flatnonzero((own == own[:, k : k + 1]).all(axis=(0, 2)))[0])
 
     base = place(at, fusion)
     # by each goal also the best of all settings: a candidate may have what another one's climb found
@@ -250,11 +252,6 @@ def _climbed(
         if new := sweep.add(end for own in ends for end in own):
             values[:] = [np.concatenate(both, axis=1) for both in zip(values, meter.sweep(new), strict=True)]
     return found
-
-
-def _first(values: Floats, at: int) -> int:
-    """The first setting with the same outcomes (n, K, M) as that at a place."""
-    return int(np.flatnonzero((values == values[:, at : at + 1]).all(axis=(0, 2)))[0])
 
 
 def _ideal(measure: Measure, rows: Rows, outcomes: Sequence[Objective]) -> Floats:

@@ -55,11 +55,15 @@ def judged(served, policy=None):
     return Judge(policy, choices), aims, pick(choices, [], policy)
 
 
+def contests_of(served, judge, row, aims):
+    return lambda aim: Contest(served, judge, aim, 0, row if aim is aims[0] else None)
+
+
 def told(served, policy=None, row=None, **more):
     """The verdict on the policy's own pick, or on a row."""
     judge, aims, chosen = judged(served, policy)
     row, more = (chosen.row, {"unlimited": chosen.unlimited} | more) if row is None else (row, more)
-    found = verdict(served, judge, row, NOW, aims, **more)
+    found = verdict(contests_of(served, judge, row, aims), judge, row, NOW, aims, **more)
     assert 1 <= len(found.answer) <= 2
     for each in found.answer:
         assert len(re.sub(r"\([^)]*\)", "", each).split()) <= 25, each
@@ -143,7 +147,7 @@ def test_no_candidate_that_the_limits_admit_is_surely_ahead_of_the_answer_withou
     judge, aims, _ = judged(served)
     true = np.log(served.at("test")).mean(axis=1)
     for row in range(len(rows)):
-        found = verdict(served, judge, row, NOW, aims)
+        found = verdict(contests_of(served, judge, row, aims), judge, row, NOW, aims)
         at = found.row if found.row is not None else 0 if found.keep else row
         ahead = {name for name, each, ok in zip(served.table["name"], true, judge.passing, strict=True)
                  if ok and each > true[at] + 0.005 and name != served.table["name"].iloc[at]}  # fmt: skip
