@@ -172,7 +172,7 @@ def card(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
 ) -> Answer:
     """Look into files and write a card for them, with reasons."""
-    from bench.data.inspection.draft import ROWS, CardRequest, check_id, draft_card
+    from bench.data.inspection.draft import ROWS, CardRequest, draft_card
     from bench.data.inspection.render import write_card
 
     target = out or files[0].parent / "card.toml"
@@ -195,7 +195,7 @@ def card(
         column=split_column,
         separator=_separator(separator),
         names=names(columns),
-        id=None if id_ is None else check_id(id_),
+        id=id_,
         title=title,
         matures=tuple(matures or ()),
         as_of=as_of,

@@ -28,7 +28,7 @@ from bench.data.values import as_numbers
 if TYPE_CHECKING:
     from bench.data.checks import Sieve
     from bench.data.inspection.column import Counted
-    from bench.data.inspection.labels import Halves
+    from bench.data.inspection.labels import Labels
 
 Numbers = NDArray[np.float64]
 
@@ -276,6 +276,6 @@ class Kind(Config, ABC):
         """The sieve takes the rows of its raw Arrow column that do not fit."""
 
     @classmethod
-    def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """The input that a column makes on a drafted card, or why it makes none; None leaves it to later kinds."""
         return None

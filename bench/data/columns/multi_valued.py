@@ -176,7 +176,7 @@ class MultiValued(Kind):
         return self.max_length
 
     @classmethod
-    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Lists, and texts that are lists by their parts."""
         if column.lists:
             return _drafted({}, "lists", [text.count("|") + 1 for text in column.texts()], column.counts)

@@ -278,9 +278,9 @@ class Numeric(Kind):
         return replace(shape, numbers=(*shape.numbers, number), dense=(*shape.dense, name))
 
     @classmethod
-    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Numbers that are no codes."""
-        if column.numbers is None or column.zeros:
+        if column.numbers is None:
             return None
         why = "many distinct whole numbers" if column.whole else "numbers with fractions"
         if column.long_tail:

@@ -136,7 +136,7 @@ class Vector(Kind):
         _check_lengths(name, column, self.length, sieve)
 
     @classmethod
-    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Lists of numbers with fractions, all of one length."""
         option = {"kind": "vector", "length": column.vector}
         return Finding(option, "lists of numbers, all of one length") if column.vector else None
