@@ -177,13 +177,21 @@ class DensePart(Part):
     def names(self) -> tuple[str, ...]:
         """Names of its dense columns."""
 
+    @abstractmethod
+    def encode(self, table: pa.Table) -> Singles:
+        """Dense columns (N, names) of raw rows."""
+
+
+class Quantity(DensePart):
+    """Makes dense columns of the numbers that its fitter keeps."""
+
     def encode(self, table: pa.Table) -> Singles:
         """Dense columns (N, names) of raw rows."""
         return self.encode_numbers(self.source.numbers(table))
 
+    @abstractmethod
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
-        """The same of the numbers that its fitter kept; not of target rates, which are made of other columns."""
-        raise NotImplementedError
+        """The same of the numbers that its fitter kept."""
 
 
 class Fitter(ABC):

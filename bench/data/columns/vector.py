@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.core import schema
 from bench.core.arrays import Singles
-from bench.data.columns.base import EXAMPLES, DensePart, Finding, Fitter, Kind, Mask, Reads, Source
+from bench.data.columns.base import EXAMPLES, Finding, Fitter, Kind, Mask, Quantity, Reads, Source
 from bench.data.columns.moments import RunningMoments
 from bench.data.columns.numeric import NumericColumn
 from bench.data.values import distinct, taken_apart, whole_column
@@ -45,7 +45,7 @@ def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
         sieve.refuse(wrong, "length", f"'{name}': {found}")
 
 
-class VectorColumns(DensePart):
+class VectorColumns(Quantity):
     """A vector of D numbers, each standardised, without ranges; zeros where it is missing."""
 
     kind: Literal["vector"] = "vector"

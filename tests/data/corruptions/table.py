@@ -44,7 +44,7 @@ FILES = (
         "a folder instead of the file",
         "log",
         folder_instead,
-        "shop: expected log.csv, each as it is or with .gz or .zst, in {raw}, but log.csv is not there",
+        "shop: expected log.csv, each as it is or with .gz or .zst, in {raw}, which lacks log.csv",
     ),
     Refused("parquet cut", "parquet", cut("log.parquet", 0.5), "{raw}/log.parquet: not a parquet file: ..."),
     Refused(
