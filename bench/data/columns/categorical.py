@@ -77,17 +77,8 @@ class CategoricalFitter(ValueFitter):
         return (self.part(name=self.name, source=self.source, vocabulary=vocabulary),)
 
 
-FEW = 32
-"""Distinct whole numbers that are still drafted as categories."""
-FEW_QUANTITIES = 10
-"""The same, where the name is that of a quantity."""
-FEW_RANGES = 20
-CODES = (0.02, 0.25)
-"""What exact values tell beyond 20 ranges, as AUC and as a share of all that they tell, from which whole numbers are
-codes: of a quantity, neighbours are alike."""
-CHANCE = 0.9
-"""What they tell beyond ranges by chance, at most, times the root of the labels of the rarer class in validation: in
-300 draws of labels without relation to the values, .66 was the most."""
+FEW, FEW_QUANTITIES = 32, 10
+"""Distinct whole numbers that are still drafted as categories; the second, where the name is that of a quantity."""
 
 
 class Categorical(Kind):
@@ -129,18 +120,21 @@ def _code(column: Counted, labels: Labels) -> str | None:
 
 
 def _unlike(column: Counted, labels: Labels) -> str | None:
-    """Evidence that neighbouring values are unrelated."""
+    """Evidence that neighbouring values are unrelated, as those of codes are: 20 ranges tell far less of a label.
+
+    In 300 draws of labels without relation to the values, what these told beyond ranges by chance was at most .66 over
+    the root of the rarer class's labels.
+    """
     from bench.data.inspection.labels import LEAST, out_of_fold
 
     for name, label in labels.items():
         if label.fewest < LEAST:
             continue
-        every = column.cells(), column.cells(FEW_RANGES)
-        each, few = (max(out_of_fold(cells, label, 20.0), label.chance) for cells in every)
-        by_chance = CHANCE / math.sqrt(label.fewest)
-        if each - few >= max(CODES[0], by_chance, CODES[1] * (each - label.chance)):
+        cells = column.cells(), column.cells(20)
+        each, few = (max(out_of_fold(of, label, 20.0), label.chance) for of in cells)
+        if each - few >= max(0.02, 0.9 / math.sqrt(label.fewest), 0.25 * (each - label.chance)):
             return (
                 f"whole numbers whose neighbours are not alike, so codes: each by itself {each:.4f}, "
-                f"{FEW_RANGES} ranges {few:.4f} ({label.measure} of '{name}')"
+                f"20 ranges {few:.4f} ({label.measure} of '{name}')"
             )
     return None

@@ -19,17 +19,8 @@ from bench.system.machine import tree_threads
 
 SUSPECT = 0.98
 """AUC of a binary label, or share of a regression label's variance, from which a column is suspected."""
-EXCEPTIONS = 0.02
-"""Rows that hold something (or nothing) though the label is otherwise, as a share of those that chance would give.
-Up to this share it is taken to imply the label. Innocent columns of Census-Income and hotel bookings stay above .05."""
-COMMON = 0.75
-"""Share of a label's value above which nothing is said of what implies it: much does."""
 NOTHING = ("0", "-1", "no", "false", "n", "f", "none", "-")
 """Values that say, as a missing one does, that there was nothing."""
-ALONE = 0.95
-"""Share of rows, at least, whose place no other row of their group has."""
-DENSE = 0.9
-"""Share of the whole numbers from the lowest place to the highest that must occur: ranks of sales leave many out."""
 
 
 def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> str | None:
@@ -63,7 +54,11 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
 
 
 def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
-    """Which value of a 0/1 label (almost) all of these rows have, where that is no matter of course."""
+    """Which value of a 0/1 label (almost) all of these rows have, where not three in four rows have it anyway.
+
+    Exceptions are at most 2% of those that chance would give. Innocent columns of Census-Income and hotel bookings
+    stay above 5%.
+    """
     seen = ~np.isnan(label.y)
     event = label.y if label.binary else label.y != 0
     inside, outside = event[seen & rows], event[seen & ~rows]
@@ -72,7 +67,7 @@ def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
     for value in (1, 0):
         common = float((event[seen] == value).mean())
         expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
-        if common <= COMMON and expected >= LEAST and exceptions <= EXCEPTIONS * expected:
+        if common <= 0.75 and expected >= LEAST and exceptions <= 0.02 * expected:
             share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
             what = f"'{name}' is {value}" if label.binary else f"'{name}' is {'not ' if value else ''}0"
             return (
@@ -83,15 +78,18 @@ def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
 
 
 def _place(column: Counted, group: Counted) -> str | None:
-    """Why a column says where a row was shown: by its name, and it counts from 0 or 1 in each group."""
+    """Why a column says where a row was shown: by its name, and it counts from 0 or 1 on in each group.
+
+    Ranks of sales do not: they leave out many whole numbers.
+    """
     if column.numbers is None or not (column.whole and is_place(column.name)):
         return None
     low, high = float(column.numbers.min()), float(column.numbers.max())
     known = (column.codes >= 0) & (group.codes >= 0)
     pairs = group.codes[known].astype(np.int64) * len(column.counts) + column.codes[known]
     each = len(pairs) / max(len(np.unique(group.codes[known])), 1)
-    dense = low in (0, 1) and len(column.numbers) >= DENSE * (high - low + 1)
-    if not dense or each < 2 or (alone := len(np.unique(pairs)) / len(pairs)) < ALONE:
+    alone = len(np.unique(pairs)) / max(len(pairs), 1)
+    if low not in (0, 1) or len(column.numbers) < 0.9 * (high - low + 1) or each < 2 or alone < 0.95:
         return None
     return (
         f"in each '{group.name}', of {each:.1f} rows on average, it counts from {low:.0f} up to {high:.0f}, and "

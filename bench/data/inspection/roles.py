@@ -200,40 +200,35 @@ def _visit(column: Counted) -> str | None:
     )
 
 
-NEW = 0.99
-"""Share of validation's or test's rows with a value that train lacks, from which a category is no input."""
-
-
 def _find_new(column: Counted, split: NDArray[np.int8]) -> str | None:
     """Why a category is no input, by the splits (N,): train has hardly any of the values of validation or of test."""
     known = column.codes[split == TRAIN]
     for part, name in ((VALID, "validation"), (TEST, "test")):
         new = ~np.isin(column.codes[split == part], known)
-        if len(new) >= LEAST and new.mean() >= NEW:
+        if len(new) >= LEAST and new.mean() >= 0.99:
             return f"{new.mean():.0%} of {name}'s rows have a value that train lacks, as a month or a request's id does"
     return None
 
 
-MANY = 100
-"""Distinct values beyond which rates are thought of: an embedding of its own learns few values as well."""
-OFTEN, COVERED = 5, 0.5
-"""Rows of train from which on a value's rate says something, and the share of validation's rows with such a value."""
-TELLS = 0.05
-"""AUC above a half, or R2, that rates must have in a task."""
+OFTEN = 5
+"""Rows of train from which on a value's rate says something."""
 
 
 def find_rate(column: Counted, labels: Labels, split: NDArray[np.int8]) -> str | None:
-    """Why a category of many values is also described by target rates; None where it is not."""
+    """Why a category of over 100 values is also described by target rates; None where it is not.
+
+    Half of validation's rows must have a value that train has often, and the rates tell a label, by .05 of AUC or R2.
+    """
     cells, many = column.cells(), len(column.counts)
     often = np.append(np.bincount(cells[split == TRAIN], minlength=many + 1)[:-1] >= OFTEN, False)
     tried = VALID if (split == VALID).any() else TRAIN  # the heads of files may have no validation
     covered = float(often[column.codes[split == tried]].mean())
-    if many <= MANY or covered < COVERED:
+    if many <= 100 or covered < 0.5:
         return None
     score = {name: out_of_fold(cells, label, 20.0) for name, label in labels.items() if label.fewest >= LEAST}
     beyond = {name: each - labels[name].chance for name, each in score.items()}
     task = max(beyond, key=beyond.__getitem__, default=None)
-    if task is None or beyond[task] < TELLS:
+    if task is None or beyond[task] < 0.05:
         return None
     return (
         f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
