@@ -58,14 +58,10 @@ class Wish:
         if min(self.valid, self.test) <= 0 or self.valid + self.test >= 1:
             found = f"--valid {self.valid:g} --test {self.test:g}"
             raise UserError(f"expected shares above 0 that leave something for train, found {found}")
-        needs = {
-            "time": (self.time, "--time COLUMN"),
-            "hash": (self.hashed, "--group COLUMN or --split-column COLUMN"),
-            "column": (self.column, "--split-column COLUMN"),
-        }
-        column, wanted = needs.get(self.chosen, ("", ""))
-        if column is None:
-            raise UserError(f"--split {self.chosen}: expected {wanted}, found none")
+        needed = {"time": self.time, "hash": self.hashed, "column": self.column}
+        if needed.get(self.chosen, "") is None:
+            option = "--time COLUMN" if self.chosen == "time" else "--split-column COLUMN"
+            raise UserError(f"--split {self.chosen}: expected {option}, found none")
         if self.column is not None and self.chosen not in ("hash", "column"):
             raise UserError(f"--split-column is for a split by column or by hash, not by {self.chosen}")
 
