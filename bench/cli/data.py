@@ -113,6 +113,8 @@ def _show_card(card: dict[str, Any]) -> None:
         ],
     )
     say(f"split: {_pairs(card['split'])}")
+    own = ("time", "post_exposure", "segments", "scenario", "items", "item_numbers", "logged")
+    say(*(f"{key}: {card[key]}" for key in own if card[key]))
     say(*(f"- {sentence}" for sentence in card["explained"]))
     say(*(f"source: {source['from']}" for source in card["sources"]))
     if card["variants"]:
@@ -172,7 +174,7 @@ def card(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
 ) -> Answer:
     """Look into files and write a card for them, with reasons."""
-    from bench.data.inspection.draft import ROWS, CardRequest, check_id, draft_card
+    from bench.data.inspection.draft import ROWS, CardRequest, draft_card
     from bench.data.inspection.render import write_card
 
     target = out or files[0].parent / "card.toml"
@@ -195,7 +197,7 @@ def card(
         column=split_column,
         separator=_separator(separator),
         names=names(columns),
-        id=None if id_ is None else check_id(id_),
+        id=id_,
         title=title,
         matures=tuple(matures or ()),
         as_of=as_of,

@@ -312,7 +312,6 @@ class Card(Config):
         _check_known("history.actions", "binary task", self.history.actions, binary)
 
     def _check_beside(self) -> None:
-        told = {raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))}
         if self.scenario is not None and self.input_of(Categorical, self.scenario) is None:
             known = [raw for name, raw in self.inputs if name in self._categorical]
             raise ValueError(
@@ -321,24 +320,21 @@ class Card(Config):
             )
         if self.scenario is not None and SCENARIO in self.segments:
             raise ValueError(f"segments.{SCENARIO}: the top-level key '{SCENARIO}' makes a segment of this name")
-        beside = [(f"segments.{name}", rule.raw) for name, rule in self.segment_rules.items()]
-        beside += [(f"items.{name}", raw) for name, raw in self.items.items()]
-        beside += [(f"item_numbers.{name}", raw) for name, raw in self.item_numbers.items()]
-        for key, raw in beside:
-            if raw in told or raw in self.post_exposure:
-                raise ValueError(
-                    f"{key}: expected a column that is known before the impression, found '{raw}', "
-                    f"{'a label' if raw in told else 'which is listed under post_exposure'}"
-                )
         names = [*self.items, *self.item_numbers, *(rule.name for rule in self.task_rules)]
         if self.item_kinds and (twice := repeated(names)):
             raise ValueError(f"items: expected names that no task or other column of items has, found '{twice}'")
-        if labels := [raw for raw in self.logged if raw in told]:
-            raise ValueError(f"logged: expected a score, found '{labels[0]}', a label")
-        for kind, raw in self.exposure.items():
-            if raw in told or raw in self.logged:
-                what = "a label" if raw in told else "which is listed under logged"
-                raise ValueError(f"{kind}: expected a column of its own, found '{raw}', {what}")
+        labels = {raw: "a label" for rule in self.task_rules for raw in (*rule.sources, rule.truth) if raw}
+        late = labels | dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
+        early = "a column that is known before the impression"
+        beside = [(f"segments.{name}", rule.raw, early, late) for name, rule in self.segment_rules.items()]
+        beside += [(f"items.{name}", raw, early, late) for name, raw in self.items.items()]
+        beside += [(f"item_numbers.{name}", raw, early, late) for name, raw in self.item_numbers.items()]
+        beside += [("logged", raw, "a score", labels) for raw in self.logged]
+        taken = labels | dict.fromkeys(self.logged, "which is listed under logged")
+        beside += [(kind, raw, "a column of its own", taken) for kind, raw in self.exposure.items()]
+        for key, raw, expected, refused in beside:
+            if raw in refused:
+                raise ValueError(f"{key}: expected {expected}, found '{raw}', {refused[raw]}")
 
     def _check_sampling(self) -> None:
         if self.sampling is None:

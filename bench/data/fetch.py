@@ -94,6 +94,12 @@ def _paths(card: Card, file: RawFile, home: Path, raw: Path | None = None) -> It
     return filter(None, (locate(folder, file.name, names) for folder in folders))
 
 
+def _fitting(card: Card, file: RawFile, home: Path, progress: Progress) -> Iterator[tuple[Path, ...]]:
+    """Those of `_paths` that are the pinned file; what cannot be unpacked is not."""
+    found = _paths(card, file, home)
+    return (paths for paths in found if file.sha256 is None or not _unfit(paths[0], file, home, progress))
+
+
 def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dict[str, tuple[Path, ...]]:
     """Files that need no fetching: in the folder `raw` if one is given, else under the home or beside the card.
 
@@ -107,10 +113,7 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
             if file.sha256 and digest(path := found[file.name][0], home, progress).sha256 != file.sha256:
                 progress.note(f"{path} differs from the published file; results will not compare with others'")
         return found
-    fitting = {
-        file.name: next((paths for paths in _paths(card, file, home) if _fits(paths, file, home, progress)), ())
-        for file in card.files
-    }
+    fitting = {file.name: next(_fitting(card, file, home, progress), ()) for file in card.files}
     _remove_empty(raw_folder(card, home))  # a process that was killed after its last download leaves folders
     return {name: paths for name, paths in fitting.items() if paths}
 
@@ -125,11 +128,9 @@ def in_raw(card: Card, raw: Path) -> dict[str, tuple[Path, ...]]:
         raise UserError(f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}")
     found = {file.name: next(_paths(card, file, raw, raw), ()) for file in card.files}
     if lacking := [file for file in card.files if not found[file.name]]:
-        is_lacking = "are not there" if len(lacking) > 1 else "is not there"
-        is_lacking = "matches no file" if is_pattern(lacking[0].name) and len(lacking) == 1 else is_lacking
         raise UserError(
             f"{card.key}: expected {_listed(card.files)}, each as it is or with .gz or .zst, in {raw}, "
-            f"but {_listed(lacking)} {is_lacking}"
+            f"which lacks {_listed(lacking)}"
         )
     return found
 
@@ -204,24 +205,19 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _verify(path: Path, file: RawFile, origin: str, home: Path, progress: Progress) -> None:
+    if why := _unfit(path, file, home, progress):
+        path.unlink()
+        raise FetchError(f"{origin}: {why}")
+
+
+def _unfit(path: Path, file: RawFile, home: Path, progress: Progress) -> str | None:
+    """Why it is not the pinned file, or cannot be unpacked."""
     try:
         found = digest(path, home, progress).sha256
     except UserError as error:
-        path.unlink()
-        raise FetchError(f"{origin}: {error}") from None
-    if file.sha256 and found != file.sha256:
-        path.unlink()
-        raise FetchError(f"{origin}: {file.name}: expected sha256 {file.sha256}, found {found}")
-
-
-def _fits(paths: tuple[Path, ...], file: RawFile, home: Path, progress: Progress) -> bool:
-    """Whether it is the pinned file; what cannot be unpacked is not."""
-    if file.sha256 is None:
-        return True
-    try:
-        return digest(paths[0], home, progress).sha256 == file.sha256
-    except UserError:
-        return False
+        return str(error)
+    fits = file.sha256 in (None, found)
+    return None if fits else f"{file.name}: expected sha256 {file.sha256}, found {found}"
 
 
 def _name(url: str) -> str:

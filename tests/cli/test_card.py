@@ -158,7 +158,6 @@ def mistakes(tmp_path_factory):
     frame.to_csv(folder / "log.csv", index=False)
     frame.drop(columns="age").to_csv(folder / "other.csv", index=False)
     (folder / "returns.csv").write_bytes(frame.to_csv(index=False, lineterminator="\r").encode())
-    frame.assign(at=np.where(frame.index == 9, np.inf, frame.index)).to_csv(folder / "infinite.csv", index=False)
     (folder / "constant.csv").write_text("a,click\n" + "x,1\nx,0\n" * 100)
     return folder
 
@@ -171,7 +170,6 @@ def mistakes(tmp_path_factory):
         ("constant.csv --label click", "no column is left as an input: 'a' (constant)"),
         ("log.csv other.csv --label click", "'age' is in"),
         ("returns.csv --label click", "end with a newline, found a carriage return inside"),
-        ("infinite.csv --label click --time at", "--time: 'at': expected finite times, found 'inf'"),
         ("log.csv --label click --label buy --parent buy=clik", "did you mean 'click'?"),
         ("log.csv --label click --group click", "is a label"),
         ("log.csv --label click --logged user_id --group user_id", "which the split or the group has"),

@@ -85,5 +85,5 @@ def test_raw_files_may_lie_in_folders_by_card(tmp_path, two):
         assert in_raw(card, raw)["log.csv"] == (folder / "log.csv",)
     (raw / "shop" / "log.csv").unlink()
     two["files"][0].pop("sha256")
-    with pytest.raises(UserError, match=r"but log\.csv is not there"):  # what others hold is unknown
+    with pytest.raises(UserError, match=r"which lacks log\.csv"):  # what others hold is unknown
         in_raw(parse_card(two, "here"), raw)

@@ -28,7 +28,7 @@ from bench.data.values import as_numbers
 if TYPE_CHECKING:
     from bench.data.checks import Sieve
     from bench.data.inspection.column import Counted
-    from bench.data.inspection.labels import Halves
+    from bench.data.inspection.labels import Labels
 
 Numbers = NDArray[np.float64]
 
@@ -177,13 +177,21 @@ class DensePart(Part):
     def names(self) -> tuple[str, ...]:
         """Names of its dense columns."""
 
+    @abstractmethod
+    def encode(self, table: pa.Table) -> Singles:
+        """Dense columns (N, names) of raw rows."""
+
+
+class Quantity(DensePart):
+    """Makes dense columns of the numbers that its fitter keeps."""
+
     def encode(self, table: pa.Table) -> Singles:
         """Dense columns (N, names) of raw rows."""
         return self.encode_numbers(self.source.numbers(table))
 
+    @abstractmethod
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Singles:
-        """The same of the numbers that its fitter kept; not of target rates, which are made of other columns."""
-        raise NotImplementedError
+        """The same of the numbers that its fitter kept."""
 
 
 class Fitter(ABC):
@@ -276,6 +284,6 @@ class Kind(Config, ABC):
         """The sieve takes the rows of its raw Arrow column that do not fit."""
 
     @classmethod
-    def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """The input that a column makes on a drafted card, or why it makes none; None leaves it to later kinds."""
         return None

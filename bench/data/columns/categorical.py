@@ -14,11 +14,11 @@ from bench.core import schema
 from bench.data.codes import ABSENT, Codes
 from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Mask, Source
 from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
-from bench.data.inspection.names import QUANTITIES, has_word, is_id
+from bench.data.inspection.names import QUANTITIES, has_word, is_id, words
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
-    from bench.data.inspection.labels import Halves
+    from bench.data.inspection.labels import Labels
 
 
 class CategoricalField(FieldPart):
@@ -77,19 +77,8 @@ class CategoricalFitter(ValueFitter):
         return (self.part(name=self.name, source=self.source, vocabulary=vocabulary),)
 
 
-FEW = 32
-"""Distinct whole numbers that are still drafted as categories."""
-FEW_QUANTITIES = 10
-"""The same, where the name is that of a quantity."""
-ROUND = 0.2
-"""Of distinct values the share that end in two zeros from which on large numbers are amounts: of codes it is .01."""
-FEW_RANGES = 20
-CODES = (0.02, 0.25)
-"""What exact values tell beyond 20 ranges, as AUC and as a share of all that they tell, from which whole numbers are
-codes: of a quantity, neighbours are alike."""
-CHANCE = 0.9
-"""What they tell beyond ranges by chance, at most, times the root of the labels of the rarer class in validation: in
-300 draws of labels without relation to the values, .66 was the most."""
+FEW, FEW_QUANTITIES = 32, 10
+"""Distinct whole numbers that are still drafted as categories; the second, where the name is that of a quantity."""
 
 
 class Categorical(Kind):
@@ -103,41 +92,49 @@ class Categorical(Kind):
     by_form: ClassVar[bool] = False
 
     @classmethod
-    def draft(cls, column: Counted, halves: Halves | None) -> Finding | None:
+    def draft(cls, column: Counted, labels: Labels) -> Finding | None:
         """Texts; and whole numbers that are codes, by name, by number, or since neighbours are not alike."""
-        if column.is_clock:
+        if column.numbers is None:
+            return Finding({"kind": "categorical"}, "two values" if len(column.counts) == 2 else "text")
+        if _is_clock(column):
             option = {"kind": "categorical", "from": column.name, "derive": "hour_of_hhmm"}
             return Finding(option, "a time of day such as 1730, of which the hour is kept", f"{column.name}_hour")
-        why = _code(column, halves)
-        if column.numbers is None or column.zeros:
-            why = "text" if column.numbers is None else "codes with leading zeros"
-            why = "two values" if len(column.counts) == 2 else why
+        why = _code(column, labels) if column.whole else None
         return None if why is None else Finding({"kind": "categorical"}, why)
 
 
-def _code(column: Counted, halves: Halves | None) -> str | None:
-    if not column.whole or column.numbers is None:
-        return None
+def _is_clock(column: Counted) -> bool:
+    """Whether numbers are times of day such as 1730, by name and value."""
+    parts, numbers = {"".join(words(column.name)), *words(column.name)}, column.of_rows[column.codes >= 0]
+    named = parts & {"hhmm", "hourmin"} or {"hour", "min"} <= parts
+    return bool(named and column.whole and ((numbers >= 0) & (numbers < 2400) & (numbers % 100 < 60)).all())
+
+
+def _code(column: Counted, labels: Labels) -> str | None:
     if is_id(column.name) and len(column.counts) > 2:
         return "whole numbers whose name is that of a code"
     quantity = has_word(column.name, QUANTITIES)
     if len(column.counts) <= (FEW_QUANTITIES if quantity else FEW):
         return "few distinct whole numbers"
-    if quantity:
-        return None
-    if np.abs(column.numbers).max() >= 1e8 and (column.numbers % 100 == 0).mean() < ROUND:
-        return "whole numbers too large to be counts: codes"
-    return None if halves is None or column.long_tail else _unlike(column, halves)
+    return None if quantity or column.long_tail else _unlike(column, labels)
 
 
-def _unlike(column: Counted, halves: Halves) -> str | None:
-    """Evidence that neighbouring values are unrelated."""
-    each, few = halves.tell(column.cells()), halves.tell(column.cells(FEW_RANGES))
-    for name, label in halves.labels.items():
-        by_chance = CHANCE / math.sqrt(label.fewest(halves.tried))
-        if each[name] - few[name] >= max(CODES[0], by_chance, CODES[1] * (each[name] - label.chance)):
+def _unlike(column: Counted, labels: Labels) -> str | None:
+    """Evidence that neighbouring values are unrelated, as those of codes are: 20 ranges tell far less of a label.
+
+    In 300 draws of labels without relation to the values, what these told beyond ranges by chance was at most .66 over
+    the root of the rarer class's labels.
+    """
+    from bench.data.inspection.labels import LEAST, out_of_fold
+
+    for name, label in labels.items():
+        if label.fewest < LEAST:
+            continue
+        cells = column.cells(), column.cells(20)
+        each, few = (max(out_of_fold(of, label, 20.0), label.chance) for of in cells)
+        if each - few >= max(0.02, 0.9 / math.sqrt(label.fewest), 0.25 * (each - label.chance)):
             return (
-                f"whole numbers whose neighbours are not alike, so codes: each by itself {each[name]:.4f}, "
-                f"{FEW_RANGES} ranges {few[name]:.4f} ({label.measure} of '{name}' on validation)"
+                f"whole numbers whose neighbours are not alike, so codes: each by itself {each:.4f}, "
+                f"20 ranges {few:.4f} ({label.measure} of '{name}')"
             )
     return None

@@ -134,7 +134,7 @@ class DatePart(Kind):
         _check_times(name, column, missing, sieve)
 
     @classmethod
-    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """A time is no input itself; what comes again of it is proposed: its hour, or the weekday of dates."""
         if not column.is_time:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -176,7 +175,7 @@ class MultiValued(Kind):
         return self.max_length
 
     @classmethod
-    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Lists, and texts that are lists by their parts."""
         if column.lists:
             return _drafted({}, "lists", [text.count("|") + 1 for text in column.texts()], column.counts)
@@ -188,23 +187,20 @@ class MultiValued(Kind):
         return None
 
 
-SEPARATORS = ("|", ";", ",", " ")
+SEPARATORS = ("|", ";", ",")
 MOST = 20_000
 """Distinct texts that are looked at."""
-_CODE = re.compile(r"[A-Za-z]*\d+")
 
 
 def list_lengths(texts: Sequence[str], counts: NDArray[np.int64], separator: str) -> list[int] | None:
     """(V,) how many parts each text has, where they are lists with that separator between, else None.
 
     In a list the same part stands in several texts, and now first, now later; in "Paris, TX" or "[10,20)" each part
-    has its place. Between blanks only codes such as `12 7 31` are taken for a list: other texts are names.
+    has its place.
     """
     lists = [[part.strip() for part in text.split(separator) if part.strip()] for text in texts]
     lengths = [*map(len, lists)]
     if counts[np.array(lengths) > 1].sum() < 0.1 * counts.sum():
-        return None
-    if separator == " " and not all(_CODE.fullmatch(part) for parts in lists for part in parts):
         return None
     first = {parts[0] for parts in lists if len(parts) > 1}
     later = {part for parts in lists for part in parts[1:]}

@@ -23,7 +23,7 @@ from bench.core import schema
 from bench.core.arrays import Singles
 from bench.core.schema import begins
 from bench.data.codes import IntegerCodes
-from bench.data.columns.base import EXAMPLES, DensePart, FieldPart, Finding, Fitter, Kind, LocalIds, Mask, Reads, Source
+from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Fitter, Kind, LocalIds, Mask, Quantity, Reads, Source
 from bench.data.columns.moments import Numbers, RunningMoments, logged
 from bench.system.intrinsics import jit
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
 
 
-class NumericColumn(DensePart):
+class NumericColumn(Quantity):
     """A standardised quantity."""
 
     kind: Literal["numeric"] = "numeric"
@@ -278,9 +278,9 @@ class Numeric(Kind):
         return replace(shape, numbers=(*shape.numbers, number), dense=(*shape.dense, name))
 
     @classmethod
-    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Numbers that are no codes."""
-        if column.numbers is None or column.zeros:
+        if column.numbers is None:
             return None
         why = "many distinct whole numbers" if column.whole else "numbers with fractions"
         if column.long_tail:

@@ -63,6 +63,6 @@ class Position(Kind):
     counted: ClassVar = ("position, known in training alone", "positions, known in training alone")
 
     @classmethod
-    def draft(cls, column: Counted, halves: Any) -> None:
+    def draft(cls, column: Counted, labels: Any) -> None:
         """None: what looks like a position may be known in serving, so the user says it."""
         return

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.core import schema
 from bench.core.arrays import Singles
-from bench.data.columns.base import EXAMPLES, DensePart, Finding, Fitter, Kind, Mask, Reads, Source
+from bench.data.columns.base import EXAMPLES, Finding, Fitter, Kind, Mask, Quantity, Reads, Source
 from bench.data.columns.moments import RunningMoments
 from bench.data.columns.numeric import NumericColumn
 from bench.data.values import distinct, taken_apart, whole_column
@@ -45,7 +45,7 @@ def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
         sieve.refuse(wrong, "length", f"'{name}': {found}")
 
 
-class VectorColumns(DensePart):
+class VectorColumns(Quantity):
     """A vector of D numbers, each standardised, without ranges; zeros where it is missing."""
 
     kind: Literal["vector"] = "vector"
@@ -136,7 +136,7 @@ class Vector(Kind):
         _check_lengths(name, column, self.length, sieve)
 
     @classmethod
-    def draft(cls, column: Counted, halves: Any) -> Finding | None:
+    def draft(cls, column: Counted, labels: Any) -> Finding | None:
         """Lists of numbers with fractions, all of one length."""
         option = {"kind": "vector", "length": column.vector}
         return Finding(option, "lists of numbers, all of one length") if column.vector else None

@@ -18,7 +18,7 @@ from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError, repeated
 from bench.data.card import Card
 from bench.data.codes import Codes, look_up
-from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Mask, Source
+from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Mask, Quantity, Source
 from bench.data.columns.categorical import CategoricalField
 from bench.data.columns.multi_valued import MultiValuedField
 from bench.data.columns.numeric import BucketField, Numeric, NumericFitter
@@ -165,7 +165,7 @@ class EncoderFitter:
         for part in self._encoder.dense:
             if isinstance(part, TargetRates):
                 columns.append(self._rates[part.name].dense(rows.codes[:, self._at[part.name].start], start))
-            else:
+            elif isinstance(part, Quantity):
                 columns.append(part.encode_numbers(number[part.name]))
         return ids, np.concatenate(columns, axis=1)
 

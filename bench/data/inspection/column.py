@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.core.schema import begins
-from bench.data.inspection.names import QUANTITIES, TIMES, has_word, words
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word
 from bench.data.tasks import SKEWED, skewness
 from bench.data.values import (
     DATES,
@@ -50,7 +50,7 @@ class Counted:
     distinct: Any
     """Arrow array (V,)."""
     numbers: NDArray[np.float64] | None = None
-    """(V,) where every value is a finite number, else None."""
+    """(V,) where every value is a number and none has leading zeros, as codes do; else None."""
     lists: bool = False
     """Whether a parquet file holds lists; these are texts with `|` between."""
     vector: int = 0
@@ -103,21 +103,6 @@ class Counted:
         """`seconds`, `milliseconds` and so on -> (V,) which numbers are times since 1970 of the years 2000 to 2050."""
         numbers = np.empty(0) if self.numbers is None else self.numbers
         return {unit: (numbers >= 9.4e8 * each) & (numbers <= 2.55e9 * each) for unit, each in _EPOCHS.items()}
-
-    @property
-    def is_clock(self) -> bool:
-        """Whether numbers are times of day such as 1730, by name and value."""
-        parts = {"".join(words(self.name)), *words(self.name)}
-        if not self.whole or self.numbers is None or not (parts & {"hhmm", "hourmin"} or {"hour", "min"} <= parts):
-            return False
-        return bool(((self.numbers >= 0) & (self.numbers < 2400) & (self.numbers % 100 < 60)).all())
-
-    @property
-    def zeros(self) -> bool:
-        """Whether numbers have leading zeros, as codes do."""
-        if self.type != "text" or has_word(self.name, QUANTITIES | TIMES):
-            return False
-        return self.numbers is not None and bool(self.matching(r"^0\d+$").any())
 
     @cached_property
     def long_tail(self) -> bool:
@@ -173,10 +158,17 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         return replace(found, type=str(kind), numbers=None, lists=True)
     if is_any(kind, TEXTS) or pa.types.is_null(kind):
         codes, values = coded(array, missing)
-        return Counted(name, "text" if is_any(kind, TEXTS) else "null", codes, values, _numbers(values))
-    array = array.cast(kind)  # not in a dictionary
-    codes, values = distinct(pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array)
-    return Counted(name, str(kind), codes, values, _numbers(values))
+    else:
+        array = array.cast(kind)  # not in a dictionary
+        codes, values = distinct(pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array)
+    numbers = _numbers(values)
+    if is_any(kind, TEXTS) and numbers is not None and not has_word(name, QUANTITIES | TIMES):
+        numbers = None if pc.any(pc.match_substring_regex(values, r"^0\d+$")).as_py() else numbers
+    if numbers is not None and np.isinf(numbers).any():  # missing, as in preparing
+        finite = np.isfinite(numbers)
+        codes = np.append(np.where(finite, np.cumsum(finite) - 1, -1), -1).astype(np.int32)[codes]
+        values, numbers = values.filter(pa.array(finite)), numbers[finite] if finite.any() else None
+    return Counted(name, "text" if is_any(kind, TEXTS) else str(kind), codes, values, numbers)
 
 
 def _unreadable(array: Any, kind: Any) -> str | None:
@@ -203,7 +195,7 @@ def _numbers(values: Any) -> NDArray[np.float64] | None:
         numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         return None
-    return numbers if np.isfinite(numbers).all() else None
+    return None if np.isnan(numbers).any() else numbers
 
 
 def markers_in(column: Counted) -> list[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,27 +15,17 @@ from bench.core.errors import UserError, check_known, repeated
 from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, count_column, markers_in
-from bench.data.inspection.labels import (
-    LEAST,
-    Label,
-    Labels,
-    find_labels,
-    label_columns,
-    named_times,
-    parents_of,
-    thin_end,
-)
+from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, label_columns, pairs_of, thin_end
 from bench.data.inspection.names import exposure_key, is_unit
-from bench.data.inspection.roles import SHOWN, WEIGHT, ColumnDraft, Role, draft_columns, given_roles
+from bench.data.inspection.roles import SHOWN, WEIGHT, ColumnDraft, Decided, Role, draft_columns, given_roles
 from bench.data.inspection.sample import Layout, layout_of, read_sample
-from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files, timeline
+from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, said_splits, timeline
 from bench.data.times import hours, hours_in, is_span
 from bench.system.progress import Progress
 
 ROWS = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
-PUBLISHED = "its values name train and test, so it is the publisher's split"
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+PUBLISHED = "its values name train and test, so it is the publisher's split, which --split-column uses"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,20 +91,27 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     _check_files(request.files)
     request.check()
     layout = layout_of(request.files, request.separator, request.names)
-    if not request.given and named_files(layout.files):
+    if not request.given and is_published(layout.files):
         request = replace(request, kind="files")
     with_name = [*filter(None, layout.columns)]
     given = label_columns(request.labels, with_name)
-    parents = parents_of(request.parents, tuple(given))
-    keys = list(dict.fromkeys((*given, *_named(request, given, with_name))))
+    parents = pairs_of("--parent", request.parents, tuple(given), "buy=click")
+    late = pairs_of("--matures", request.matures, tuple(given), "buy=7d")
+    for parent in parents.values():
+        check_known("label", parent, given, "--parent")
+    named = _named(request, given, with_name)
     sample = read_sample(layout, progress, request.rows)
-    missing, published = dict[str, None](), dict[str, str]()
+    missing, published = dict[str, None](), list[str]()
     for name in layout.columns:
         column = count_column(name, sample.table[name])
         missing |= dict.fromkeys(markers_in(column))
-        if name not in keys and is_published(column):
-            published[name] = f"{PUBLISHED}; --split column --split-column {shlex.quote(name)} uses it"
-    counted = {name: count_column(name, sample.table[name], missing) for name in (*keys, *published)}
+        if name not in given and column.single and len(column.counts) <= 10:
+            values = said_splits(column.texts())
+            published += [name] * bool(values["train"] and values["test"] and not values[""])
+    if published and not request.given:
+        request = replace(request, kind="column", column=published[0])
+    keys = list(dict.fromkeys((*given, *named, *published)))
+    counted = {name: count_column(name, sample.table[name], missing) for name in keys}
 
     def column_of(name: str) -> Counted:  # others are counted where they are asked for: all may not fit into memory
         return counted[name] if name in counted else count_column(name, sample.table[name], missing)
@@ -127,34 +123,30 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         if counted[name].numbers is None or not counted[name].single:
             raise UserError(f"--logged: expected a column of numbers, found '{name}' of type {counted[name].type}")
     labels = find_labels(given, parents, counted)
-    if request.matures and not sample.complete:
+    if late and not sample.complete:
         raise UserError(f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see --rows")
-    request, labels = _late(request, labels, given, sample.table, missing)
+    request, labels = _late(request, labels, late, sample.table, missing)
     whole = rows = Rows(layout.files, sample.file, counted)
     if request.time is not None and request.chosen in ("time", "files", "column") and not sample.complete:
         # Heads of files are the oldest rows: times and labels are read of all rows.
         every = read_sample(layout, progress, only=keys)
         whole = Rows(layout.files, every.file, {name: count_column(name, every.table[name], missing) for name in keys})
-    if request.matures:
-        open_ = [np.isnan(label.y) for label in labels.values() if label.rule.matures]
-        whole = replace(whole, known=~np.any(open_, axis=0))
-    request, split = _found_split(request, published, whole, labels)
+    split = find_split(request, whole, labels)
     group = None if request.group is None else counted[request.group]
-    decided = given_roles(request, split, labels, published, request.logged)
-    times = (label.rule.matures for label in labels.values())
-    decided |= {name: ("left out", "from this time on a label is known") for name in times if name in with_name}
+    of_publisher: Decided = "left out", PUBLISHED
+    matured: Decided = "left out", "from this time on a label is known"
+    decided = dict.fromkeys(published, of_publisher) | given_roles(request, split, labels, request.logged)
+    decided |= {name: matured for name in late.values() if name in with_name}
     of_rows = assigned(split.table, request, rows)
     drafts, notes = draft_columns(layout.columns, column_of, decided, labels, of_rows, group)
     if not any(column.role == "input" for column in drafts):
         reasons = "; ".join(f"'{column.name}' ({column.why})" for column in drafts if column.role == "left out")
-        raise UserError(
-            f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
-        )
-    labels |= {task: replace(labels[task], notes=(*labels[task].notes, note)) for task, note in notes.items()}
+        raise UserError(f"no column is left as an input: {reasons or 'there are only labels and what the split needs'}")
     if request.time is not None and sample.complete and request.chosen == "time":
         place = timeline(counted[request.time])[1]
-        late = {task: note for task, label in labels.items() if (note := thin_end(label, place)) is not None}
-        labels |= {task: replace(labels[task], notes=(*labels[task].notes, note)) for task, note in late.items()}
+        notes += [(task, note) for task, label in labels.items() if (note := thin_end(label, place)) is not None]
+    for task, note in notes:
+        labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
     files = request.files
     called = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
     return Draft(
@@ -187,45 +179,28 @@ def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) 
 
 
 def _late(
-    request: CardRequest, labels: Labels, given: Collection[str], table: Any, missing: Collection[str]
+    request: CardRequest, labels: dict[str, Label], late: Mapping[str, str], table: Any, missing: Collection[str]
 ) -> tuple[CardRequest, dict[str, Label]]:
     """Labels that come late, without those that are open when the log was written; and the request, with that time."""
-    late, found = named_times(request.matures, tuple(given)), dict(labels)
-    if late and request.time is None:
-        raise UserError("--matures: expected --time COLUMN beside it, the time of each row, found none")
-    if request.as_of is not None and not late:
-        raise UserError("--as-of: expected --matures beside it, found none")
     if not late:
-        return request, found
-    times = hours_in(table[request.time], missing)
+        if request.as_of is not None:
+            raise UserError("--as-of: expected --matures beside it, found none")
+        return request, labels
+    if request.time is None:
+        raise UserError("--matures: expected --time COLUMN beside it, the time of each row, found none")
+    times, found = hours_in(table[request.time], missing), dict(labels)
     if request.as_of is None:
-        latest = int(np.nanargmax(times))
-        request = replace(request, as_of=str(table[request.time][latest].as_py()))
+        request = replace(request, as_of=str(table[request.time][int(np.nanargmax(times))].as_py()))
     as_of = np.full(len(times), hours(str(request.as_of)))
     for name, label in labels.items():
-        column = label.rule.sources[-1]
-        if column in late:
-            rule = label.rule.model_copy(update={"matures": late[column]})
-            if not is_span(late[column]):
-                check_known("column", late[column], table.column_names, "--matures")
+        if (matures := late.get(label.rule.sources[-1])) is not None:
+            if not is_span(matures):
+                check_known("column", matures, table.column_names, "--matures")
+            rule = label.rule.model_copy(update={"matures": matures})
             known = rule.known(table, str(request.time), as_of, missing)
             note = f"{(~known).sum():,} of {len(known):,} labels are open: they are known after {request.as_of}"
             found[name] = Label(rule, np.where(known, label.y, np.nan), (*label.notes, note))
     return request, found
-
-
-def _found_split(
-    request: CardRequest, published: dict[str, str], rows: Rows, labels: Labels
-) -> tuple[CardRequest, Split]:
-    """The publisher's split, where there is one and no other was asked for; one that cannot be used says why."""
-    if published and not request.given:
-        name = next(iter(published))
-        by_column = replace(request, kind="column", column=name)
-        try:
-            return by_column, find_split(by_column, rows, labels)
-        except UserError as error:
-            published[name] = f"{PUBLISHED}, which cannot be used here: {error}"
-    return request, find_split(request, rows, labels)
 
 
 def _check_files(files: Sequence[Path]) -> None:
@@ -234,17 +209,6 @@ def _check_files(files: Sequence[Path]) -> None:
         raise UserError(f"expected files in one folder, which a card can name, found {folders[0]} and {folders[1]}")
     if (twice := repeated(map(str, resolved))) is not None:
         raise UserError(f"{twice} is given twice")
-
-
-def check_id(name: str) -> str:
-    """The id itself; raises UserError where it is not 1 to 100 small letters, digits, `-` and `_`."""
-    if not _ID.fullmatch(name):
-        raise UserError(f"--id: expected 1 to 100 small letters, digits, - and _, found '{name}'")
-    return name
-
-
-REPEATS = 0.95
-"""Values of a column for each row, or value of the group, up to which it repeats."""
 
 
 def proposals(
@@ -260,16 +224,13 @@ def proposals(
     if weight := next((draft.name for draft in columns if draft.why == WEIGHT), None):
         why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
         yield Proposal("", {"weight": weight}, why)
-    for name in (draft.name for draft in columns if draft.why == SHOWN):
-        why = f"'{name}' seems to say how a row came to be shown. Uncomment it to judge rankings by that."
-        yield Proposal("", {str(exposure_key(name)): name}, why)
-        break  # a card has one of them
-    equal = 0
+    if shown := next((draft.name for draft in columns if draft.why == SHOWN), None):
+        why = f"'{shown}' seems to say how a row came to be shown. Uncomment it to judge rankings by that."
+        yield Proposal("", {str(exposure_key(shown)): shown}, why)
     with suppress(UserError):  # a column of records, by which rows are not compared
-        equal = int((~RowSet().new(table)).sum())
-    if equal:
-        why = f"{equal:,} of {table.num_rows:,} rows equal an earlier one. If logged twice, uncomment this."
-        yield Proposal("reader", {"drop_duplicates": True}, why)
+        if equal := int((~RowSet().new(table)).sum()):
+            why = f"{equal:,} of {table.num_rows:,} rows equal an earlier one. If logged twice, uncomment this."
+            yield Proposal("reader", {"drop_duplicates": True}, why)
     for name, label in labels.items():
         if label.rule.parent is None and (parent := find_parent(label, labels)) is not None:
             what = f"{name} = 1" if label.binary else f"another {name} than 0"
@@ -283,9 +244,9 @@ def proposals(
 def _units(named: Sequence[Counted], group: Counted | None, rows: int) -> Iterator[Proposal]:
     """The coarsest column of somebody, or of a visit, that repeats and parts no group."""
     of, what = (rows, "rows") if group is None else (len(group.counts), f"values of '{group.name}'")
-    repeat = [column for column in named if column.single and 10 <= len(column.counts) <= REPEATS * of]
+    repeat = [column for column in named if column.single and 10 <= len(column.counts) <= 0.95 * of]
     whole = [each for each in repeat if group is None or WholeGroups().parted(group.codes, each.codes) is None]
-    for found in sorted(whole, key=lambda column: len(column.counts))[:1]:
+    if found := min(whole, key=lambda column: len(column.counts), default=None):
         why = (
             f"{len(found.counts):,} values of '{found.name}' have {of:,} {what}, which intervals take for "
             "independent. If those of one are alike, as a user's are, intervals are too narrow. The line "

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from bench.core.errors import UserError, check_known, unknown
 from bench.core.schema import SCORE
 from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import Counted
-from bench.data.splits import TEST, TRAIN, VALID
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
 
@@ -61,42 +60,34 @@ class Label:
         """For the card."""
         return self.rule.model_dump(mode="json", exclude_defaults=True)
 
-    def fewest(self, rows: Any = slice(None)) -> int:
-        """Labels of the rarer class among some rows, or labels at all."""
-        y = self.y[rows]
-        return min(int((y == 1).sum()), int((y == 0).sum())) if self.binary else int((~np.isnan(y)).sum())
-
-    def score(self, said: Floats, y: Floats) -> float:
-        """The measure of what is said of labels (n,)."""
-        if self.binary:
-            return group_auc(said, y, 1 - y)
-        spread = float(((y - y.mean()) ** 2).sum())
-        return 1 - float(((y - said) ** 2).sum()) / spread if spread > 0 else 0.0
+    @property
+    def fewest(self) -> int:
+        """Labels of the rarer class, or labels at all."""
+        return int(min((self.y == 1).sum(), (self.y == 0).sum()) if self.binary else (~np.isnan(self.y)).sum())
 
 
 Labels = Mapping[str, Label]
 """By the tasks' names."""
 
 
-PIECES, THIN, SURE = 20, 0.8, 5.0
-"""Pieces of the log by time; the share of the rate before at which the last one is thin; and in standard errors."""
+PIECES = 20
+"""Parts of a log by time, in which positives are counted."""
 
 
 def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
-    """A note where positives thin out in the latest rows, as those of events that follow their rows later do.
+    """A note where positives thin out in the latest rows by `place` (N,) in time, as those of late events do.
 
-    Args:
-        place: (N,) of each row's time among all times, -1 without one.
+    The last part then has less than .8 of the rate before, by five standard errors.
     """
     known = np.flatnonzero(~np.isnan(label.y) & (place >= 0))
     if not label.binary or len(known) < PIECES * LEAST:
         return None
     latest = known[np.argsort(place[known], kind="stable")]
     rates = np.array([label.y[piece].mean() for piece in np.array_split(latest, PIECES)])
-    first = rates[: PIECES // 2]
-    before, last = float(first.mean()), float(rates[-1])
-    error = math.sqrt(before * (1 - before) * PIECES / len(known)) + float(first.std())
-    if last >= THIN * before or before - last < SURE * error:
+    first, last = rates[: PIECES // 2], rates[-1]
+    before = first.mean()
+    error = math.sqrt(before * (1 - before) * PIECES / len(known)) + first.std()
+    if last >= 0.8 * before or before - last < 5 * error:
         return None
     return (
         f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. If they follow later, say "
@@ -133,37 +124,17 @@ def label_columns(given: Sequence[str], known: Sequence[str]) -> dict[str, str |
     return found
 
 
-def parents_of(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
-    """Reads `CHILD=PARENT`, both label columns: child -> parent.
-
-    Raises UserError for no `=`, a name that is no label, two parents of one child, or a cycle.
-    """
+def pairs_of(option: str, given: Sequence[str], labels: Sequence[str], example: str) -> dict[str, str]:
+    """Reads `LABEL=WHAT`: label column -> what; a UserError for no `=`, no such label, or a label that has two."""
     found: dict[str, str] = {}
     for text in given:
-        child, equals, parent = (part.strip() for part in text.partition("="))
-        if not equals:
-            raise UserError(f"--parent: expected CHILD=PARENT as in buy=click, found '{text}'")
-        for name in (child, parent):
-            check_known("label", name, labels, "--parent")
-        if child in found:
-            raise UserError(f"--parent: '{child}' has two parents, '{found[child]}' and '{parent}'")
-        found[child] = parent
-    try:
-        check_parents(found)
-    except ValueError as error:
-        raise UserError(f"--parent: {error}") from None
-    return found
-
-
-def named_times(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
-    """Reads `LABEL=TIME`: label column -> a span, or a column; a UserError for no `=`, or a name that is no label."""
-    found = {}
-    for text in given:
-        name, equals, time = (part.strip() for part in text.partition("="))
-        if not equals or not time:
-            raise UserError(f"--matures: expected LABEL=TIME as in buy=7d, found '{text}'")
-        check_known("label", name, labels, "--matures")
-        found[name] = time
+        label, _, what = (part.strip() for part in text.partition("="))
+        if not what:
+            raise UserError(f"{option}: expected two names with = between, as in {example}, found '{text}'")
+        check_known("label", label, labels, option)
+        if label in found:
+            raise UserError(f"{option}: '{label}' has two, '{found[label]}' and '{what}'")
+        found[label] = what
     return found
 
 
@@ -172,10 +143,15 @@ def find_labels(
 ) -> dict[str, Label]:
     """The tasks, in the order given; parents' exceptions are mended where 0/1 labels allow it.
 
-    Raises UserError for a label of one class, of texts that are neither yes nor no, or a funnel with nothing to learn.
+    Raises UserError for a label of one class, of texts that are neither yes nor no, parents in a cycle, or a funnel
+    with nothing to learn.
     """
     names = _task_names(given)
     labels = {column: _label(names[column], columns, column, value) for column, value in given.items()}
+    try:
+        check_parents(parents)
+    except ValueError as error:
+        raise UserError(f"--parent: {error}") from None
     for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
@@ -206,19 +182,15 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
         raise UserError(f"{where}: expected both classes, found {found} in the {column.rows:,} rows inspected")
     unlabelled = column.rows - column.known
     notes = [f"{unlabelled:,} of {column.rows:,} rows have no label"] if unlabelled else []
-    lower = {text.lower() for text in texts}
+    yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
     means: dict[str, Any] = {}
     if positive is not None:
-        value = canonical(positive)
-        if value not in texts:
+        if (value := canonical(positive)) not in texts:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
         means = {"positive": (value,)}
-        if alike := [text for text in texts if text != value and text.lower() == value.lower()]:
-            notes.append(f"{alike[0]!r} is another value than {value!r} and means 0")
-    elif lower <= set(ZERO_ONE):
+    elif {text.lower() for text in texts} <= set(ZERO_ONE):
         pass
-    elif lower <= {*_YES, *_NO} and lower & {*_YES} and lower & {*_NO} and (column.numbers is None or len(texts) == 2):
-        yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
+    elif yes and no and len(yes) + len(no) == len(texts) and (column.numbers is None or len(texts) == 2):
         means = {"positive": tuple(yes), "negative": tuple(no)}
     elif len(texts) == 2:
         rarer = int(np.argmin(column.counts))
@@ -231,12 +203,8 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
         )
     else:
         means = {"kind": "regression"}
-        others = [at for at, text in enumerate(texts) if text not in ("0", "1")]
-        rows = f"{column.counts[others].sum():,} of {column.known:,} labels"
-        notes.append(
-            f"{rows} are neither 0 nor 1, such as {texts[others[0]]}, so a number is predicted; for a yes or no say "
-            f"--label {of}=VALUE"
-        )
+        other = next(text for text in texts if text not in ("0", "1"))
+        notes.append(f"labels such as {other} are numbers, which are predicted; for a yes or no say --label {of}=VALUE")
     rule = TaskRule(name=name, column=of, **means)
     return Label(rule, read(rule, columns), tuple(notes))
 
@@ -253,28 +221,26 @@ def _child(label: Label, parent: Label) -> Label:
     update: dict[str, Any] = {"parent": above.name}
     y, notes = label.y, label.notes
     if stray := int((np.nan_to_num(y[parent.y == 0]) != 0).sum()):
-        how = "look at them" if label.binary else "it does not count"
+        how = "look at them"
         if label.binary and not (rule.positive or above.positive):
             how = "the product of the labels counts them as 0"
             update |= {"column": None, "columns": (*above.sources, *rule.sources)}
             y = y * parent.y
-        what = f"{rule.name} = 1" if label.binary else "a number there"
-        notes = (*notes, f"{stray:,} rows have {what} though {above.name} = 0: {how}")
+        notes = (*notes, f"{stray:,} rows have another {rule.name} than 0 though {above.name} = 0: {how}")
     return Label(rule.model_copy(update=update), y, notes)
 
 
 FOLDS = 5
-SMOOTHING = 20.0
-"""Rows of the overall mean that are mixed into the mean of a cell of train."""
-DRAWN = 0.2
-"""Of rows, drawn for trying where the split leaves no validation among those inspected."""
 Mask = NDArray[np.bool_]
 
 
-def out_of_fold(cells: NDArray[np.int64], label: Label) -> float:
-    """AUC (binary) or R2 of the mean label of a row's cell, smoothed, and taken over the other folds' rows only.
+def out_of_fold(cells: NDArray[np.int64], label: Label, mixed: float = 1.0) -> float:
+    """AUC (binary) or R2 of the mean label of a row's cell, taken over the other folds' rows only.
 
     A cell that the other folds do not have gets the overall mean; so an id of each row predicts nothing.
+
+    Args:
+        mixed: rows of the overall mean that are mixed into that of a cell.
     """
     seen = ~np.isnan(label.y)
     cell, y = cells[seen], label.y[seen]
@@ -282,10 +248,11 @@ def out_of_fold(cells: NDArray[np.int64], label: Label) -> float:
     size = (int(cells.max()) + 1) * FOLDS
     rows, total = (np.bincount(key, by, size).reshape(-1, FOLDS).astype(np.float64) for by in (None, y))
     other_rows, other_total = (each.sum(axis=1, keepdims=True) - each for each in (rows, total))
-    mean = (other_total + y.mean()) / (other_rows + 1)  # one row of the overall mean is mixed in
+    mean = (other_total + mixed * y.mean()) / (other_rows + mixed)
     if label.binary:
         return group_auc(mean.ravel(), total.ravel(), (rows - total).ravel())
-    return label.score(mean.ravel()[key], y)
+    spread = float(((y - y.mean()) ** 2).sum())
+    return 1 - float(((y - mean.ravel()[key]) ** 2).sum()) / spread if spread > 0 else 0.0
 
 
 def group_auc(score: Floats, positives: Floats, negatives: Floats) -> float:
@@ -294,32 +261,3 @@ def group_auc(score: Floats, positives: Floats, negatives: Floats) -> float:
     up, down = (np.bincount(place, weights=each) for each in (positives, negatives))
     pairs = float(up.sum() * down.sum())
     return float(up @ (np.cumsum(down) - down / 2)) / pairs if pairs else 0.5
-
-
-class Halves(NamedTuple):
-    """Rows (N,) to learn on and to try on, with the labels of tasks that have enough of them on both sides."""
-
-    learn: Mask
-    tried: Mask
-    labels: Labels
-
-    def tell(self, cells: NDArray[np.int64]) -> dict[str, float]:
-        """Task -> AUC (R2 of a number) where tried of the mean label where learnt of a row's cell (N,), smoothed."""
-        found = {}
-        for name, label in self.labels.items():
-            learn, tried = (rows & ~np.isnan(label.y) for rows in (self.learn, self.tried))
-            y, cell = label.y[learn], cells[learn]
-            rows, total = (np.bincount(cell, by, int(cells.max()) + 1) for by in (None, y))
-            mean = (total + SMOOTHING * y.mean()) / (rows + SMOOTHING)
-            found[name] = max(label.score(mean[cells[tried]], label.y[tried]), label.chance)
-        return found
-
-
-def halves_of(split: NDArray[np.int8], labels: Labels) -> Halves:
-    """Train and the search's half of validation; where these are too few, two draws of train and validation."""
-    learn, tried = split == TRAIN, split == VALID
-    if any(label.fewest(rows) < LEAST for rows in (learn, tried) for label in labels.values()):
-        drawn = np.random.default_rng(0).random(len(split)) < DRAWN
-        learn, tried = (split != TEST) & ~drawn, (split != TEST) & drawn
-    enough = [name for name, label in labels.items() if min(map(label.fewest, (learn, tried))) >= LEAST]
-    return Halves(learn, tried, {name: labels[name] for name in enough})

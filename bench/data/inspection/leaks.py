@@ -10,27 +10,17 @@ together.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import LEAST, Halves, Label, Labels, Mask, out_of_fold
+from bench.data.inspection.labels import LEAST, Label, Labels, Mask, out_of_fold
 from bench.data.inspection.names import is_afterwards, is_place
 from bench.system.machine import tree_threads
 
 SUSPECT = 0.98
 """AUC of a binary label, or share of a regression label's variance, from which a column is suspected."""
-EXCEPTIONS = 0.02
-"""Rows that hold something (or nothing) though the label is otherwise, as a share of those that chance would give.
-Up to this share it is taken to imply the label. Innocent columns of Census-Income and hotel bookings stay above .05."""
-COMMON = 0.75
-"""Share of a label's value above which nothing is said of what implies it: much does."""
 NOTHING = ("0", "-1", "no", "false", "n", "f", "none", "-")
 """Values that say, as a missing one does, that there was nothing."""
-ALONE = 0.95
-"""Share of rows, at least, whose place no other row of their group has."""
-DENSE = 0.9
-"""Share of the whole numbers from the lowest place to the highest that must occur: ranks of sales leave many out."""
 
 
 def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> str | None:
@@ -49,7 +39,7 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
     telling, cells = {"0 or missing but for": something, "missing in": column.codes < 0}, column.cells(64, exact=256)
     found: list[tuple[float, str]] = []
     for name, label in labels.items():
-        if label.fewest() < LEAST:
+        if label.fewest < LEAST:
             continue
         if (told := out_of_fold(cells, label)) >= SUSPECT:
             found.append((told, f"it alone tells '{name}' ({label.measure} {told:.4f})"))
@@ -64,7 +54,11 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
 
 
 def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
-    """Which value of a 0/1 label (almost) all of these rows have, where that is no matter of course."""
+    """Which value of a 0/1 label (almost) all of these rows have, where not three in four rows have it anyway.
+
+    Exceptions are at most 2% of those that chance would give. Innocent columns of Census-Income and hotel bookings
+    stay above 5%.
+    """
     seen = ~np.isnan(label.y)
     event = label.y if label.binary else label.y != 0
     inside, outside = event[seen & rows], event[seen & ~rows]
@@ -73,7 +67,7 @@ def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
     for value in (1, 0):
         common = float((event[seen] == value).mean())
         expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
-        if common <= COMMON and expected >= LEAST and exceptions <= EXCEPTIONS * expected:
+        if common <= 0.75 and expected >= LEAST and exceptions <= 0.02 * expected:
             share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
             what = f"'{name}' is {value}" if label.binary else f"'{name}' is {'not ' if value else ''}0"
             return (
@@ -84,15 +78,18 @@ def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
 
 
 def _place(column: Counted, group: Counted) -> str | None:
-    """Why a column says where a row was shown: by its name, and it counts from 0 or 1 in each group."""
+    """Why a column says where a row was shown: by its name, and it counts from 0 or 1 on in each group.
+
+    Ranks of sales do not: they leave out many whole numbers.
+    """
     if column.numbers is None or not (column.whole and is_place(column.name)):
         return None
     low, high = float(column.numbers.min()), float(column.numbers.max())
     known = (column.codes >= 0) & (group.codes >= 0)
     pairs = group.codes[known].astype(np.int64) * len(column.counts) + column.codes[known]
     each = len(pairs) / max(len(np.unique(group.codes[known])), 1)
-    dense = low in (0, 1) and len(column.numbers) >= DENSE * (high - low + 1)
-    if not dense or each < 2 or (alone := len(np.unique(pairs)) / len(pairs)) < ALONE:
+    alone = len(np.unique(pairs)) / max(len(pairs), 1)
+    if low not in (0, 1) or len(column.numbers) < 0.9 * (high - low + 1) or each < 2 or alone < 0.95:
         return None
     return (
         f"in each '{group.name}', of {each:.1f} rows on average, it counts from {low:.0f} up to {high:.0f}, and "
@@ -100,58 +97,57 @@ def _place(column: Counted, group: Counted) -> str | None:
     )
 
 
-LEARN, TRY, RARER = 20_000, 10_000, 500
-"""Rows on which trees are grown, and on which they are tried; and how many of each class of a task come on top."""
-NAMED = 0.2
-"""Part of what the trees tell beyond chance that must go without a column for it to be named."""
+MOST, RARER = 30_000, 500
+"""Rows on which trees are grown and tried; and how many of each class of a task come on top."""
 
 
 class Together:
     """Some rows of all inputs, for boosted trees: where these tell a label almost fully, an input is known too late."""
 
-    def __init__(self, halves: Halves) -> None:
-        self._labels, rng = halves.labels, np.random.default_rng(0)
-        self._columns: dict[str, tuple[Floats, Floats]] = {}
-
-        def drawn(of: Mask, most: int) -> NDArray[np.int64]:
-            """Random rows, and more of a task's rarer class: AUC does not depend on how many there are of each."""
-            order = rng.permutation(np.flatnonzero(of))
-            binary = [label.y[order] for label in self._labels.values() if label.binary]
-            more = [order[y == value][:RARER] for y in binary for value in (0, 1)]
-            return np.unique(np.concatenate([order[:most], *more]))
-
-        self._learn, self._try = drawn(halves.learn, LEARN), drawn(halves.tried, TRY)
+    def __init__(self, labels: Labels) -> None:
+        self._labels = {name: label for name, label in labels.items() if label.fewest >= 5 * LEAST}
+        self._columns: dict[str, Floats] = {}
+        known = [~np.isnan(label.y) for label in self._labels.values()]
+        order = np.random.default_rng(0).permutation(np.flatnonzero(np.any(known, axis=0)))
+        # AUC does not depend on how many rows there are of each class.
+        binary = [label.y[order] for label in self._labels.values() if label.binary]
+        more = [order[y == value][: 2 * RARER] for y in binary for value in (0, 1)]
+        self._rows = np.unique(np.concatenate([order[:MOST], *more]))
+        self._learn = np.random.default_rng(1).random(len(self._rows)) < 0.7
 
     def add(self, column: Counted) -> None:
         """An input: its numbers, or the codes of its values."""
         values = column.codes.astype(np.float64) if column.numbers is None else column.of_rows
-        self._columns[column.name] = values[self._learn], values[self._try]
+        self._columns[column.name] = values[self._rows]
 
-    def notes(self) -> dict[str, str]:
-        """Task -> what the inputs tell of it, and which of them; of suspicious tasks alone."""
-        if not self._columns:
-            return {}
-        learn, tried = (np.column_stack(each) for each in zip(*self._columns.values(), strict=True))
+    def notes(self) -> list[tuple[str, str]]:
+        """(task, what the inputs tell of it, and which of them); of suspicious tasks alone."""
         with tree_threads(1):  # threads that wait for each other cost more than they gain on so few rows
-            found = {name: self._note(label, learn, tried) for name, label in self._labels.items()}
-        return {task: note for task, note in found.items() if note is not None}
+            found = [(name, self._note(label)) for name, label in self._labels.items() if self._columns]
+        return [(name, note) for name, note in found if note]
 
-    def _note(self, label: Label, learn: Floats, tried: Floats) -> str | None:
+    def _note(self, label: Label) -> str:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
         from sklearn.inspection import permutation_importance
         from sklearn.metrics import get_scorer
 
         kind = HistGradientBoostingClassifier if label.binary else HistGradientBoostingRegressor
-        y, then, scoring = label.y[self._learn], label.y[self._try], "roc_auc" if label.binary else "r2"
-        seen, known = ~np.isnan(y), ~np.isnan(then)
-        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(learn[seen], y[seen])
-        if (whole := get_scorer(scoring)(trees, tried[known], then[known])) < SUSPECT:
-            return None
-        mixed = permutation_importance(trees, tried[known], then[known], scoring=scoring, n_repeats=1, random_state=0)
-        lost = dict(zip(self._columns, mixed.importances_mean, strict=True))
-        most = sorted(lost, key=lambda name: -lost[name])
-        above = [name for name in most if lost[name] >= NAMED * (whole - label.chance)] or most[:1]
+        scoring, values, y = (
+            "roc_auc" if label.binary else "r2",
+            np.column_stack([*self._columns.values()]),
+            label.y[self._rows],
+        )
+        learn, tried = (~np.isnan(y) & part for part in (self._learn, ~self._learn))
+        learn, y, tried, then = values[learn], y[learn], values[tried], y[tried]
+        learn[:, np.isnan(learn).all(axis=0)] = 0.0  # bins of nothing are an error
+        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(learn, y)
+        if (whole := get_scorer(scoring)(trees, tried, then)) < SUSPECT:
+            return ""
+        lost = permutation_importance(trees, tried, then, scoring=scoring, n_repeats=1, random_state=0).importances_mean
+        most = sorted(zip(-lost, self._columns, strict=True))
+        # What goes without a column, of all that the trees tell beyond chance, is a fifth or more where it is named.
+        above = [name for less, name in most if -less >= 0.2 * (whole - label.chance)] or [most[0][1]]
         return (
-            f"the inputs together tell it almost fully ({label.measure} {whole:.4f} on validation, by boosted trees), "
+            f"the inputs together tell it almost fully ({label.measure} {whole:.4f} on other rows, by boosted trees), "
             f"above all {' and '.join(map(repr, above[:3]))}; move what is known only afterwards to post_exposure"
         )

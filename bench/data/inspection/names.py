@@ -12,39 +12,33 @@ def _set(text: str) -> frozenset[str]:
 
 
 _IDS = _set(
-    "id ids uid pid iid gid vid cid sku code codes zip zipcode postcode key hash uuid guid cat category categories "
-    "cate type class brand author device os tab channel city country region state language lang campaign creative "
-    "adgroup placement slot shop store seller merchant user item product video ad query gender sex segment group "
-    "cluster household hh serial serialno family puma fips statefip county province district zone tract postal "
-    "municipality agent company employer occupation occ industry naics sic supplier vendor warehouse station route "
-    "carrier airport department dept"
+    "id ids uid pid code codes zip postcode key hash uuid cat category categories type class brand author device os "
+    "tab channel city country region state lang language campaign creative slot shop store seller merchant user "
+    "item product video ad query segment group cluster household hh serialno puma province district agent company "
+    "occupation industry supplier carrier airport department"
 )
 QUANTITIES = _set(
-    "age amount amt avg balance cnt cost count days dividends distance duration gain gains height hours income len "
-    "length loss losses mean minutes months ms num number pct percent price rate ratio salary score sec seconds size "
-    "sum total views wage wages weeks weight width years"
+    "age amount avg balance cnt cost count days dividends distance duration gain gains height hours income len length "
+    "loss losses mean minutes months ms num number pct percent price rate ratio salary score sec seconds size sum "
+    "total views wage weeks weight width years"
 )
 TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
-_VISITS = _set("household hh serial serialno session visit request basket")
-_PEOPLE = _set("user u member customer client visitor person patient student buyer participant respondent")
-_WEIGHT = re.compile(
-    r"(sample|sampling|survey|design|instance|final|replicate|person|household).*weights?|p?wgtp\d*|fnlwgt|"
-    r"(per|hh|[a-z]+sup)wt|wt.+yr|wtfinl"
-)
+_VISITS = _set("household hh hhnum serialno session visit request basket")
+_PEOPLE = _set("user u customer client visitor person patient student buyer")
+_WEIGHT = re.compile(r"(sample|sampling|survey|design|instance|person|household).*weights?|p?wgtp\d*|fnlwgt")
 _HISTORY = _set(
-    "count cnt counts num number rate ctr cvr avg mean hist history historical last prev previous past prior total "
-    "sum average days freq frequency pred predicted est estimated expected popularity ago since"
+    "count cnt num number rate ctr cvr avg mean hist history last prev past prior total sum days freq pred predicted "
+    "expected ago since"
 )
 _ACTIONS = _set(
-    "click clicks clicked like liked follow followed comment commented shared forward forwarded hate hated dislike "
-    "disliked saved favorite favorited buy bought purchase purchased convert converted conversion install installed "
-    "subscribe subscribed finished skip skipped ordered addtocart download downloaded longview"
+    "click clicks clicked like liked follow followed comment commented shared forward forwarded hate buy bought "
+    "purchase purchased conversion converted install installed subscribe skip addtocart download longview"
 )
-_ALSO_THINGS = _set("share save finish enter pay payment order cart view play rating stars revenue")
+_ALSO_THINGS = _set("share save finish enter pay payment order cart view play rating")
 """They are actions after `is` and `has`; elsewhere a share or an order may be known before."""
-_STAYS = _set("dwell watched playtime watchtime staytime dwelltime gmv refund refunded")
-_SPANS = _set("watch play played stay view viewing read reading listen listening visible")
-_MEASURES = _set("time ts timestamp date datetime duration ms sec secs seconds ratio pct percent progress at value id")
+_STAYS = _set("dwell watched playtime watchtime gmv refund refunded")
+_SPANS = _set("watch play stay view reading listen")
+_MEASURES = _set("time ts timestamp date duration ms seconds ratio percent progress at value id")
 
 
 def words(name: str) -> list[str]:
@@ -72,7 +66,7 @@ def is_visit(name: str) -> bool:
 
 def is_unit(name: str) -> bool:
     """Whether it names somebody, or a visit, whose rows are alike: `user_id`, but neither `item_id` nor `user_age`."""
-    parts = [part for part in words(name) if part not in ("id", "no", "key", "hash", "uuid")]
+    parts = [part for part in words(name) if part not in ("id", "key", "hash")]
     return bool(parts) and parts[-1].removesuffix("id") in _PEOPLE | _VISITS
 
 
@@ -89,29 +83,26 @@ def is_afterwards(name: str) -> bool:
     """
     parts = words(name)
     found = {"".join(parts), *parts}
-    if not parts or found & _HISTORY:
+    if found & _HISTORY:
         return False
-    if parts[0] in ("is", "has", "did", "was"):
+    if parts[:1] in (["is"], ["has"]):
         return bool(found & (_ACTIONS | _ALSO_THINGS))
-    alone = "".join(parts) in _ACTIONS or found & _STAYS or {"long", "view"} <= found
+    alone = "".join(parts) in _ACTIONS or found & _STAYS
     return bool(alone or (found & (_ACTIONS | _SPANS) and found & _MEASURES))
 
 
 def is_todays_score(name: str) -> bool:
     """Whether it names the score by which a log was ranked: `todays_score`, `ranker_score`, but not `credit_score`."""
-    scores = _set("score scores logit logits pctr pcvr ecpm prediction relevance")
-    return words(name)[-1:] != [] and words(name)[-1] in scores and has_word(name, _set("today todays ranker served"))
+    return words(name)[-1:] in (["score"], ["scores"]) and has_word(name, _set("today todays ranker served"))
 
 
 def exposure_key(name: str) -> str | None:
     """The card's key for a column that says how a row came to be shown: `propensity`, `is_rand`."""
-    parts = words(name)
-    if "propensity" in parts:
-        return "propensity"
-    known = _set("is shown at by was rand random randomized exposure")
-    return "random" if {*parts} & _set("rand random randomized") and {*parts} <= known else None
+    known, drawn = _set("is shown at by was exposure"), _set("rand random randomized")
+    parts = frozenset(words(name))
+    return "propensity" if "propensity" in parts else "random" if parts & drawn and parts <= known | drawn else None
 
 
 def is_place(name: str) -> bool:
     """Whether it names the place in a list: `position`, `rank`, but not `avg_position`."""
-    return has_word(name, _set("position pos rank place")) and not has_word(name, _HISTORY)
+    return has_word(name, _set("position rank")) and not has_word(name, _HISTORY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import string
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +16,7 @@ from bench.data.inspection.roles import ColumnDraft
 from bench.data.loading import parse_card
 from bench.system.atomic import write_text
 
-NAMELESS = '"" (no name)'
-_SHOWN = 40
 WIDTH = 118
-_BARE = frozenset(string.ascii_letters + string.digits + "_-")
 
 
 def write_card(draft: Draft, target: Path) -> None:
@@ -76,14 +73,11 @@ def _head(draft: Draft) -> Iterator[str]:
             "`--current`. Take what is none from here, and put the line under it into [columns]."
         )
         yield from _aside("logged", logged)
-    suspects = draft.of_role("post-exposure")
     yield from comment(
         "Columns that seem to be known only after the impression; never inputs. If you know that one is known before, "
         "take it from here and put the line under it into [columns]."
-        if suspects
-        else "Columns that are known only after the impression. None was found by name or by what it tells."
     )
-    yield from _aside("post_exposure", suspects)
+    yield from _aside("post_exposure", draft.of_role("post-exposure"))
 
 
 def _aside(name: str, columns: Sequence[ColumnDraft]) -> Iterator[str]:
@@ -104,7 +98,7 @@ def _rows(draft: Draft) -> Iterator[str]:
     yield f"kind = {toml(layout.kind)}"
     if layout.kind == "csv" and layout.separator != ",":
         yield f"separator = {toml(layout.separator)}"
-    if layout.named:
+    if layout.names:
         yield from ("columns = [", *(f"  {toml(name)}," for name in layout.columns), "]")
     if draft.missing:
         yield from comment("Texts that mean missing, in every column.")
@@ -122,17 +116,14 @@ def _rows(draft: Draft) -> Iterator[str]:
         yield from comment(why)
     rows = sum(counts.rows for counts in split.counts.values()) + split.outside
     for name, counts in split.counts.items():
-        tasks = (f", {task} {_told(counts.rows, facts)}" for task, facts in counts.facts().items())
+        tasks = (f", {task} {_told(facts)}" for task, facts in counts.facts().items())
         yield from comment(f"{name}: {counts.rows:,} rows, {counts.rows / rows:.1%}{''.join(tasks)}")
     yield "[split]"
     yield from _values(split.table)
 
 
-def _told(rows: int, facts: Mapping[str, float | int]) -> str:
-    if "rate" not in facts:
-        return f"{_mean(facts['mean'])} on average"
-    of_labels = "" if facts["observed"] == rows else f" of {facts['observed']:,} labels"
-    return f"{facts['positives']:,}{of_labels} ({facts['rate']:.2%})"
+def _told(facts: Mapping[str, float | int]) -> str:
+    return f"{facts['positives']:,} ({facts['rate']:.2%})" if "rate" in facts else f"{_mean(facts['mean'])} on average"
 
 
 def _mean(value: float) -> str:
@@ -169,7 +160,7 @@ def _inputs(draft: Draft) -> Iterator[str]:
     aside = [column for column in draft.columns if column.role in ("left out", "time", "split")]
     yield from ["", "# Not inputs:"] * bool(aside)
     for column in aside:
-        yield from comment(f"{column.name or NAMELESS}: {column.why}. {_facts(column)}.", "  ")
+        yield from comment(f"{column.name or '(no name)'}: {column.why}. {_facts(column)}.", "  ")
         if column.input != column.name:
             yield f"# {_assignment(column)}"
 
@@ -181,12 +172,9 @@ def _assignment(column: ColumnDraft) -> str:
 
 
 def _facts(column: ColumnDraft) -> str:
-    distinct = f"{column.distinct:,} distinct value{'' if column.distinct == 1 else 's'}"
-    share = "less than 0.1%" if column.missing_rate < 0.001 else f"{column.missing_rate:.1%}"
-    missing = f", {share} missing" if column.missing_rate > 0 else ""
-    shown = [text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in column.examples]
-    listed = ", ".join(toml(text) if set(text) & set(' ,;"') else text for text in shown)
-    return f"{distinct}{missing}: {listed}" if listed else f"{distinct}{missing}"
+    missing = f", {column.missing_rate:.1%} missing" if column.missing_rate > 0 else ""
+    shown = ", ".join(toml(text if len(text) <= 40 else f"{text[:40]}…") for text in column.examples)
+    return f"{column.distinct:,} distinct{missing}{': ' if shown else ''}{shown}"
 
 
 def toml(value: Any) -> str:
@@ -202,7 +190,7 @@ def toml(value: Any) -> str:
 
 def key(name: str) -> str:
     """A key in TOML, quoted where it must be."""
-    return name if name and set(name) <= _BARE else toml(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
 
 
 def comment(text: str, indent: str = "") -> Iterator[str]:

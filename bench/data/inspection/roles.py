@@ -13,18 +13,9 @@ from numpy.typing import NDArray
 from bench.data.columns import KINDS
 from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import LEAST, Halves, Labels, halves_of
+from bench.data.inspection.labels import LEAST, Labels, out_of_fold
 from bench.data.inspection.leaks import Together, find_leak
-from bench.data.inspection.names import (
-    QUANTITIES,
-    TIMES,
-    exposure_key,
-    has_word,
-    is_id,
-    is_todays_score,
-    is_visit,
-    is_weight,
-)
+from bench.data.inspection.names import TIMES, exposure_key, has_word, is_id, is_todays_score, is_visit, is_weight
 from bench.data.inspection.split import Split, Wish
 from bench.data.splits import TEST, TRAIN, VALID
 
@@ -58,12 +49,10 @@ class ColumnDraft:
     """Why it is also described by target rates; None where it is not."""
 
 
-def given_roles(
-    wish: Wish, split: Split, labels: Labels, published: Mapping[str, str], logged: Sequence[str]
-) -> dict[str, Decided]:
-    """The columns that are no inputs whatever they hold, and why; `published` ones name the publisher's splits."""
-    roles: dict[str, Decided] = {name: ("left out", why) for name, why in published.items()}
-    roles |= dict.fromkeys(logged, ("logged", "the score that ranked when the log was written, as --logged says"))
+def given_roles(wish: Wish, split: Split, labels: Labels, logged: Sequence[str]) -> dict[str, Decided]:
+    """The columns that are no inputs whatever they hold, and why."""
+    said: Decided = "logged", "the score that ranked when the log was written, as --logged says"
+    roles = dict.fromkeys(logged, said)
     together = wish.group if split.table.get("unit") == "group" else wish.hashed
     if wish.column is not None:
         roles[wish.column] = "split", "it assigns rows to splits"
@@ -81,25 +70,25 @@ def draft_columns(
     labels: Labels,
     split: NDArray[np.int8],
     group: Counted | None,
-) -> tuple[list[ColumnDraft], dict[str, str]]:
-    """The drafts in order, and what all inputs together tell of a task, where it is suspicious.
+) -> tuple[list[ColumnDraft], list[tuple[str, str]]]:
+    """The drafts in order; and (task, note) on what all inputs together tell, where it is suspicious.
 
     Args:
         split: (N,).
         group: the column whose rows are ranked together.
     """
-    halves = halves_of(split, labels)
-    together, taken = Together(halves), set(names)
+    train = {name: replace(label, y=np.where(split == TEST, np.nan, label.y)) for name, label in labels.items()}
+    together, taken = Together(train), set(names)
     drafts: list[ColumnDraft] = []
     for name in names:
         column = column_of(name)
-        finding, rate = find_kind(column, halves), None
+        finding, rate = find_kind(column, train), None
         role, why = given.get(name) or _decided(column, finding, labels, split, group)
         if role == "time" and not finding.makes_input:
             why = finding.why
         if role == "input":
             together.add(column)
-            rate = find_rate(column, halves) if finding.category else None
+            rate = find_rate(column, train, split) if finding.category else None
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
         counted = column.type, len(column.counts), 1 - column.known / column.rows, examples
         finding = _renamed(name, finding, taken)
@@ -141,16 +130,14 @@ MOST = 20_000
 """Distinct texts that are looked at."""
 UNREAD = {
     r"^\[.*\]$": "lists in brackets, which no reader takes apart; write them as 3|17|5",
-    r"^-?\d{1,3}(,\d{3})*(\.\d+)?$": "numbers that no reader takes for such; write 1234, not 1,234",
-    r"^-?\d+(,\d+)?$": "numbers with a decimal comma, which no reader takes for such; write 1.5, not 1,5",
+    r"^-?(0|[1-9]\d{0,2})(,\d{3})*(\.\d+)?$": "numbers that no reader takes for such; write 1234, not 1,234",
+    r"^-?\d+,\d+$": "numbers with a decimal comma, which no reader takes for such; write 1.5, not 1,5",
 }
 """Form of texts -> why they make no input."""
-BLOCK = 20
-"""Rows of one household, session or visit, on average, at most."""
 
 
-def find_kind(column: Counted, halves: Halves | None = None) -> Finding:
-    """The input that a column makes, by the first kind that claims it, or why it makes none; tried on `halves`."""
+def find_kind(column: Counted, labels: Labels) -> Finding:
+    """The input that a column makes, by the first kind that claims it, or why it makes none."""
     why = None
     if not column.name:
         why = "it has no name"
@@ -167,29 +154,27 @@ def find_kind(column: Counted, halves: Halves | None = None) -> Finding:
     for kind in KINDS.values():
         if not kind.by_form and (why := _identity(column)):
             break
-        if (found := kind.draft(column, halves)) is not None:
+        if (found := kind.draft(column, labels)) is not None:
             return found
     return Finding(None, why or "no kind of input fits it")
 
 
 def _identity(column: Counted) -> str | None:
     """Why single values say nothing of later rows: a time, a weight, free text, or an id of a row or a visit."""
-    if column.numbers is None or column.zeros:
-        texts = column.texts(MOST)
-        if len(column.counts) > column.known / 2 and np.mean([text.count(" ") for text in texts]) >= 3:
+    numbers, distinct = column.numbers, len(column.counts)
+    if numbers is None:
+        if distinct > column.known / 2 and np.mean([text.count(" ") for text in column.texts(MOST)]) >= 3:
             return "free text"
         each = "another value in (almost) every row, as an id of the row or free text has"
         return _visit(column) or (each if column.one_each else None)
-    if column.is_clock:
-        return None
-    if _yyyymmdd(column.numbers):
+    if _yyyymmdd(numbers):
         return f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
-    timed = has_word(column.name, TIMES) or len(column.counts) > column.known / 2
+    timed = has_word(column.name, TIMES) or distinct > column.known / 2
     if unit := next((unit for unit, fits in column.epochs.items() if timed and fits.all()), None):
         suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
         derived = f'; derive = "hour_of_unix_{suffix}" makes an input of it' if suffix else ""
         return f"a point in time, in {unit} since 1970: {LATER}{derived}"
-    if is_weight(column.name) and column.numbers.min() >= 0 and column.numbers.max() > 0:
+    if is_weight(column.name) and numbers.min() >= 0 and numbers.max() > 0:
         return WEIGHT
     # Not in all rows does a number count up: several files may begin again.
     if column.whole and column.one_each and (is_id(column.name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
@@ -205,28 +190,14 @@ def _yyyymmdd(numbers: NDArray[np.float64]) -> bool:
 
 
 def _visit(column: Counted) -> str | None:
-    """Why it is the id of a household or a visit: many values with few rows each, and its name says so, or they stand
-    in blocks, none coming again. Blocks of a user's or a shop's id say only how the file is sorted.
-    """
-    distinct, known = len(column.counts), column.known
-    if distinct < 50 or not 1.05 < known / distinct <= BLOCK:
+    """Why it is the id of a household or a visit: many values with few rows each, and such a name."""
+    each = column.known / len(column.counts)
+    if len(column.counts) < 50 or not 1.05 < each <= 20 or not is_visit(column.name):
         return None
-    how = "by its name"
-    if not is_visit(column.name):
-        how = "since each value stands in one block"
-        codes = column.codes[column.codes >= 0]
-        blocks = 1 + int((np.diff(codes) != 0).sum())
-        coded = column.numbers is not None or bool(column.matching(r"\d").all())
-        if is_id(column.name) or has_word(column.name, QUANTITIES) or blocks > 1.02 * distinct or not coded:
-            return None
     return (
-        f"the id of a household or a visit, {how}, with {known / distinct:.1f} rows each; without --time, "
+        f"the id of a household or a visit, by its name, with {each:.1f} rows each; without --time, "
         f"--group {shlex.quote(column.name)} keeps them in one split"
     )
-
-
-NEW = 0.99
-"""Share of validation's or test's rows with a value that train lacks, from which a category is no input."""
 
 
 def _find_new(column: Counted, split: NDArray[np.int8]) -> str | None:
@@ -234,31 +205,32 @@ def _find_new(column: Counted, split: NDArray[np.int8]) -> str | None:
     known = column.codes[split == TRAIN]
     for part, name in ((VALID, "validation"), (TEST, "test")):
         new = ~np.isin(column.codes[split == part], known)
-        if len(new) >= LEAST and new.mean() >= NEW:
+        if len(new) >= LEAST and new.mean() >= 0.99:
             return f"{new.mean():.0%} of {name}'s rows have a value that train lacks, as a month or a request's id does"
     return None
 
 
-MANY = 100
-"""Distinct values beyond which rates are thought of: an embedding of its own learns few values as well."""
-OFTEN, COVERED = 5, 0.5
-"""Rows of train from which on a value's rate says something, and the share of validation's rows with such a value."""
-TELLS = 0.05
-"""AUC above a half, or R2, that rates must have in a task."""
+OFTEN = 5
+"""Rows of train from which on a value's rate says something."""
 
 
-def find_rate(column: Counted, halves: Halves) -> str | None:
-    """Why a category of many values is also described by target rates; None where it is not."""
-    scores = halves.tell(column.cells()) if len(column.counts) > MANY else {}
-    beyond = {task: score - halves.labels[task].chance for task, score in scores.items()}
-    if not beyond or max(beyond.values()) < TELLS:
+def find_rate(column: Counted, labels: Labels, split: NDArray[np.int8]) -> str | None:
+    """Why a category of over 100 values is also described by target rates; None where it is not.
+
+    Half of validation's rows must have a value that train has often, and the rates tell a label, by .05 of AUC or R2.
+    """
+    cells, many = column.cells(), len(column.counts)
+    often = np.append(np.bincount(cells[split == TRAIN], minlength=many + 1)[:-1] >= OFTEN, False)
+    tried = VALID if (split == VALID).any() else TRAIN  # the heads of files may have no validation
+    covered = float(often[column.codes[split == tried]].mean())
+    if many <= 100 or covered < 0.5:
         return None
-    often = np.append(np.bincount(column.cells()[halves.learn], minlength=len(column.counts) + 1)[:-1] >= OFTEN, False)
-    covered = float(often[column.codes[halves.tried]].mean())
-    if covered < COVERED:
+    score = {name: out_of_fold(cells, label, 20.0) for name, label in labels.items() if label.fewest >= LEAST}
+    beyond = {name: each - labels[name].chance for name, each in score.items()}
+    task = max(beyond, key=beyond.__getitem__, default=None)
+    if task is None or beyond[task] < 0.05:
         return None
-    task = max(beyond, key=beyond.__getitem__)
     return (
         f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
-        f"tell '{task}' there (validation {halves.labels[task].measure} {scores[task]:.4f})"
+        f"tell '{task}' ({labels[task].measure} {score[task]:.4f})"
     )

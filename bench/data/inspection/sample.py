@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import escape
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError, repeated
-from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import ENDINGS, read_parquet
@@ -28,12 +27,13 @@ Kind = Literal["csv", "parquet"]
 
 @dataclass(frozen=True)
 class Layout:
-    """How all files are read; `named` says that the names of the columns were given, as files have no header."""
+    """How all files are read."""
 
     paths: tuple[Path, ...]
     kind: Kind
     separator: str
-    named: bool
+    names: tuple[str, ...]
+    """Of the columns, where files have no header."""
     columns: tuple[str, ...] = ()
     """Names, in the order of the first file."""
 
@@ -47,8 +47,7 @@ class Layout:
         texts = dict.fromkeys(wanted, "text")
         if self.kind == "parquet":
             return read_parquet(path, path.name, texts, progress)
-        names = self.columns if self.named else ()
-        return read_csv(path, path.name, texts, progress, names=names, separator=self.separator)
+        return read_csv(path, path.name, texts, progress, names=self.names, separator=self.separator)
 
 
 def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> Layout:
@@ -64,9 +63,9 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
         raise UserError(f"{first}: a parquet file names its columns and has no separator")
     if (twice := repeated(names)) is not None:
         raise UserError(f"--columns: column '{twice}' is named twice")
-    if kinds[first] == "csv" and separator is None:
-        separator = _guess(first)
-    layout = Layout(tuple(paths), kinds[first], separator or ",", bool(names), tuple(names))
+    if separator is None:
+        separator = _guess(first) if kinds[first] == "csv" else ","
+    layout = Layout(tuple(paths), kinds[first], separator, tuple(names))
     headers = {}
     for path in paths:
         with closing(layout.parts(path, (), Silent())) as parts:
@@ -76,7 +75,7 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
             raise UserError(
                 f"expected files with the same columns, but '{differing[0]}' is in {where} and not in {lacking}"
             )
-    return Layout(layout.paths, layout.kind, layout.separator, layout.named, headers[first])
+    return replace(layout, columns=headers[first])
 
 
 def _kind(path: Path) -> Kind:
@@ -105,11 +104,9 @@ def _guess(path: Path) -> str:
     return max(fitting or SEPARATORS, key=lambda mark: counts[mark][:1])
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """N rows of all files, `complete` if there are no others; columns of CSV are text."""
 
-    layout: Layout
     table: Any
     file: NDArray[np.int16]
     """(N,) index of the file a row came from."""
@@ -128,28 +125,23 @@ def read_sample(
         only: columns to read; None for all.
     """
     share = None if limit is None else max(limit // len(layout.paths), 1)
-    columns = list(layout.columns if only is None else only)
-    heads = [_head(layout.parts(path, columns, progress), columns, share) for path in layout.paths]
-    tables = [table for table, _ in heads]
-    file = np.repeat(np.arange(len(tables), dtype=np.int16), [table.num_rows for table in tables])
+    columns, complete, heads = list(layout.columns if only is None else only), True, list[Any]()
+    for path in layout.paths:
+        tables, rows = list[Any](), 0
+        with closing(layout.parts(path, columns, progress)) as parts:
+            for part in parts:
+                tables.append(part.table.select(columns))
+                rows += part.table.num_rows
+                if share is not None and rows > share:
+                    complete = False
+                    break
+        heads.append(pa.concat_tables(tables).slice(0, share))
+    file = np.repeat(np.arange(len(heads), dtype=np.int16), [table.num_rows for table in heads])
     try:
-        table = pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+        table = pa.concat_tables(heads, promote_options="permissive").unify_dictionaries()
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         found = str(error).splitlines()[0]
         raise UserError(f"the files' columns have types that do not fit together: {found}") from None
     if table.num_rows == 0:
         raise UserError(f"{layout.paths[0]}: expected rows below the header, found none")
-    return Sample(layout, table, file, all(whole for _, whole in heads))
-
-
-def _head(parts: Any, columns: list[str], limit: int | None) -> tuple[Any, bool]:
-    """(rows, whether they are all)."""
-    tables, rows = list[Any](), 0
-    with closing(parts):
-        part: RawTable
-        for part in parts:
-            tables.append(part.table.select(columns))
-            rows += part.table.num_rows
-            if limit is not None and rows > limit:
-                return pa.concat_tables(tables).slice(0, limit), False
-    return pa.concat_tables(tables), True
+    return Sample(table, file, complete)

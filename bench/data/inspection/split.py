@@ -15,7 +15,7 @@ from bench.core.errors import UserError
 from bench.core.objectives import random_ndcg, ranked_by_group
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
-from bench.data.inspection.names import has_word, words
+from bench.data.inspection.names import words
 from bench.data.spill import LabelCounts
 from bench.data.splits import CONFIRM, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
 from bench.data.values import Text
@@ -55,19 +55,13 @@ class Wish:
 
     def check(self) -> None:
         """Raises UserError for shares that leave nothing, or a kind that lacks its column."""
-        for name, share in (("valid", self.valid), ("test", self.test)):
-            if not 0 < share < 1:
-                raise UserError(f"--{name}: expected a share between 0 and 1, found {share:g}")
-        if self.valid + self.test >= 1:
-            raise UserError(f"nothing is left for train: --valid {self.valid:g} and --test {self.test:g} reach 1")
-        needs = {
-            "time": (self.time, "--time COLUMN"),
-            "hash": (self.hashed, "--group COLUMN or --split-column COLUMN"),
-            "column": (self.column, "--split-column COLUMN"),
-        }
-        column, wanted = needs.get(self.chosen, ("", ""))
-        if column is None:
-            raise UserError(f"--split {self.chosen}: expected {wanted}, found none")
+        if min(self.valid, self.test) <= 0 or self.valid + self.test >= 1:
+            found = f"--valid {self.valid:g} --test {self.test:g}"
+            raise UserError(f"expected shares above 0 that leave something for train, found {found}")
+        needed = {"time": self.time, "hash": self.hashed, "column": self.column}
+        if needed.get(self.chosen, "") is None:
+            option = "--time COLUMN" if self.chosen == "time" else "--split-column COLUMN"
+            raise UserError(f"--split {self.chosen}: expected {option}, found none")
         if self.column is not None and self.chosen not in ("hash", "column"):
             raise UserError(f"--split-column is for a split by column or by hash, not by {self.chosen}")
 
@@ -80,8 +74,6 @@ class Rows:
     file: NDArray[np.int16]
     """(N,) index of each row's file."""
     columns: Mapping[str, Counted]
-    known: NDArray[np.bool_] | None = None
-    """(N,) whether all labels of a row are known; None where none comes late."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +93,6 @@ _NAMES = {
     "test": ("test", "testing", "holdout"),
 }
 _SPLIT_OF = {spelling: name for name, spellings in _NAMES.items() for spelling in spellings}
-FEW_SHARED = 0.05
-"""Share of test's rows whose group train knows, up to which the test is taken for one of new groups."""
 
 
 def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
@@ -110,10 +100,13 @@ def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
 
     Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class in one.
     """
-    table, why = _WAYS[wish.chosen](wish, rows)
+    late = [label.y for label in labels.values() if label.rule.matures]  # their rows are those at hand
+    if wish.chosen == "time":
+        table, why = _by_time(wish, rows, np.asarray(np.isfinite(late).all(axis=0)))
+    else:
+        table, why = _WAYS[wish.chosen](wish, rows)
     split = assigned(table, wish, rows)
     rules = [label.rule for label in labels.values()]
-    late = rows.known is not None
     values = np.column_stack([of.y if late else read(of.rule, rows.columns) for of in labels.values()])
     counts = {name: LabelCounts(rules, f"by a split by {wish.chosen}") for name in SPLITS}
     for number, (name, of_split) in enumerate(counts.items()):
@@ -182,46 +175,37 @@ def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
 
 _ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?$"
 _OFFSET = r"(:\d{2}([.,]\d+)?) ?(Z|[+-]\d{2}(:?\d{2})?)$"
-CYCLES = frozenset(("hour", "hours", "hr", "minute", "minutes", "weekday", "dow", "hourmin"))
 
 
 def _check_sortable(column: Counted) -> None:
-    """Raises UserError where values do not sort as time does: an hour of the day, or texts of several forms."""
+    """Raises UserError where values do not sort as time does: times in two units, or texts of several forms."""
     where = f"--time: '{column.name}'"
-    if column.known == 0:
-        raise UserError(f"{where} has no value")
-    if not column.single:
-        raise UserError(f"{where} is of type {column.type}, which is no time")
+    if not column.single or column.known == 0:
+        raise UserError(f"{where}: expected times, found {'no value' if column.single else f'type {column.type}'}")
     if column.numbers is not None:
-        units = column.epochs
-        several = " and ".join(unit for unit, of in units.items() if of.any())
-        if np.any([*units.values()], axis=0).all() and not any(of.all() for of in units.values()):
-            raise UserError(f"{where}: expected times in one unit, found {several} since 1970")
-        low, high = column.numbers.min(), column.numbers.max()
-        if column.whole and has_word(column.name, CYCLES) and 0 <= low <= high < 60:
-            raise UserError(
-                f"{where}: expected a time that goes on from day to day, found {low:.0f} to {high:.0f}, which says "
-                "nothing of the day"
-            )
+        units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
+        if len(units) > 1 and np.any([*units.values()], axis=0).all():
+            raise UserError(f"{where}: expected times in one unit, found {' and '.join(units)} since 1970")
     elif not column.temporal:
-        if infinite := [text for text in column.texts() if text.lstrip("+-").lower() in ("inf", "infinity")]:
-            raise UserError(f"{where}: expected finite times, found '{infinite[0]}'")
         fits = column.matching(_ISO)
         form = pc.replace_substring_regex(pc.replace_substring_regex(column.distinct, _OFFSET, r"\1Z"), r"\d", "0")
         fits &= pc.equal(form, form[int(np.argmax(fits))]).to_numpy(zero_copy_only=False)
         if not fits.all():
-            found, beside = (column.distinct[int(at)].as_py() for at in (np.argmin(fits), np.argmax(fits)))
+            plain = fits | column.matching(r"^-?\d+\.?\d*$")
+            wrong = np.argmin(fits if plain.all() else plain)
+            found, beside = (column.distinct[int(at)].as_py() for at in (wrong, np.argmax(fits)))
             also = f" beside {beside!r}" if fits.any() else ""
-            forms = "texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
-            raise UserError(f"{where}: expected numbers, or {forms}, found {found!r}{also}")
+            forms = "numbers, or texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
+            raise UserError(f"{where}: expected {forms}, found {found!r}{also}")
 
 
-def _by_time(wish: Wish, rows: Rows) -> Found:
+def _by_time(wish: Wish, rows: Rows, known: NDArray[np.bool_]) -> Found:
+    """`known` (N,) says whether all labels of a row are; one truth stands for all rows."""
     column = rows.columns[wish.time or ""]
     times, place = timeline(column)
     if len(times) < 3:
         raise UserError(f"--time: '{wish.time}' has {len(times)} distinct values; a split by time needs three or more")
-    counted = place[(place >= 0) & (True if rows.known is None else rows.known)]
+    counted = place[(place >= 0) & known]
     if (latest := int(counted.max(initial=0))) < 2:
         raise UserError(f"--matures: expected labels that are known at three times or more, found {latest + 1}")
     reached = np.cumsum(np.bincount(counted)) / len(counted)
@@ -250,82 +234,71 @@ def _by_time(wish: Wish, rows: Rows) -> Found:
     return table, tuple(why)
 
 
-def _by_files(wish: Wish, rows: Rows) -> Found:
-    files = rows.files
-    if len(files) < 2:
-        raise UserError(f"--split files: expected two files or more, found {len(files)}")
-    parts, how = named_files(files), "By file, as their names say."
-    if parts is None:
-        first = len(files) - (2 if len(files) > 2 else 1)
-        parts = {"train": [*files[:first]], "valid": [*files[first:-1]], "test": [files[-1]]}
-        how = "By file, in the order they were given: the last is test, and of three or more the one before it valid."
-    return _with_valid({"kind": "files"} | parts, how, wish, rows.columns, np.array(files)[rows.file])
+def said_splits(names: Sequence[str]) -> dict[str, list[str]]:
+    """Split -> the names that say it, such as `test.csv`; under "" those that say none, or two."""
+    found: dict[str, list[str]] = {name: [] for name in (*_NAMES, "")}
+    for name in names:
+        said = {_SPLIT_OF[word] for word in words(name) if word in _SPLIT_OF}
+        found[said.pop() if len(said) == 1 else ""].append(name)
+    return found
 
 
-def named_files(files: Sequence[str]) -> dict[str, list[str]] | None:
-    """Split -> files, where names of files tell train and test apart; a file whose name says nothing is train's."""
-    found: dict[str, list[str]] = {name: [] for name in _NAMES}
-    for file in files:
-        told = {_SPLIT_OF[word] for word in words(file) if word in _SPLIT_OF} or {"train"}
-        if len(told) > 1:
-            return None
-        found[told.pop()].append(file)
-    return found if found["train"] and found["test"] else None
+def is_published(names: Sequence[str]) -> bool:
+    """Whether names of files or values of a column tell train and test apart: it is the publisher's split."""
+    said = said_splits(names)
+    return bool(said["train"] and said["test"])
 
 
-def is_published(column: Counted) -> bool:
-    """Whether the values of a column are names of splits, train's and test's among them: the publisher's split."""
-    if not column.single or len(column.counts) > 10:
-        return False
-    named = {_SPLIT_OF.get(text.lower(), "") for text in column.texts()}
-    return {"train", "test"} <= named <= {*_NAMES}
+def _by_name(wish: Wish, rows: Rows) -> Found:
+    """By the names of files or the values of a column; valid is taken from train where none is named."""
+    codes: NDArray[Any]
+    table: dict[str, Any]
+    if wish.chosen == "files":
+        names, codes, table = list(rows.files), rows.file, {"kind": "files"}
+        if len(names) < 2:
+            raise UserError(f"--split files: expected two files or more, found {len(names)}")
+        parts, how = said_splits(names), "By file, as their names say."
+        parts["train"] += parts[""]
+        if not (parts["train"] and parts["test"]):
+            first = len(names) - (2 if len(names) > 2 else 1)
+            parts = {"train": names[:first], "valid": names[first:-1], "test": names[-1:]}
+            how = "By file, in the order they were given: the last is test, of three or more the one before it valid."
+    else:
+        column = rows.columns[wish.column or ""]
+        names, codes, table = column.texts(), column.codes, {"kind": "column", "column": wish.column}
+        parts = said_splits(names)
+        left = f" Rows with another value ({', '.join(map(repr, parts[''][:5]))}) are left out." if parts[""] else ""
+        how = f"By '{wish.column}', which says where a row belongs.{left}"
+        if lacking := next((name for name in ("train", "test") if not parts[name]), None):
+            found = ", ".join(map(repr, names[:10]))
+            raise UserError(f"--split-column: '{wish.column}': expected a value such as {lacking}, found {found}")
+    split = table | {name: parts[name] for name in _NAMES if parts[name]}
+    if parts["valid"]:
+        return split, (how,)
+    train, test = (np.append(np.isin(names, parts[name]), False)[codes] for name in ("train", "test"))
+    taken, why = _valid_of(wish, rows.columns, train, test)
+    return split | taken, (how, f"None of them is for validation, so valid is taken from train: {why}.")
 
 
-def _by_column(wish: Wish, rows: Rows) -> Found:
-    column = rows.columns[wish.column or ""]
-    texts = column.texts()
-    table: dict[str, Any] = {"kind": "column", "column": wish.column}
-    for name, spellings in _NAMES.items():
-        table[name] = [text for text in texts if _SPLIT_OF.get(text.lower()) == name]
-        if not table[name] and name != "valid":
-            raise UserError(
-                f"--split-column: '{wish.column}': expected a value such as {', '.join(spellings)} for {name}, "
-                f"found {', '.join(map(repr, texts[:10]))}"
-            )
-    rest = [text for text in texts if text.lower() not in _SPLIT_OF]
-    left = f" Rows with another value ({', '.join(map(repr, rest[:5]))}) are left out." if rest else ""
-    how = f"By '{wish.column}', which says where a row belongs.{left}"
-    return _with_valid(table, how, wish, rows.columns, np.array([*texts, ""])[column.codes])
-
-
-def _with_valid(
-    table: dict[str, Any], how: str, wish: Wish, columns: Mapping[str, Counted], named: NDArray[np.str_]
-) -> Found:
-    """A split with a valid: its own, or of train, as test differs; `named` (N,) is what rows are named."""
-    if table["valid"]:
-        return table, (how,)
-    del table["valid"]
-    train, test = (np.isin(named, table[name]) for name in ("train", "test"))
-    none = "None of them is for validation, so valid is taken from train"
+def _valid_of(
+    wish: Wish, columns: Mapping[str, Counted], train: NDArray[np.bool_], test: NDArray[np.bool_]
+) -> tuple[dict[str, Any], str]:
+    """Which part of train (N,) is valid, so that it differs from train as test (N,) does; and a clause on it."""
     if wish.time is not None:
         times, place = timeline(columns[wish.time])
         at, of_test = np.sort(place[train & (place >= 0)]), place[test & (place >= 0)]
         if len(at) and len(of_test):
             first = int(at[min(int(len(at) * (1 - wish.valid)), len(at) - 1)])
             if np.median(of_test) >= first > at[0]:
-                why = f"{none}: its rows from '{wish.time}' {times[first]} on, since test is later than train."
-                return table | {"valid_from": times[first]}, (how, why)
-    table["valid_fraction"] = wish.valid
-    why = f"{none}: {wish.valid:.0%} of its rows, by a seeded draw."
+                why = f"its rows from '{wish.time}' {times[first]} on, since test is later than train"
+                return {"valid_from": times[first]}, why
+    taken = {"valid_fraction": wish.valid}
     if wish.group is not None and test.any():
         codes = columns[wish.group].codes
-        if (shared := float(np.isin(codes[test], codes[train]).mean())) <= FEW_SHARED:
-            table["unit"] = "group"
-            why = (
-                f"{none}: {wish.valid:.0%} of '{wish.group}', by its hash, since test has other values of it "
-                f"than train ({shared:.1%} of its rows have one that train knows)."
-            )
-    return table, (how, why)
+        if np.isin(codes[test], codes[train]).mean() <= 0.05:
+            why = f"{wish.valid:.0%} of '{wish.group}', by its hash, since test has other values of it than train"
+            return taken | {"unit": "group"}, why
+    return taken, f"{wish.valid:.0%} of its rows, by a seeded draw"
 
 
-_WAYS = {"time": _by_time, "hash": _by_hash, "random": _by_chance, "files": _by_files, "column": _by_column}
+_WAYS = {"hash": _by_hash, "random": _by_chance, "files": _by_name, "column": _by_name}

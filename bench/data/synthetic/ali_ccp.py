@@ -8,7 +8,6 @@ in the user's list; a purchase on the same factors with other weights.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,15 +87,6 @@ class _World:
         value = np.zeros(len(lines), np.int64) if values is None else values[lines]
         return Features(lines, np.full(len(lines), self.fields[name]), ids[lines] + self.first[name], value)
 
-    def scores(self, user: Ids, item: Ids, position: Ids, known: Floats) -> tuple[Floats, Floats]:
-        """Logits of click and of purchase given click, without their biases."""
-        group, kind = self.profile["122"][user], self.item["206"][item] % KINDS
-        click = 0.6 * self.activity[user] + 0.5 * self.appeal[item] + 0.4 * self.taste[group, kind]
-        buy = (
-            0.5 * self.budget[user] + 0.7 * self.quality[item] - 0.2 * self.appeal[item] + 0.4 * self.need[group, kind]
-        )
-        return click - 0.3 * position + 0.5 * known, buy + 0.6 * known
-
 
 def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Ids:
     """(count,) ranks in [0, size), roughly in proportion to (rank + 1)^-exponent: the continuous law, rounded."""
@@ -117,20 +107,20 @@ def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, A
         sample = 1
         for name, rows in (("train", config.rows - config.rows // 2), ("test", config.rows // 2)):
             counts = {"rows": rows, "common": 0, "click": 0, "buy": 0, "dirty": 0}
-            with ExitStack() as stack:
-                skeleton = stack.enter_context((folder / f"sample_skeleton_{name}.csv").open("wb"))
-                common = stack.enter_context((folder / f"common_features_{name}.csv").open("wb"))
-                truth = stack.enter_context(ArrayWriter(folder / f"truth_{name}.npy", np.float32, (2,)))
+            with (
+                (folder / f"sample_skeleton_{name}.csv").open("wb") as skeleton,
+                (folder / f"common_features_{name}.csv").open("wb") as common,
+                ArrayWriter(folder / f"truth_{name}.npy", np.float32, (2,)) as truth,
+            ):
                 left, block = rows, 0
                 while left:
                     part = _Block(world, np.random.default_rng(derive(config.seed, name, block)), left)
                     common.write(part.common())
                     skeleton.write(part.skeleton(sample))
                     truth.append(np.stack(part.probability, axis=1))
+                    bought = {"buy": part.buy & part.click, "dirty": part.buy & ~part.click, "click": part.click}
                     counts["common"] += len(part.keys)
-                    counts["click"] += int(part.click.sum())
-                    counts["buy"] += int((part.buy & part.click).sum())
-                    counts["dirty"] += int((part.buy & ~part.click).sum())
+                    counts |= {what: counts[what] + int(of.sum()) for what, of in bought.items()}
                     left, sample, block = left - len(part.line), sample + len(part.line), block + 1
                     advance(len(part.line))
             facts[name] = counts
@@ -138,12 +128,10 @@ def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, A
 
 
 def _bias(score: Floats, weight: Floats, rate: float) -> float:
-    low, high = -30.0, 30.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        above = np.average(expit(score + middle), weights=weight) > rate
-        low, high = (low, middle) if above else (middle, high)
-    return (low + high) / 2
+    """What is added to the scores so that the weighted mean probability is the rate."""
+    from scipy.optimize import brentq  # which other generators do not need
+
+    return float(brentq(lambda bias: np.average(expit(score + bias), weights=weight) - rate, -30, 30))
 
 
 class _Block:
@@ -159,8 +147,12 @@ class _Block:
         self.item = zipf(rng, len(self.line), config.items, 0.9)
         self.position = rng.integers(0, 3, len(self.line))
         self._behaviour(size)
-        self.met = self._met("109_14", world.item["206"][self.item].astype(np.int64))
-        self.score = world.scores(self.user[self.line], self.item, self.position, (self.met >= 0).astype(np.float64))
+        known = self._met("109_14", world.item["206"][self.item].astype(np.int64)) >= 0
+        user, item = self.user[self.line], self.item
+        group, kind = world.profile["122"][user], world.item["206"][item] % KINDS
+        click = 0.6 * world.activity[user] + 0.5 * world.appeal[item] + 0.4 * world.taste[group, kind]
+        buy = 0.5 * world.budget[user] + 0.7 * world.quality[item] + 0.4 * world.need[group, kind]
+        self.score = click - 0.3 * self.position + 0.5 * known, buy - 0.2 * world.appeal[item] + 0.6 * known
         self.probability = tuple(expit(score + bias) for score, bias in zip(self.score, world.bias, strict=True))
         draw = rng.random((3, len(self.line)))
         self.click = draw[0] < self.probability[0]

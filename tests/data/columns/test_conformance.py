@@ -187,6 +187,6 @@ def test_a_draft_finds_it(kind):
     values = [sample.values[at] for at in rng.integers(0, len(sample.values), ROWS)]
     if kind == "numeric":
         values = rng.normal(size=ROWS).tolist()
-    found = find_kind(count_column("raw", pa.chunked_array([pa.array(values)])))
+    found = find_kind(count_column("raw", pa.chunked_array([pa.array(values)])), {})
     assert found.makes_input == sample.drafted
     assert log_card({"made": {"from": "raw", **(found.option or {})}}).columns["made"].kind == kind

@@ -87,10 +87,6 @@ class Work:
         lines[line - 1 : line - 1] = texts
         self._write(name, lines)
 
-    def remove(self, name, *numbers):
-        """Takes lines out."""
-        self._write(name, [text for at, text in enumerate(self._lines(name), 1) if at not in numbers])
-
     def _lines(self, name):
         return (self.raw / name).read_bytes().split(b"\n")[:-1]
 

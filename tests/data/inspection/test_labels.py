@@ -72,7 +72,7 @@ def test_a_number_after_an_event():
     columns = counted(click=[0, 0, 1, 1], seconds=[0.5, 0, 3.5, 2])
     seconds = find_labels({"click": None, "seconds": None}, {"seconds": "click"}, columns)["seconds"]
     assert seconds.table == {"name": "seconds", "column": "seconds", "kind": "regression", "parent": "click"}
-    assert "1 rows have a number there though click = 0" in seconds.notes[-1]
+    assert "1 rows have another seconds than 0 though click = 0" in seconds.notes[-1]
     with pytest.raises(UserError, match="'seconds' holds numbers"):
         find_labels({"click": None, "seconds": None}, {"click": "seconds"}, columns)
 

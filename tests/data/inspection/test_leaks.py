@@ -4,7 +4,6 @@ import pytest
 from known_labels import known
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.labels import halves_of
 from bench.data.inspection.leaks import Together, find_leak
 from bench.data.inspection.names import is_afterwards
 
@@ -81,10 +80,10 @@ RNG = np.random.default_rng(0)
 
 
 def together(labels, *columns):
-    found = Together(halves_of((np.arange(N) % 3).astype(np.int8), labels))
+    found = Together(labels)
     for column in columns:
         found.add(column)
-    return found.notes()
+    return dict(found.notes())
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -96,6 +95,12 @@ def test_two_times_that_tell_a_delay_are_named(binary):
     assert not any(find_leak(column, {"y": label}) for column in columns.values())
     note = together({"y": label}, *columns.values())["y"]
     assert "'actual' and 'planned'" in note
-    assert "other" not in note
+    assert "'other'" not in note
     assert together({"y": label}, columns["actual"], columns["other"]) == {}
     assert together({"y": label}) == {}
+
+
+def test_inputs_that_are_missing_in_all_labelled_rows_tell_nothing():
+    y = known(np.where(np.arange(N) < N // 2, np.nan, label_of(RNG)))
+    empty = count_column("empty", pa.array([1.5 if at < N // 2 else None for at in range(N)]))
+    assert together({"y": y}, empty, count_column("x", pa.array(RNG.normal(size=N)))) == {}

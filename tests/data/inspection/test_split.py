@@ -99,7 +99,7 @@ def test_a_class_that_a_split_lacks_is_a_clear_error():
 
 @pytest.mark.parametrize(
     ("wish", "message"),
-    [(Wish(valid=0.5, test=0.5), "nothing is left"), (Wish(valid=0), "between 0 and 1"), (Wish(kind="time"), "--time")],
+    [(Wish(valid=0.5, test=0.5), "something for train"), (Wish(valid=0), "above 0"), (Wish(kind="time"), "--time")],
 )
 def test_wishes_that_cannot_be(wish, message):
     with pytest.raises(UserError, match=message):
