@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.core.registry import Choice, NoOptions, lookup
 from bench.core.schema import Schema
-from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
+from bench.models.config import EmbeddingConfig, EnsembleConfig, PositionConfig, Precision, TowerConfig
 from bench.models.contracts import BySets, Funnel, Layout, Probabilities, Sharing, draw
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
@@ -33,6 +33,7 @@ from bench.models.thinned import Thinned, Thinning
 
 PLAIN = Choice("none", NoOptions())  # no interaction
 ALONE = EnsembleConfig()
+SHOWN = PositionConfig()
 RANGES = Choice("bucket", BucketConfig())
 MEAN = Choice("mean", NoOptions())
 LOG = Choice("log", NoOptions())
@@ -79,6 +80,7 @@ class MultiTaskModel(nn.Module):
         loss: Choice = LOG,
         regression_loss: Choice = SQUARED,
         thinning: Thinning | None = None,
+        position: PositionConfig = SHOWN,
     ) -> None:
         super().__init__()
         stored = schema
@@ -138,7 +140,7 @@ class MultiTaskModel(nn.Module):
         smeared = self.funnel.loss.regression.smeared
         self.targets = Targets(schema, smeared) if any(task.scale or task.cap for task in schema.tasks) else None
         self.thinned = Thinned(self.funnel, thinning) if thinning else None
-        self.position = PositionTower(schema) if schema.position else None
+        self.position = PositionTower(schema, position) if schema.position else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 
@@ -192,14 +194,11 @@ class MultiTaskModel(nn.Module):
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """e (B, S', W), ids (B, S'), dense (B, D) -> logits (k B, O).
 
-        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs. In training the row's
-        position is added.
+        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs. They have the row's
+        position, too, which counts in training.
         """
         logits: Tensor = self.towers(self.represent(e, ids, dense))
-        if self.position is None or not self.training:
-            return logits
-        added = self.position(ids).repeat(self.members, 1)
-        return torch.cat([logits[:, : added.shape[1]] + added, logits[:, added.shape[1] :]], 1)
+        return logits if self.position is None else self.position(logits, ids)
 
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The towers' inputs: arguments of `logits` -> (O, k B, H), or (1, k B, H) if all towers share one."""

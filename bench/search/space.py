@@ -151,6 +151,7 @@ FUNNEL = "funnel.kind"
 NO_PARENT = "no task has a parent, so that all funnels are one"
 NUMERIC, PLAIN = "numeric.kind", "scaled"
 NO_NUMBER = "it has no number with ranges"
+POSITION = "position."
 NO_GROUP = "the card names no group, and this is searched where rows are ranked within groups"
 NO_BINARY, NO_REGRESSION = "no task is binary", "no task is a regression"
 
@@ -167,11 +168,14 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     """Removes the branches that do not fit, by the registries' `unfit`.
 
     Axes without effect are fixed, too: the funnel if no task has a parent, `numeric.kind` without numbers, a loss that
-    no task has, and a switch with `where = "groups"` if the card has none. If everything fits, the space and its digest
-    stay the same. Raises UserError if a fixed kind does not fit, or no branch of a switch does.
+    no task has, and a switch with `where = "groups"` if the card has none. What is searched of positions leaves where
+    the card has none. If everything fits, the space and its digest stay the same. Raises UserError if a fixed kind does
+    not fit, or no branch of a switch does.
     """
     from bench.training.config import AXES  # imports torch: only where it is needed
 
+    if schema.position is None and any(name.startswith(POSITION) for name in trees.names(space.tree)):
+        space = replace(space, tree=trees.without(space.tree, POSITION))
     unwanted: dict[tuple[str, str], str] = {}
     kinds = {task.kind for task in schema.tasks}
     pinned = {

@@ -199,6 +199,17 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
     return pruned
 
 
+def without(tree: Tree, part: str) -> Tree:
+    """A tree without the parameters whose names begin with a part of the configuration, such as `position.`."""
+    left = {name: node for name, node in tree.items() if not name.startswith(part)}
+    return {
+        name: replace(node, branches={branch: without(inner, part) for branch, inner in node.branches.items()})
+        if isinstance(node, Switch)
+        else node
+        for name, node in left.items()
+    }
+
+
 def names(tree: Tree) -> set[str]:
     """Names of every parameter of every branch, and of pinned weights of tasks."""
     nodes = {name: node for name, node, _ in walk(tree)}

@@ -198,6 +198,7 @@ def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None =
         config.loss,
         config.regression_loss,
         thinning,
+        config.position,
     )
 
 

@@ -44,15 +44,13 @@ def log(days=DAYS, rows=ROWS, drift=0.0, seed=0):
     return pd.concat(every, ignore_index=True)
 
 
-CARD = {
-    "id": "days",
-    "title": "t",
-    "licence": "l",
-    "citation": "c",
-    "homepage": "h",
-    "time": "date",
+ABOUT = dict.fromkeys(["title", "licence", "citation", "homepage"], "-") | {
     "reader": {"kind": "csv"},
     "files": [{"name": "log.csv"}],
+}
+CARD = ABOUT | {
+    "id": "days",
+    "time": "date",
     "tasks": [{"name": "click", "column": "click"}, {"name": "buy", "column": "buy"}],
     "split": {
         "kind": "time",
