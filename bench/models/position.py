@@ -34,6 +34,7 @@ class PositionTower(nn.Module):
         shown: whether evaluation has each row's position, too.
     """
 
+    others: Tensor
     shares: Tensor
     product: Tensor
 
@@ -44,6 +45,7 @@ class PositionTower(nn.Module):
         many = schema.fields[at].cardinality
         self.dropout, self.shown = config.dropout, False
         self.weight = nn.Parameter(torch.zeros(len(schema.tasks), many))
+        self.register_buffer("others", torch.arange(schema.slots) != self.slot, persistent=False)
         self.register_buffer("shares", torch.full((many,), 1 / many))
         product = [config.form == "product" and task.kind == "binary" for task in schema.tasks]
         self.multiplies = any(product)
@@ -55,9 +57,7 @@ class PositionTower(nn.Module):
 
     def hidden(self, ids: Tensor) -> Tensor:
         """ids (B, S') without the position, as the rest of the model sees them."""
-        known = ids.clone()
-        known[:, self.slot] = 0
-        return known
+        return torch.where(self.others, ids, 0)
 
     @property
     def effects(self) -> Tensor:
@@ -72,15 +72,15 @@ class PositionTower(nn.Module):
         """Logits (k B, O), of which the first T are the tasks', and ids (B, S') -> the same, positions included."""
         if not (self.training or self.shown or self.multiplies):
             return logits
-        w = self.effects[:1]
+        effects = self.effects
+        w = effects[:1]
         if self.training or self.shown:
             codes = self.codes(ids)
             if self.training:
                 codes = codes.masked_fill(torch.rand(codes.shape, device=ids.device) < self.dropout, 0)
-            w = self.effects[codes]
+            w = effects[codes].repeat(len(logits) // max(1, len(codes)), 1)
         own, more = logits.tensor_split([w.shape[1]], 1)
-        w = w.repeat(len(own) // len(w), 1)
         found = own + w
         if self.multiplies:
-            found = torch.where(self.product, -torch.logsumexp(torch.stack([-own, -w, -found]), 0), found)
+            found = torch.where(self.product, -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -found]), 0), found)
         return torch.cat([found, more], 1)
