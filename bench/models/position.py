@@ -82,5 +82,7 @@ class PositionTower(nn.Module):
         own, more = logits.tensor_split([w.shape[1]], 1)
         found = own + w
         if self.multiplies:
-            found = torch.where(self.product, -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -found]), 0), found)
+            found = torch.where(
+                self.product, -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -found]), 0), found
+            )
         return torch.cat([found, more], 1)

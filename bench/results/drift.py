@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from bench.core.rows import CONFIRM, TEST
 from bench.measure.predictions import Rows
 
+SPLITS = (CONFIRM, TEST)
 WRONG = 0.05
 LEAST = 0.02
 """The smallest relative change of a rate or of a prediction's fit that is said, and the smallest change of a share."""
@@ -82,42 +83,33 @@ def changes(
         unseen: by field and split, whether train lacks a row's value (N,); its rows are units of their own.
     """
     units = {split: np.unique(of.units, return_inverse=True)[1] for split, of in rows.items()}
-    weights = {split: of.weights for split, of in rows.items()}
-    found = []
+
+    def change(kind: str, of: str, values: Mapping[str, NDArray[Any]], at: float = 0.0) -> Change:
+        known = [values[split] for split in SPLITS]
+        if kind == "unseen":
+            means = [_mean(each, np.arange(len(each)), None) for each in known]
+        else:
+            means = [_mean(each, units[split], rows[split].weights) for each, split in zip(known, SPLITS, strict=True)]
+        (before, by), (after, and_by) = means
+        return Change(kind, of, before, after, float(np.hypot(by, and_by)), at)
+
+    found = [change("unseen", field, of_split) for field, of_split in unseen.items()]
     for at, task in enumerate(rows[CONFIRM].tasks):
         labels = {split: of.labels[:, at] for split, of in rows.items()}
-        rate = _change("rate", task, labels, units, weights)
+        rate = change("rate", task, labels)
         found.append(rate)
         if said is None:
             continue
         own = {split: of[:, at] for split, of in said.items()}
         for place in np.quantile(own[CONFIRM], ABOVE).tolist():
-            above = {split: (of > place).astype(np.float64) for split, of in own.items()}
-            found.append(_change("scores", task, above, units, weights, place))
+            found.append(change("scores", task, {split: of > place for split, of in own.items()}, place))
         mean = {CONFIRM: rate.before, TEST: rate.after}
         if min(mean.values()) > 0:
-            misfit = {split: (labels[split] - own[split]) / mean[split] for split in mean}
-            found.append(_change("fit", task, misfit, units, weights))
-    for field, of_split in unseen.items():
-        alone = {split: np.arange(len(of)) for split, of in of_split.items()}
-        found.append(_change("unseen", field, of_split, alone, dict.fromkeys(of_split)))
+            found.append(change("fit", task, {split: (labels[split] - own[split]) / mean[split] for split in mean}))
     least = float(ndtri(1 - WRONG / 2 / max(1, len(found))))
     sure = [each for each in found if each.distance >= least and each.matters]
     surest = {(each.kind, each.of): each for each in sorted(sure, key=lambda each: each.distance)}
     return sorted(surest.values(), key=lambda each: -each.distance)
-
-
-def _change(
-    kind: str,
-    of: str,
-    values: Mapping[str, NDArray[Any]],
-    units: Mapping[str, NDArray[Any]],
-    weights: Mapping[str, NDArray[Any] | None],
-    at: float = 0.0,
-) -> Change:
-    """The change of a mean; by split values (N,), whose units (N,) are counted from 0, and weights (N,)."""
-    (before, by), (after, and_by) = (_mean(values[each], units[each], weights[each]) for each in (CONFIRM, TEST))
-    return Change(kind, of, before, after, float(np.hypot(by, and_by)), at)
 
 
 def _mean(values: NDArray[Any], units: NDArray[Any], weights: NDArray[Any] | None) -> tuple[float, float]:

@@ -151,7 +151,6 @@ FUNNEL = "funnel.kind"
 NO_PARENT = "no task has a parent, so that all funnels are one"
 NUMERIC, PLAIN = "numeric.kind", "scaled"
 NO_NUMBER = "it has no number with ranges"
-POSITION = "position."
 NO_GROUP = "the card names no group, and this is searched where rows are ranked within groups"
 NO_BINARY, NO_REGRESSION = "no task is binary", "no task is a regression"
 
@@ -174,8 +173,6 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     """
     from bench.training.config import AXES  # imports torch: only where it is needed
 
-    if schema.position is None and any(name.startswith(POSITION) for name in trees.names(space.tree)):
-        space = replace(space, tree=trees.without(space.tree, POSITION))
     unwanted: dict[tuple[str, str], str] = {}
     kinds = {task.kind for task in schema.tasks}
     pinned = {
@@ -191,6 +188,8 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     for name, node, _ in trees.walk(space.tree):
         if name in pinned and isinstance(node, Switch):
             continue
+        if name.startswith("position.") and schema.position is None:
+            unwanted[name, ""] = ""
         if isinstance(node, Switch) and node.in_groups and not schema.grouped:
             unwanted |= {(name, branch): NO_GROUP for branch in node.branches if branch != node.default}
             continue
@@ -207,7 +206,7 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     for axis, (kept, why) in pinned.items():
         unwanted |= {(axis, branch): why for branch in space.branches(axis) if branch != kept}
         space = space.restricted({axis: kept})
-    return Fitted(space, {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items()})
+    return Fitted(space, {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items() if branch})
 
 
 TWO_TASKS: tuple[str, ...] = ("first", "second")

@@ -178,12 +178,13 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
 def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
     """Removes branches, given as (switch, branch) -> reason; raises UserError, with all reasons, if none is left.
 
-    A switch without its default gets its first branch as default; a switch with one branch becomes a constant.
+    A parameter without branches is removed by (name, ""). A switch without its default gets its first branch as
+    default; a switch with one branch becomes a constant.
     """
     pruned: dict[str, Node] = {}
     for name, node in tree.items():
         if not isinstance(node, Switch):
-            pruned[name] = node
+            pruned |= {} if (name, "") in unwanted else {name: node}
             continue
         left = {branch: inner for branch, inner in node.branches.items() if (name, branch) not in unwanted}
         if not left:
@@ -197,17 +198,6 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
             branches = {branch: prune(inner, unwanted) for branch, inner in left.items()}
             pruned[name] = replace(node, default=default, branches=branches)
     return pruned
-
-
-def without(tree: Tree, part: str) -> Tree:
-    """A tree without the parameters whose names begin with a part of the configuration, such as `position.`."""
-    left = {name: node for name, node in tree.items() if not name.startswith(part)}
-    return {
-        name: replace(node, branches={branch: without(inner, part) for branch, inner in node.branches.items()})
-        if isinstance(node, Switch)
-        else node
-        for name, node in left.items()
-    }
 
 
 def names(tree: Tree) -> set[str]:

@@ -113,18 +113,13 @@ def start_from(trainer: Trainer, start: Start) -> None:
     for name, tensor in own["model"].items():
         if name not in model or model[name].shape != tensor.shape:
             raise UserError(f"expected a model to start from with {name} of shape {tuple(tensor.shape)}, found another")
-    at = torch.from_numpy(np.maximum(rows, 0))
-    known = torch.from_numpy(rows >= 0)
-    of_rows = (
-        own["rows"]
-        if "rows" not in state
-        else {
-            name: torch.where(known.view(-1, *[1] * (tensor.dim() - 1)), state["rows"][name][at], tensor)
-            if tensor.dim() and len(tensor) == len(rows)
-            else state["rows"][name]
-            for name, tensor in own["rows"].items()
-        }
-    )
+    known = torch.from_numpy(np.flatnonzero(rows >= 0))
+    of_rows = dict(own["rows"])  # fresh
+    for name, before in state.get("rows", {}).items():
+        if before.dim() and len(before) == len(table):
+            of_rows[name][known] = before[torch.from_numpy(rows)[known]]
+        else:
+            of_rows[name] = before
     kept = {name: state[name] for name in ("balancer", "dense", "random") if name in state}
     trainer.load_state_dict({**own, **kept, "model": model, "rows": of_rows})
     trainer.passes_before = round(start.passes)

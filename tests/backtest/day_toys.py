@@ -87,7 +87,7 @@ class Log:
         }
         aim = PolicyAim("the policy", "knee", (0.5, 0.5), (0.0, 0.0), (0.0, 0.0), True)
         own = times.cuts(cuts, None)
-        rates = {"click": 0.5, "buy": 0.3}
+        rates = [0.5, 0.3]
         return Plan(times, tuple(own), ranked, tried[-1], how, window, tasks, outcomes, objectives, aim, rates, 1)
 
 
