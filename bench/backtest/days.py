@@ -38,7 +38,7 @@ def per_day(losses: Floats) -> Effect:
 
 
 def _slope(values: Floats, at: Floats, least: int, level: float) -> Effect:
-    """Of a line through the origin, values (K,) at places (K,); without an interval from fewer than so many values."""
+    """Of a line through the origin, values (K,) at places (K,); below `least` values without an interval."""
     known = np.isfinite(values) & (at > 0)
     x, y = at[known], values[known]
     if not len(x):

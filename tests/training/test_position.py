@@ -3,6 +3,7 @@
 The table of docs/tomorrow.md: `python -m pytest tests/training/test_position.py -k true_ranking -s`.
 """
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +31,7 @@ CARD = ABOUT | {
     "split": {"kind": "random", "valid": 0.1, "test": 0.2},
     "tasks": [{"name": "click", "column": "click"}, {"name": "like", "column": "like"}],
 }
+LOGS = int(os.environ.get("LOGS", "4"))
 EFFECTS = {
     "multiplied": lambda liked, place: np.exp(-0.35 * place) * odds(liked),
     "added": lambda liked, place: odds(liked - 0.35 * place),
@@ -207,7 +209,7 @@ def ranked(folder, effect, seed):
 
 @pytest.mark.slow
 def test_a_learnt_effect_is_ahead_of_an_input_on_the_true_ranking_and_costs_little_where_there_is_none(tmp_path):
-    found = {effect: pd.DataFrame([ranked(tmp_path, effect, seed) for seed in range(4)]) for effect in EFFECTS}
+    found = {effect: pd.DataFrame([ranked(tmp_path, effect, seed) for seed in range(LOGS)]) for effect in EFFECTS}
     for effect, aucs in found.items():
         less = aucs.sub(aucs["sum"], axis=0)
         margin = t.ppf(0.975, len(less) - 1) * less.std() / np.sqrt(len(less))
