@@ -235,8 +235,7 @@ class _Cut:
             anew = self._store(stores, since=since)
         if on:
             before = before_of(self.folder / f"{min(on)}.{at - 1}")
-            known = self._store(stores, before, known_before=plan.cuts[at - 1].first)
-            later = going_on(known, work / "new")
+            later = going_on(self._store(stores, before, known_before=plan.cuts[at - 1].first))
         said: dict[SplitName, list[Singles]] = {"valid": [], "test": []}
         for number, chain in enumerate(chains):
             keep = work / f"{number}" if number in kept else None

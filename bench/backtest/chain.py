@@ -6,7 +6,6 @@ cut, or goes on from the cut before, by one pass over new rows. Trees are always
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from bench.core.seeds import derive
 from bench.data import SplitName, Store
 from bench.production.retrain import PartOrder, Predictor, config_of, ends_of
 from bench.production.served_model import Part, Trained, TrainedTrees
-from bench.system.atomic import atomic_folder
 from bench.system.progress import Progress
 from bench.training import warm
 from bench.training.blend import mix
@@ -115,14 +113,8 @@ def chains_of(
     return list(chains.values()), members
 
 
-def going_on(store: Store, target: Path) -> Store:
+def going_on(store: Store) -> Store:
     """A store prepared with `known_before` as training reads it: what is new is train, what is held out is valid."""
     places = {"train": "valid", "valid": "confirm", "test": "test"}
-    with atomic_folder(target) as folder:
-        for name, of in places.items():
-            (folder / name).symlink_to((store.path / of).resolve(), target_is_directory=True)
-        (folder / "encoder.json").symlink_to((store.path / "encoder.json").resolve())
-        splits = {name: store.manifest["splits"][of] for name, of in places.items()}
-        manifest = store.manifest | {"splits": splits, "fingerprint": f"{store.fingerprint}+new"}
-        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    return Store.open(target).with_tasks([task.name for task in store.schema.tasks])
+    splits = {name: store.manifest["splits"][of] | {"folder": of} for name, of in places.items()}
+    return replace(store, manifest=store.manifest | {"splits": splits, "fingerprint": f"{store.fingerprint}+new"})

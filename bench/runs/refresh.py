@@ -89,7 +89,7 @@ def refresh(
         if warm:
             known = card_of(times, cut, known_before=until)
             made = prepare(known, part.run.home, raw, progress, before_of(champion.folder))
-            store = going_on(made.with_tasks(tasks), work / "new")
+            store = going_on(made.with_tasks(tasks))
             member = [chains[0].on(store, champion.folder, work / "state", progress)]
             told = f"it went on from the champion, by one pass over {len(store.split('train')):,} new rows"
         else:
@@ -140,6 +140,4 @@ def _worse(found: Sequence[Judgement], deployment: Deployment) -> Iterator[str]:
 def _until(provenance: Mapping[str, Any], times: Times) -> float | str:
     """The first time that a package was not trained on: that of test, where it was not refreshed."""
     known: float | str | None = provenance.get(UNTIL)
-    if known is not None and known in times.values:
-        return known
-    return times.values[int(times.of_test[times.of_test >= 0].min())]
+    return known if known in times.values else times.values[int(times.of_test[times.of_test >= 0].min())]  # type: ignore[return-value]

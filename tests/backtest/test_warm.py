@@ -74,7 +74,7 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     before, after = stores
     old = trainer(before, 1)
     old.run_to()
-    new = trainer(going_on(after, tmp_path / "new"), 1)
+    new = trainer(going_on(after), 1)
     keep(old, tmp_path / "old", 1)
     start_from(new, Start.open(tmp_path / "old", ["click", "buy"]))
     rows = rows_before(old.model.schema, new.model.schema)
