@@ -39,7 +39,7 @@ def picture_of_days(found: Mapping[str, Any], point: str) -> str:
 
     marks = [bar(average[1], average[2], 0, height, 'accent)" opacity=".18')]
     for at, (gain, cut) in enumerate(zip(gains.tolist(), cuts, strict=True)):
-        told = f"{cut['name']}: {text.signed(gain, 100) if gain == gain else '-'}%"
+        told = f"{cut['name']}: {f'{text.signed(gain, 100)}%' if gain == gain else 'unknown'}"
         words = f'<text y="{LINE * at + 13}" font-size="12" fill="var(--muted)">{escaped(told)}'
         marks.append(f"{words}<title>{cut['rows']:,} rows</title></text>")
         marks.append(bar(min(0.0, gain), max(0.0, gain), LINE * at + 3, LINE - 6, f"{'good' if gain > 0 else 'loss'})"))
