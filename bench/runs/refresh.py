@@ -95,9 +95,9 @@ def refresh(
         else:
             made = prepare(card_of(times, cut), part.run.home, raw, progress)
             store = made.with_tasks(tasks)
+            _check_labels(part.key, store, late, span)
             member = [chain.anew(store, progress) for chain in chains]
             told = f"it was trained from scratch on {len(store.split('train')):,} rows{'' if late else OTHERS}"
-            _check_labels(part.key, store, late, span)
         parts = [Part(config=config_of(each, store.schema), shares=each.shares) for each in orders]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
@@ -106,9 +106,8 @@ def refresh(
         about = {"data": {"key": store.key, "fingerprint": store.fingerprint}, "tasks": tasks, "seed": seed}
         about |= {"parts": [each.model_dump() for each in parts], "threads": threads, "versions": versions()}
         outcomes = tuple(deployment.outcomes)
-        retrained = finished(
-            predictor, [trained], deployment.policy.retrain, deployment.score, outcomes, (), about
-        )  # fmt: skip
+        spec, score = deployment.policy.retrain, deployment.score
+        retrained = finished(predictor, [trained], spec, score, outcomes, (), about)
         more = {UNTIL: cut.first, "refreshed": champion.digest}
         package = packaged(deployment, store, retrained, {}, part.folder / f"{PACKAGE}-new", onnx, more)
         scorers = [each.scorer("eager") for each in (package, champion)]
