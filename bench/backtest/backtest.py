@@ -182,9 +182,8 @@ def run(
         rest = missing[len(alone) :]
         for _ in spread(_Cut.finish, rest) if spread is not None and rest else ():
             advance(1)
-    found = [Judged(**each) for cut in cuts for each in read_json(cut.file)]
-    names = tuple(each.name for each in plan.outcomes)
-    return Backtest(plan.cuts, tuple(found), plan.against, plan.how, names)
+    found = tuple(Judged(**each) for cut in cuts for each in read_json(cut.file))
+    return Backtest(plan.cuts, found, plan.against, plan.how, tuple(each.name for each in plan.outcomes))
 
 
 @dataclass(frozen=True)

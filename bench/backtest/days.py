@@ -129,12 +129,10 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
 def _lost(change: Effect, verb: str, unit: str) -> str:
     """A loss in words: `loses 0.2% (0.1 to 0.3) a day`; where noise may explain it, that none is shown."""
     sure = math.isfinite(change.low)
-    if not sure and change.value < 0:
-        return f"{verb} {-100 * change.value:.1f}%{unit}"
-    if not sure or change.high >= 0:
-        shows = verb.replace("lose", "show")
-        return f"{shows} no loss{unit}: {change}"
-    return f"{verb} {-100 * change.value:.1f}%{unit} ({-100 * change.high:.1f} to {-100 * change.low:.1f})"
+    if (change.high if sure else change.value) >= 0:
+        return f"{verb.replace('lose', 'show')} no loss{unit}: {change}"
+    ends = f" ({-100 * change.high:.1f} to {-100 * change.low:.1f})" if sure else ""
+    return f"{verb} {-100 * change.value:.1f}%{unit}{ends}"
 
 
 def table(days: Days, found: Backtest) -> list[list[Any]]:

@@ -131,9 +131,10 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
 def cost_of(plan: Plan) -> str:
     """The trainings, in one sentence."""
     many, models = len(plan.cuts), len(plan.trained[0])
-    more = "; trees are trained from scratch" if plan.how == "warm" else ""
-    what = "one pass over what is new at each later cut" if plan.how == "warm" else "all that lies before, at each cut"
-    return f"{many} cuts x {models} models: {what}{more}"
+    what = "all that lies before, at each cut"
+    if plan.how == "warm":
+        what = "one pass over what is new at each later cut; trees are trained from scratch"
+    return f"{many} cuts x {models} models: {what}"
 
 
 UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}

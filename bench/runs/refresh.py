@@ -28,7 +28,6 @@ from bench.system.progress import Progress
 from bench.training.warm import before_of
 
 RESAMPLES, CONFIDENCE = 500, 0.9
-OTHERS = ", as all but single networks are"
 UNTIL = "until"
 """In a package's provenance: the first time that it was not trained on."""
 
@@ -87,8 +86,8 @@ def refresh(
     tasks = [task.name for task in part.tasks]
     with scratch_folder(part.folder / "refresh") as work:
         if warm:
-            known = card_of(times, cut, known_before=until)
-            made = prepare(known, part.run.home, raw, progress, before_of(champion.folder))
+            since = card_of(times, cut, known_before=until)
+            made = prepare(since, part.run.home, raw, progress, before_of(champion.folder))
             store = going_on(made.with_tasks(tasks))
             member = [chains[0].on(store, champion.folder, work / "state", progress)]
             told = f"it went on from the champion, by one pass over {len(store.split('train')):,} new rows"
@@ -97,7 +96,8 @@ def refresh(
             store = made.with_tasks(tasks)
             _check_labels(part.key, store, late, span)
             member = [chain.anew(store, progress) for chain in chains]
-            told = f"it was trained from scratch on {len(store.split('train')):,} rows{'' if late else OTHERS}"
+            told = f"it was trained from scratch on {len(store.split('train')):,} rows"
+            told += "" if late else ", as all but single networks are"
         parts = [Part(config=config_of(each, store.schema), shares=each.shares) for each in orders]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
