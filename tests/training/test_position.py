@@ -86,10 +86,10 @@ def true_auc(trainer, effect, seed, **place):
     return roc_auc_score(fresh["liked"] > 0, said_of(trainer, ids, dense))
 
 
-def shown_auc(trainer):
-    """What a search compares: validation, with the places of its rows."""
+def valid_auc(trainer, shown):
+    """Of clicks on validation; a search compares it with the places of its rows shown."""
     valid = trainer.store.split("valid")
-    trainer.show_positions(True)
+    trainer.show_positions(shown)
     found = roc_auc_score(np.asarray(valid.labels)[:, 0], said_of(trainer, valid.ids, valid.dense))
     trainer.show_positions(False)
     return found
@@ -192,7 +192,7 @@ SEARCHED = [{"form": form, "dropout": dropout} for form in ("sum", "product") fo
 
 
 def ranked(folder, effect, seed):
-    """By way how well the true interest is ranked; `searched` is the best by what a search compares."""
+    """By way how well the true interest is ranked; `searched` is the best on validation, with places or as served."""
     found, compared = {}, []
     for name, kind in (("left out", ""), ("an input", "categorical")):
         trainer = trained(folder, kind, 60_000, effect, seed)
@@ -200,10 +200,11 @@ def ranked(folder, effect, seed):
     found["at the first place"] = true_auc(trainer, effect, seed, place="1")
     for options in SEARCHED:
         trainer = trained(folder, "position", 60_000, effect, seed, **options)
-        compared.append((shown_auc(trainer), true_auc(trainer, effect, seed)))
+        compared.append((valid_auc(trainer, True), valid_auc(trainer, False), true_auc(trainer, effect, seed)))
         if not options["dropout"]:
-            found[options["form"]] = compared[-1][1]
-    found["searched"] = max(compared)[1]
+            found[options["form"]] = compared[-1][2]
+    *_, found["searched"] = max(compared)
+    *_, found["searched as served"] = max(compared, key=lambda each: each[1])
     return found
 
 
@@ -218,5 +219,5 @@ def test_a_learnt_effect_is_ahead_of_an_input_on_the_true_ranking_and_costs_litt
     for effect in ("multiplied", "added"):
         aucs = found[effect].mean()
         assert aucs["sum"] > aucs[["left out", "an input", "at the first place", "product"]].max()
-        assert aucs["searched"] > aucs["sum"] - 0.01
+        assert aucs["searched"] > max(aucs["sum"] - 0.01, aucs["searched as served"] + 0.02)
     assert np.ptp(found["none"].mean()) < 0.005
