@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.core.registry import Choice, NoOptions, lookup
 from bench.core.schema import Schema
-from bench.models.config import EmbeddingConfig, EnsembleConfig, PositionConfig, Precision, TowerConfig
+from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.contracts import BySets, Funnel, Layout, Probabilities, Sharing, draw
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
@@ -24,7 +24,7 @@ from bench.models.losses.base import numbered
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.numeric.tokens import ProjectedVectors
-from bench.models.position import PositionTower
+from bench.models.position import PositionConfig, PositionTower
 from bench.models.products import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING

@@ -106,15 +106,6 @@ class EnsembleConfig(Config):
     """Number of members; 1 is a single model. It multiplies the work above the embeddings."""
 
 
-class PositionConfig(Config):
-    """What a row's position does in training, of data whose card names one; see `bench.models.position`."""
-
-    form: Literal["sum", "product"] = "sum"
-    """Whether its effect is added in log odds, or the probability that it is seen multiplies that of the label."""
-    dropout: Dropout = 0.0
-    """Share of training rows whose position the model does not see."""
-
-
 class TowerConfig(Config):
     """The MLP of each task on top of its representation; a linear output follows its layers."""
 

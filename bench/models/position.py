@@ -6,15 +6,27 @@ learn what was shown first, for others to repeat.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from bench.core.registry import Config
 from bench.core.schema import Schema
-from bench.models.config import PositionConfig
+from bench.models.config import Dropout
 
 SCALE = 30.0
 """Makes the steps of weights larger than those of other parameters: an effect may be 3 in log odds, and must be found
 before others learn it in its place."""
+
+
+class PositionConfig(Config):
+    """Options of positions, for data whose card names one."""
+
+    form: Literal["sum", "product"] = "sum"
+    """Whether its effect is added in log odds, or the probability that it is seen multiplies that of the label."""
+    dropout: Dropout = 0.0
+    """Share of training rows whose position the model does not see."""
 
 
 class PositionTower(nn.Module):
@@ -22,7 +34,7 @@ class PositionTower(nn.Module):
 
     As a `sum` the new logit is l + w: the shallow tower of Zhao et al., RecSys 2019 (section 4.2), with the position as
     its only input. As a `product` w is the log odds that a position is seen, and p(label) = p(label | seen) p(seen):
-    PAL of Guo et al., RecSys 2019 (section 3.2). The logit of that product is -log(exp(-l) + exp(-w) + exp(-l - w)).
+    PAL of Guo et al., RecSys 2019. The logit of that product is -log(exp(-l) + exp(-w) + exp(-l - w)).
     A regression has no probability, so to its output w is added.
 
     Evaluation and serving have the average position of train: w less its mean, or the mean probability. A share of

@@ -15,19 +15,12 @@ from bench.core.records import Scalar
 from bench.core.registry import Choice, Config, Entry, choose, lookup
 from bench.core.schema import Schema
 from bench.core.validation import validate
-from bench.models.config import (
-    EmbeddingConfig,
-    EnsembleConfig,
-    PositionConfig,
-    Precision,
-    TowerConfig,
-    architecture_name,
-    expand,
-)
+from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig, architecture_name, expand
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
+from bench.models.position import PositionConfig
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.training.optimizers import ROW_OPTIMIZERS

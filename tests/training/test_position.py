@@ -18,8 +18,7 @@ from sklearn.metrics import roc_auc_score
 from bench.core.errors import UserError
 from bench.core.objectives import parse
 from bench.data import parse_card, prepare
-from bench.models.config import PositionConfig
-from bench.models.position import SCALE, PositionTower
+from bench.models.position import SCALE, PositionConfig, PositionTower
 from bench.testing.models import batch_of, schema_of
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
