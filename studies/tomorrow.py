@@ -90,7 +90,10 @@ def tested(name: str, folder: Path, shared: Path) -> dict[str, Any]:
     log = LOGS[name]
     folder.mkdir(parents=True, exist_ok=True)
     if log.dataset == "card.toml" and not (folder / "card.toml").exists():
-        hotel(folder, shared) if name == "hotel" else stops(folder)
+        if name == "hotel":
+            hotel(folder, shared)
+        else:
+            stops(folder)
     raw = log.raw if log.raw == "." else str(shared / log.raw)
     if not (folder / "ran.json").exists():
         taken = seesaw(folder, "run", "quick", "--dataset", log.dataset, "--raw", raw, "--name", NAME, "--home", "home")
