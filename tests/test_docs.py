@@ -110,6 +110,12 @@ def test_the_document_on_tomorrow_works(tmp_path, monkeypatch, capsys):
     exec(compile(make, "docs/tomorrow.md", "exec"), {})
     for block in blocks("docs/tomorrow.md", "console"):
         for line in block.splitlines():
+            if "--refresh" in line:
+                with monkeypatch.context() as patch:
+                    patch.setattr("bench.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"])
+                    assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
+                assert "loses more of click.recall@10% than" in capsys.readouterr().err
+                assert not list(tmp_path.rglob("package-new"))
             assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
     assert "8 days: " in capsys.readouterr().out
     capsys.readouterr()

@@ -11,12 +11,15 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from bench.backtest.chain import Chain, Member, chains_of, going_on
 from bench.backtest.cuts import Cut, Times, card_of
@@ -29,6 +32,7 @@ from bench.core.plain import read_json
 from bench.core.records import Point
 from bench.core.schema import Task
 from bench.data import SplitName, Store, prepare
+from bench.data.preparation import Before
 from bench.data.store import Split
 from bench.frontier.aims import PolicyAim
 from bench.measure.labelled import Labelled
@@ -66,7 +70,7 @@ class Plan:
 
     Attributes:
         ranked: by name, `pick` and `current` among them: what all are compared with is `against`.
-        rates: mean label by task.
+        rates: (T,), mean labels.
         window: how much of the past is trained on, such as `14d`; all where it is empty.
     """
 
@@ -80,21 +84,22 @@ class Plan:
     outcomes: tuple[Objective, ...]
     objectives: tuple[Objective, ...]
     aim: PolicyAim
-    rates: Mapping[str, float]
+    rates: Sequence[float]
     seed: int
     threads: int = 1
 
     @property
     def digest(self) -> str:
         """Of all that decides its results."""
-        asked: list[Any] = [
-            self.times.card.model_dump(mode="json", by_alias=True),
-            [vars(cut) for cut in self.cuts],
-            self.against,
-        ]
-        asked += [self.how, self.window, [task.name for task in self.tasks], [each.name for each in self.outcomes]]
-        asked += [str(self.aim), self.seed, [f"{name} {each}" for name, each in self.ranked.items()]]
-        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+        names = [task.name for task in self.tasks], [each.name for each in self.outcomes]
+        asked = self.times.card.model_dump_json(by_alias=True), self.cuts, self.against, self.how, self.window, names
+        return hashlib.sha256(repr((*asked, self.aim, self.seed, self.ranked)).encode()).hexdigest()[:12]
+
+    @cached_property
+    def trained(self) -> tuple[list[Chain], dict[str, Member]]:
+        """The distinct parts of its points, and how each point is made of them."""
+        parts = {name: each.parts for name, each in self.ranked.items() if each.fusion is not None}
+        return chains_of(parts, self.objectives, self.seed, self.threads)
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Backtest:
-    """What was found so far: K cuts and their rows of the ledger."""
+    """What was found: K cuts and their rows of the ledger."""
 
     cuts: tuple[Cut, ...]
     judged: tuple[Judged, ...]
@@ -127,42 +132,34 @@ class Backtest:
 
     def values(self, point: str, training: str, weights: str) -> Floats:
         """(K, M), NaN where nothing is known."""
-        found = np.full((len(self.cuts), len(self.outcomes)), np.nan)
-        for each in self.judged:
-            if (each.point, each.training, each.weights) == (point, training, weights):
-                found[each.cut] = [np.nan if (of := each.outcomes[name]) is None else of for name in self.outcomes]
-        return found
+        table = self._table("outcomes", point, training, weights)
+        return table.reindex(columns=list(self.outcomes)).to_numpy(np.float64)
 
     def fits(self, point: str, training: str) -> dict[str, Floats]:
         """By task how far predictions are above labels at each cut (K,), NaN where nothing is known."""
-        found = dict[str, Floats]()
-        for each in self.judged:
-            if (each.point, each.training, each.weights) == (point, training, PICKED):
-                for task, fit in each.fit.items():
-                    of_task = found.setdefault(task, np.full(len(self.cuts), np.nan))
-                    of_task[each.cut] = np.nan if fit is None else fit
-        return found
+        table = self._table("fit", point, training, PICKED)
+        return {str(task): of.to_numpy(np.float64) for task, of in table.items()}
+
+    def _table(self, of: str, *key: str) -> pd.DataFrame:
+        own = {each.cut: getattr(each, of) for each in self.judged if (each.point, each.training, each.weights) == key}
+        return pd.DataFrame.from_dict(own, orient="index").reindex(range(len(self.cuts)))
 
 
 Spread = Callable[[Callable[["_Cut"], None], Sequence["_Cut"]], Iterator[None]]
 """Does a work on all items at once, and yields as often as one is done."""
 
 
-def in_processes(workers: int) -> Spread:
+def in_processes(workers: int, work: Callable[[_Cut], None], items: Sequence[_Cut]) -> Iterator[None]:
     """At most `workers` at once, each in a process of this machine."""
-
-    def spread(work: Callable[[_Cut], None], items: Sequence[_Cut]) -> Iterator[None]:
-        many, spawn = min(workers, len(items)), get_context("spawn")
-        with ProcessPoolExecutor(many, spawn, plugins.add, plugins.files()) as pool:
-            for done in as_completed([pool.submit(work, each) for each in items]):
-                yield done.result()
-
-    return spread
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(items)), spawn, plugins.add, plugins.files()) as pool:
+        for done in as_completed([pool.submit(work, each) for each in items]):
+            yield done.result()
 
 
 def run(
     plan: Plan, folder: Path, home: Path, raw: Path | None, progress: Progress, spread: Spread | None = None
-) -> Backtest:  # fmt: skip
+) -> Backtest:
     """Trains and judges what is missing.
 
     Args:
@@ -174,31 +171,22 @@ def run(
     """
     own = folder / plan.digest
     own.mkdir(parents=True, exist_ok=True)
-    points = {name: (each.point, each.parts) for name, each in plan.ranked.items() if each.fusion is not None}
-    chains, members = chains_of(points, plan.objectives, plan.seed, plan.threads)
-    missing = [at for at in range(len(plan.cuts)) if not (own / f"{at}.json").is_file()]
-    with progress.task("back-test", len(plan.cuts), "cuts") as advance:
-        advance(len(plan.cuts) - len(missing))
-        alone = missing if spread is None else missing[: missing[:1] == [0]]
-        for at in alone:
-            _done(_Cut(plan, at, own, home, raw, chains, members, progress))
+    cuts = [_Cut(plan, at, own, home, raw) for at in range(len(plan.cuts))]
+    missing = [cut for cut in cuts if not cut.file.is_file()]
+    with progress.task("back-test", len(cuts), "cuts") as advance:
+        advance(len(cuts) - len(missing))
+        alone = missing if spread is None else [cut for cut in missing if cut.at == 0]
+        for cut in alone:
+            replace(cut, progress=progress).finish()
             advance(1)
-        rest = [_Cut(plan, at, own, home, raw, chains, members, Silent()) for at in missing[len(alone) :]]
-        for _ in spread(_done, rest) if spread is not None and rest else ():
+        rest = missing[len(alone) :]
+        for _ in spread(_Cut.finish, rest) if spread is not None and rest else ():
             advance(1)
-    found = [Judged(**each) for at in range(len(plan.cuts)) for each in read_json(own / f"{at}.json")]
-    names = tuple(each.name for each in plan.outcomes)
-    return Backtest(plan.cuts, tuple(found), plan.against, plan.how, names)
+    found = tuple(Judged(**each) for cut in cuts for each in read_json(cut.file))
+    return Backtest(plan.cuts, found, plan.against, plan.how, tuple(each.name for each in plan.outcomes))
 
 
-def _done(cut: _Cut) -> None:
-    """Judges at a cut, and keeps what was found."""
-    if not cut.folder.is_dir():
-        raise UserError(f"expected {cut.folder} on a file system that all machines share, found no such folder here")
-    write_text(cut.folder / f"{cut.at}.json", json.dumps([vars(each) for each in cut.judge()], indent=1))
-
-
-@dataclass
+@dataclass(frozen=True)
 class _Cut:
     """The work at one cut."""
 
@@ -207,70 +195,63 @@ class _Cut:
     folder: Path
     home: Path
     raw: Path | None
-    chains: Sequence[Chain]
-    members: Mapping[str, Member]
-    progress: Progress
-    stores: list[Store] = field(default_factory=list)
-    few: set[str] = field(default_factory=set)
+    progress: Progress = field(default_factory=Silent)
 
-    def judge(self) -> list[Judged]:
-        """Trains all chains, and judges all points."""
-        with scratch_folder(self.folder / f"work-{self.at}") as work:
-            try:
-                said, store = self._predictions(work)
-                if self.at == 0:  # for the models that stay as they are now
-                    np.save(work / "frozen.npy", np.stack(said["test"]))
-                    (work / "frozen.npy").replace(self.folder / "frozen.npy")
-                return self._of(said, store)
-            finally:
-                for each in self.stores:
-                    shutil.rmtree(each.path, ignore_errors=True)
+    @property
+    def file(self) -> Path:
+        """What was found, once it is finished."""
+        return self.folder / f"{self.at}.json"
 
-    def _store(self, **options: Any) -> Store:
+    def finish(self) -> None:
+        """Trains all chains, judges all points, and keeps what was found."""
+        if not self.folder.is_dir():
+            where = f"expected {self.folder} on a file system that all machines share"
+            raise UserError(f"{where}, found no such folder here")
+        with scratch_folder(self.folder / f"work-{self.at}") as work, ExitStack() as stores:
+            said, store = self._predictions(work, stores)
+            if self.at == 0:  # for the models that stay as they are now
+                np.save(work / "frozen.npy", np.stack(said["test"]))
+                (work / "frozen.npy").replace(self.folder / "frozen.npy")
+            write_text(self.file, json.dumps([vars(each) for each in self._of(said, store)], indent=1))
+
+    def _store(self, stores: ExitStack, before: Before | None = None, **options: Any) -> Store:
         """The data of the cut. That of the first has all later rows of test, too, for the models that stay as then."""
-        plan = self.plan
-        before = options.pop("before", None)
-        cut = plan.cuts[self.at]
+        plan, cut = self.plan, self.plan.cuts[self.at]
         if self.at == 0:
             cut = replace(cut, last=plan.cuts[-1].last)
-        card = card_of(plan.times, cut, **options)
-        store = prepare(card, self.home, self.raw, self.progress, before)
-        self.stores.append(store)
+        store = prepare(card_of(plan.times, cut, **options), self.home, self.raw, self.progress, before)
+        stores.callback(shutil.rmtree, store.path, ignore_errors=True)
         return store.with_tasks([task.name for task in plan.tasks])
 
-    def _predictions(self, work: Path) -> tuple[dict[SplitName, list[Singles]], Store]:
+    def _predictions(self, work: Path, stores: ExitStack) -> tuple[dict[SplitName, list[Singles]], Store]:
         """By split the joint predictions of each chain, and the store whose rows they are of."""
-        plan, at = self.plan, self.at
-        warm = plan.how == "warm" and at > 0 and not all(chain.trees for chain in self.chains)
-        anew, later = None, None
-        if not warm or any(chain.trees for chain in self.chains):
-            since = {"since": plan.times.before(plan.cuts[at], plan.window)} if plan.window else {}
-            anew = self._store(**since)
-        if warm:
-            first = next(number for number, chain in enumerate(self.chains) if not chain.trees)
-            before = before_of(self.folder / f"{first}.{at - 1}")
-            later = going_on(self._store(before=before, known_before=plan.cuts[at - 1].first), work / "new")
+        plan, at, (chains, _) = self.plan, self.at, self.plan.trained
+        kept = {number for number, chain in enumerate(chains) if plan.how == "warm" and not chain.trees}
+        on = kept if at > 0 else set()
+        anew = later = None
+        if len(on) < len(chains):
+            since = plan.times.before(plan.cuts[at], plan.window) if plan.window else None
+            anew = self._store(stores, since=since)
+        if on:
+            before = before_of(self.folder / f"{min(on)}.{at - 1}")
+            later = going_on(self._store(stores, before, known_before=plan.cuts[at - 1].first))
         said: dict[SplitName, list[Singles]] = {"valid": [], "test": []}
-        for number, chain in enumerate(self.chains):
-            keep = work / f"{number}" if plan.how == "warm" and not chain.trees else None
-            if later is not None and not chain.trees:
-                assert keep is not None
+        for number, chain in enumerate(chains):
+            keep = work / f"{number}" if number in kept else None
+            if later is not None and keep is not None:
                 store, trained = later, chain.on(later, self.folder / f"{number}.{at - 1}", keep, self.progress)
             else:
                 assert anew is not None
                 store, trained = anew, chain.anew(anew, self.progress, keep)
             for split in said:
                 said[split].append(chain.joint(store, trained, split))
-        used = later if later is not None else anew
-        assert used is not None
-        if later is not None and any(chain.trees for chain in self.chains):
+        if anew is not None and later is not None:
             said["valid"] = []  # of two stores, whose held-out rows differ
-        for number in range(len(self.chains)):  # what the next cut goes on from
-            if (work / f"{number}").is_dir():
-                shutil.rmtree(self.folder / f"{number}.{at}", ignore_errors=True)  # of an earlier, interrupted cut
-                rename(work / f"{number}", self.folder / f"{number}.{at}")
-                shutil.rmtree(self.folder / f"{number}.{at - 2}", ignore_errors=True)
-        return said, used
+        for number in kept:  # what the next cut goes on from
+            shutil.rmtree(self.folder / f"{number}.{at}", ignore_errors=True)  # of an earlier, interrupted cut
+            rename(work / f"{number}", self.folder / f"{number}.{at}")
+            shutil.rmtree(self.folder / f"{number}.{at - 2}", ignore_errors=True)
+        return said, store
 
     def _of(self, said: Mapping[SplitName, Sequence[Singles]], store: Store) -> list[Judged]:
         """All points at this cut."""
@@ -282,55 +263,38 @@ class _Cut:
             joint = {plan.how: [each[inside] for each in said["test"]]}
         else:
             joint[FROZEN] = list(np.load(self.folder / "frozen.npy")[:, inside])
-        measure = _measure(test, store, plan)
-        labels = joint_labels(np.asarray(test.labels_of(slice(None))), store.schema)
-        few = {task.name for task, many in zip(plan.tasks, (labels > 0).sum(axis=0), strict=True) if many < LEAST}
-        self.few = {name for name in measure.names if name.partition(".")[0] in few}
+        rows = _Rows(test, store, plan)
         chosen = self._chosen(said["valid"], store) if said["valid"] else {}
         found = []
         for name, each in plan.ranked.items():
             if each.fusion is None:
-                found.append(self._judged(name, plan.how, PICKED, measure, _logged(test, store, each.column)))
+                found.append(Judged(self.at, name, plan.how, PICKED, rows.outcomes(rows.logged(each.column))))
                 continue
             for training, own in joint.items():
-                predicted = self.members[name].joint(own, store.schema)
-                terms = Terms(predicted, self._rates)
+                predicted = rows.predicted(name, own)
                 weights = {PICKED: each.fusion}
                 if name in chosen and training != FROZEN:
                     weights[CHOSEN] = chosen[name]
-                fit = {
-                    task.name: None if task.name in few else _fit(predicted[:, at], labels[:, at], test)
-                    for at, task in enumerate(plan.tasks)
-                }
                 for which, fusion in weights.items():
-                    score = terms.fused(fusion.kind, fusion.weights)
-                    found.append(replace(self._judged(name, training, which, measure, score), fit=fit))
+                    outcomes = rows.outcomes(rows.score(predicted, fusion))
+                    found.append(Judged(self.at, name, training, which, outcomes, rows.fit(predicted)))
         return found
-
-    @property
-    def _rates(self) -> list[float]:
-        return [self.plan.rates[task.name] for task in self.plan.tasks]
-
-    def _judged(self, name: str, training: str, weights: str, measure: Measure, score: Floats) -> Judged:
-        values = measure.values(score)[0].tolist()
-        known = {name: None if name in self.few else of for name, of in zip(measure.names, values, strict=True)}
-        return Judged(self.at, name, training, weights, known)
 
     def _chosen(self, joint: Sequence[Singles], store: Store) -> dict[str, Fusion]:
         """By point the weights that are best on what is held out, climbed from those that it has."""
-        plan, held = self.plan, store.split("valid")
+        plan = self.plan
         if len(plan.tasks) < 2:
             return {}
-        measure = _measure(held, store, plan)
-        chance = measure.random()[0] * [not of_items(name) for name in measure.names]
+        rows = _Rows(store.split("valid"), store, plan)
+        chance = rows.measure.random()[0] * [not of_items(name) for name in rows.measure.names]
 
-        def outcomes_of(name: str) -> Any:
-            terms = Terms(self.members[name].joint(joint, store.schema), self._rates)
-            return lambda fusion: measure.values(terms.fused(fusion.kind, fusion.weights))[0]
+        def outcomes_of(name: str) -> Callable[[Fusion], Floats]:
+            predicted = rows.predicted(name, joint)
+            return lambda fusion: rows.measure.values(rows.score(predicted, fusion))[0]
 
         now = plan.ranked[plan.against]
         if now.fusion is None:
-            base = measure.values(_logged(held, store, now.column))[0]
+            base = rows.measure.values(rows.logged(now.column))[0]
         else:
             base = outcomes_of(plan.against)(now.fusion)
         goal = Goal(plan.aim, base, chance)
@@ -341,31 +305,57 @@ class _Cut:
         }
 
 
-def _measure(rows: Split, store: Store, plan: Plan) -> Measure:
-    """The outcomes on the rows of a split, each counted by its weight and its exposure."""
-    labels = joint_labels(np.asarray(rows.labels_of(slice(None))), store.schema)
-    counts = _weights(rows)
-    for kind, column in store.exposure.items():
-        assert rows.logged is not None
-        exposure = exposure_of(kind, column, np.asarray(rows.logged[:, store.logged.index(column)])).weights
-        counts = exposure if counts is None else exposure * counts
-    labelled = Labelled(labels, np.asarray(rows.group), counts)
-    items = {} if rows.items is None else dict(zip(store.items, rows.items.T, strict=True))
-    return Measure(plan.tasks, [each.name for each in plan.outcomes], labelled, items=items)
+class _Rows:
+    """Rows of a split that judge, each counted by its weight and its exposure.
 
+    Attributes:
+        few: tasks with fewer than `LEAST` positives; effective ones, where rows count by how they were shown.
+    """
 
-def _weights(rows: Split) -> Floats | None:
-    return None if rows.weights is None else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
+    def __init__(self, rows: Split, store: Store, plan: Plan) -> None:
+        self.rows, self.store, self.plan = rows, store, plan
+        self.labels = joint_labels(np.asarray(rows.labels_of(slice(None))), store.schema)
+        self.weights = None if rows.weights is None else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
+        counts, many = self.weights, (self.labels > 0).sum(axis=0)
+        for kind, column in store.exposure.items():
+            exposure = exposure_of(kind, column, self._beside(column))
+            counts, many = exposure.weights * (1 if counts is None else counts), exposure.positives(self.labels)
+        self.few = {task.name for task, positives in zip(plan.tasks, many, strict=True) if positives < LEAST}
+        items = {} if rows.items is None else dict(zip(store.items, rows.items.T, strict=True))
+        labelled = Labelled(self.labels, np.asarray(rows.group), counts)
+        self.measure = Measure(plan.tasks, [each.name for each in plan.outcomes], labelled, items=items)
 
+    def predicted(self, name: str, joint: Sequence[Singles]) -> Singles:
+        """Joint predictions (N, T) of a point, of those of all chains."""
+        return self.plan.trained[1][name].joint(joint, self.store.schema)
 
-def _fit(predicted: Singles, labels: Singles, rows: Split) -> float:
-    """How far predictions (N,) are above labels (N,) on average, as a fraction of these."""
-    weights, known = _weights(rows), ~np.isnan(labels)
-    by = None if weights is None else weights[known]
-    return float(np.average(predicted[known], weights=by) / np.average(labels[known], weights=by) - 1)
+    def score(self, predicted: Singles, fusion: Fusion) -> Floats:
+        """(N,)."""
+        return Terms(predicted, self.plan.rates).fused(fusion.kind, fusion.weights)
 
+    def logged(self, column: str | None) -> Floats:
+        """A score of the log (N,)."""
+        if column not in self.store.logged:
+            raise UserError(f"expected a logged score '{column}', found {', '.join(self.store.logged) or 'none'}")
+        return logged(self._beside(column))
 
-def _logged(rows: Split, store: Store, column: str | None) -> Floats:
-    if rows.logged is None or column not in store.logged:
-        raise UserError(f"expected a logged score '{column}', found {', '.join(store.logged) or 'none'}")
-    return logged(np.asarray(rows.logged[:, store.logged.index(column)]))
+    def outcomes(self, score: Floats) -> dict[str, float | None]:
+        """Of a ranking by a score; None of a task with few positives."""
+        values = zip(self.measure.names, self.measure.values(score)[0].tolist(), strict=True)
+        return {name: None if name.partition(".")[0] in self.few else of for name, of in values}
+
+    def fit(self, predicted: Singles) -> dict[str, float | None]:
+        """By task how far predictions are above labels on average, as a fraction of these."""
+        found = dict[str, float | None]()
+        for task, said, labels in zip(self.plan.tasks, predicted.T, self.labels.T, strict=True):
+            found[task.name] = None
+            if task.name not in self.few:
+                known = ~np.isnan(labels)
+                by = None if self.weights is None else self.weights[known]
+                predicted_mean, mean = (np.average(each[known], weights=by) for each in (said, labels))
+                found[task.name] = float(predicted_mean / mean - 1)
+        return found
+
+    def _beside(self, column: str) -> Floats:
+        assert self.rows.logged is not None
+        return np.asarray(self.rows.logged[:, self.store.logged.index(column)])

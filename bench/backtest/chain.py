@@ -6,7 +6,6 @@ cut, or goes on from the cut before, by one pass over new rows. Trees are always
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +15,11 @@ import torch
 
 from bench.core.arrays import Singles
 from bench.core.objectives import Objective
-from bench.core.records import Point
 from bench.core.schema import Schema
 from bench.core.seeds import derive
 from bench.data import SplitName, Store
 from bench.production.retrain import PartOrder, Predictor, config_of, ends_of
 from bench.production.served_model import Part, Trained, TrainedTrees
-from bench.system.atomic import atomic_folder
 from bench.system.progress import Progress
 from bench.training import warm
 from bench.training.blend import mix
@@ -36,7 +33,6 @@ from bench.training.tree_settings import is_trees
 class Member:
     """A point of a back-test: the chains that it is made of, by place, and the share of each by task."""
 
-    point: Point
     chains: tuple[int, ...]
     shares: tuple[tuple[float, ...], ...]
 
@@ -81,8 +77,7 @@ class Chain:
     def on(self, store: Store, before: Path, keep: Path, progress: Progress) -> Trained:
         """Goes on from what an earlier training left at `before`, by one pass over train."""
         steady = {"optim.epochs": 1.0, "optim.schedule": "constant", "optim.warmup": 0.0}
-        config = TrialConfig.parse({**TrialConfig.parse(config_of(self.order, store.schema)).dotted(), **steady})
-        trainer = self._trainer(store, config)
+        trainer = self._trainer(store, TrialConfig.parse(config_of(self.order, store.schema) | steady))
         start = warm.Start.open(before, [task.name for task in store.schema.tasks])
         warm.start_from(trainer, start)
         trainer.run_to(None, progress)
@@ -104,35 +99,22 @@ def _copied(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 
 def chains_of(
-    points: Mapping[str, tuple[Point, Sequence[PartOrder]]],
-    objectives: tuple[Objective, ...],
-    seed: int,
-    threads: int,
+    points: Mapping[str, Sequence[PartOrder]], objectives: tuple[Objective, ...], seed: int, threads: int
 ) -> tuple[list[Chain], dict[str, Member]]:
     """The distinct parts of some points as chains, and how each point is made of them."""
-    chains, known, members = list[Chain](), dict[str, int](), dict[str, Member]()
-    for name, (point, orders) in points.items():
-        own = []
-        for order in orders:
-            key = json.dumps([dict(sorted(order.config.items())), order.length.epochs, order.length.own])
-            if key not in known:
-                known[key] = len(chains)
-                chains.append(
-                    Chain(replace(order, shares=()), objectives, derive(seed, "backtest", len(chains)), threads)
-                )
-            own.append(known[key])
-        members[name] = Member(point, tuple(own), tuple(order.shares for order in orders))
-    return chains, members
+    chains, members = dict[str, Chain](), dict[str, Member]()
+    for name, orders in points.items():
+        keys = [repr((sorted(each.config.items()), each.length.epochs, each.length.own)) for each in orders]
+        for key, order in zip(keys, orders, strict=True):
+            own = derive(seed, "backtest", len(chains))
+            chains.setdefault(key, Chain(replace(order, shares=()), objectives, own, threads))
+        places = {key: at for at, key in enumerate(chains)}
+        members[name] = Member(tuple(places[key] for key in keys), tuple(order.shares for order in orders))
+    return list(chains.values()), members
 
 
-def going_on(store: Store, target: Path) -> Store:
+def going_on(store: Store) -> Store:
     """A store prepared with `known_before` as training reads it: what is new is train, what is held out is valid."""
     places = {"train": "valid", "valid": "confirm", "test": "test"}
-    with atomic_folder(target) as folder:
-        for name, of in places.items():
-            (folder / name).symlink_to((store.path / of).resolve(), target_is_directory=True)
-        (folder / "encoder.json").symlink_to((store.path / "encoder.json").resolve())
-        splits = {name: store.manifest["splits"][of] for name, of in places.items()}
-        manifest = store.manifest | {"splits": splits, "fingerprint": f"{store.fingerprint}+new"}
-        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    return Store.open(target).with_tasks([task.name for task in store.schema.tasks])
+    splits = {name: store.manifest["splits"][of] | {"folder": of} for name, of in places.items()}
+    return replace(store, manifest=store.manifest | {"splits": splits, "fingerprint": f"{store.fingerprint}+new"})

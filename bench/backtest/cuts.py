@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,9 @@ def times_of(card: Card, home: Path, raw: Path | None, column: str | None, progr
         codes.append(place[text.codes][kept])
         tests.append((rows.split == TEST)[kept])
     every, test = np.concatenate(codes), np.concatenate(tests)
-    names = list(known)
-    numbers = _numbers(names)
+    names, numbers = list(known), None
+    with suppress(ValueError):
+        numbers = [float(name) for name in names]
     if numbers is None and card.split_times and not card.textual_time:
         raise UserError(f"{card.key}: expected numbers in '{time}', found {names[0]!r}")
     keys: list[Any] = [time_key(name) for name in names] if numbers is None else numbers
@@ -129,13 +131,6 @@ def times_of(card: Card, home: Path, raw: Path | None, column: str | None, progr
     counts = np.bincount(every[test & (every >= 0)], minlength=len(order))
     values = [names[at] if numbers is None else numbers[at] for at in order]
     return Times(timed, values, counts, every[test])  # type: ignore[arg-type]
-
-
-def _numbers(texts: Sequence[str]) -> list[float] | None:
-    try:
-        return [float(text) for text in texts]
-    except ValueError:
-        return None
 
 
 def _with(card: Card, changes: dict[str, Any]) -> Card:

@@ -29,28 +29,25 @@ WRONG, MATTERS = 0.05, 0.02
 
 def mean_day(values: Floats, level: float = LEVEL) -> Effect:
     """The mean of values (K,) of days, and its interval; days without a value do not count."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return Effect(math.nan)
-    mean = float(known.mean())
-    if len(known) < LEAST:
-        return Effect(mean)
-    margin = stdtrit(len(known) - 1, (1 + level) / 2) * known.std(ddof=1) / math.sqrt(len(known))
-    return Effect(mean, mean - float(margin), mean + float(margin))
+    return _slope(values, np.ones(len(values)), LEAST, level)
 
 
 def per_day(losses: Floats) -> Effect:
     """How fast losses (K,) grow from 0 on the first day, a day: a line through the origin, with its interval."""
-    day = np.arange(len(losses), dtype=np.float64)
-    known = np.isfinite(losses) & (day > 0)
-    x, y = day[known], losses[known]
+    return _slope(losses, np.arange(len(losses), dtype=np.float64), LEAST - 1, LEVEL)
+
+
+def _slope(values: Floats, at: Floats, least: int, level: float) -> Effect:
+    """Of a line through the origin, values (K,) at places (K,); below `least` values without an interval."""
+    known = np.isfinite(values) & (at > 0)
+    x, y = at[known], values[known]
     if not len(x):
         return Effect(math.nan)
     slope = float(x @ y / (x @ x))
-    if len(x) < LEAST - 1:
+    if len(x) < least:
         return Effect(slope)
     error = math.sqrt(float(((y - slope * x) ** 2).sum()) / (len(x) - 1) / float(x @ x))
-    margin = float(stdtrit(len(x) - 1, (1 + LEVEL) / 2)) * error
+    margin = float(stdtrit(len(x) - 1, (1 + level) / 2)) * error
     return Effect(slope, slope - margin, slope + margin)
 
 
@@ -132,12 +129,10 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
 def _lost(change: Effect, verb: str, unit: str) -> str:
     """A loss in words: `loses 0.2% (0.1 to 0.3) a day`; where noise may explain it, that none is shown."""
     sure = math.isfinite(change.low)
-    if not sure and change.value < 0:
-        return f"{verb} {-100 * change.value:.1f}%{unit}"
-    if not sure or change.high >= 0:
-        shows = verb.replace("lose", "show")
-        return f"{shows} no loss{unit}: {change}"
-    return f"{verb} {-100 * change.value:.1f}%{unit} ({-100 * change.high:.1f} to {-100 * change.low:.1f})"
+    if (change.high if sure else change.value) >= 0:
+        return f"{verb.replace('lose', 'show')} no loss{unit}: {change}"
+    ends = f" ({-100 * change.high:.1f} to {-100 * change.low:.1f})" if sure else ""
+    return f"{verb} {-100 * change.value:.1f}%{unit}{ends}"
 
 
 def table(days: Days, found: Backtest) -> list[list[Any]]:
@@ -153,7 +148,7 @@ def document(every: Sequence[Days], found: Backtest) -> dict[str, Any]:
     return {
         "against": found.against,
         "how": found.how,
-        "cuts": [{"first": cut.first, "last": cut.last, "rows": cut.rows} for cut in found.cuts],
+        "cuts": [vars(cut) | {"name": str(cut)} for cut in found.cuts],
         "points": {
             days.point: {
                 "ahead": days.ahead,

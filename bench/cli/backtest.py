@@ -42,7 +42,6 @@ def backtest(
     from bench.runs.backtest import Asked, cost_of, plan_of
     from bench.runs.backtest import backtest as test
     from bench.runs.folder import PAGE
-    from bench.runs.page import write_report
     from bench.runs.result import result_of
 
     run = opened(run_, home)
@@ -52,16 +51,14 @@ def backtest(
     asked = Asked(
         names(points), cuts, every, "warm" if warm else "anew", window, time, seed, threads, workers, executor, address
     )
-    progress = TerminalProgress()
-    own_raw = raw or run.request.raw
-    plan = plan_of(result, asked, own_raw, progress)
-    (progress.note if not dry_run else say)(cost_of(plan))
+    progress, own_raw = TerminalProgress(), raw or run.request.raw
     if dry_run:
+        plan = plan_of(result, asked, own_raw, progress)
+        say(cost_of(plan))
         yield {"cost": cost_of(plan), "cuts": [vars(cut) for cut in plan.cuts]}
         print_table(["cut", "rows"], [[str(cut), cut.rows] for cut in plan.cuts])
         return
-    answer = test(result, asked, plan, own_raw, progress)
-    write_report([result_of(result.run)], run.folder / PAGE, run.name)  # its verdict counts these days
+    answer = test(result, asked, own_raw, progress)
     found, unit = answer.found, answer.unit
     yield answer.document
     for days in answer.days:

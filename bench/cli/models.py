@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import shutil
 import time
 from dataclasses import asdict, replace
 from enum import StrEnum
@@ -133,9 +134,11 @@ def _refresh(
         found = refresh(deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx)
         kept = force or not found.worse
         number, moves = register(deployment, found.package, alias) if kept else ("", [])
+        if not kept:
+            shutil.rmtree(found.package.folder)
     yield {
         "model": deployment.name, "version": number, "kept": kept, "sentence": found.sentence, "trained": found.told,
-        "outcomes": [_plain(each) for each in found.found], "package": str(found.package.folder),
+        "outcomes": [_plain(each) for each in found.found], "package": str(found.package.folder) if kept else "",
     }  # fmt: skip
     headers = ["outcome", "new version", "interval", "champion", "gain", "verdict"]
     print_table(headers, [_row(each, gain=True) for each in found.found], "outcomes on the newest days")

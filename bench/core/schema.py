@@ -148,7 +148,6 @@ class Schema:
         grouped: whether rows have groups, as an input or not.
         scenario: name of the one-slot field with a row's scenario; None without scenarios.
         position: name of the one-slot field with a row's position, which models see in training alone; None without.
-        position_dropout: share of training rows whose position a model does not see.
         vectors: the vectors among the dense columns.
         numbers: the quantities; the last fields are their ranges, in this order. A range field owns V + 2 rows: the
             unknown, which is never used, the ranges, and missing.
@@ -163,7 +162,6 @@ class Schema:
     grouped: bool = False
     scenario: str | None = None
     position: str | None = None
-    position_dropout: float = 0.0
 
     @property
     def without_ranges(self) -> Schema:

@@ -194,8 +194,9 @@ class Store:
 
     def _mapped(self, split: str) -> dict[str, NDArray[Any]]:
         """The arrays of a split, by name; errors as of `check`."""
-        rows = self.manifest["splits"][split]["rows"]
-        return {name: stored(self.path, f"{split}/{name}.npy", rows) for name in self.arrays}
+        facts = self.manifest["splits"][split]
+        folder = facts.get("folder", split)
+        return {name: stored(self.path, f"{folder}/{name}.npy", facts["rows"]) for name in self.arrays}
 
     @property
     def key(self) -> str:

@@ -23,7 +23,7 @@ from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, MeanLosses
 from bench.models.losses.base import numbered
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.tokens import ProjectedVectors
-from bench.models.position import PositionTower
+from bench.models.position import PositionConfig, PositionTower
 from bench.models.products import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
@@ -69,6 +69,7 @@ class MultiTaskModel(nn.Module):
         sequence: Choice,
         loss: Choice,
         regression_loss: Choice,
+        position: PositionConfig,
         precision: Precision = "fp32",
         thinning: Thinning | None = None,
     ) -> None:
@@ -130,7 +131,7 @@ class MultiTaskModel(nn.Module):
         smeared = self.funnel.loss.regression.smeared
         self.targets = Targets(schema, smeared) if any(task.scale or task.cap for task in schema.tasks) else None
         self.thinned = Thinned(self.funnel, thinning) if thinning else None
-        self.position = PositionTower(schema) if schema.position else None
+        self.position = PositionTower(schema, position) if schema.position else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 
@@ -184,14 +185,11 @@ class MultiTaskModel(nn.Module):
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """e (B, S', W), ids (B, S'), dense (B, D) -> logits (k B, O).
 
-        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs. In training the row's
-        position is added.
+        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs. They have the row's
+        position, too, which counts in training.
         """
         logits: Tensor = self.towers(self.represent(e, ids, dense))
-        if self.position is None or not self.training:
-            return logits
-        added = self.position(ids).repeat(self.members, 1)
-        return torch.cat([logits[:, : added.shape[1]] + added, logits[:, added.shape[1] :]], 1)
+        return logits if self.position is None else self.position(logits, ids)
 
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The towers' inputs: arguments of `logits` -> (O, k B, H), or (1, k B, H) if all towers share one."""

@@ -1,39 +1,67 @@
-"""What a row's position adds to its logits, in training alone."""
+"""What a row's position does to its logits: in training, and where trials of a search are compared.
+
+Labels of validation were clicked where they were shown, too. Without positions there a search would prefer models that
+learn what was shown first, for others to repeat.
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from bench.core.registry import Config
 from bench.core.schema import Schema
+from bench.models.config import Dropout
 
 SCALE = 30.0
 """Makes the steps of weights larger than those of other parameters: an effect may be 3 in log odds, and must be found
 before others learn it in its place."""
 
 
-class PositionTower(nn.Module):
-    """A weight for each position and task, added to the logits.
+class PositionConfig(Config):
+    """Options of positions, for data whose card names one."""
 
-    It is the shallow tower of Zhao et al., RecSys 2019 (section 4.2), with the position as its only input. The mean of
-    the weights over train is subtracted: evaluation and serving add 0, which is the average position. A share of
-    training rows has 0, too, so the rest of the model learns to predict without a position.
+    form: Literal["sum", "product"] = "sum"
+    """Whether its effect is added in log odds, or the probability that it is seen multiplies that of the label."""
+    dropout: Dropout = 0.0
+    """Share of training rows whose position the model does not see."""
+
+
+class PositionTower(nn.Module):
+    """A weight w for each position and task, which changes the task's logit l.
+
+    As a `sum` the new logit is l + w: the shallow tower of Zhao et al., RecSys 2019 (section 4.2), with the position as
+    its only input. As a `product` w is the log odds that a position is seen, and p(label) = p(label | seen) p(seen):
+    PAL of Guo et al., RecSys 2019. The logit of that product is -log(exp(-l) + exp(-w) + exp(-l - w)).
+    A regression has no probability, so to its output w is added.
+
+    Evaluation and serving have the average position of train: w less its mean, or the mean probability. A share of
+    training rows has it, too, so the rest of the model learns to predict without a position.
 
     Attributes:
-        weight: (T, V), from 0, of which the tower adds `SCALE` times as much; column 0 stands for unknown positions.
-        shares: (V,), of train's rows that each position has; see `bench.training.loop`.
+        weight: (T, V), from 0, which counts `SCALE` times; column 0 is of unknown positions, and never used.
+        shares: (V,), of train's known positions that each has; see `bench.training.loop`.
+        shown: whether evaluation has each row's position, too.
     """
 
+    others: Tensor
     shares: Tensor
+    product: Tensor
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, config: PositionConfig) -> None:
         super().__init__()
         at = [field.name for field in schema.fields].index(str(schema.position))
         self.slot, self.first = sum(field.slots for field in schema.fields[:at]), schema.offsets[at]
         many = schema.fields[at].cardinality
-        self.dropout = schema.position_dropout
+        self.dropout, self.shown = config.dropout, False
         self.weight = nn.Parameter(torch.zeros(len(schema.tasks), many))
+        self.register_buffer("others", torch.arange(schema.slots) != self.slot, persistent=False)
         self.register_buffer("shares", torch.full((many,), 1 / many))
+        product = [config.form == "product" and task.kind == "binary" for task in schema.tasks]
+        self.multiplies = any(product)
+        self.register_buffer("product", torch.tensor(product), persistent=False)
 
     def codes(self, ids: Tensor) -> Tensor:
         """ids (B, S') -> the position of each row (B,), 0 where it is unknown."""
@@ -41,13 +69,32 @@ class PositionTower(nn.Module):
 
     def hidden(self, ids: Tensor) -> Tensor:
         """ids (B, S') without the position, as the rest of the model sees them."""
-        known = ids.clone()
-        known[:, self.slot] = 0
-        return known
+        return torch.where(self.others, ids, 0)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """ids (B, S') -> what is added to the tasks' logits (B, T)."""
-        codes = self.codes(ids)
-        centred = SCALE * (self.weight - (self.weight @ self.shares).unsqueeze(1))
-        kept = (codes > 0) & (torch.rand(codes.shape, device=ids.device) >= self.dropout)
-        return torch.where(kept.unsqueeze(1), centred.index_select(1, codes).t(), 0.0)
+    @property
+    def effects(self) -> Tensor:
+        """w (V, T), of which the first row is that of the average position."""
+        w = SCALE * self.weight.t()
+        seen, missed = (self.shares @ (sign * w).sigmoid() for sign in (1, -1))
+        average = torch.where(self.product, (seen / missed).log(), 0)
+        each = torch.where(self.product, w, w - self.shares @ w)
+        return torch.cat([average.unsqueeze(0), each[1:]])
+
+    def forward(self, logits: Tensor, ids: Tensor) -> Tensor:
+        """Logits (k B, O), of which the first T are the tasks', and ids (B, S') -> the same, positions included."""
+        if not (self.training or self.shown or self.multiplies):
+            return logits
+        effects = self.effects
+        w = effects[:1]
+        if self.training or self.shown:
+            codes = self.codes(ids)
+            if self.training:
+                codes = codes.masked_fill(torch.rand(codes.shape, device=ids.device) < self.dropout, 0)
+            w = effects[codes].repeat(len(logits) // max(1, len(codes)), 1)
+        own, more = logits.tensor_split([w.shape[1]], 1)
+        found = own + w
+        if self.multiplies:
+            found = torch.where(
+                self.product, -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -found]), 0), found
+            )
+        return torch.cat([found, more], 1)

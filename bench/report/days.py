@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from bench.report import text
 from bench.report.markup import escaped, sentence
 
-WIDTH, HEIGHT, EDGE, LEFT = 600, 170, 22, 46
+LINE, ROOM = 19, 45
+"""Height of a line, and the part of the width in which its words are, in per cent."""
 
 
 def section_of_days(found: Mapping[str, Any]) -> str:
@@ -23,58 +25,24 @@ def section_of_days(found: Mapping[str, Any]) -> str:
 
 
 def picture_of_days(found: Mapping[str, Any], point: str) -> str:
-    """Gains of U, in per cent, a mark for each cut in its order; a band is the interval of the average one."""
+    """A bar for each cut's gain of U, in their order; a band is the interval of the average one."""
     own, cuts = found["points"][point], found["cuts"]
-    gains = [_per_cent(each) for each in own["by_cut"]]
-    low, high = (_per_cent(own["average"][end]) for end in ("low", "high"))
-    ends = [each for each in (*gains, low, high, 0.0) if each == each]
-    least, most = min(ends), max(ends)
-    pad = 0.08 * (most - least) or 1.0
-    least, most = least - pad, most + pad
+    gains, average = (100 * np.array(each, np.float64) for each in (own["by_cut"], [*own["average"].values()]))
+    least, most = (float(end([*gains, *average, 0.0])) for end in (np.nanmin, np.nanmax))
+    height = LINE * len(cuts)
 
-    def across(at: float) -> float:
-        return LEFT + (at + 0.5) * (WIDTH - LEFT - EDGE) / len(gains)
+    def bar(first: float, last: float, y: float, height: float, look: str) -> str:
+        if not first < last:  # unknown, too
+            return ""
+        x, end = (ROOM + (100 - ROOM) * (each - least) / (most - least) for each in (first, last))
+        return f'<rect x="{x:.2f}%" width="{end - x:.2f}%" y="{y}" height="{height}" fill="var(--{look}"/>'
 
-    def up(value: float) -> float:
-        return HEIGHT - EDGE - (value - least) / (most - least) * (HEIGHT - 2 * EDGE)
-
-    inside = f'x="{LEFT}" width="{WIDTH - LEFT - EDGE}"'
-    band = f'<rect {inside} y="{up(high):.1f}" height="{up(low) - up(high):.1f}" fill="var(--accent)" opacity=".18"/>'
-    marks = [band if low == low else ""]
-    for value, colour in ((0.0, "line"), (_per_cent(own["average"]["value"]), "accent")):
-        place = f'x1="{LEFT}" x2="{WIDTH - EDGE}" y1="{up(value):.1f}" y2="{up(value):.1f}"'
-        marks.append(f'<line {place} stroke="var(--{colour})"/>')
-    for at, (gain, cut) in enumerate(zip(gains, cuts, strict=True)):
-        if gain == gain:
-            colour = "good" if gain > 0 else "loss"
-            name = f"{_name(cut)}: {text.signed(gain, 100)}%, {cut['rows']:,} rows"
-            marks.append(
-                f'<circle cx="{across(at):.1f}" cy="{up(gain):.1f}" r="4" fill="var(--{colour})">'
-                f"<title>{escaped(name)}</title></circle>"
-            )
-    labels = [(0, "start"), (len(cuts) - 1, "end")]
-    for at, anchor in labels:
-        x = LEFT if anchor == "start" else WIDTH - EDGE
-        marks.append(_text(x, HEIGHT - 5, _name(cuts[at]), anchor))
-    for value in (least + pad, most - pad):
-        marks.append(_text(LEFT - 5, up(value) + 4, f"{text.signed(value, 100)}%", "end"))
-    words = f"Gains on {len(cuts)} cuts, in their order; the band is the interval of the average one."
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escaped(words)}" '
-        f'style="max-width:{WIDTH}px;width:100%">{"".join(marks)}</svg>'
-    )
-
-
-def _per_cent(value: float | None) -> float:
-    return math.nan if value is None else 100 * value
-
-
-def _text(x: float, y: float, words: str, anchor: str) -> str:
-    at = f'x="{x}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {at} font-size="11" fill="var(--muted)">{escaped(words)}</text>'
-
-
-def _name(cut: Mapping[str, Any]) -> str:
-    both = cut["first"], cut["last"]
-    ends = [f"{each:.15g}" if isinstance(each, float) else str(each) for each in both]
-    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    marks = [bar(average[1], average[2], 0, height, 'accent)" opacity=".18')]
+    for at, (gain, cut) in enumerate(zip(gains.tolist(), cuts, strict=True)):
+        told = f"{cut['name']}: {f'{text.signed(gain, 100)}%' if gain == gain else 'unknown'}"
+        words = f'<text y="{LINE * at + 13}" font-size="12" fill="var(--muted)">{escaped(told)}'
+        marks.append(f"{words}<title>{cut['rows']:,} rows</title></text>")
+        marks.append(bar(min(0.0, gain), max(0.0, gain), LINE * at + 3, LINE - 6, f"{'good' if gain > 0 else 'loss'})"))
+    said = f"Gains on {len(cuts)} cuts, in their order; the band is the interval of the average one."
+    size = f'style="display:block;width:100%;max-width:600px;height:{height}px"'
+    return f'<svg role="img" aria-label="{escaped(said)}" {size}>{"".join(marks)}</svg>'

@@ -1,4 +1,4 @@
-"""What changed between the rows that chose and test: how often things happen, how predictions fit, unseen values.
+"""What changed between the rows that chose and test: how often things happen, predictions and their fit, unseen values.
 
 Each is a difference of two means, whose errors are of whole units. Together they are said where nothing changed in at
 most `WRONG` of all runs (Bonferroni's bound); and only what matters is said.
@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from bench.core.arrays import Floats
 from bench.core.rows import CONFIRM, TEST
 from bench.measure.predictions import Rows
 
+SPLITS = (CONFIRM, TEST)
 WRONG = 0.05
 LEAST = 0.02
-"""The smallest relative change of a rate or of a prediction's fit that is said, and of a share of unseen values."""
+"""The smallest relative change of a rate or of a prediction's fit that is said, and the smallest change of a share."""
+ABOVE = (0.1, 0.25, 0.5, 0.75, 0.9)
+"""Quantiles of predictions on confirmation rows, at which their distribution is compared."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Change:
 
     Attributes:
         kind: `rate`, the mean label of a task; `fit`, the mean label less the mean prediction, over the mean label;
+            `scores`, the share of rows whose prediction is above `at`, the Kolmogorov-Smirnov distance at a few places;
             `unseen`, the share of rows whose value of a field is not in train.
         of: the task or the field.
         error: standard error of their difference.
@@ -39,6 +42,7 @@ class Change:
     before: float
     after: float
     error: float
+    at: float = 0.0
 
     @property
     def distance(self) -> float:
@@ -61,6 +65,9 @@ class Change:
         if self.kind == "fit":
             now, was = (f"{abs(each):.0%} too {'high' if each < 0 else 'low'}" for each in (self.after, self.before))
             return f"On test predictions of '{self.of}' are {now}; before it was {was}."
+        if self.kind == "scores":
+            shares = f"{self.after:.0%} of test is above {self.at:.3g}; before it was {self.before:.0%}"
+            return f"Predictions of '{self.of}' moved: {shares}."
         share = f"{self.after:.0%} of test has a value of '{self.of}' that train lacks"
         return f"{share}; before it was {self.before:.0%}."
 
@@ -75,43 +82,46 @@ def changes(
         said: of both, joint predictions (N, T) of a point; None without.
         unseen: by field and split, whether train lacks a row's value (N,); its rows are units of their own.
     """
-    before, after = rows[CONFIRM], rows[TEST]
-    found = []
-    for at, task in enumerate(before.tasks):
-        both = [_mean(of.labels[:, at], of) for of in (before, after)]
-        found.append(_change("rate", task, both))
-        if said is not None and all(value > 0 for value, _ in both):
-            fits = [
-                _mean((of.labels[:, at] - said[split][:, at]) / value, of)
-                for (split, of), (value, _) in zip(((CONFIRM, before), (TEST, after)), both, strict=True)
-            ]
-            found.append(_change("fit", task, fits))
-    for field, of_split in unseen.items():
-        shares = [float(of_split[split].mean()) for split in (CONFIRM, TEST)]
-        errors = [(s * (1 - s) / len(of_split[at])) ** 0.5 for s, at in zip(shares, (CONFIRM, TEST), strict=True)]
-        found.append(_change("unseen", field, list(zip(shares, errors, strict=True))))
+    units = {split: np.unique(of.units, return_inverse=True)[1] for split, of in rows.items()}
+
+    def change(kind: str, of: str, values: Mapping[str, NDArray[Any]], at: float = 0.0) -> Change:
+        known = [values[split] for split in SPLITS]
+        if kind == "unseen":
+            means = [_mean(each, np.arange(len(each)), None) for each in known]
+        else:
+            means = [_mean(each, units[split], rows[split].weights) for each, split in zip(known, SPLITS, strict=True)]
+        (before, by), (after, and_by) = means
+        return Change(kind, of, before, after, float(np.hypot(by, and_by)), at)
+
+    found = [change("unseen", field, of_split) for field, of_split in unseen.items()]
+    for at, task in enumerate(rows[CONFIRM].tasks):
+        labels = {split: of.labels[:, at] for split, of in rows.items()}
+        rate = change("rate", task, labels)
+        found.append(rate)
+        if said is None:
+            continue
+        own = {split: of[:, at] for split, of in said.items()}
+        for place in np.quantile(own[CONFIRM], ABOVE).tolist():
+            found.append(change("scores", task, {split: of > place for split, of in own.items()}, place))
+        mean = {CONFIRM: rate.before, TEST: rate.after}
+        if min(mean.values()) > 0:
+            found.append(change("fit", task, {split: (labels[split] - own[split]) / mean[split] for split in mean}))
     least = float(ndtri(1 - WRONG / 2 / max(1, len(found))))
     sure = [each for each in found if each.distance >= least and each.matters]
-    return sorted(sure, key=lambda each: -each.distance)
+    surest = {(each.kind, each.of): each for each in sorted(sure, key=lambda each: each.distance)}
+    return sorted(surest.values(), key=lambda each: -each.distance)
 
 
-def _change(kind: str, of: str, both: Sequence[tuple[float, float]]) -> Change:
-    (before, by), (after, and_by) = both
-    return Change(kind, of, before, after, float(np.hypot(by, and_by)))
-
-
-def _mean(values: Floats, rows: Rows) -> tuple[float, float]:
+def _mean(values: NDArray[Any], units: NDArray[Any], weights: NDArray[Any] | None) -> tuple[float, float]:
     """The mean of known values (N,) with weights, and its standard error over whole units."""
-    weights = np.ones(len(values)) if rows.weights is None else rows.weights.astype(np.float64)
-    known = np.isfinite(values) & (weights > 0)
+    by = np.ones(len(values)) if weights is None else weights.astype(np.float64)
+    known = np.isfinite(values) & (by > 0)
     if not known.any():
         return float("nan"), 0.0
-    own, by = values[known].astype(np.float64), weights[known]
+    own, by, of = values[known].astype(np.float64), by[known], units[known]
     mean = float(own @ by / by.sum())
-    _, place = np.unique(rows.units[known], return_inverse=True)
-    sums = np.bincount(place, by * (own - mean))
-    few = len(sums) / max(1, len(sums) - 1)
-    return mean, float(np.sqrt(few * (sums**2).sum()) / by.sum())
+    sums, many = np.bincount(of, by * (own - mean)), int(np.count_nonzero(np.bincount(of)))
+    return mean, float(np.sqrt(many / max(1, many - 1) * (sums**2).sum()) / by.sum())
 
 
 def sentences(found: Sequence[Change], most: int = 3) -> list[str]:

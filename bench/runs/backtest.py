@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from bench.production.retrain import PartOrder
 from bench.results.fusion import Fusion
 from bench.results.points import parts_of
 from bench.results.served.served import Served
-from bench.runs.folder import DAYS
-from bench.runs.result import DatasetResult
+from bench.runs.folder import DAYS, PAGE
+from bench.runs.page import write_report
+from bench.runs.result import DatasetResult, result_of
 from bench.search.executors.base import RAY, Options
 from bench.system.atomic import write_text
 from bench.system.machine import cores
@@ -57,29 +58,35 @@ class Answer:
     Attributes:
         titles: names of its points.
         unit: what a cut is.
-        served: by name of a point its id, and kind and weights of its fusion.
     """
 
+    plan: Plan
     found: Backtest
-    days: tuple[Days, ...]
     titles: dict[str, str]
     unit: str
-    served: dict[str, Any]
+
+    @cached_property
+    def days(self) -> list[Days]:
+        """Of each point that is compared."""
+        plan = self.plan
+        return [days_of(self.found, plan.aim, name) for name in plan.ranked if name != plan.against]
 
     @property
     def sentences(self) -> dict[str, list[str]]:
         """By point the answer, and what beside it a reader acts on."""
-        against = self.titles[self.found.against]
-        return {
-            days.point: sentences(days, self.found, self.titles[days.point], against, self.unit) for days in self.days
-        }
+        titles, against = self.titles, self.titles[self.found.against]
+        return {days.point: sentences(days, self.found, titles[days.point], against, self.unit) for days in self.days}
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        return document(self.days, self.found) | {
-            "titles": self.titles, "unit": self.unit, "sentences": self.sentences, "served": self.served
-        }  # fmt: skip
+        """All of it as plain values; `served` has each point's id, and the kind and weights of its fusion."""
+        served = {
+            name: [each.point.id, each.fusion.kind, list(each.fusion.weights)]
+            for name, each in self.plan.ranked.items()
+            if each.fusion is not None
+        }
+        more = {"titles": self.titles, "unit": self.unit, "sentences": self.sentences, "served": served}
+        return document(self.days, self.found) | more
 
 
 def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Progress) -> Plan:
@@ -115,7 +122,7 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
         outcomes=served.measures,
         objectives=result.objectives,
         aim=result.serving.aims[0],
-        rates=result.serving.rates,
+        rates=[result.serving.rates[task.name] for task in part.tasks],
         seed=part.run.request.seed if asked.seed is None else asked.seed,
         threads=asked.threads or max(1, cores() // asked.workers),
     )
@@ -123,31 +130,34 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
 
 def cost_of(plan: Plan) -> str:
     """The trainings, in one sentence."""
-    trained = {str(part.config): part for each in plan.ranked.values() for part in each.parts}
-    many, models = len(plan.cuts), len(trained)
-    more = "; trees are trained from scratch" if plan.how == "warm" else ""
-    what = "one pass over what is new at each later cut" if plan.how == "warm" else "all that lies before, at each cut"
-    return f"{many} cuts x {models} models: {what}{more}"
+    many, models = len(plan.cuts), len(plan.trained[0])
+    what = "all that lies before, at each cut"
+    if plan.how == "warm":
+        what = "one pass over what is new at each later cut; trees are trained from scratch"
+    return f"{many} cuts x {models} models: {what}"
 
 
 UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
 
 
-def backtest(result: DatasetResult, asked: Asked, plan: Plan, raw: Path | None, progress: Progress) -> Answer:
-    """Does it, and leaves the answer in the run's folder. Finished cuts are not computed again."""
-    part = result.run
-    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
-    days = tuple(days_of(found, plan.aim, name) for name in plan.ranked if name != plan.against)
-    served = result.serving.served
+def backtest(result: DatasetResult, asked: Asked, raw: Path | None, progress: Progress) -> Answer:
+    """Does it, and leaves the answer in the run's folder and on its page. Finished cuts are not computed again.
+
+    Raises:
+        UserError: as of `plan_of`.
+    """
+    part, served, plan = result.run, result.serving.served, plan_of(result, asked, raw, progress)
     assert served is not None
-    titles = {name: _title(result, served, each) for name, each in plan.ranked.items()}
-    serves = {
-        name: [each.point.id, each.fusion.kind, list(each.fusion.weights)]
-        for name, each in plan.ranked.items()
-        if each.fusion is not None
-    }
-    answer = Answer(found, days, titles, UNITS.get(asked.every or "", "cut"), serves)
+    progress.note(cost_of(plan))
+    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
+    facts = {str(each["point"]): each for _, each in served.table.iterrows()}
+    known = titles_of(result.frontier.points)
+    titles = {each: named(facts[plan.ranked[each].point.id], known) for each in plan.ranked if each != plan.against}
+    titles[plan.against] = result.serving.against
+    answer = Answer(plan, found, titles, UNITS.get(asked.every or "", "cut"))
     write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
+    if len(part.run.datasets) == 1:
+        write_report([result_of(part)], part.run.folder / PAGE, part.run.name)  # its verdict counts these days
     return answer
 
 
@@ -158,14 +168,7 @@ def _spread(asked: Asked, plan: Plan, progress: Progress) -> Spread | None:
 
         options = Options(executor=RAY, address=asked.address, threads=plan.threads, note=progress.note)
         return partial(spread, options)
-    return in_processes(asked.workers) if asked.workers > 1 else None
-
-
-def _title(result: DatasetResult, served: Served, ranked: Ranked) -> str:
-    facts = served.table[served.table["point"] == ranked.point.id].iloc[0]
-    if ranked.point.id == str(served.table["point"].iloc[served.current]):
-        return result.serving.against
-    return named(facts, titles_of(result.frontier.points))
+    return partial(in_processes, asked.workers) if asked.workers > 1 else None
 
 
 def _row(result: DatasetResult, served: Served, name: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -67,10 +66,9 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
         results = [_search(part, store, reporter, progress) for part, store in parts]
         for result in results if cuts else ():
             request = run.request
-            asked = backtest.Asked(cuts=cuts, threads=request.threads)
-            if request.executor == RAY:
-                asked = replace(asked, executor=RAY, address=request.address)
-            backtest.backtest(result, asked, backtest.plan_of(result, asked, raw, progress), raw, progress)
+            executor = RAY if request.executor == RAY else "process"
+            asked = backtest.Asked(cuts=cuts, threads=request.threads, executor=executor, address=request.address)
+            backtest.backtest(result, asked, raw, progress)
         if cuts:
             results = [result_of(part) for part, _ in parts]  # their verdicts count days now
         write_report(results, run.folder / PAGE, run.name)

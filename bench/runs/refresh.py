@@ -28,7 +28,6 @@ from bench.system.progress import Progress
 from bench.training.warm import before_of
 
 RESAMPLES, CONFIDENCE = 500, 0.9
-OTHERS = ", as all but single networks are"
 UNTIL = "until"
 """In a package's provenance: the first time that it was not trained on."""
 
@@ -87,17 +86,18 @@ def refresh(
     tasks = [task.name for task in part.tasks]
     with scratch_folder(part.folder / "refresh") as work:
         if warm:
-            known = card_of(times, cut, known_before=until)
-            made = prepare(known, part.run.home, raw, progress, before_of(champion.folder))
-            store = going_on(made.with_tasks(tasks), work / "new")
+            since = card_of(times, cut, known_before=until)
+            made = prepare(since, part.run.home, raw, progress, before_of(champion.folder))
+            store = going_on(made.with_tasks(tasks))
             member = [chains[0].on(store, champion.folder, work / "state", progress)]
             told = f"it went on from the champion, by one pass over {len(store.split('train')):,} new rows"
         else:
             made = prepare(card_of(times, cut), part.run.home, raw, progress)
             store = made.with_tasks(tasks)
-            member = [chain.anew(store, progress) for chain in chains]
-            told = f"it was trained from scratch on {len(store.split('train')):,} rows{'' if late else OTHERS}"
             _check_labels(part.key, store, late, span)
+            member = [chain.anew(store, progress) for chain in chains]
+            told = f"it was trained from scratch on {len(store.split('train')):,} rows"
+            told += "" if late else ", as all but single networks are"
         parts = [Part(config=config_of(each, store.schema), shares=each.shares) for each in orders]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
@@ -106,9 +106,8 @@ def refresh(
         about = {"data": {"key": store.key, "fingerprint": store.fingerprint}, "tasks": tasks, "seed": seed}
         about |= {"parts": [each.model_dump() for each in parts], "threads": threads, "versions": versions()}
         outcomes = tuple(deployment.outcomes)
-        retrained = finished(
-            predictor, [trained], deployment.policy.retrain, deployment.score, outcomes, (), about
-        )  # fmt: skip
+        spec, score = deployment.policy.retrain, deployment.score
+        retrained = finished(predictor, [trained], spec, score, outcomes, (), about)
         more = {UNTIL: cut.first, "refreshed": champion.digest}
         package = packaged(deployment, store, retrained, {}, part.folder / f"{PACKAGE}-new", onnx, more)
         scorers = [each.scorer("eager") for each in (package, champion)]
@@ -140,6 +139,4 @@ def _worse(found: Sequence[Judgement], deployment: Deployment) -> Iterator[str]:
 def _until(provenance: Mapping[str, Any], times: Times) -> float | str:
     """The first time that a package was not trained on: that of test, where it was not refreshed."""
     known: float | str | None = provenance.get(UNTIL)
-    if known is not None and known in times.values:
-        return known
-    return times.values[int(times.of_test[times.of_test >= 0].min())]
+    return known if known in times.values else times.values[int(times.of_test[times.of_test >= 0].min())]  # type: ignore[return-value]

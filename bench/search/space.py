@@ -167,8 +167,9 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     """Removes the branches that do not fit, by the registries' `unfit`.
 
     Axes without effect are fixed, too: the funnel if no task has a parent, `numeric.kind` without numbers, a loss that
-    no task has, and a switch with `where = "groups"` if the card has none. If everything fits, the space and its digest
-    stay the same. Raises UserError if a fixed kind does not fit, or no branch of a switch does.
+    no task has, and a switch with `where = "groups"` if the card has none. What is searched of positions leaves where
+    the card has none. If everything fits, the space and its digest stay the same. Raises UserError if a fixed kind does
+    not fit, or no branch of a switch does.
     """
     from bench.training.config import AXES  # imports torch: only where it is needed
 
@@ -187,6 +188,8 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     for name, node, _ in trees.walk(space.tree):
         if name in pinned and isinstance(node, Switch):
             continue
+        if name.startswith("position.") and schema.position is None:
+            unwanted[name, ""] = ""
         if isinstance(node, Switch) and node.in_groups and not schema.grouped:
             unwanted |= {(name, branch): NO_GROUP for branch in node.branches if branch != node.default}
             continue
@@ -203,7 +206,7 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     for axis, (kept, why) in pinned.items():
         unwanted |= {(axis, branch): why for branch in space.branches(axis) if branch != kept}
         space = space.restricted({axis: kept})
-    return Fitted(space, {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items()})
+    return Fitted(space, {f"{name} = {branch}": reason for (name, branch), reason in unwanted.items() if branch})
 
 
 TWO_TASKS: tuple[str, ...] = ("first", "second")

@@ -178,12 +178,13 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
 def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
     """Removes branches, given as (switch, branch) -> reason; raises UserError, with all reasons, if none is left.
 
-    A switch without its default gets its first branch as default; a switch with one branch becomes a constant.
+    A parameter without branches is removed by (name, ""). A switch without its default gets its first branch as
+    default; a switch with one branch becomes a constant.
     """
     pruned: dict[str, Node] = {}
     for name, node in tree.items():
         if not isinstance(node, Switch):
-            pruned[name] = node
+            pruned |= {} if (name, "") in unwanted else {name: node}
             continue
         left = {branch: inner for branch, inner in node.branches.items() if (name, branch) not in unwanted}
         if not left:

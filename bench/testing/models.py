@@ -14,6 +14,7 @@ from bench.core.registry import Choice
 from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
+from bench.models.position import PositionConfig
 from bench.production.engines import export
 from bench.production.served_model import Network, Part, ServedModel
 from bench.training.config import AXES, DEFAULTS
@@ -60,6 +61,7 @@ def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int =
         embedding=EmbeddingConfig(dim=dim),
         tower=TowerConfig(layers=(tower,)),
         ensemble=EnsembleConfig(members=members),
+        position=PositionConfig(),
         **choices,
     )
 

@@ -20,6 +20,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
+from bench.models.position import PositionConfig
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.training.optimizers import ROW_OPTIMIZERS
@@ -65,6 +66,7 @@ PLAIN: Mapping[str, type[Config]] = {
     "ensemble": EnsembleConfig,
     "tower": TowerConfig,
     "optim": OptimConfig,
+    "position": PositionConfig,
 }
 """Parts of a configuration with options but no kinds."""
 AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
@@ -107,6 +109,7 @@ class TrialConfig:
     ensemble: EnsembleConfig
     loss: Choice
     regression_loss: Choice
+    position: PositionConfig
 
     @classmethod
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
@@ -137,11 +140,12 @@ class TrialConfig:
         return architecture_name(self.sharing.kind, self.funnel.kind)
 
     def dotted(self) -> dict[str, Scalar]:
-        """Returns all options, defaults included; the inverse of `parse`."""
+        """Returns all options, the inverse of `parse`; defaults included, except those of positions."""
         kinds: dict[str, Scalar] = {}
         for axis in AXES:
             kinds |= getattr(self, axis).dotted(axis)
-        return kinds | flatten({part: getattr(self, part).model_dump(mode="json") for part in PLAIN})
+        parts = {name: getattr(self, name).model_dump(mode="json", exclude_unset=name == "position") for name in PLAIN}
+        return kinds | flatten(parts)
 
     def check_fit(self, schema: Schema) -> None:
         """Raises UserError, with the registry entry's reason, if a choice does not fit the schema."""
@@ -149,6 +153,8 @@ class TrialConfig:
             kind = getattr(self, axis).kind
             if reason := lookup(registry, axis, kind).unfit(schema):
                 raise UserError(f"{axis}.kind = '{kind}' does not fit this data: {reason}")
+        if schema.position is None and self.position.model_fields_set:
+            raise UserError("position: expected a column of this kind on the card, found none")
 
 
 class Recipe(Config):

@@ -71,7 +71,9 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
 
         warm.start_from(trainer, warm.Start.open(Path(job.start), job.tasks))
     before, seconds_before = trainer.course.samples, trainer.course.seconds
+    trainer.show_positions(True)
     course = trainer.run_to(job.until, progress)
+    trainer.show_positions(job.splits == (SEARCH,))
     first_look = (
         job.splits == (SEARCH,)
         and job.trial is not None

@@ -146,6 +146,15 @@ class Trainer:
         """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
         return self.evaluation.best(split, self.selectors, resamples, keep)
 
+    def show_positions(self, shown: bool) -> None:
+        """Says whether evaluation has each row's position, see `bench.models.position`; else it is as served."""
+        position = self.model.position
+        if position is not None and position.shown != shown:
+            position.shown = shown
+            self.evaluation.measured.clear()
+            for selector in self.selectors:
+                selector.logits = None
+
     def save(self, path: Path | str) -> None:
         """Writes a checkpoint; raises OSError if it could not be written."""
         checkpoint.write(Path(path), self.state_dict(), self._identity())

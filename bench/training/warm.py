@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from safetensors.torch import load_file
@@ -108,24 +109,33 @@ def start_from(trainer: Trainer, start: Start) -> None:
     table = state["model"][TABLE]
     model = dict(state["model"]) | {TABLE: with_priors(table, rows, now)}
     own = trainer.state_dict()
+    if trainer.model.position is not None:
+        weight = "position.weight"
+        model |= {
+            "position.shares": own["model"]["position.shares"],
+            weight: _wider(model[weight], own["model"][weight]),
+        }
     for name, tensor in own["model"].items():
         if name not in model or model[name].shape != tensor.shape:
             raise UserError(f"expected a model to start from with {name} of shape {tuple(tensor.shape)}, found another")
-    at = torch.from_numpy(np.maximum(rows, 0))
-    known = torch.from_numpy(rows >= 0)
-    of_rows = (
-        own["rows"]
-        if "rows" not in state
-        else {
-            name: torch.where(known.view(-1, *[1] * (tensor.dim() - 1)), state["rows"][name][at], tensor)
-            if tensor.dim() and len(tensor) == len(rows)
-            else state["rows"][name]
-            for name, tensor in own["rows"].items()
-        }
-    )
-    kept = {name: state[name] for name in ("balancer", "dense", "random") if name in state}
+    known = torch.from_numpy(np.flatnonzero(rows >= 0))
+    of_rows = dict(own["rows"])  # fresh
+    for name, before in state.get("rows", {}).items():
+        if before.dim() and len(before) == len(table):
+            of_rows[name][known] = before[torch.from_numpy(rows)[known]]
+        else:
+            of_rows[name] = before
+    kept = {name: state[name] for name in ("balancer", "random") if name in state}
+    for number, moments in state.get("dense", {}).items():
+        now_there = own["dense"][number]
+        own["dense"][number] = {name: _wider(before, now_there[name]) for name, before in moments.items()}
     trainer.load_state_dict({**own, **kept, "model": model, "rows": of_rows})
     trainer.passes_before = round(start.passes)
+
+
+def _wider(before: Tensor, now: Tensor) -> Tensor:
+    """A tensor with the columns that another one has, where new positions are: 0 there."""
+    return F.pad(before, (0, now.shape[-1] - before.shape[-1])) if before.dim() else before
 
 
 def rows_before(old: Schema, new: Schema) -> NDArray[np.int64]:

@@ -44,15 +44,13 @@ def log(days=DAYS, rows=ROWS, drift=0.0, seed=0):
     return pd.concat(every, ignore_index=True)
 
 
-CARD = {
-    "id": "days",
-    "title": "t",
-    "licence": "l",
-    "citation": "c",
-    "homepage": "h",
-    "time": "date",
+ABOUT = dict.fromkeys(["title", "licence", "citation", "homepage"], "-") | {
     "reader": {"kind": "csv"},
     "files": [{"name": "log.csv"}],
+}
+CARD = ABOUT | {
+    "id": "days",
+    "time": "date",
     "tasks": [{"name": "click", "column": "click"}, {"name": "buy", "column": "buy"}],
     "split": {
         "kind": "time",
@@ -89,7 +87,7 @@ class Log:
         }
         aim = PolicyAim("the policy", "knee", (0.5, 0.5), (0.0, 0.0), (0.0, 0.0), True)
         own = times.cuts(cuts, None)
-        rates = {"click": 0.5, "buy": 0.3}
+        rates = [0.5, 0.3]
         return Plan(times, tuple(own), ranked, tried[-1], how, window, tasks, outcomes, objectives, aim, rates, 1)
 
 

@@ -8,7 +8,6 @@ from day_toys import CARD, Log, log, made
 
 from bench.backtest import backtest
 from bench.backtest.backtest import FROZEN, PICKED, in_processes, run
-from bench.backtest.chain import chains_of
 from bench.backtest.cuts import card_of
 from bench.backtest.days import days_of
 from bench.core.errors import UserError
@@ -51,7 +50,7 @@ def test_a_chain_that_was_interrupted_is_the_same_to_the_last_bit(days, tmp_path
 def test_cuts_side_by_side_are_those_of_one_after_the_other(days, tmp_path):
     plan = days.plan(cuts=3)
     alone = run(plan, tmp_path / "alone", days.home, days.raw, Silent())
-    together = run(plan, tmp_path / "together", days.home, days.raw, Silent(), in_processes(2))
+    together = run(plan, tmp_path / "together", days.home, days.raw, Silent(), partial(in_processes, 2))
     assert together.judged == alone.judged
     pytest.importorskip("ray", reason="Ray, an extra of this package, is not installed")
     from bench.search.executors.ray import spread
@@ -68,15 +67,25 @@ def test_how_far_predictions_are_above_labels_is_known_at_each_cut(days, tmp_pat
     plan = days.plan(cuts=3, tried=("first", "second"))
     found = run(plan, tmp_path, days.home, days.raw, Silent())
     store = prepare(card_of(plan.times, plan.cuts[2]), days.home, days.raw)
-    chains, members = chains_of(
-        {name: (each.point, each.parts) for name, each in plan.ranked.items()}, plan.objectives, plan.seed, 1
-    )
+    chains, members = plan.trained
     chain = chains[members["first"].chains[0]]
     joint = chain.joint(store, chain.anew(store, Silent()), "test")
     labels = np.asarray(store.split("test").labels)
     for at, task in enumerate(("click", "buy")):
         misfit = joint[:, at].mean() / labels[:, at].mean() - 1
         assert found.fits("first", "anew")[task][2] == pytest.approx(misfit, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_cut_with_few_positives_that_were_shown_at_random_does_not_count(tmp_path):
+    rows = log()
+    rows["r"] = (np.arange(len(rows)) % 40 == 0).astype(int)
+    rows.to_csv(tmp_path / "log.csv", index=False)
+    own = Log(parse_card(CARD | {"random": "r"}, "here"), tmp_path, tmp_path / "home")
+    plan = own.plan(cuts=2)
+    found = run(plan, tmp_path, own.home, own.raw, Silent())
+    assert {of for each in found.judged for of in each.outcomes.values()} == {None}
+    assert min(rows["click"].sum(), rows["buy"].sum()) > 1000  # as logged they are many
 
 
 @pytest.mark.slow
@@ -88,9 +97,7 @@ def test_rows_shown_at_random_judge_where_the_card_names_them(tmp_path):
     plan = own.plan(cuts=2)
     found = run(plan, tmp_path, own.home, own.raw, Silent())
     store = prepare(card_of(plan.times, plan.cuts[1]), own.home, own.raw)
-    chains, members = chains_of(
-        {name: (each.point, each.parts) for name, each in plan.ranked.items()}, plan.objectives, plan.seed, 1
-    )
+    chains, members = plan.trained
     chain, test = chains[members["first"].chains[0]], store.split("test")
     score = np.log(chain.joint(store, chain.anew(store, Silent()), "test")).sum(1)
     shown = np.asarray(test.logged)[:, 0] == 1
@@ -106,9 +113,7 @@ def test_a_cut_is_what_the_model_says_that_knows_nothing_later(days, tmp_path):
     plan = days.plan(cuts=5)
     found = run(plan, tmp_path, days.home, days.raw, Silent())
     store = prepare(card_of(plan.times, plan.cuts[1]), days.home, days.raw)
-    chains, members = chains_of(
-        {name: (each.point, each.parts) for name, each in plan.ranked.items()}, plan.objectives, plan.seed, 1
-    )
+    chains, members = plan.trained
     chain = chains[members["first"].chains[0]]
     joint = chain.joint(store, chain.anew(store, Silent()), "test")
     score, labels = np.log(joint).sum(1), np.asarray(store.split("test").labels)

@@ -5,13 +5,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from day_toys import NETWORK
+from day_toys import CARD, NETWORK, Log, log
 
 from bench.backtest.chain import going_on
 from bench.backtest.cuts import card_of
 from bench.core.errors import UserError
 from bench.core.objectives import parse
-from bench.data import prepare
+from bench.data import parse_card, prepare
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 from bench.training.warm import Start, before_of, keep, rows_before, start_from
@@ -74,7 +74,7 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     before, after = stores
     old = trainer(before, 1)
     old.run_to()
-    new = trainer(going_on(after, tmp_path / "new"), 1)
+    new = trainer(going_on(after), 1)
     keep(old, tmp_path / "old", 1)
     start_from(new, Start.open(tmp_path / "old", ["click", "buy"]))
     rows = rows_before(old.model.schema, new.model.schema)
@@ -86,6 +86,29 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     torch.testing.assert_close(table[fresh[0]], earlier[2 : 1 + item.cardinality].mean(0))
     state = new.step.rows.state_dict()
     assert all((each[fresh] == 0).all() for each in state.values() if each.dim() and len(each) == len(rows))
+
+
+def test_a_new_position_begins_without_an_effect(tmp_path):
+    rows = log()
+    rows["place"] = np.arange(len(rows)) % (4 + pd.factorize(rows["date"])[0])  # one more each day
+    rows.to_csv(tmp_path / "log.csv", index=False)
+    card = parse_card(CARD | {"columns": CARD["columns"] | {"place": "position"}}, "here")
+    days = Log(card, tmp_path, tmp_path / "home")
+    first, second, *_ = days.times().cuts(5, None)
+    before = prepare(card_of(days.times(), first), days.home, days.raw)
+    known = card_of(days.times(), second, known_before=first.first)
+    after = going_on(prepare(known, days.home, days.raw, before=before_of(before.path)))
+    old, new = trainer(before, 1), trainer(after, 1)
+    old.run_to()
+    keep(old, tmp_path / "old", 1)
+    start_from(new, Start.open(tmp_path / "old", ["click", "buy"]))
+    weight, earlier = new.model.position.weight, old.model.position.weight
+    assert torch.equal(weight[:, : earlier.shape[1]], earlier)
+    fresh = weight[:, earlier.shape[1] :]
+    assert fresh.numel()
+    assert (fresh == 0).all()
+    new.run_to()
+    assert (fresh[:, :1] != 0).all()
 
 
 def test_other_inputs_are_refused(stores, funnel_like, tmp_path):

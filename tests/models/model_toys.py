@@ -6,6 +6,7 @@ from bench.core.registry import Choice
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
+from bench.models.position import PositionConfig
 from bench.testing import models as of
 from bench.training.config import AXES, DEFAULTS
 
@@ -25,6 +26,7 @@ def model_on(schema, embedding=SMALL, tower=(8,), members=1, precision="fp32", *
         tower=TowerConfig(layers=tower),
         precision=precision,
         ensemble=EnsembleConfig(members=members),
+        position=PositionConfig(),
         **choices,
     )
 

@@ -41,6 +41,7 @@ SCHEMA = Schema(
     numbers=(Number("age", 1, 2, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9)),),
     vectors=(Vector("text", 3, 2),),
     scenario="hour",
+    position="hour",
 )
 NARROW = Schema((Field("user", 40),), (), (Task("click"), Task("buy", parent="click")))
 AXES: dict[str, dict[str, Entry[Any]]] = {
@@ -78,6 +79,8 @@ def configs(schema):
     yield {"embedding.project_vectors": True}
     yield {"numeric.kind": "bucket", "numeric.bucket.bins": 2}
     yield {"ensemble.members": 3}
+    if schema.position:
+        yield {"position.form": "product"}
     for axis, registry in AXES.items():
         for kind, entry in registry.items():
             if entry.unfit(schema):

@@ -1,12 +1,15 @@
 """What of a space fits a data set, and how large a space is."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bench.core.errors import UserError
 from bench.core.schema import Field, Schema, Task
 from bench.search.space import fitting, load_space
-from bench.training.config import AXES
+from bench.training.config import AXES, TrialConfig
 
 TWO, THREE = (Task("a"), Task("b")), (Task("a"), Task("b", parent="a"), Task("c"))
 USER = (Field("user", 5),)
@@ -82,6 +85,21 @@ default = "none"
     assert fitting(space, Schema(USER, (), TWO, grouped=True)).space.branches("interaction.kind") == ("none", "dcn_v2")
     with pytest.raises(UserError, match="where"):
         space_of(tmp_path, text.replace('where = "groups"', 'where = "rows"'))
+
+
+@pytest.mark.parametrize("name", ["quick", "joint", "funnel", "wide"])
+def test_options_of_positions_are_searched_where_the_card_names_one_and_else_leave_no_trace(tmp_path, name):
+    before, _, _ = Path(load_space(name).source).read_text().partition("# How a row's position")
+    old = Schema((Field("user", 5), Field("place", 9)), (), TWO)
+    plain = fitting(space_of(tmp_path, before), old)
+    assert fitting(load_space(name), old).space.digest() == plain.space.digest()
+    found = fitting(load_space(name), replace(old, position="place")).space.defaults(["a", "b"])
+    assert {key: found[key] for key in found if key.startswith("position")} == {
+        "position.form": "sum",
+        "position.dropout": 0.0,
+    }
+    assert not [key for key in TrialConfig.parse({}).dotted() if key.startswith("position")]
+    assert TrialConfig.parse(found).dotted()["position.form"] == "sum"
 
 
 def test_a_switch_of_which_nothing_fits_is_refused_with_every_reason(tmp_path):

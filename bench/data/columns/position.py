@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from bench.data.columns.base import EXAMPLES, FieldPart, Kind, LocalIds, Source
+from bench.data.columns.base import EXAMPLES, FieldPart, Kind, LocalIds
 from bench.data.columns.categorical import CategoricalField, CategoricalFitter
-from bench.data.columns.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
@@ -20,11 +19,6 @@ class PositionField(CategoricalField):
     """The position; unknown in every row that is served."""
 
     kind: Literal["position"] = "position"  # type: ignore[assignment]
-    name: str
-    source: Source
-    vocabulary: Vocabulary
-    dropout: float = Field(ge=0, lt=1)
-    """Share of training rows whose position the model does not see."""
 
     @property
     def needed(self) -> bool:
@@ -45,8 +39,7 @@ class PositionFitter(CategoricalFitter):
     def finish(self) -> tuple[CategoricalField]:
         """The field, with the positions frequent enough in train."""
         (found,) = super().finish()
-        own = {"source": found.source, "vocabulary": found.vocabulary, "dropout": self.column.dropout}
-        return (PositionField(name=self.name, **own),)
+        return (PositionField(name=self.name, source=found.source, vocabulary=found.vocabulary),)
 
 
 class Position(Kind):
@@ -54,8 +47,6 @@ class Position(Kind):
 
     kind: Literal["position"] = "position"
     min_count: int | None = Field(None, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of training rows whose position the model does not see."""
     fits: ClassVar = PositionFitter
     parts: ClassVar[tuple[type[FieldPart], ...]] = (PositionField,)
     by_form: ClassVar[bool] = False

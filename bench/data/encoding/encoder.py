@@ -110,11 +110,8 @@ class Encoder(Config):
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
         of_ranges = ((part, *self._numeric[part.number]) for part in ranges)
         numbers = tuple(column.number(at, part) for part, at, column in of_ranges)
-        shown = next((part for part in self.fields if isinstance(part, PositionField)), None)
-        position = {} if shown is None else {"position": shown.name, "position_dropout": shown.dropout}
-        return Schema(
-            self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario, **position  # type: ignore[arg-type]
-        )  # fmt: skip
+        position = next((part.name for part in self.fields if isinstance(part, PositionField)), None)
+        return Schema(self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario, position)
 
     def cap_of(self, name: str | None, unit: float) -> Cap | None:
         """How to recover the raw number of a numeric input; None if there is no such input."""
