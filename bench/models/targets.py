@@ -46,8 +46,8 @@ class Targets(nn.Module):
         super().__init__()
         self.parents = schema.parents
         self.caps = [task.cap for task in schema.tasks]
-        logged = of_scales(schema, "log")
-        self.is_logged, self.log = logged.tolist(), bool(logged.any())
+        self.is_logged = [task.scale is not None and task.scale.log for task in schema.tasks]  # a meta tensor has none
+        self.log, logged = any(self.is_logged), torch.tensor(self.is_logged)
         constants = {name: of_scales(schema, name) for name in ("centre", "spread", "low", "high", "mean")}
         constants |= {"scaled": torch.tensor([task.scale is not None for task in schema.tasks]), "logged": logged}
         constants["smeared"] = logged if smeared is None else logged & torch.tensor(smeared)
