@@ -83,7 +83,8 @@ def publish(
     given = {dataset.id: dataset.reference for dataset in suite.datasets}
     cited = published(suite_name).parent / PAPERS
     papers = validate(Papers, read_toml(cited), str(cited)).sources if cited.is_file() else ()
-    found = answer(rows, objectives, given, design.sharing, list(design.ranges), papers)
+    margins = {dataset.id: dataset.margin for dataset in suite.datasets}
+    found = answer(rows, objectives, given, design.sharing, list(design.ranges), papers, margins)
     cells = cells_of(design, [dataset.id for dataset in suite.datasets])
     write(rows, file)
     if folder is not None:

@@ -22,19 +22,18 @@ from bench.core.seeds import derive
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
 from bench.reference.table import Row
 from bench.report.text import count
-from bench.results.comparison.beyond import LEAST_WEIGHTS, about_methods, beyond, scale_of
+from bench.results.comparison.beyond import LEAST_WEIGHTS, Beyond, about_methods, beyond, scale_of
 from bench.results.comparison.significance import LEAST_DATASETS, Ranking, Word, ranking
 from bench.results.effect import Effect
 from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume
 from bench.results.posterior import p_nondominated
 from bench.results.statistics import differences
+from bench.runs.suite import Margin
 from reference.members import Data, Member, gather
 from reference.papers import Claim, Seeds, Source, claims, seeds_needed
 
 Floats = NDArray[np.float64]
-SERVED_MARGIN = 1.0
-"""In per cent of the largest outcome that static weights reach."""
 WHAT = {"heads": "predictions (heads)", "served": "served rankings"}
 TOLD: dict[Word, str] = {"yes": "yes", "no": "surely no", "cannot tell": "cannot tell"}
 
@@ -69,8 +68,17 @@ class Front:
         return f"{self.margin:g}{'%' if self.unit.startswith('%') else ' thousandths'}"
 
 
-def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
-    """The first question, for each data set and way of sharing that has enough static weights and a gradient method."""
+def fronts(every: Sequence[Data], sharing: Sequence[str], margins: Mapping[str, Margin] | None = None) -> list[Front]:
+    """The first question, for each data set and way of sharing that has enough static weights and a gradient method.
+
+    Args:
+        margins: by data set.
+    """
+    return [each.front for each in measured(every, sharing, margins or {})]
+
+
+def measured(every: Sequence[Data], sharing: Sequence[str], margins: Mapping[str, Margin]) -> list[Measured]:
+    """How far gradient methods lie beyond static weights; arguments and order as of `fronts`."""
     asked = []
     for data in every:
         for kind in sharing:
@@ -82,22 +90,37 @@ def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
             ]
             if len({each.label for each in static if each.balancing == STATIC}) >= LEAST_WEIGHTS and gradient:
                 asked += [(data, kind, what, static, gradient) for what in ("heads", "served")]
-    return [_front(*each, questions=len(asked)) for each in asked]
+    return [_measured(*each, margins.get(each[0].name, Margin()), questions=len(asked)) for each in asked]
 
 
-def _front(
-    data: Data, sharing: str, what: str, static: Sequence[Member], gradient: Sequence[Member], questions: int
-) -> Front:
+@dataclass(frozen=True)
+class Measured:
+    """A comparison, and what its answer follows from."""
+
+    front: Front
+    found: Beyond
+
+
+def _measured(
+    data: Data,
+    sharing: str,
+    what: str,
+    static: Sequence[Member],
+    gradient: Sequence[Member],
+    own: Margin,
+    questions: int,
+) -> Measured:
     if what == "heads":
         here = [[each.heads for each in group] for group in (static, gradient)]
         names = [each.label for each in gradient]
         means = np.array([each.mean for group in here for each in group])
         scale, margin, unit = scale_of(data.objectives, data.reference, means)
+        margin = own.heads or margin
     else:
         here = [[point for each in group for point in each.served] for group in (static, gradient)]
         names = [each.label for each in gradient for _ in each.served]
         scale = 100 / np.max([each.mean for each in here[0]], axis=0)
-        margin, unit = SERVED_MARGIN, "%"
+        margin, unit = own.served, "%"
     found = beyond(here[0], here[1], scale, margin, questions)
     assert found is not None  # every member has two seeds or more
     (at, lead), verdict = found.lead, found.verdict
@@ -106,7 +129,7 @@ def _front(
         theirs = [row.valid for row in tried if row.balancing in (STATIC, EQUAL)]
         ours = [row.valid for row in tried if row.balancing in {each.balancing for each in gradient}]
         verdict, _ = about_methods(found, theirs, ours, scale)
-    return Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0])
+    return Measured(Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0]), found)
 
 
 @dataclass(frozen=True)
@@ -335,18 +358,20 @@ def answer(
     sharing: Sequence[str],
     ranges: Sequence[str],
     papers: Sequence[Source] = (),
+    margins: Mapping[str, Margin] | None = None,
 ) -> Answers:
     """All answers from the rows.
 
     Args:
         objectives, given: as for `gather`.
+        margins: as for `fronts`.
     """
     every = list(rows)
     found = gather(every, objectives, given)
     standing, noise = standings(found), seeds_needed(found, sharing)
     return Answers(
         data=found,
-        fronts=fronts(found, sharing),
+        fronts=fronts(found, sharing, margins),
         sharing=sharing_gains(found, sharing),
         within=sharing_gains(found, sharing, within=True),
         tuning=tuning_gains(found, sharing),
