@@ -43,12 +43,14 @@ class Asked:
     Attributes:
         rows: of its data and its way of sharing, static weights among them.
         given: of the reference point.
+        margin: of the data set; None for that of `seesaw compare`.
     """
 
     cell: Cell
     rows: Sequence[Row]
     objectives: tuple[Objective, ...]
     given: Mapping[str, float]
+    margin: float | None = None
 
     @property
     def sides(self) -> tuple[list[Row], list[Row]]:
@@ -78,10 +80,10 @@ def beside(rows: Iterable[Row], cell: Cell, content: str = "") -> list[Row]:
     """Rows of a cell's data and sharing, by its `content` where that is given; none without enough static weights."""
     found = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
     found = [row for row in found if content in ("", row.content)]
-    return found if len(_samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
+    return found if len(samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
 
 
-def _samples(rows: Iterable[Row]) -> list[Sample]:
+def samples(rows: Iterable[Row]) -> list[Sample]:
     """Of each balancer and configuration with two fresh seeds or more."""
     found: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.seed):
@@ -96,11 +98,12 @@ def _samples(rows: Iterable[Row]) -> list[Sample]:
 
 def compared(asked: Asked, questions: int) -> Compared | None:
     """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together."""
-    static, own = map(_samples, asked.sides)
+    static, own = map(samples, asked.sides)
     if not own:
         return None
     means = np.array([each.mean for each in (*static, *own)])
     scale, margin, unit = scale_of(asked.objectives, resolve_reference(asked.objectives, asked.given), means)
+    margin = asked.margin or margin
     found = beyond(static, own, scale, margin, questions)
     assert found is not None
     theirs, ours = ([row.valid for row in side if not row.seed] for side in asked.sides)
