@@ -138,8 +138,8 @@ def run_design(
                 skipped[cell.part] = reason
                 progress.note(f"{cell.part} is left out: {reason}")
             elif only in BALANCING:
-                of, own = suite.dataset(cell.data), beside(runner.current(cell), cell)
-                asked.append(Asked(cell, own, runner.objectives, of.reference, of.margin))
+                own = beside(runner.current(cell), cell)
+                asked.append(Asked(cell, own, runner.objectives, suite.dataset(cell.data)))
             elif only:
                 shared += over_others(runner.current(cell), cell, runner.objectives)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from bench.results.comparison.significance import Word
 from bench.results.effect import Effect
 from bench.results.pareto import resolve_reference
 from bench.results.samples import Sample
+from bench.runs.suite import SuiteDataset
 from bench.system.progress import duration
 
 PLAIN = (STATIC, EQUAL)
@@ -42,15 +43,13 @@ class Asked:
 
     Attributes:
         rows: of its data and its way of sharing, static weights among them.
-        given: of the reference point.
-        margin: of the data set; None for that of `seesaw compare`.
+        dataset: with its margin and its reference point.
     """
 
     cell: Cell
     rows: Sequence[Row]
     objectives: tuple[Objective, ...]
-    given: Mapping[str, float]
-    margin: float | None = None
+    dataset: SuiteDataset
 
     @property
     def sides(self) -> tuple[list[Row], list[Row]]:
@@ -102,13 +101,14 @@ def compared(asked: Asked, questions: int) -> Compared | None:
     if not own:
         return None
     means = np.array([each.mean for each in (*static, *own)])
-    scale, margin, unit = scale_of(asked.objectives, resolve_reference(asked.objectives, asked.given), means)
-    margin = asked.margin or margin
-    found = beyond(static, own, scale, margin, questions)
+    scale, margin, unit = scale_of(
+        asked.objectives, resolve_reference(asked.objectives, asked.dataset.reference), means
+    )
+    found = beyond(static, own, scale, asked.dataset.margin or margin, questions)
     assert found is not None
     theirs, ours = ([row.valid for row in side if not row.seed] for side in asked.sides)
     verdict, _ = about_methods(found, theirs, ours, scale)
-    return Compared(asked.cell.data, asked.cell.sharing, verdict, found.lead[1], margin, unit)
+    return Compared(asked.cell.data, asked.cell.sharing, verdict, found.lead[1], found.margin, unit)
 
 
 def cost_of(each: int, found: Sequence[Sequence[Row]]) -> str:

@@ -20,7 +20,8 @@ GIVEN = {"click.auc": 0.7, "buy.auc": 0.7}
 def asked(rows, name="mgda", margin=None):
     """Of a method, as if it were one's own."""
     cell = Cell("made", rows[0].sharing, name)
-    return Asked(cell, beside(rows, cell, rows[0].content), OBJECTIVES, GIVEN, margin)
+    dataset = SuiteDataset(id="made", reference=GIVEN, margin=margin)
+    return Asked(cell, beside(rows, cell, rows[0].content), OBJECTIVES, dataset)
 
 
 def tuned(rows, tries=8):
