@@ -215,8 +215,7 @@ class CellRunner:
         """The rows of configurations and seeds, trained where they are not there."""
         keys = [key_of(cell, self.content, seed, config) for config, seed in wanted]
         plugin = plugin_of(cell)
-        known = {key: self._rows.get(key) for key in keys}
-        found = {key: row for key, row in known.items() if row is not None and plugin in ("", row.commit)}
+        found = {key: row for key in keys if (row := self._rows.get(key)) and plugin in ("", row.commit)}
         self.there += len(found)
         jobs = [
             (key, config, self._job(cell, config, seed))

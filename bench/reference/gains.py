@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from bench.core.objectives import Objective
 from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
@@ -48,8 +49,9 @@ def over_others(rows: Iterable[Row], cell: Cell, objectives: Sequence[Objective]
     own = known.pop(cell.sharing, None)
     if own is None or cell.balancing != EQUAL:
         return []
-    pairs = [(name, [own, other]) for name, other in known.items()]
-    return [gain for name, both in pairs for gain in gains(cell.data, objectives, cell.sharing, name, both)]
+    return [
+        each for name, one in known.items() for each in gains(cell.data, objectives, cell.sharing, name, [own, one])
+    ]
 
 
 def summary(found: Sequence[Gain]) -> str:
@@ -57,9 +59,8 @@ def summary(found: Sequence[Gain]) -> str:
     told = Counter((each.right == ALONE, each.verdict) for each in found)
     parts = []
     for rival, alone in (("separate models", True), ("other ways of sharing", False)):
-        better, worse, open_ = (told[alone, verdict] for verdict in ("better", "worse", "cannot tell"))
-        many = count(better + worse + open_, "comparison")
-        parts.append(f"{rival} in {better} of {many} and is surely worse in {worse}")
+        many = count(sum(of for (side, _), of in told.items() if side == alone), "comparison")
+        parts.append(f"{rival} in {told[alone, 'better']} of {many} and is surely worse in {told[alone, 'worse']}")
     where = f"With equal weights on {count(len({each.data for each in found}), 'data set')}"
     return (
         f"{where}, {found[0].left} surely beats {', '.join(parts)}; each is one objective, by its {LEVEL:.0%} interval."
