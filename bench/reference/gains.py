@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from bench.core.objectives import Objective
 from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
