@@ -67,7 +67,8 @@ class Front:
     @property
     def within(self) -> str:
         """The margin with its unit."""
-        return f"{self.margin:g}{'%' if self.unit.startswith('%') else ' thousandths'}"
+        unit = "%" if self.unit.startswith("%") else f" thousandth{'' if self.margin == 1 else 's'}"
+        return f"{self.margin:g}{unit}"
 
 
 def fronts(every: Sequence[Data], sharing: Sequence[str], margins: Margins | None = None) -> list[Front]:
