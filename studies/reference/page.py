@@ -179,8 +179,8 @@ def _fronts(found: Answers) -> Section:
         "By data set and way of sharing: how far the farthest gradient method lies beyond the front of tuned static "
         "weights, with bounds that hold at 95% each. The margin of what is served is a share of the largest outcome "
         "that static weights reach.",
-        "Each data set has the smallest margin of a few that promised an 80% chance to find a lead of two margins, else "
-        "the largest (`python studies/margins.py`). The last column has the chance that it "
+        "Each data set has the smallest margin of a few with an expected 80% chance to find a lead of two margins, "
+        "else the largest (`python studies/margins.py`). The last column has the chance that it "
         f"came to. {when if before else ''}",
         "`yes`: surely by more than the margin, and better than some static weights in every objective. The error rate "
         "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes` if the "
