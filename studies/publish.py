@@ -28,12 +28,12 @@ from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.measure.predictions import name_of, predictions, rows_of
 from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
-from bench.reference.execute import content_of, design_of, heads, published
+from bench.reference.execute import content_of, design_of, published
 from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
 from bench.reference.training import RESAMPLES, served
 from bench.runs.comparing import members_of
 from bench.runs.folder import STORE, DatasetRun, Run
-from bench.runs.suite import Suite, load_suite, resolve_outcomes
+from bench.runs.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.study import Study
 from bench.system.atomic import write_text
 from bench.system.content import read_toml
@@ -83,7 +83,8 @@ def publish(
     given = {dataset.id: dataset.reference for dataset in suite.datasets}
     cited = published(suite_name).parent / PAPERS
     papers = validate(Papers, read_toml(cited), str(cited)).sources if cited.is_file() else ()
-    found = answer(rows, objectives, given, design.sharing, list(design.ranges), papers)
+    margins = {dataset.id: dataset for dataset in suite.datasets}
+    found = answer(rows, objectives, given, design.sharing, list(design.ranges), papers, margins)
     cells = cells_of(design, [dataset.id for dataset in suite.datasets])
     write(rows, file)
     if folder is not None:
@@ -98,7 +99,8 @@ def objectives_of(suite: Suite) -> dict[str, tuple[Objective, ...]]:
     found = {}
     for dataset in suite.datasets:
         card = load_card(dataset.id)
-        found[dataset.id] = heads(dataset, dataset.tasks_of(card.tasks, card.default_tasks))
+        tasks = dataset.tasks_of(card.tasks, card.default_tasks)
+        found[dataset.id] = resolve_objectives(dataset, tasks, ranked=())
     return found
 
 

@@ -16,17 +16,16 @@ from bench import __version__
 from bench.balancing import BALANCING
 from bench.core import plugins
 from bench.core.errors import UserError, unknown
-from bench.core.objectives import Objective
 from bench.core.records import Job, Outcome
 from bench.core.registry import lookup
 from bench.core.rows import SEARCH, TEST
-from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.data.preparation import check_data
 from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.models.sharing import SHARING
 from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
+from bench.reference.gains import Gain, over_others, summary
 from bench.reference.own import FEW, Asked, Compared, beside, compared, cost_of, effort, sentence
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, composite, train
@@ -40,11 +39,6 @@ from bench.system.machine import cores, processor
 from bench.system.progress import Progress
 from bench.training.config import TrialConfig
 from bench.training.kept import write_rows
-
-
-def heads(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[Objective, ...]:
-    """The objectives that the reference compares: those of heads over all rows, whatever is served."""
-    return resolve_objectives(dataset, tasks, ranked=())
 
 
 def published(suite: str) -> Path:
@@ -62,13 +56,10 @@ def design_of(suite: Suite, only: str | None = None) -> Design:
         raise UserError("expected a suite with a [design], found one without: `--part` and `--only` are for designs")
     design = suite.design
     if only is not None:
-        none: dict[str, tuple[str, ...]] = {"more_sharing": (), "more_balancing": ()}
-        if only in SHARING:
-            design = design.model_copy(update=none | {"sharing": (only,)})
-        elif only in BALANCING:
-            design = design.model_copy(update=none | {"balancing": (only,)})
-        else:
-            raise UserError(f"--only: {unknown('balancer or way of sharing', only, [*BALANCING, *SHARING])}")
+        if only not in (every := [*BALANCING, *SHARING]):
+            raise UserError(f"--only: {unknown('balancer or way of sharing', only, every)}")
+        axis = "sharing" if only in SHARING else "balancing"
+        design = design.model_copy(update={"more_sharing": (), "more_balancing": (), axis: (only,)})
     for name in (*design.sharing, *design.more_sharing):
         lookup(SHARING, "design: way of sharing", name)
     for name in (*design.balancing, *design.more_balancing):
@@ -82,7 +73,8 @@ class Done:
 
     Attributes:
         skipped: data sets that are not at hand, and cells that cannot be, with the reason.
-        answer: whether a balancer of one's own beats static weights, and what that cost; `compared`: by cell.
+        answer: whether a balancer of one's own beats static weights, and at what cost; or what a way of sharing beats.
+        compared: of a balancer, by cell.
     """
 
     new: int
@@ -123,6 +115,7 @@ def run_design(
         wanted = [cell for cell in wanted if cell.part not in skipped]
         progress.note(cost_of(design.draws + design.seeds, [beside(rows, cell) for cell in wanted]))
     asked: list[Asked] = []
+    shared: list[Gain] = []
     runners: dict[str, CellRunner] = {}
     try:
         for cell in dict.fromkeys(wanted):
@@ -139,13 +132,16 @@ def run_design(
                     continue
             runner = runners[cell.data]
             reason = "its data are prepared otherwise than the published ones"
-            if only not in BALANCING or runner.beside(cell):
+            if only not in BALANCING or beside(runner.current(cell), cell):
                 reason = runner.carry_out(cell, design)
             if reason:
                 skipped[cell.part] = reason
                 progress.note(f"{cell.part} is left out: {reason}")
             elif only in BALANCING:
-                asked.append(Asked(cell, runner.beside(cell), runner.objectives, suite.dataset(cell.data).reference))
+                own = beside(runner.current(cell), cell)
+                asked.append(Asked(cell, own, runner.objectives, suite.dataset(cell.data)))
+            elif only:
+                shared += over_others(runner.current(cell), cell, runner.objectives)
     finally:
         for runner in runners.values():
             runner.close()
@@ -153,9 +149,10 @@ def run_design(
         raise UserError("\n".join(dict.fromkeys(skipped.values())))
     new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
     found = tuple(filter(None, (compared(each, len(asked)) for each in asked)))
-    if not found:
-        return Done(new, there, failed, skipped)
-    return Done(new, there, failed, skipped, (sentence(str(only), found), effort(str(only), asked)), found)
+    answer: tuple[str, ...] = (summary(shared),) if shared else ()
+    if found:
+        answer = sentence(str(only), found), effort(str(only), asked)
+    return Done(new, there, failed, skipped, answer, found)
 
 
 class CellRunner:
@@ -172,7 +169,7 @@ class CellRunner:
         self.name, self._rows, self._progress = dataset.id, rows, progress
         self._lock = FolderLock(home / FOLDER / dataset.id)
         tasks = self.store.schema.tasks
-        self.objectives = heads(dataset, tasks)
+        self.objectives = resolve_objectives(dataset, tasks, ranked=())  # over all rows, whatever is served
         group = self.store.split(TEST).group
         self.outcomes = tuple(each.name for each in resolve_outcomes(dataset, tasks, group))
         self._predictions = home / FOLDER / dataset.id / PREDICTIONS
@@ -187,11 +184,11 @@ class CellRunner:
         self._executor.close()
         self._lock.release()
 
-    def beside(self, cell: Cell) -> list[Row]:
-        """The function of that name on this data, without the cell's own rows of another text of its plug-in."""
-        plugin = plugin_of(cell)
-        rows = beside(self._rows, cell, self.content)
-        return [row for row in rows if row.balancing != cell.balancing or plugin in ("", row.commit)]
+    def current(self, cell: Cell) -> list[Row]:
+        """Rows on these data, without the cell's own ones of another text of its plug-in."""
+        here, own, plugin = (self.name, self.content, ""), (cell.sharing, cell.balancing), plugin_of(cell)
+        rows = [row for row in self._rows if (row.data, row.content, row.failure) == here]
+        return [row for row in rows if (row.sharing, row.balancing) != own or plugin in ("", row.commit)]
 
     def carry_out(self, cell: Cell, design: Design) -> str:
         """Trains what a cell lacks; the reason where it cannot be, and then it leaves no row."""
@@ -218,8 +215,7 @@ class CellRunner:
         """The rows of configurations and seeds, trained where they are not there."""
         keys = [key_of(cell, self.content, seed, config) for config, seed in wanted]
         plugin = plugin_of(cell)
-        known = {key: self._rows.get(key) for key in keys}
-        found = {key: row for key, row in known.items() if row is not None and plugin in ("", row.commit)}
+        found = {key: row for key in keys if (row := self._rows.get(key)) and plugin in ("", row.commit)}
         self.there += len(found)
         jobs = [
             (key, config, self._job(cell, config, seed))
@@ -310,8 +306,7 @@ def content_of(store: Store) -> str:
         ids = split.ids_of(slice(FIRST))
         digest.update(f"{name} {len(split)} {ids.shape[1]} {split.dense.shape[1]} ".encode())
         beside = [array for array in (split.weights, split.units) if array is not None]
-        arrays = [ids, split.dense, split.group, *beside]
-        for array in arrays:
+        for array in (ids, split.dense, split.group, *beside):
             digest.update(np.ascontiguousarray(array[:FIRST]).tobytes())
         digest.update(np.ascontiguousarray(split.labels_of(slice(0, FIRST))).tobytes())
     return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from bench.results.comparison.significance import Word
 from bench.results.effect import Effect
 from bench.results.pareto import resolve_reference
 from bench.results.samples import Sample
+from bench.runs.suite import SuiteDataset
 from bench.system.progress import duration
 
 PLAIN = (STATIC, EQUAL)
@@ -42,13 +43,13 @@ class Asked:
 
     Attributes:
         rows: of its data and its way of sharing, static weights among them.
-        given: of the reference point.
+        dataset: with its margin and its reference point.
     """
 
     cell: Cell
     rows: Sequence[Row]
     objectives: tuple[Objective, ...]
-    given: Mapping[str, float]
+    dataset: SuiteDataset
 
     @property
     def sides(self) -> tuple[list[Row], list[Row]]:
@@ -78,10 +79,10 @@ def beside(rows: Iterable[Row], cell: Cell, content: str = "") -> list[Row]:
     """Rows of a cell's data and sharing, by its `content` where that is given; none without enough static weights."""
     found = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
     found = [row for row in found if content in ("", row.content)]
-    return found if len(_samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
+    return found if len(samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
 
 
-def _samples(rows: Iterable[Row]) -> list[Sample]:
+def samples(rows: Iterable[Row]) -> list[Sample]:
     """Of each balancer and configuration with two fresh seeds or more."""
     found: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.seed):
@@ -96,16 +97,18 @@ def _samples(rows: Iterable[Row]) -> list[Sample]:
 
 def compared(asked: Asked, questions: int) -> Compared | None:
     """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together."""
-    static, own = map(_samples, asked.sides)
+    static, own = map(samples, asked.sides)
     if not own:
         return None
     means = np.array([each.mean for each in (*static, *own)])
-    scale, margin, unit = scale_of(asked.objectives, resolve_reference(asked.objectives, asked.given), means)
-    found = beyond(static, own, scale, margin, questions)
+    scale, margin, unit = scale_of(
+        asked.objectives, resolve_reference(asked.objectives, asked.dataset.reference), means
+    )
+    found = beyond(static, own, scale, asked.dataset.margin or margin, questions)
     assert found is not None
     theirs, ours = ([row.valid for row in side if not row.seed] for side in asked.sides)
     verdict, _ = about_methods(found, theirs, ours, scale)
-    return Compared(asked.cell.data, asked.cell.sharing, verdict, found.lead[1], margin, unit)
+    return Compared(asked.cell.data, asked.cell.sharing, verdict, found.lead[1], found.margin, unit)
 
 
 def cost_of(each: int, found: Sequence[Sequence[Row]]) -> str:

@@ -118,8 +118,8 @@ def row_of(
         config=config,
         objectives=names,
         outcomes=outcomes,
+        **origin,  # type: ignore[arg-type]
     )
-    row = replace(row, **origin)  # type: ignore[arg-type]
     if outcome.failure is not None:
         return replace(row, failure=f"{outcome.failure.kind}: {outcome.failure.reason}")
     assert outcome.result is not None

@@ -27,15 +27,13 @@ from bench.training.job import run_job
 RESAMPLES = 24
 """Of test. Few, as the table keeps them: a variance has 23 degrees of freedom then."""
 SERVED = "served"
-MOST_WEIGHTS = {2: 7}
-"""Fusion weights by number of tasks; 10 of others."""
 
 
 def fusions(tasks: int) -> list[Fusion]:
     """The fusion weights under which every model is measured: one task's alone to the other's."""
     if tasks == 1:
         return [Fusion.of("sum", (1.0,))]
-    steps = steps_within(tasks, MOST_WEIGHTS.get(tasks, 10))
+    steps = steps_within(tasks, 7 if tasks == 2 else 10)
     return [Fusion.of("sum", weights) for weights in lattice(tasks, steps).tolist()]
 
 

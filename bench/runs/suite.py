@@ -119,6 +119,10 @@ class SuiteDataset(Config):
     where the card has a group with two rows or more on average, else recall@10%, and value@10% of a regression."""
     reference: dict[str, float] = Field(default_factory=dict)
     """Hypervolume's reference point; an objective that is not named gets the room's default."""
+    margin: float | None = Field(None, gt=0)
+    """The least lead that counts in a design's answers, in the unit of `seesaw compare`; None for its own margin."""
+    served_margin: float = Field(1.0, gt=0)
+    """The same of what is served, in per cent of the largest outcome that static weights reach."""
     current: str | None = None
     """The current production point on this data set instead of the suite's, see `bench.runs.current`."""
 

@@ -20,21 +20,22 @@ from bench.core.objectives import Objective
 from bench.core.records import Point
 from bench.core.seeds import derive
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
+from bench.reference.gains import Gain, gains
 from bench.reference.table import Row
 from bench.report.text import count
-from bench.results.comparison.beyond import LEAST_WEIGHTS, about_methods, beyond, scale_of
+from bench.results.comparison.beyond import LEAST_WEIGHTS, Beyond, about_methods, beyond, scale_of
 from bench.results.comparison.significance import LEAST_DATASETS, Ranking, Word, ranking
 from bench.results.effect import Effect
 from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume
 from bench.results.posterior import p_nondominated
-from bench.results.statistics import differences
+from bench.runs.suite import SuiteDataset
 from reference.members import Data, Member, gather
 from reference.papers import Claim, Seeds, Source, claims, seeds_needed
 
 Floats = NDArray[np.float64]
-SERVED_MARGIN = 1.0
-"""In per cent of the largest outcome that static weights reach."""
+Margins = Mapping[str, SuiteDataset]
+"""By data set what has its margins."""
 WHAT = {"heads": "predictions (heads)", "served": "served rankings"}
 TOLD: dict[Word, str] = {"yes": "yes", "no": "surely no", "cannot tell": "cannot tell"}
 
@@ -66,11 +67,21 @@ class Front:
     @property
     def within(self) -> str:
         """The margin with its unit."""
-        return f"{self.margin:g}{'%' if self.unit.startswith('%') else ' thousandths'}"
+        unit = "%" if self.unit.startswith("%") else f" thousandth{'' if self.margin == 1 else 's'}"
+        return f"{self.margin:g}{unit}"
 
 
-def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
-    """The first question, for each data set and way of sharing that has enough static weights and a gradient method."""
+def fronts(every: Sequence[Data], sharing: Sequence[str], margins: Margins | None = None) -> list[Front]:
+    """The first question, for each data set and way of sharing that has enough static weights and a gradient method.
+
+    Args:
+        margins: those of `seesaw compare` and 1% where none are named.
+    """
+    return [each.front for each in measured(every, sharing, margins or {})]
+
+
+def measured(every: Sequence[Data], sharing: Sequence[str], margins: Margins) -> list[Measured]:
+    """How far gradient methods lie beyond static weights; arguments and order as of `fronts`."""
     asked = []
     for data in every:
         for kind in sharing:
@@ -82,22 +93,40 @@ def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
             ]
             if len({each.label for each in static if each.balancing == STATIC}) >= LEAST_WEIGHTS and gradient:
                 asked += [(data, kind, what, static, gradient) for what in ("heads", "served")]
-    return [_front(*each, questions=len(asked)) for each in asked]
+    return [
+        _measured(*each, margins.get(each[0].name, SuiteDataset(id=each[0].name)), questions=len(asked))
+        for each in asked
+    ]
 
 
-def _front(
-    data: Data, sharing: str, what: str, static: Sequence[Member], gradient: Sequence[Member], questions: int
-) -> Front:
+@dataclass(frozen=True)
+class Measured:
+    """A comparison, and what its answer follows from."""
+
+    front: Front
+    found: Beyond
+
+
+def _measured(
+    data: Data,
+    sharing: str,
+    what: str,
+    static: Sequence[Member],
+    gradient: Sequence[Member],
+    given: SuiteDataset,
+    questions: int,
+) -> Measured:
     if what == "heads":
         here = [[each.heads for each in group] for group in (static, gradient)]
         names = [each.label for each in gradient]
         means = np.array([each.mean for group in here for each in group])
         scale, margin, unit = scale_of(data.objectives, data.reference, means)
+        margin = given.margin or margin
     else:
         here = [[point for each in group for point in each.served] for group in (static, gradient)]
         names = [each.label for each in gradient for _ in each.served]
         scale = 100 / np.max([each.mean for each in here[0]], axis=0)
-        margin, unit = SERVED_MARGIN, "%"
+        margin, unit = given.served_margin, "%"
     found = beyond(here[0], here[1], scale, margin, questions)
     assert found is not None  # every member has two seeds or more
     (at, lead), verdict = found.lead, found.verdict
@@ -106,28 +135,7 @@ def _front(
         theirs = [row.valid for row in tried if row.balancing in (STATIC, EQUAL)]
         ours = [row.valid for row in tried if row.balancing in {each.balancing for each in gradient}]
         verdict, _ = about_methods(found, theirs, ours, scale)
-    return Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0])
-
-
-@dataclass(frozen=True)
-class Gain:
-    """How much better one configuration is than another in one objective, paired."""
-
-    data: str
-    objective: str
-    left: str
-    right: str
-    effect: Effect
-
-    @property
-    def task(self) -> str:
-        """Of the objective."""
-        return self.objective.partition(".")[0]
-
-    @property
-    def verdict(self) -> str:
-        """In a word."""
-        return "better" if self.effect.low > 0 else "worse" if self.effect.high < 0 else "cannot tell"
+    return Measured(Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0]), found)
 
 
 def _gains(data: Data, left: Member, right: Member, within: bool = False) -> list[Gain]:
@@ -136,10 +144,12 @@ def _gains(data: Data, left: Member, right: Member, within: bool = False) -> lis
     ours, theirs = (each.within if within else each.heads for each in (left, right))
     if ours is None or theirs is None:
         return []
-    found = differences([ours, theirs])
-    assert found is not None
-    each = zip(objectives, found.gains(0, 1, objectives), strict=True)
-    return [Gain(data.name, objective.name, left.name, right.name, gain) for objective, gain in each]
+    return gains(data.name, objectives, left.name, right.name, [ours, theirs])
+
+
+def task_of(gain: Gain) -> str:
+    """The task of its objective."""
+    return gain.objective.partition(".")[0]
 
 
 def sharing_gains(every: Sequence[Data], sharing: Sequence[str], within: bool = False) -> list[Gain]:
@@ -159,8 +169,8 @@ def sharing_gains(every: Sequence[Data], sharing: Sequence[str], within: bool = 
 
 def turned(over_rows: Sequence[Gain], within: Sequence[Gain]) -> list[tuple[Gain, Gain]]:
     """Pairs of one comparison, over all rows and within groups, whose answers differ."""
-    asked = {(each.data, each.task, each.left, each.right): each for each in over_rows}
-    pairs = [(asked[each.data, each.task, each.left, each.right], each) for each in within]
+    asked = {(each.data, task_of(each), each.left, each.right): each for each in over_rows}
+    pairs = [(asked[each.data, task_of(each), each.left, each.right], each) for each in within]
     return [(over, own) for over, own in pairs if over.verdict != own.verdict]
 
 
@@ -335,18 +345,20 @@ def answer(
     sharing: Sequence[str],
     ranges: Sequence[str],
     papers: Sequence[Source] = (),
+    margins: Margins | None = None,
 ) -> Answers:
     """All answers from the rows.
 
     Args:
         objectives, given: as for `gather`.
+        margins: as for `fronts`.
     """
     every = list(rows)
     found = gather(every, objectives, given)
     standing, noise = standings(found), seeds_needed(found, sharing)
     return Answers(
         data=found,
-        fronts=fronts(found, sharing),
+        fronts=fronts(found, sharing, margins),
         sharing=sharing_gains(found, sharing),
         within=sharing_gains(found, sharing, within=True),
         tuning=tuning_gains(found, sharing),

@@ -3,22 +3,25 @@
 from dataclasses import replace
 
 import pytest
-from reference.answers import fronts
+from reference.answers import fronts, sharing_gains
 from reference.members import gather
 
 from bench.core.objectives import Objective
-from bench.reference.cells import Cell
+from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
+from bench.reference.gains import over_others, summary
 from bench.reference.own import Asked, Compared, beside, compared, effort, sentence
 from bench.results.effect import Effect
+from bench.runs.suite import SuiteDataset
 
 OBJECTIVES = tuple(Objective(name, "maximize") for name in ("click.auc", "buy.auc"))
 GIVEN = {"click.auc": 0.7, "buy.auc": 0.7}
 
 
-def asked(rows, name="mgda"):
+def asked(rows, name="mgda", margin=None):
     """Of a method, as if it were one's own."""
     cell = Cell("made", rows[0].sharing, name)
-    return Asked(cell, beside(rows, cell, rows[0].content), OBJECTIVES, GIVEN)
+    dataset = SuiteDataset(id="made", reference=GIVEN, margin=margin)
+    return Asked(cell, beside(rows, cell, rows[0].content), OBJECTIVES, dataset)
 
 
 def tuned(rows, tries=8):
@@ -28,12 +31,15 @@ def tuned(rows, tries=8):
     return [*rows, *more]
 
 
-@pytest.mark.parametrize(("ahead", "verdict"), [(0.001, "yes"), (-0.001, "no")])
-def test_the_answer_is_the_truth_and_that_of_the_study(simulated, ahead, verdict):
+@pytest.mark.parametrize(
+    ("ahead", "margin", "verdict"), [(0.001, None, "yes"), (-0.001, None, "no"), (0.001, 3.0, "no")]
+)
+def test_the_answer_is_the_truth_and_that_of_the_study(simulated, ahead, margin, verdict):
     rows = tuned([row for row in simulated(ahead, seed=3, seeds=10) if row.balancing in ("static", "mgda")])
-    found = compared(asked(rows), 2)
-    assert found.verdict == verdict
-    heads, _ = fronts(gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), [rows[0].sharing])
+    found = compared(asked(rows, margin=margin), 2)
+    assert (found.verdict, found.margin) == (verdict, margin or 0.5)
+    margins = {"made": SuiteDataset(id="made", margin=margin)}
+    heads, _ = fronts(gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), [rows[0].sharing], margins)
     assert (heads.verdict, heads.margin) == (found.verdict, found.margin)
     assert vars(heads.lead) == pytest.approx(vars(found.lead))
 
@@ -86,3 +92,21 @@ def test_the_effort_of_both_sides_is_told(simulated):
     told = effort("mine", [asked(one)])
     assert told.startswith("mine: 7 trainings, 14 s of CPU time, by Seesaw 0.1.0 (d) on a; static weights: 49 train")
     assert told.endswith("1 min 38 s of CPU time, by Seesaw 0.1.0 (c) on a.")
+
+
+def test_a_way_of_sharing_is_compared_as_the_study_does(simulated):
+    rows = [row for row in simulated(0.002, seed=1) if row.balancing in ("cagrad", "mgda", "fairgrad")]
+    of = {"cagrad": ("mine", EQUAL), "mgda": (ALONE, COMPOSITE), "fairgrad": ("ple", EQUAL)}
+    rows = [replace(row, sharing=of[row.balancing][0], balancing=of[row.balancing][1]) for row in rows]
+    found = over_others(rows, Cell("made", "mine", EQUAL), OBJECTIVES)
+    assert [each.right for each in found] == [ALONE, ALONE, "ple", "ple"]
+    study = sharing_gains(gather(rows, {"made": OBJECTIVES}, {"made": GIVEN}), ["mine"])
+    assert [each.effect for each in found[:2]] == [each.effect for each in study]
+    assert found[0].verdict == "worse"  # the three lie along one front, "mine" with the least clicks
+    assert found[1].verdict == "better"
+    assert summary(found) == (
+        "With equal weights on 1 data set, mine surely beats separate models in 1 of 2 comparisons and is surely worse "
+        "in 1, other ways of sharing in 1 of 2 comparisons and is surely worse in 1; each is one objective, by its 90% "
+        "interval."
+    )
+    assert over_others(rows, Cell("made", "mine", "mgda"), OBJECTIVES) == []

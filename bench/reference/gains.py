@@ -1,0 +1,66 @@
+"""What a way of sharing gains under equal weights over separate models and over other ways, by paired intervals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.core.objectives import Objective
+from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
+from bench.reference.own import samples
+from bench.reference.table import Row
+from bench.report.text import count
+from bench.results.effect import LEVEL, Effect
+from bench.results.samples import Sample
+from bench.results.statistics import differences
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better one configuration is than another in one objective."""
+
+    data: str
+    objective: str
+    left: str
+    right: str
+    effect: Effect
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return "better" if self.effect.low > 0 else "worse" if self.effect.high < 0 else "cannot tell"
+
+
+def gains(data: str, objectives: Sequence[Objective], left: str, right: str, of: Sequence[Sample]) -> list[Gain]:
+    """By objective what `left`, the first sample, gains over `right`, the second; each has two seeds or more."""
+    found = differences(of)
+    assert found is not None
+    each = zip(objectives, found.gains(0, 1, objectives), strict=True)
+    return [Gain(data, objective.name, left, right, gain) for objective, gain in each]
+
+
+def over_others(rows: Iterable[Row], cell: Cell, objectives: Sequence[Objective]) -> list[Gain]:
+    """A way of sharing less the best separate models (`alone`), and less each other way; all with equal weights."""
+    alike = [row for row in rows if row.balancing == (COMPOSITE if row.sharing == ALONE else EQUAL)]
+    found = {name: samples(row for row in alike if row.sharing == name) for name in {row.sharing for row in alike}}
+    known = {name: own[0] for name, own in sorted(found.items()) if own}
+    own = known.pop(cell.sharing, None)
+    if own is None or cell.balancing != EQUAL:
+        return []
+    return [
+        each for name, one in known.items() for each in gains(cell.data, objectives, cell.sharing, name, [own, one])
+    ]
+
+
+def summary(found: Sequence[Gain]) -> str:
+    """The gains of one way of sharing as a sentence."""
+    told = Counter((each.right == ALONE, each.verdict) for each in found)
+    parts = []
+    for rival, alone in (("separate models", True), ("other ways of sharing", False)):
+        many = count(sum(of for (side, _), of in told.items() if side == alone), "comparison")
+        parts.append(f"{rival} in {told[alone, 'better']} of {many} and is surely worse in {told[alone, 'worse']}")
+    where = f"With equal weights on {count(len({each.data for each in found}), 'data set')}"
+    return (
+        f"{where}, {found[0].left} surely beats {', '.join(parts)}; each is one objective, by its {LEVEL:.0%} interval."
+    )
