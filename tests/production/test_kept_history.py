@@ -75,6 +75,7 @@ def test_rows_are_those_of_the_store(log):
     np.testing.assert_array_equal(ids, test.ids)
     np.testing.assert_array_equal(dense, test.dense)
     assert (history.rows, history.without) == (ROWS - VALID, 0)
+    assert write_history(card, folder / "part.parquet", folder / "home", folder, VALID, Silent()) == VALID
 
 
 @pytest.mark.slow  # the package is exported

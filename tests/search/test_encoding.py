@@ -80,6 +80,7 @@ def test_a_change_is_small_on_both_sides_also_beside_a_bound():
         rows[:, column] = at
         found = SHAPE.vary(rows, 0.9, rng)[:, column]
         found = found[found != at]
+        assert not np.isin(found, (0, 1)).any()  # a step beyond a bound comes back
         near = np.abs(found - at) < 0.2
         assert 0.65 < near.mean() < 0.95  # the others are new draws
         assert np.abs(found - at)[near].mean() == pytest.approx(0.07, abs=0.02)
