@@ -316,7 +316,7 @@ class _Rows:
         self.rows, self.store, self.plan = rows, store, plan
         self.labels = joint_labels(np.asarray(rows.labels_of(slice(None))), store.schema)
         self.weights = None if rows.weights is None else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
-        counts, many = self.weights, (self.labels > 0).sum(axis=0)
+        counts, many = self.weights, (self.labels > 0).sum(axis=0).astype(np.float64)
         for kind, column in store.exposure.items():
             exposure = exposure_of(kind, column, self._beside(column))
             counts, many = exposure.weights * (1 if counts is None else counts), exposure.positives(self.labels)
