@@ -108,16 +108,19 @@ def test_the_document_on_tomorrow_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (make,) = blocks("docs/tomorrow.md", "python")
     exec(compile(make, "docs/tomorrow.md", "exec"), {})
+    said = ""
     for block in blocks("docs/tomorrow.md", "console"):
         for line in block.splitlines():
             if "--refresh" in line:
                 with monkeypatch.context() as patch:
                     patch.setattr("bench.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"])
                     assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
-                assert "loses more of click.recall@10% than" in capsys.readouterr().err
+                told = capsys.readouterr()
+                said += told.out
+                assert "loses more of click.recall@10% than" in told.err
                 assert not list(tmp_path.rglob("package-new"))
             assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
-    assert "8 days: " in capsys.readouterr().out
+    assert "8 days: " in said
     capsys.readouterr()
     assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
     assert "to train on, and 1d to judge by, found none" in capsys.readouterr().err
