@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     import typer
 
+    _open_streams()
     set_waiting()
     from bench.cli.app import app
 
@@ -51,6 +52,16 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # a usage error: unknown option, missing argument
             return _complain(error.format_message())
         return _bug()
+
+
+def _open_streams() -> None:
+    """Opens standard streams that the caller closed as /dev/null: else the next file would take the place of one."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115 (until the end)
 
 
 def _plugins_first(arguments: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import math
 import shlex
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,7 @@ from bench.system.home import resolve_home, shown
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
+    from bench.production.rules import Result
     from bench.results.effect import Effect
     from bench.runs.deployment import Deployment
 
@@ -202,20 +204,27 @@ def evaluate(
     about = {"model": model, "against": against, "rows": len(judged.group)}
     try:
         yield about | ({"sentence": verdict} if against else {}) | found
-        say(verdict)
-        which = f"{split} rows" if split else "rows"
-        title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
-        headers = ["outcome", model, "interval", *([against, "gain", "verdict"] if against else [])]
-        print_table(headers, [_row(each, gain=True) for each in ranking], f"outcomes of the ranking by score {title}")
-        headers = ["metric", model, "interval", *([other, "difference", "interval", "verdict"] if other else [])]
-        print_table(headers, [_row(each) for each in predictions], f"each prediction {title}")
-        if other:
-            say(_summary(predictions, model, other))
-        say(*(each.sentence for each in results))
-    finally:  # also after a document alone
-        if failed := [each.rule for each in results if each.failed]:
-            TerminalProgress().note(f"seesaw: failed by --fail-if: {', '.join(failed)}")
-            raise typer.Exit(1)
+    except GeneratorExit:  # after a document nothing more is said
+        _end(results)
+        raise
+    say(verdict)
+    which = f"{split} rows" if split else "rows"
+    title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
+    headers = ["outcome", model, "interval", *([against, "gain", "verdict"] if against else [])]
+    print_table(headers, [_row(each, gain=True) for each in ranking], f"outcomes of the ranking by score {title}")
+    headers = ["metric", model, "interval", *([other, "difference", "interval", "verdict"] if other else [])]
+    print_table(headers, [_row(each) for each in predictions], f"each prediction {title}")
+    if other:
+        say(_summary(predictions, model, other))
+    say(*(each.sentence for each in results))
+    _end(results)
+
+
+def _end(results: Sequence[Result]) -> None:
+    """Ends the command with 1 if a rule failed."""
+    if failed := [each.rule for each in results if each.failed]:
+        TerminalProgress().note(f"seesaw: failed by --fail-if: {', '.join(failed)}")
+        raise typer.Exit(1)
 
 
 def _plain(each: Judgement) -> dict[str, Any]:

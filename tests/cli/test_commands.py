@@ -4,6 +4,9 @@ import errno
 import json
 import re
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,6 +15,8 @@ from bench import cli
 from bench.data import load_card
 from bench.search.study import Study
 from bench.system import content
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_help_and_version(seesaw):
@@ -184,3 +189,8 @@ def test_a_command_has_its_own_exit_code(code, said, monkeypatch, capsys):
     monkeypatch.setattr("bench.cli.app.app", lambda **options: code)
     assert cli.main([]) == code
     assert capsys.readouterr().err == said
+
+
+def test_standard_streams_that_the_caller_closed_are_no_bug():
+    command = ["sh", "-c", 'exec "$0" -m bench spaces <&- >&- 2>&-', sys.executable]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
