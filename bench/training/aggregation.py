@@ -70,7 +70,7 @@ class Aggregation:
         if not self.balancer.weighs_own:
             weights = torch.ones_like(weights)
         for parameter, gradient in zip(self.towers, of_towers(weights), strict=True):
-            parameter.grad = gradient.contiguous()
+            parameter.grad = gradient
         self._below = self._above = self._narrow = torch.empty(0)
         # In `own`, a task's gradient is zero at slices of other tasks, so the sum keeps each task's.
         if self.own:

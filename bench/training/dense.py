@@ -59,7 +59,7 @@ class DenseAdamW:
             torch._foreach_add_(steps, 1)
             torch._fused_adamw_(
                 [parameter for parameter, _, _ in live],
-                [gradient for _, gradient, _ in live],
+                [gradient.contiguous() for _, gradient, _ in live],  # the kernel does not look at strides
                 [state["mean"] for _, _, state in live],
                 [state["square"] for _, _, state in live],
                 [],

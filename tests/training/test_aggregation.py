@@ -4,10 +4,12 @@ from itertools import cycle
 
 import pytest
 import torch
+from torch import nn
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.data.batches import Batches
+from bench.models import products
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
@@ -85,6 +87,23 @@ def test_the_gradient_is_that_of_the_definition(tiny, sharing, funnel, balancing
     scale = max(float(g.abs().max()) for g in expected)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6 * max(1.0, scale))
+
+
+@pytest.mark.parametrize("balancing", ["static", "upgrad"])
+@pytest.mark.parametrize("sharing", ["mmoe", "ple"])
+def test_steps_are_the_same_whichever_library_multiplies(tiny, monkeypatch, sharing, balancing):
+    """oneDNN returns products in another order in memory where a layer has more outputs than inputs."""
+    found = []
+    monkeypatch.setattr(products, "WORTH_ONEDNN", 0)
+    for wide in (True, False):
+        monkeypatch.setattr(products, "has_wider_vectors", lambda wide=wide: wide)
+        layers = {"sharing.kind": sharing, f"sharing.{sharing}.layers": "64"}
+        made = trainer(tiny, balancing, "independent", **layers)
+        batch = next(Batches(tiny.split("train")).in_order(64))
+        for _ in range(5):
+            made.step(*batch)
+        found.append(nn.utils.parameters_to_vector(made.model.parameters()).detach())
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
