@@ -1,6 +1,7 @@
-"""Options of commands on the stored runs, each of which must change what its command says."""
+"""Commands on the stored runs and on a log, and their options, each of which must change what its command says."""
 
 import io
+import os
 import re
 from contextlib import redirect_stderr, redirect_stdout
 from unittest.mock import patch
@@ -25,21 +26,59 @@ OPTIONS = {
     "spaces": "--dataset census-income",
 }
 """By command its options."""
+CARD = "card LOG --label click --label buy --parent buy=click --out OUT --force"
+PLAIN = (
+    "frontier two --full", "frontier two --heads", "frontier watched --full", "status two", "status rungs",
+    "plan two --traffic 50/day --guardrail click=-5%", "plan watched", "plan unconfirmed", "datasets synthetic-funnel",
+    "spaces wide", "diagnose two 1", "compare five", CARD, f"{CARD} --split hash --split-column user --valid 0.4",
+    f"{CARD} --time day --group request", f"{CARD} --split random --valid 0.4 --logged old",
+)  # fmt: skip
+"""Further commands."""
+TWO = "decide LOG --label click --label buy"
+MISTAKES = (
+    "deploy two --promote --rollback", "deploy two --promote --as challenger", "explain two",
+    "history synthetic-funnel@rows=1000 --out OUT", "score none LOG --out OUT", "latency none",
+    "evaluate none synthetic-funnel@rows=1000", "backtest two --cuts 1", "backtest unconfirmed",
+    "backtest two --warm --window 3", "pick two --maximize none", "pick two --value click=-1",
+    "compare two none", "plan two --unit none", "plan two --traffic 0/day", "plan two --guardrail click=1%",
+    "plan two --guardrail none=-1%", "confirm two --static 1", "confirm two --replicates 1", "resume two --trials 1",
+    "resume two --time 1h", "train synthetic-funnel@rows=1000 --set none=1", "diagnose two 99", "report none",
+    "train synthetic-funnel@rows=1000 --tasks none", f"{TWO} --label none --model today=p_click,p_buy",
+    f"{TWO} --model today=none", f"{TWO} --model today=p_click", f"{TWO} --model today=p_click,p_buy --units none",
+    "card LOG --label none --out OUT", "card LOG --label click --split time --out OUT", "spaces none",
+    "frontier none", "frontier two --experiment none",
+)  # fmt: skip
+"""Each is answered by one sentence."""
+
+
+def commands():
+    """All of them, as one types them."""
+    return [
+        *PLAIN,
+        *MISTAKES,
+        *(f"{to} {each}".strip() for to, options in OPTIONS.items() for each in ("", *options.split("; "))),
+    ]
 
 
 def said(home, command):
-    """The exit code of a command, and what it says, without what depends on the machine."""
+    """The exit code of a command, and what it says or writes, without what depends on the machine."""
     log = home / "log.csv"
     if not log.is_file():
         write_log(log)
     policy = home / "policy.toml"
     policy.write_text('rule = "utopia"\n[guard]\nconfidence = 0.6\n')
-    words = command.replace("LOG", str(log)).replace("POLICY", str(policy)).split()
+    made = home / "card.toml"
+    made.unlink(missing_ok=True)
+    words = command.replace("LOG", str(log)).replace("POLICY", str(policy)).replace("OUT", str(made)).split()
     out, err = io.StringIO(), io.StringIO()
     given = [] if words[0] in ("spaces", "decide", "card") else ["--home", str(home)]
-    with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]):
+    wide = patch.dict(os.environ, COLUMNS="300")
+    with redirect_stdout(out), redirect_stderr(err), patch("sys.argv", ["seesaw", *words]), wide:
         code = main([*words, *given])
-    return code, re.sub(r"[ \u2500-\u257f]+", " ", out.getvalue() + err.getvalue())
+    text = out.getvalue() + err.getvalue() + (made.read_text() if words[0] == "card" and made.is_file() else "")
+    text = re.sub(r"/\S+/content/", "CONTENT/", text.replace(str(home), "HOME"))
+    text = re.sub(r"(?m)^encoding .*\n", "", text)  # data are prepared once
+    return [code, re.sub(r"[ \u2500-\u257f]+", " ", text)]
 
 
 def write_log(path):

@@ -1,11 +1,12 @@
 """Makes the stored runs, and the values that are read off them.
 
     python tests/golden/remake.py runs      # trains anew: other values on another machine
-    python tests/golden/remake.py values    # of the runs that are stored
+    python tests/golden/remake.py values    # of the runs that are stored; and of short trainings and commands
 
 `runs.tar.xz` has what small runs leave on disk. `values.json.xz` has all that is computed from them: pick, verdict,
 what the page draws, comparisons, metrics of MLflow, and what two rankings of kept predictions are worth against each
-other. A change that moves code and changes no estimator changes no value; `test_golden.py` holds both together.
+other. `said.txt` has what commands say, `short.json` what short trainings give. A change that moves code and changes no
+estimator changes no value; `test_golden.py` holds all together.
 """
 
 import base64
@@ -26,6 +27,7 @@ import pandas as pd
 
 HERE = Path(__file__).parent
 RUNS, VALUES = HERE / "runs.tar.xz", HERE / "values.json.xz"
+SHORT, SAID = HERE / "short.json", HERE / "said.txt"
 
 CARD = """
 id = "{name}"
@@ -244,6 +246,15 @@ def values(home):
     return {name: values_of(home, name) for name in (*MADE, "packaged and two")}
 
 
+def short(home):
+    """What short trainings, jobs of every kind and a small design give, and which jobs a run asks for."""
+    from searching import searched
+    from trainings import configurations, designed, jobs, trained
+
+    found = {name: trained(*each) for name, each in configurations().items()}
+    return {"trainings": found, "jobs": jobs(home / "jobs"), "designed": designed(home), "searched": searched(home)}
+
+
 def values_of(home, name):
     """Those of one run, or of a comparison of two."""
     return _plain(_read(home, name)) if name in MADE else _compared(home, *name.split(" and "))
@@ -335,7 +346,37 @@ def _plain(value):
 
 def write_values(home):
     """Writes them down."""
+    from options import commands, said
+
     VALUES.write_bytes(lzma.compress(json.dumps(values(home), sort_keys=True).encode(), preset=9))
+    SAID.write_text(as_text({command: said(home, command) for command in commands()}))
+    found = {name: _rounded(each) for name, each in short(home).items()}
+    SHORT.write_text(_in_lines(found) + "\n")
+
+
+def _rounded(value):
+    """Numbers in seven digits, more than repeat elsewhere."""
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def _in_lines(found):
+    """JSON with a line for each entry of each part, so that a difference shows what has changed."""
+    parts = []
+    for name, each in found.items():
+        own = each.items() if isinstance(each, dict) else enumerate(each)
+        lines = [(f"{json.dumps(key)}: " if isinstance(each, dict) else "") + json.dumps(value) for key, value in own]
+        ends = "{}" if isinstance(each, dict) else "[]"
+        parts.append(f"{json.dumps(name)}: {ends[0]}\n" + ",\n".join(lines) + f"\n{ends[1]}")
+    return "{\n" + ",\n".join(parts) + "\n}"
+
+
+def as_text(found):
+    """Commands with their exit codes and what they say, as one reads them."""
+    return "".join(f"$ {command}\n[{code}]\n{text.rstrip()}\n\n" for command, (code, text) in found.items())
 
 
 def read_values():

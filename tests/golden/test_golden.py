@@ -2,13 +2,20 @@
 
 import json
 import math
+import re
 
 import pytest
-from options import OPTIONS, said
-from remake import MADE, read_values, unpack, values_of
+from options import MISTAKES, OPTIONS, commands, said
+from remake import MADE, SAID, SHORT, as_text, read_values, unpack, values_of
+from searching import searched
+from trainings import configurations, designed, jobs, trained
 
-RELATIVE = 1e-9
-"""Sums may be taken in another order, and another processor's logarithm differs in its last bit."""
+EXACT = 1e-9, 1e-12
+"""Relative and absolute. Sums may be taken in another order, and another processor's logarithm differs in its last
+bit."""
+ROUNDED = 1e-6, 1e-9
+TRAINED = 2e-3, 2e-3
+"""Of trained models, whose steps repeat such differences in single precision."""
 
 
 LONG = ("three", "four", "five", "rungs")
@@ -28,22 +35,33 @@ def kept():
 
 
 @pytest.fixture(scope="module")
-def plain():
-    """What commands say without options."""
-    return {}
+def brief():
+    """What short trainings gave."""
+    return json.loads(SHORT.read_text())
 
 
-def apart(was, now, at=""):
+@pytest.fixture(scope="module")
+def told():
+    """By command what it said, with its name and its exit code."""
+    return {each.partition("\n")[0]: f"$ {each}" for each in SAID.read_text().split("$ ")[1:]}
+
+
+def split(text):
+    """Words, and between them numbers."""
+    return re.split(r"(\d+(?:\.\d+)?)", text)
+
+
+def apart(was, now, near=EXACT, at=""):
     """Where two documents differ."""
     if isinstance(was, dict) and isinstance(now, dict):
         yield from (f"{at}: only one has {key}" for key in was.keys() ^ now.keys())
         for key in was.keys() & now.keys():
-            yield from apart(was[key], now[key], f"{at}/{key}")
+            yield from apart(was[key], now[key], near, f"{at}/{key}")
     elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
         for place, pair in enumerate(zip(was, now, strict=True)):
-            yield from apart(*pair, f"{at}/{place}")
+            yield from apart(*pair, near, f"{at}/{place}")
     elif isinstance(was, float) and isinstance(now, float | int):
-        same = (math.isnan(was) and math.isnan(now)) or math.isclose(was, now, rel_tol=RELATIVE, abs_tol=1e-12)
+        same = (math.isnan(was) and math.isnan(now)) or math.isclose(was, now, rel_tol=near[0], abs_tol=near[1])
         yield from () if same else (f"{at}: {was!r}, now {now!r}",)
     elif was != now:
         yield f"{at}: {was!r}, now {now!r}"
@@ -57,15 +75,44 @@ def test_nothing_that_is_computed_from_a_stored_run_changes(home, kept, run):
     assert list(apart(kept[run], now))[:5] == []
 
 
-@pytest.mark.parametrize(
-    ("command", "option"), [(to, each) for to, options in OPTIONS.items() for each in options.split("; ")]
-)
-def test_no_option_is_ignored(home, plain, command, option):
-    if command not in plain:
-        plain[command] = said(home, command)
-    found = said(home, f"{command} {option}")
-    assert (plain[command][0], found[0]) == (0, 0), found
-    assert found != plain[command]
+@pytest.mark.parametrize("name", configurations())
+def test_a_training_gives_what_it_gave(brief, name):
+    assert list(apart(brief["trainings"][name], trained(*configurations()[name]), TRAINED))[:5] == []
+
+
+def test_jobs_of_every_kind_measure_what_they_measured(brief, tmp_path):
+    assert list(apart(brief["jobs"], jobs(tmp_path), TRAINED))[:5] == []
+
+
+def test_a_design_has_the_rows_that_it_had(brief, tmp_path):
+    assert list(apart(brief["designed"], json.loads(json.dumps(designed(tmp_path))), TRAINED))[:5] == []
+
+
+def test_a_run_asks_for_the_jobs_it_asked_for_and_answers_as_it_did(brief, tmp_path, no_fsync):
+    now = json.loads(json.dumps(searched(tmp_path)))
+    assert list(apart(brief["searched"], now, ROUNDED))[:5] == []
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_says_what_it_said(home, told, command):
+    was, now = (split(text) for text in (told[command], as_text({command: said(home, command)})))
+    assert was[::2] == now[::2]
+    for one, other in zip(was[1::2], now[1::2], strict=True):  # a last digit may round the other way elsewhere
+        step = 10.0 ** -len(one.partition(".")[2])
+        assert abs(float(one) - float(other)) <= 1.01 * step, (one, other)
+
+
+def test_a_mistake_is_one_sentence(told):
+    for command in MISTAKES:
+        _, code, *text = told[command].strip().splitlines()
+        assert (code, text[-1].partition(" ")[0]) == ("[2]", "seesaw:"), command
+
+
+def test_no_option_is_ignored(told):
+    for command, options in OPTIONS.items():
+        plain, *found = (told[f"{command} {each}".strip()].partition("\n")[2] for each in ("", *options.split("; ")))
+        assert all(each.startswith("[0]") for each in (plain, *found))
+        assert plain not in found, command
 
 
 def test_a_difference_is_found():
