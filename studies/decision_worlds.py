@@ -1,7 +1,7 @@
 """How good and how honest decisions are in simulated runs whose truth is known, at the level of predictions.
 
     OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep reports/worlds [--worlds 50]
-        [--write docs/studies/statistics.md]
+        [--guarded --times 10] [--write docs/studies/statistics.md]
 
 `drawn_worlds` draws a world for each run: 2, 3, 5 or 8 tasks with rates of 1 to 30%; 800 to 10,000 rows of each split;
 1 to 12 candidates with 2, 3 or 10 replicates on shared seeds. Half of the runs have a current model, half of these with
@@ -253,15 +253,16 @@ def said(
     return Decided(told.kind, told.sentence, picked, advised, tuple(claims))
 
 
-def record_of(tasks: int, of: str, number: int, log: bool = False) -> dict[str, Any]:
+def record_of(tasks: int, of: str, number: int, log: bool = False, times: int = 1) -> dict[str, Any]:
     """A world's line: what was drawn, decided and true.
 
     Args:
+        times: as many rows as in the world of that number otherwise.
         log: whether to decide from predictions alone: no model then depends on a seed. Of `mixed` and `null` ones
             with a current model half have no other model.
     """
     start = time.process_time()
-    case = drawn(tasks, of, number)
+    case = drawn(tasks, of, number, times)
     if log:
         still = [replace(each, noise=0.0, tails=False, diverges=0.0) for each in case.setup.kinds]
         still = still[: 1 if case.current and of in ("mixed", "null") and number % 4 == 1 else None]
@@ -401,14 +402,18 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--log", action="store_true", help="decide by `bench.decide`, one training of each model")
+    parser.add_argument("--times", type=int, default=1, help="k times as many rows as otherwise")
+    parser.add_argument("--guarded", action="store_true", help="only runs with a current model, and its guard")
     given = parser.parse_args()
     given.keep.mkdir(parents=True, exist_ok=True)
     file = given.keep / "decisions.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
     known = {(each["tasks"], each["world"], each["number"]) for each in lines}
     wanted = [(tasks, of, number) for number in range(given.worlds) for tasks in given.tasks for of in given.kinds]
+    if given.guarded:
+        wanted = [each for each in wanted if each[2] % 2 and each[1] != "values"]
     with ProcessPoolExecutor(given.workers) as pool, file.open("a") as out:
-        running = [pool.submit(record_of, *each, given.log) for each in wanted if each not in known]
+        running = [pool.submit(record_of, *each, given.log, given.times) for each in wanted if each not in known]
         for done, each in enumerate(as_completed(running)):
             out.write(line := json.dumps(rounded(each.result())) + "\n")
             lines.append(json.loads(line))

@@ -211,23 +211,23 @@ def _true(kind: Kind) -> tuple[Any, ...]:
     return kind.like or kind.name, kind.bias, kind.noise, kind.tails, kind.diverges
 
 
-def population(tasks: int, users: bool, rates: Floats, rng: np.random.Generator) -> World:
+def population(tasks: int, users: bool, rates: Floats, rng: np.random.Generator, rows: int) -> World:
     """Tasks of some rates, and effects of inputs that have about opposite signs on them."""
-    inputs, effects = rng.normal(size=(POPULATION, 6)), rng.normal(size=(6, tasks))
+    inputs, effects = rng.normal(size=(rows, 6)), rng.normal(size=(6, tasks))
     effects -= effects.mean(axis=1, keepdims=True) * rng.uniform(0.2, 0.6)
     logits = inputs @ effects * rng.uniform(0.6, 1.1)
-    of = np.full(POPULATION, -1, np.int32)
+    of = np.full(rows, -1, np.int32)
     if users:
-        of = np.arange(POPULATION, dtype=np.int32) // OF_USER
-        logits += rng.normal(0, 0.5, (POPULATION // OF_USER, tasks))[of]
+        of = np.arange(rows, dtype=np.int32) // OF_USER
+        logits += rng.normal(0, 0.5, (rows // OF_USER, tasks))[of]
     for task, rate in enumerate(rates):
         for _ in range(30):  # a fixed point: the mean probability is the rate
             logits[:, task] += np.log(rate / expit(logits[:, task]).mean())
     return World(NAMES[:tasks], logits, inputs, False, of)
 
 
-def drawn(tasks: int, of: str, number: int) -> Case:
-    """A world of a kind, by its number.
+def drawn(tasks: int, of: str, number: int, times: int = 1) -> Case:
+    """A world of a kind, by its number, with that many times as many rows.
 
     Kinds: `mixed`; `null`: all models are equal, and today's weights are the best; `one ahead`: as `null`, and
     candidate 1 is better by a drawn 1 to 10%; `values`: today's model and candidate 1 predict the true probabilities.
@@ -250,7 +250,8 @@ def drawn(tasks: int, of: str, number: int) -> Case:
     kinds = [replace(first, role="current" if current else "baseline")]
     kinds += [Kind(str(at + 1), float(each), 0.2, replicates, tails=tails)
               for at, each in enumerate(rng.uniform(*BIAS, many))]  # fmt: skip
-    setup = Setup(of, population(tasks, users, rates, rng), kinds, "recall@10%", rows, alike,
+    rows *= times
+    setup = Setup(of, population(tasks, users, rates, rng, POPULATION * times), kinds, "recall@10%", rows, alike,
                   seed=int(rng.integers(1 << 31)), splits=(SEARCH, CONFIRM, TEST), grouped=False)  # fmt: skip
     noise, errors = _noise(setup, ratio, rng)
     facts = {"rows": rows, "users": users, "candidates": many, "replicates": replicates, "alone": alone,

@@ -386,6 +386,10 @@ def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
         *([f"Nothing of {', '.join(empty)} yet."] if empty else []),
         "Cells that have all seeds, by way of sharing. `seesaw run reference --part DATA/SHARING` trains what is left "
         "on any machine, and `python studies/publish.py reference` adds its rows.",
+        "Trained once more, rows come near what is published: `python studies/repeated.py` found a root mean square "
+        "difference of 0.48, 0.35 and 0.18 standard deviations of seeds on hotel-bookings, kuairand-pure@late-window "
+        "and census-income. The first two were trained when numbers beyond the range of training rows were not yet "
+        "limited to it: 14 and 54 numbers of validation and test rows differ, and none of training rows.",
     )
     return Section("What is there, and what is left", text, ("data", *columns), tuple(rows), 1)
 
