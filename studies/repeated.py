@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python studies/repeated.py --raw SHARED --home FOLDER [--data hotel-bookings ..] [--rows 14]
 
-Draws published rows of each data set by a seed and trains them once more. Prints how far each is from its row on test, in
-standard deviations of what seeds do to that configuration. SHARED has a folder of raw files for each data set.
+Draws published rows of each data set by a seed and trains them once more. Prints how far each is from its row on test,
+in standard deviations of what seeds do to that configuration. SHARED has a folder of raw files for each data set.
 """
 
 from __future__ import annotations
