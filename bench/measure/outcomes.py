@@ -7,9 +7,9 @@ a positive; nothing without groups), `gauc` and `gauc_positives` (mean area unde
 curve over groups with both classes, weighted by rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`;
 and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
-Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among the first k rows),
-`others@k` (rows among them that are not of their largest value) and `below7@k` (rows whose number is below 7). All are
-over k, or over the group's rows where these are fewer; mean over groups. Rows without a value take no place.
+Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among the first k rows)
+and `below7@k` (rows whose number is below 7). Both are over k, or over the group's rows where these are fewer; mean
+over groups. Rows without a value take no place.
 
 Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists do not: a place
 among the first k is one row's, whatever it weighs. A row of weight 0 does not count at all.
@@ -120,7 +120,7 @@ def _whole(
     sets: dict[tuple[bytes, bool, bool], list[int]] = {}
     for at, each in wanted.items():
         weighted = weights is not None and (each.percent or each.kind >= AREA) and each.kind not in PER_PLACE
-        key = np.packbits(seen[each.column]).tobytes(), weighted, each.kind >= DISTINCT
+        key = np.packbits(seen[each.column]).tobytes(), weighted, each.kind == DISTINCT
         sets.setdefault(key, []).append(at)
     for (_, weighted, varied), places in sets.items():
         of = [wanted[at] for at in places]
