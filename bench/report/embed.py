@@ -40,7 +40,6 @@ def section_data(view: View) -> dict[str, Any]:
     looks = looks_of([*every, "current"])
     titles = titles_of(view.front.points)
     holds = view.pick.stability.holds if view.pick else None
-    history, by_samples = course(view.front, view.records)
     planes = {"served" if front.served else "heads": _plane(front, view.formulas, titles) for front in view.fronts}
     return {
         "title": view.title,
@@ -57,8 +56,8 @@ def section_data(view: View) -> dict[str, Any]:
         "planes": planes,
         "decision": _decision(view, titles) if view.decides else None,
         "leads": [[title, {point: _ends(each) for point, each in of.items()}] for title, of in view.leads.items()],
-        "history": history,
-        "bySamples": by_samples,
+        "history": course(view.front, view.records),
+        "bySamples": True,  # what the history is by
         "influences": [list(astuple(each)) for each in influences(view.records, view.front)],
     }
 
@@ -69,8 +68,8 @@ def _rows_of(scenario: str) -> str:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    more = {"label": axis.label, "sign": axis.objective.sign, "scale": axis.scale, "unit": "%" if axis.relative else ""}
-    return {"name": axis.name, **more}
+    of, unit = axis.objective, "%" if axis.relative else ""
+    return {"name": of.name, "label": axis.label, "sign": of.sign, "scale": axis.scale, "unit": unit}
 
 
 def _ends(gain: Effect) -> list[float]:

@@ -119,7 +119,7 @@ def _search(view: View) -> str:
     if not view.records:
         return ""
     failed = failures(view.records)
-    reasons = [[each.kind, each.reason, text.listed(each.trials), f"{each.runs}"] for each in failed]
+    reasons = [[*why, text.listed(sorted(set(trials))), f"{len(trials)}"] for why, trials in failed]
     return joined(
         [
             f"<h3>The search</h3><p class='note'>{text.count(view.trials, 'point')}; "
@@ -133,7 +133,7 @@ def _search(view: View) -> str:
             else "",
             '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
             f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div></details>',
-            f'<details class="fold"><summary>Failures: {text.count(sum(each.runs for each in failed), "run")}'
+            f'<details class="fold"><summary>Failures: {text.count(sum(len(trials) for _, trials in failed), "run")}'
             f"</summary>{table(('kind', 'reason', 'trials', 'runs'), reasons, 'Failures by reason', 3)}</details>"
             if failed
             else "",
@@ -252,7 +252,6 @@ def _colours() -> str:
 
 
 def _policy(script: str) -> str:
-    """No requests at all; scripts by hash."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     scripts = f"script-src 'sha256-{digest}'; " if script else ""
     return (
@@ -262,7 +261,6 @@ def _policy(script: str) -> str:
 
 
 def _script() -> str:
-    """The page's scripts as one, in a scope of its own."""
     parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 

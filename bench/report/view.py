@@ -38,14 +38,9 @@ class Axis:
     relative: bool
 
     @property
-    def name(self) -> str:
-        """Of the measure."""
-        return self.objective.name
-
-    @property
     def label(self) -> str:
         """For people: `income AUC`."""
-        return text.label(self.name)
+        return text.label(self.objective.name)
 
     @property
     def scale(self) -> float:

@@ -124,9 +124,14 @@ class Meter:
             terms = Terms(self._predictions(*job), self._rates)
             return [measure.resampled(_score(terms, settings[at[point]])) for point in chosen[job[0]]]
 
-        by_job = dict(zip(jobs, in_threads(one, jobs), strict=True))
-        parts = [_points(of, at, chosen, by_job, place) for place in range(measure.slices)]
-        return [replace(part, units=units) for part, units in zip(parts, measure.units, strict=True)]
+        runs: list[list[Floats]] = [[] for _ in of]  # by point, of each replicate (1 + B, slices, M)
+        for (candidate, _), found in zip(jobs, in_threads(one, jobs), strict=True):
+            for point, drawn in zip(chosen[candidate], found, strict=True):
+                runs[point].append(drawn)
+        return [
+            _points(of, at, [np.array([drawn[:, place] for drawn in own]) for own in runs], units)
+            for place, units in enumerate(measure.units)
+        ]
 
     def terms(self, candidate: int, kept: NDArray[np.bool_]) -> list[Terms]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
@@ -188,22 +193,13 @@ def sample_of(rows: Rows, split: str, most: int) -> tuple[Rows, NDArray[np.bool_
     return few, kept
 
 
-def _points(
-    of: Sequence[int], at: Sequence[int], chosen: dict[int, list[int]],
-    by_job: dict[tuple[int, int], list[Floats]], slice_: int,
-) -> Points:  # fmt: skip
-    found: dict[int, tuple[Floats, Floats, Floats]] = {}
-    for candidate, points in chosen.items():
-        runs = [resampled for (each, _), resampled in by_job.items() if each == candidate]
-        for place, point in enumerate(points):
-            drawn = np.array([run[place][:, slice_] for run in runs])  # (n, 1 + B, M)
-            apart = drawn[:, 1:] - drawn[:, :1]
-            moved = apart.mean(axis=0)
-            spread = np.nan_to_num(((apart - moved) ** 2).sum(axis=0) / max(1, len(runs) - 1))
-            own = spread.mean(axis=0) if len(spread) else np.zeros(drawn.shape[2])
-            found[point] = drawn[:, 0], moved, own
-    values, every, owns = zip(*(found[point] for point in range(len(of))), strict=True)
-    return Points(np.array(of), np.array(at), values, np.stack(every, axis=1), np.array(owns))
+def _points(of: Sequence[int], at: Sequence[int], drawn: Sequence[Floats], units: float) -> Points:
+    """Args: `drawn`: by point (n, 1 + B, M)."""
+    apart = [each[:, 1:] - each[:, :1] for each in drawn]
+    moved = np.stack([each.mean(axis=0) for each in apart], axis=1)
+    spread = (((each - each.mean(axis=0)) ** 2).sum(axis=0) / max(1, len(each) - 1) for each in apart)
+    own = [np.nan_to_num(each).mean(axis=0) if len(each) else np.zeros(each.shape[1]) for each in spread]
+    return Points(np.array(of), np.array(at), tuple(each[:, 0] for each in drawn), moved, np.array(own), units)
 
 
 def in_threads(work: Callable[[Job], Found], jobs: Iterable[Job]) -> list[Found]:
