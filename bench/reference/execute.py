@@ -297,7 +297,6 @@ def content_of(store: Store) -> str:
 
 
 def _commit() -> str:
-    """Of the checkout that this code is in; empty where it is in none."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return ""

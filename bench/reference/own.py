@@ -54,10 +54,9 @@ class Compared:
         return f"{self.lead.value:+.2f} ({self.lead.low:+.2f} to {self.lead.high:+.2f}) {self.unit}"
 
 
-def beside(rows: Iterable[Row], cell: Cell, content: str = "") -> list[Row]:
-    """Rows of a cell's data and sharing, by its `content` where that is given; none without enough static weights."""
+def beside(rows: Iterable[Row], cell: Cell) -> list[Row]:
+    """Rows of a cell's data and sharing; none without enough static weights."""
     found = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
-    found = [row for row in found if content in ("", row.content)]
     return found if len(samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
 
 

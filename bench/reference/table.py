@@ -213,21 +213,10 @@ class Rows:
         with room_for(file):
             self.folder.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as out:
-                out.truncate(_whole(file))
+                out.truncate(file.read_bytes().rfind(b"\n") + 1)  # a torn last line was never acknowledged
                 out.write(json.dumps(asdict(row)).encode() + b"\n")
                 out.flush()
                 os.fsync(out.fileno())
-
-
-def _whole(file: Path) -> int:
-    """Bytes of a file's whole lines: a torn last one was never acknowledged."""
-    size = file.stat().st_size
-    with file.open("rb") as text:
-        text.seek(max(0, size - 1))
-        if not size or text.read(1) == b"\n":
-            return size
-        text.seek(0)
-        return text.read().rfind(b"\n") + 1
 
 
 def lines(file: Path) -> Iterable[Row]:
