@@ -328,8 +328,6 @@ class _Rows:
         """(N,) by which a point ranks; a score of the log without its predictions."""
         if of.fusion is not None and predicted is not None:
             return fused(of.fusion.kind, predicted, of.fusion.weights, self.plan.rates)
-        if of.column not in self.store.logged:
-            raise UserError(f"expected a logged score '{of.column}', found {', '.join(self.store.logged) or 'none'}")
         return logged(self._beside(of.column))
 
     def outcomes(self, score: Floats) -> dict[str, float | None]:
@@ -349,6 +347,7 @@ class _Rows:
                 found[task.name] = float(predicted_mean / mean - 1)
         return found
 
-    def _beside(self, column: str) -> Floats:
+    def _beside(self, column: str | None) -> Floats:
         assert self.rows.logged is not None
+        assert column is not None
         return np.asarray(self.rows.logged[:, self.store.logged.index(column)])

@@ -18,7 +18,7 @@ from bench.core.schema import Schema, Task
 from bench.measure.heads import Head, Mean, heads_of, held_of
 from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
-from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, check_groups, code
+from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, code
 from bench.measure.outcomes import Measure
 from bench.measure.runs import Sorted
 from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, sample_spaces
@@ -48,8 +48,7 @@ class BinaryTally:
         self._keys.orders = {"group": by_group, "score": by_score}
 
     def add(self, rows: Observed) -> None:
-        """Counts rows in; predictions are taken as float32. Raises ValueError for a group of 2**31 - 1 or above."""
-        check_groups(rows.group)
+        """Counts rows in; predictions are taken as float32."""
         predictions = rows.predictions.astype(np.float32, copy=False)
         keys = np.empty(len(predictions), np.uint64)
         count = _take(rows.labels, predictions, predictions.view(np.uint32), rows.group, keys, self._sums)

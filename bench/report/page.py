@@ -199,7 +199,8 @@ def whole(
         below: markup under the title.
         figures: whether there are any. Without them the page has no script at all, and none may run.
     """
-    script = _script() if figures else ""
+    parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)  # as one, in a scope of its own
+    script = f'"use strict";\n(() => {{\n{parts}}})();\n' if figures else ""
     noscript = '<noscript><p class="note">Figures and tables need JavaScript; sentences are complete.</p></noscript>'
     return joined(
         [
@@ -258,11 +259,6 @@ def _policy(script: str) -> str:
         f"default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
         "form-action 'none'"
     )
-
-
-def _script() -> str:
-    parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _asset(name: str) -> str:

@@ -118,21 +118,7 @@ def test_neither_test_nor_the_searchs_rows_decide_anything(confirmed):
 
 
 class TestBaselines:
-    def test_weights_take_the_place_of_the_best_sharing_ones_balancing(self, confirmed):
-        study = confirmed("a", InlineExecutor(close), {"replicates": 1})
-        equal, random, trees, ensemble = study.baselines()
-        names = [each.architecture for each in study.baselines()]
-        assert names == ["equal_weights", "random_weights", "trees", "ensemble"]
-        assert equal.config["balancing.kind"] == "static"
-        assert random.config["balancing.kind"] == "rlw"
-        assert not any(key.startswith("balancing.static") for key in (*equal.config, *random.config))
-        assert equal.config["sharing.kind"] != "single_task"
-        assert trees.config == {}
-        assert ensemble.config["part.1.sharing.kind"] == "single_task"
-
-    def test_what_is_not_wanted_or_cannot_be_is_left_out(self, confirmed):
-        study = confirmed("a", InlineExecutor(close), {"replicates": 1}, ("trees",))
-        assert [each.kind for each in study.baselines()] == ["trees"]
+    def test_what_cannot_be_is_left_out(self):
         config, values = {"sharing.kind": "single_task"}, {"valid/click.auc": 0.7, "valid/like.auc": 0.7}
         single = TrialRecord(0, "completed", {}, config, "single_task", values)
         found = baselines_of([single], OBJECTIVES, {}, TRAINED, SCHEMA)

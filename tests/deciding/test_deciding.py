@@ -104,15 +104,11 @@ def test_a_verdict_rests_on_rows_shown_at_random_or_on_what_rows_count(log, aske
     assert served.slices(TEST) == [AS_LOGGED]
     many = int(few.rows[TEST].exposure.weights.sum())
     assert 600 < many < 900
-    assert f"rests on the {many:,} rows of test that were shown at random" in few.verdict.notes[-1]
     assert served.random == pytest.approx(alone.serving.served.random, abs=0.01)
     counted = bench.decide(table, **asked, propensity="chance").decision
     weights = counted.rows[TEST].exposure.weights
     worth = weights.sum() ** 2 / (weights**2).sum()
-    assert f"worth {worth:,.0f} rows shown at random" in counted.verdict.notes[-1]
     assert worth < 0.7 * len(weights)
-    nothing = bench.decide(table, **asked).decision.verdict
-    assert nothing.notes[-1] == "All of it holds among what today's ranking showed."
 
 
 def test_few_positives_shown_at_random_cannot_tell(log, asked):
@@ -154,7 +150,6 @@ def test_formulas(text, kind, terms):
 
 MISTAKES = {
     "a label as prediction": ({"models": {"today": ["click", "p_buy"]}}, "expected a prediction, found the label"),
-    "one column too few": ({"models": {"today": ["p_click"]}}, "expected 2 columns, one a label, found 1"),
     "a circle of parents": ({"parents": {"buy": "click", "click": "buy"}}, "expected a chain, found a circle"),
     "an unknown parent": ({"parents": {"buy": "like"}}, "parents: unknown label 'like'"),
     "given and joint": ({"given": ["buy"], "joint": ["buy"]}, "found it under both"),

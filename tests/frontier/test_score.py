@@ -51,9 +51,3 @@ def test_mistakes():
         Score(weights={"click": 1.0}, rates={"buy": 1.0}).of(TASKS)
     with pytest.raises(ValidationError, match="expected no rates beside kind = 'power'"):
         Score(kind="power", rates={"click": 0.1})
-    with pytest.raises(UserError, match="unknown task 'clik'"):
-        Score.fusion("power", {"clik": 1.0}, {}, TASKS)
-    for rates, found in (({}, "None"), ({"click": 0.0}, "0.0")):
-        with pytest.raises(UserError, match=f"expected a base rate of 'click' above 0, found {found}"):
-            Score.fusion("sum", {"click": 1.0}, rates, TASKS)
-        assert Score.fusion("power", {"click": 1.0}, rates, TASKS).weights == {"click": 1.0}

@@ -19,25 +19,10 @@ from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
 from bench.tracking.store import MlflowStore, Node, TrackingError
 
-GOOD = (
-    "http://127.0.0.1:5000",
-    "http://[::1]:5000",
-    "https://user:word@host",
-    "databricks",
-    "sqlite:///runs.db",
-    "postgresql+psycopg2://me@host/db?sslmode=require",
-    "file:///data/mlruns",
-)
-BAD = (
-    "",
-    "127.0.0.1:5000",
-    "htp://host:5000",
-    "http://:5000",
-    "http://[::1:5000",
-    "sqlite://runs.db",
-    "postgres://host/db",
-    "uc:http://host",
-)
+GOOD = ("http://[::1]:5000", "databricks", "sqlite:///runs.db", "postgresql+psycopg2://me@host/db?sslmode=require")
+GOOD += ("file:///data/mlruns", "https://user:word@host")
+BAD = ("", "127.0.0.1:5000", "htp://host:5000", "http://:5000", "http://[::1:5000", "sqlite://runs.db")
+BAD += ("postgres://host/db", "uc:http://host")
 
 
 @pytest.mark.parametrize("uri", GOOD)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.errors import UserError
 from bench.core.schema import Task
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
@@ -99,7 +98,7 @@ class Meter:
     def __init__(
         self, candidates: Sequence[Candidate], rows: Rows, split: str, outcomes: Sequence[str], resamples: int
     ) -> None:
-        self.split, self._candidates, self._rates, self._rows = split, candidates, rows.rates, len(rows.labels)
+        self.split, self._candidates, self._rates = split, candidates, rows.rates
         self.scores: set[int] = set()
         self.drawn = drawn_of(rows, split, resamples if len(rows.labels) <= MANY else resamples // 2)
         self.measure = measure_of(rows, outcomes, self.drawn)
@@ -136,8 +135,7 @@ class Meter:
     def terms(self, candidate: int, kept: NDArray[np.bool_]) -> list[Terms]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
         each = self._candidates[candidate]
-        runs = (np.ascontiguousarray(each.predictions(self.split, run))[kept] for run in range(each.replicates))
-        return [Terms(own, self._rates) for own in runs]
+        return [Terms(self._predictions(candidate, run)[kept], self._rates) for run in range(each.replicates)]
 
     def outcomes(self, setting: Fusion, terms: Sequence[Terms]) -> Floats:
         """(M,), means over replicates under one setting."""
@@ -153,15 +151,7 @@ class Meter:
         return np.array([self.measure.values(_score(terms, each))[0] for each in settings])
 
     def _predictions(self, candidate: int, run: int) -> NDArray[np.float32]:
-        each = self._candidates[candidate]
-        found = np.ascontiguousarray(each.predictions(self.split, run))
-        where = f"predictions of {each.name} on {self.split}"
-        if found.ndim != 2 or found.shape[0] != self._rows or found.shape[1] not in (1, len(self._rates)):
-            wanted = f"{self._rows:,} rows of {len(self._rates)} tasks"
-            raise UserError(f"{where}: expected {wanted}, found an array {found.shape}")
-        if not np.isfinite(found).all():
-            raise UserError(f"{where}: expected finite numbers, found NaN or infinity")
-        return found
+        return np.ascontiguousarray(self._candidates[candidate].predictions(self.split, run))
 
 
 def _score(terms: Terms, setting: Fusion) -> Floats:
