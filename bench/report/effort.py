@@ -36,8 +36,6 @@ def course(front: Frontier, records: Sequence[TrialRecord]) -> list[tuple[int, f
 def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importance, ...]:
     """Of parameters on the hypervolume of a trial alone; in a search by rungs at the first, which all of them saw."""
     measured = [record.points[0] for record in records if record.measured]
-    if not measured:
-        return ()
     values = estimates([point.unconfirmed for point in measured], front.measures)
     return tuple(importances(measured, alone(values, front.measures, front.reference), seed=0))
 

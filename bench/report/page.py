@@ -118,11 +118,11 @@ def command(what: str, text: str) -> str:
 def _search(view: View) -> str:
     if not view.records:
         return ""
-    failed = failures(view.records)
+    failed, many = failures(view.records), int((view.front.table["role"] == "trial").sum())
     reasons = [[*why, text.listed(sorted(set(trials))), f"{len(trials)}"] for why, trials in failed]
     return joined(
         [
-            f"<h3>The search</h3><p class='note'>{text.count(view.trials, 'point')}; "
+            f"<h3>The search</h3><p class='note'>{text.count(many, 'point')}; "
             f"hypervolume of the front of heads {text.number(view.front.hypervolume)}.</p>",
             '<details class="fold" data-part="points"><summary>All points of the search</summary>'
             '<div class="points"></div></details>',

@@ -166,11 +166,6 @@ class View:
         return self.served is None or self.served.today
 
     @property
-    def trials(self) -> int:
-        """How many points have a result."""
-        return int((self.front.table["role"] == "trial").sum())
-
-    @property
     def why(self) -> list[str]:
         """Sentences: the pick's, what its training lost, those beside it, and what seeds do."""
         picked = [each for each in self.front.points if self.pick and each.id == self.pick.point]

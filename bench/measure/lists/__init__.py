@@ -56,5 +56,5 @@ class Wanted:
     percent: bool = False
 
     def rows(self, every: Any) -> Any:
-        """The cut in rows, of a number of rows or an array of such numbers."""
+        """The cut in rows, of n rows or of an array of such numbers."""
         return np.minimum(self.cut / 100 * every if self.percent else self.cut, every)
