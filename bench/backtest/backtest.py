@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +39,7 @@ from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import joint_labels
 from bench.production.retrain import PartOrder
-from bench.results.fusion import Fusion, Terms, logged
+from bench.results.fusion import Fusion, fused, logged
 from bench.results.served.climb import TRIES, Goal, climb
 from bench.system.atomic import rename, scratch_folder, write_text
 from bench.system.progress import Progress, Silent
@@ -254,29 +254,27 @@ class _Cut:
         return said, store
 
     def _of(self, said: Mapping[SplitName, Sequence[Singles]], store: Store) -> list[Judged]:
-        """All points at this cut."""
         plan, test = self.plan, store.split("test")
-        joint: dict[str, list[Singles]] = {plan.how: list(said["test"])}
+        joint: dict[str, Sequence[Singles]] = {plan.how: said["test"]}
         inside = plan.times.cut_of(plan.cuts) == self.at
         if self.at == 0:
             test = test.taken(np.flatnonzero(inside))
             joint = {plan.how: [each[inside] for each in said["test"]]}
         else:
-            joint[FROZEN] = list(np.load(self.folder / "frozen.npy")[:, inside])
+            joint[FROZEN] = np.load(self.folder / "frozen.npy")[:, inside]
         rows = _Rows(test, store, plan)
         chosen = self._chosen(said["valid"], store) if said["valid"] else {}
         found = []
         for name, each in plan.ranked.items():
             if each.fusion is None:
-                found.append(Judged(self.at, name, plan.how, PICKED, rows.outcomes(rows.logged(each.column))))
+                found.append(Judged(self.at, name, plan.how, PICKED, rows.outcomes(rows.score(each))))
                 continue
             for training, own in joint.items():
-                predicted = rows.predicted(name, own)
-                weights = {PICKED: each.fusion}
+                predicted, weights = rows.predicted(name, own), {PICKED: each.fusion}
                 if name in chosen and training != FROZEN:
                     weights[CHOSEN] = chosen[name]
                 for which, fusion in weights.items():
-                    outcomes = rows.outcomes(rows.score(predicted, fusion))
+                    outcomes = rows.outcomes(rows.score(replace(each, fusion=fusion), predicted))
                     found.append(Judged(self.at, name, training, which, outcomes, rows.fit(predicted)))
         return found
 
@@ -288,18 +286,15 @@ class _Cut:
         rows = _Rows(store.split("valid"), store, plan)
         chance = rows.measure.random()[0] * [not of_items(name) for name in rows.measure.names]
 
-        def outcomes_of(name: str) -> Callable[[Fusion], Floats]:
-            predicted = rows.predicted(name, joint)
-            return lambda fusion: rows.measure.values(rows.score(predicted, fusion))[0]
+        said = {name: rows.predicted(name, joint) for name, each in plan.ranked.items() if each.fusion is not None}
 
-        now = plan.ranked[plan.against]
-        if now.fusion is None:
-            base = rows.measure.values(rows.logged(now.column))[0]
-        else:
-            base = outcomes_of(plan.against)(now.fusion)
-        goal = Goal(plan.aim, base, chance)
+        def outcomes(name: str, fusion: Fusion | None) -> Floats:
+            score = rows.score(replace(plan.ranked[name], fusion=fusion), said.get(name))
+            return np.asarray(rows.measure.values(score)[0])
+
+        goal = Goal(plan.aim, outcomes(plan.against, plan.ranked[plan.against].fusion), chance)
         return {
-            name: climb(outcomes_of(name), [each.fusion], goal, TRIES)[1]
+            name: climb(partial(outcomes, name), [each.fusion], goal, TRIES)[1]
             for name, each in plan.ranked.items()
             if each.fusion is not None
         }
@@ -329,15 +324,11 @@ class _Rows:
         """Joint predictions (N, T) of a point, of those of all chains."""
         return self.plan.trained[1][name].joint(joint, self.store.schema)
 
-    def score(self, predicted: Singles, fusion: Fusion) -> Floats:
-        """(N,)."""
-        return Terms(predicted, self.plan.rates).fused(fusion.kind, fusion.weights)
-
-    def logged(self, column: str | None) -> Floats:
-        """A score of the log (N,)."""
-        if column not in self.store.logged:
-            raise UserError(f"expected a logged score '{column}', found {', '.join(self.store.logged) or 'none'}")
-        return logged(self._beside(column))
+    def score(self, of: Ranked, predicted: Singles | None = None) -> Floats:
+        """(N,) by which a point ranks; a score of the log without its predictions."""
+        if of.fusion is not None and predicted is not None:
+            return fused(of.fusion.kind, predicted, of.fusion.weights, self.plan.rates)
+        return logged(self._beside(of.column))
 
     def outcomes(self, score: Floats) -> dict[str, float | None]:
         """Of a ranking by a score; None of a task with few positives."""
@@ -356,6 +347,7 @@ class _Rows:
                 found[task.name] = float(predicted_mean / mean - 1)
         return found
 
-    def _beside(self, column: str) -> Floats:
+    def _beside(self, column: str | None) -> Floats:
         assert self.rows.logged is not None
+        assert column is not None
         return np.asarray(self.rows.logged[:, self.store.logged.index(column)])

@@ -127,7 +127,6 @@ class ListMetric:
         of_all: whether all rows are one list where no row has a group.
         needs_cut: whether its name must have a cut.
         items: the kind of column that it is of, in place of a task; empty for tasks. Of numbers its name has a limit.
-        most: the largest cut.
     """
 
     binary: bool = False
@@ -135,7 +134,6 @@ class ListMetric:
     of_all: bool = False
     needs_cut: bool = True
     items: ItemKind | Literal[""] = ""
-    most: float = math.inf
 
 
 LISTS: dict[str, ListMetric] = {
@@ -145,7 +143,6 @@ LISTS: dict[str, ListMetric] = {
     "map": ListMetric(binary=True),
     "mrr": ListMetric(binary=True, needs_cut=False),
     "distinct": ListMetric(percent=True, of_all=True, items="category"),
-    "others": ListMetric(of_all=True, items="category", most=50),
     "below": ListMetric(percent=True, of_all=True, items="number"),
 }
 CUT = r"(\d+(?:\.\d+)?)(%?)"
@@ -174,7 +171,7 @@ def ranked(metric: str) -> Ranked | None:
     of, limit, cut, percent = LISTS[match[1]], float(match[2] or 0), float(match[3] or math.inf), bool(match[4])
     if cut <= 0 or (percent and (cut > 100 or not of.percent)) or (of.needs_cut and cut == math.inf):
         return None
-    if (of.items == "number") != (limit > 0) or (match[2] and not limit) or of.most < cut < math.inf:
+    if (of.items == "number") != (limit > 0) or (match[2] and not limit):
         return None
     return Ranked(match[1], cut, percent, limit) if percent or cut == math.inf or cut == int(cut) else None
 
@@ -307,9 +304,8 @@ def outcome(name: str, tasks: tuple[Task, ...], where: str, items: Mapping[str, 
     cut = ranked(metric)
     if task is None and items and of in items:
         if cut is None or LISTS[cut.measure].items != items[of]:
-            examples = f"{of}.distinct@5 or {of}.others@5 (of {LISTS['others'].most:g} places at most)"
-            examples = examples if items[of] == "category" else f"{of}.below7@5"
-            raise UserError(f"{where}: expected an outcome of items such as {examples}, found '{name}'")
+            example = "distinct@5" if items[of] == "category" else "below7@5"
+            raise UserError(f"{where}: expected an outcome of items such as {of}.{example}, found '{name}'")
         return Objective(name, "maximize")
     if task is None:
         what = "task or column of items" if items else "task"

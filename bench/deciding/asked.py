@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench.core.errors import UserError, check_known, repeated, shortened
+from bench.core.errors import UserError, repeated, shortened, unknown
 from bench.core.exposure import Shown, exposure_columns
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
@@ -131,26 +132,9 @@ class Asked(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Asked:
-        labels = self.labels
+        labels, of_labels = self.labels, ("parents", "values", "amounts", "rates", "given", "joint")
         if twice := repeated(labels):
             raise ValueError(f"expected each label once, found '{twice}' twice")
-        for where in ("parents", "values", "amounts", "rates", "given", "joint"):
-            for name in getattr(self, where):
-                _known("label", name, labels, where)
-        for name in self.parents.values():
-            _known("label", name, labels, "parents")
-        for task in labels:
-            seen, at = {task}, task
-            while at in self.parents:
-                at = self.parents[at]
-                if at in seen:
-                    raise ValueError(f"parents: expected a chain, found a circle through '{task}'")
-                seen.add(at)
-        for where, names in (("given", self.given), ("joint", self.joint)):
-            for name in names:
-                _known("label with a parent", name, self.parents, where)
-        if both := [name for name in self.given if name in self.joint]:
-            raise ValueError(f"expected '{both[0]}' under `given` or `joint`, found it under both")
         for name, columns in self.models.items():
             if len(columns) != len(labels) or not all(columns):
                 raise ValueError(f"models.{name}: expected {len(labels)} columns, one a label, found {len(columns)}")
@@ -159,6 +143,23 @@ class Asked(Config):
                     raise ValueError(f"models.{name}: expected a prediction, found the label '{column}'")
             if name.count(SEED) > 1 or (SEED in name and not name.partition(SEED)[2].isdecimal()):
                 raise ValueError(f"models: expected a name such as candidate or candidate#1, found '{name}'")
+        asked: list[tuple[str, str, Iterable[str], Collection[str]]] = [
+            *((where, "label", getattr(self, where), labels) for where in of_labels),
+            ("parents", "label", self.parents.values(), labels),
+            *((where, "label with a parent", getattr(self, where), self.parents) for where in ("given", "joint")),
+            ("today", "model", [self.today] if self.today is not None else [], self.named),
+            ("baselines", "model", self.baselines, self.named),
+        ]
+        for where, what, names, known in asked:
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{where}: {unknown(what, name, known)}")
+        try:
+            TopologicalSorter({task: [parent] for task, parent in self.parents.items()}).prepare()
+        except CycleError as error:
+            raise ValueError(f"parents: expected a chain, found a circle through '{error.args[1][0]}'") from None
+        if both := [name for name in self.given if name in self.joint]:
+            raise ValueError(f"expected '{both[0]}' under `given` or `joint`, found it under both")
         for name, runs in self.named.items():
             if len(runs) > 1 and name in self.models:
                 raise ValueError(f"models: expected '{name}' with a seed each time, or once without, found both")
@@ -167,10 +168,6 @@ class Asked(Config):
                 raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
         if self.item_kinds and (twice := repeated([*self.items, *self.item_numbers, *labels])):
             raise ValueError(f"items: expected names that no label or other column of items has, found '{twice}'")
-        if self.today is not None:
-            _known("model", self.today, self.named, "today")
-        for name in self.baselines:
-            _known("model", name, self.named, "baselines")
         if self.score is not None and self.weights is not None:
             raise ValueError("expected `score` or `weights`, found both")
         if self.trained_until is not None and (self.time is None or self.unseen):
@@ -195,19 +192,17 @@ class Asked(Config):
     @property
     def formula(self) -> Formula | None:
         """Today's score as a formula."""
-        return Formula.read(self.weights) if self.weights is not None else None
+        return None if self.weights is None else Formula.read(self.weights)
 
     @property
     def served(self) -> str:
         """The model of today, or what stands for it."""
-        formula, named = self.formula, self.named
         if self.today is not None:
             return self.today
-        if formula is not None:
-            for name, runs in named.items():
-                if any(formula.terms.keys() <= {*columns} for _, columns in runs):
-                    return name
-        return "today" if "today" in named else next(iter(named))
+        formula, names = self.formula, [*self.named]
+        runs = ((name, {*columns}) for name, of in self.named.items() for _, columns in of)
+        weighed = (name for name, columns in runs if formula is not None and formula.terms.keys() <= columns)
+        return next(weighed, "today" if "today" in names else names[0])
 
     @property
     def item_kinds(self) -> dict[str, ItemKind]:
@@ -241,10 +236,3 @@ class Asked(Config):
     def toml(self) -> str:
         """Itself as a file `decide.toml`."""
         return "".join(f"{line}\n" for line in toml_lines(self.model_dump(mode="json", exclude_unset=True)))
-
-
-def _known(what: str, found: str, known: Any, where: str) -> None:
-    try:
-        check_known(what, found, known, where)
-    except UserError as error:
-        raise ValueError(str(error)) from None

@@ -186,9 +186,8 @@ def _gains(old: Candidate, new: Candidate, rows: Rows, outcomes: Sequence[Object
     meter = Meter(both, few, CONFIRM, [each.name for each in outcomes], 0)
     means = [each.mean(axis=0) for each in meter.sweep(settings)]
     goal = Goal(aim, means[0][0], meter.measure.random()[0])
-    best = [means[0][int(goal.worth(means[0]).argmax())], means[1][int(goal.worth(means[1]).argmax())]]
-    goal = Goal(aim, best[0], goal.chance)
-    return bool(goal.utility(best[1]) > goal.utility(best[0]) + MARGIN)
+    before, after = (each[int(goal.worth(each).argmax())] for each in means)
+    return bool(aim.score(after, before) > aim.score(before, before) + MARGIN)
 
 
 def _heads(

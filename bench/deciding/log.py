@@ -80,7 +80,6 @@ def of_frame(frame: Any, asked: Asked) -> Log:
 
 
 def _files(path: Path) -> list[Path]:
-    """A file, or those of a folder."""
     if path.is_dir():
         found = sorted(each for each in path.rglob("*") if FILES.search(each.name) and each.is_file())
         if not found:
@@ -94,7 +93,6 @@ def _files(path: Path) -> list[Path]:
 
 
 def _batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
-    """A file's columns, piece by piece."""
     wanted = [*asked.numbers, *asked.names]
     try:
         kind = FILES.search(file.name)

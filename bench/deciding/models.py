@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from typing import NamedTuple
 
 import numpy as np
@@ -55,9 +56,7 @@ class Model:
     def candidate(self, parts: Parts) -> Candidate:
         """Itself."""
         name, own = self.name, self.predictions
-        return Candidate(
-            name, name, name, self.role, self.seeds, lambda split, run: own[run][parts[split]],
-        )  # fmt: skip
+        return Candidate(name, name, name, self.role, self.seeds, lambda split, run: own[run][parts[split]])
 
 
 class Calibration(NamedTuple):
@@ -99,10 +98,11 @@ def models_of(asked: Asked, log: Log, labels: Singles) -> tuple[list[Model], lis
                     kinds[at] = False
                     notes[f"'{column}' has values above 1: its order is used, as it is no probability."] = None
             given = _given(asked, own, labels, kinds, name, notes)
-            for at in sorted(given, key=lambda each: _depth(asked, tasks[each])):
-                above = tasks.index(asked.parents[tasks[at]])
-                own[:, at] *= own[:, above]
-                terms[at] = f"{terms[above]} {terms[at]}"
+            for task in TopologicalSorter({task: [parent] for task, parent in asked.parents.items()}).static_order():
+                if (at := tasks.index(task)) in given:
+                    above = tasks.index(asked.parents[task])
+                    own[:, at] *= own[:, above]
+                    terms[at] = f"{terms[above]} {terms[at]}"
             for task, amount in asked.amounts.items():
                 at = tasks.index(task)
                 own[:, at] *= log.numbers[amount]
@@ -113,10 +113,6 @@ def models_of(asked: Asked, log: Log, labels: Singles) -> tuple[list[Model], lis
         role: Role = "baseline" if name in asked.baselines else "trial"
         found.append(Model(name, role, seeds, tuple(runs[0][1]), tuple(of_seeds), tuple(kinds.tolist()), of_terms[0]))
     return found, list(notes)
-
-
-def _depth(asked: Asked, task: str) -> int:
-    return 1 + _depth(asked, asked.parents[task]) if task in asked.parents else 0
 
 
 def _check(values: Singles, labels: Singles, column: str, task: str) -> None:
@@ -160,10 +156,8 @@ def _given(
 
 def weights_of(formula: Formula, model: Model) -> list[float] | None:
     """(T,), weights of a formula that is one of a model's predictions; None where it is not."""
-    used = {model.columns.index(name) for name in formula.terms if name in model.columns}
-    if len(used) < len(formula.terms):
-        return None
-    if any(model.terms[at] != model.columns[at] for at in used):  # a formula of other numbers
+    as_they_are = {name for name, term in zip(model.columns, model.terms, strict=True) if name == term}
+    if not formula.terms.keys() <= as_they_are:  # a formula of other numbers
         return None
     return [formula.terms.get(column, 0.0) for column in model.columns]
 

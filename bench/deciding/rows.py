@@ -98,7 +98,7 @@ def _parts(asked: Asked, log: Log) -> dict[str, NDArray[np.int64]]:
             raise UserError(f"expected more than one value of '{name}', found {many}")
     if asked.part is not None:
         codes, of = log.names[asked.part]
-        names = [str(each) for each in of] if len(of) else [str(each) for each in np.unique(codes)]
+        names = [str(each) for each in (of if len(of) else np.unique(codes))]
         if unknown := [name for name in names if name not in PARTS]:
             raise UserError(f"part: expected {listed(list(PARTS))} in '{asked.part}', found '{unknown[0]}'")
         found = {PARTS[name]: np.flatnonzero(codes == at) for at, name in enumerate(names)}

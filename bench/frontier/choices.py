@@ -291,7 +291,6 @@ def _table(facts: pd.DataFrame, points: Iterable[Point], outcomes: Mapping[str, 
 
 
 def _values(points: Sequence[Point | None], name: str) -> Floats:
-    """A metric or a cost of all points: (N,)."""
     found = [[estimate(each, name, split) if each else np.nan for each in points] for split in (CONFIRM, SEARCH)]
     confirm, searched = np.array(found, dtype=float)[..., None]
     return _together(confirm, searched)[:, 0]

@@ -106,10 +106,9 @@ class Decision:
 
     @property
     def readings(self) -> list[str]:
-        """What the served front says beside the verdict: exchange rates at the pick."""
-        if self.serving.served is None or self.pick is None:
-            return []
-        return readings(self.serving.served, self.pick.row)
+        """What the served front says beside the verdict: exchange rates at the pick, and what it shows."""
+        served, pick = self.serving.served, self.pick
+        return [] if served is None or pick is None else [*prices(served, pick.row), *shown_items(served, pick.row)]
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -220,7 +219,10 @@ def prices(served: Served, row: int) -> list[str]:
     """What one per cent of the first outcome buys of each other one, at the pick."""
     paid, *others = served.names
     found = {each: exchange(served, row, paid, each) for each in others}
-    return [words.price(paid, name, each) for name, each in found.items() if each is not None and each.value > 0]
+    price = words.PRICE.format
+    return [
+        price(paid=paid, bought=name, each=each) for name, each in found.items() if each is not None and each.value > 0
+    ]
 
 
 def shown_items(served: Served, row: int) -> list[str]:
@@ -228,12 +230,3 @@ def shown_items(served: Served, row: int) -> list[str]:
     gains, values = served.gains(row), dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True))
     today = "today's" if served.today else "the reference's"
     return [words.of_items(name, values[name], gains[name], today) for name in served.names if of_items(name)]
-
-
-QUESTIONS: dict[str, Callable[[Served, int], list[str]]] = {"prices": prices, "items": shown_items}
-"""Questions to a front beside the verdict's: a front and the row of its pick -> sentences, in this order everywhere."""
-
-
-def readings(served: Served, row: int) -> list[str]:
-    """All that a front says beside the verdict."""
-    return [sentence for question in QUESTIONS.values() for sentence in question(served, row)]

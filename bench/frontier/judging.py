@@ -97,7 +97,6 @@ class Judge:
         return names, Terms(of / of.sum(), signs, np.array([choices.in_thousandths(name) for name in names]))
 
     def _bounds(self) -> Iterator[Bound]:
-        """Those that the policy writes."""
         choices = self.choices
         for setting, name, floor, value in self.policy.bounds:
             where = self.policy.where(setting, name)

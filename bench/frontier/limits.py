@@ -74,9 +74,7 @@ class Limit(ABC):
         Args:
             tolerance: that much of |threshold| is forgiven; of a head's metric in thousandths, of .1.
         """
-        return self._keeps(values, self.threshold(values), tolerance)
-
-    def _keeps(self, values: Floats, at: Floats, tolerance: float = 0.0) -> NDArray[np.bool_]:
+        at = self.threshold(values)
         unit = THOUSANDTHS if self.choices.in_thousandths(self.name) else np.abs(at)
         slack = tolerance * unit + ROUNDING * np.abs(at)
         return np.asarray(self.sign * values >= self.sign * at - slack)

@@ -184,7 +184,7 @@ def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> None:
     needed = remedies(broken[nearest])
     raise NothingPasses(
         f"nothing passes the guard; the nearest is {called(choices, nearest)}: "
-        f"{' and '.join(map(str, broken[nearest]))}; it would pass if {' and '.join(map(str, needed))}",
+        f"{' and '.join(each.text for each in broken[nearest])}; it would pass if {' and '.join(map(str, needed))}",
         needed,
         pick(choices, points, changed(policy, needed)),
     )
@@ -200,7 +200,7 @@ def _removed(choices: Choices, judge: Judge) -> tuple[Removed, ...]:
     for rows in choices.table.groupby("point", sort=False).indices.values():
         if not judge.passing[rows].any():
             broken = min(map(judge.broken, rows), key=_excess)
-            found.append(Removed(**choices.named(rows[0]), reason=", and ".join(map(str, broken))))
+            found.append(Removed(**choices.named(rows[0]), reason=", and ".join(each.text for each in broken)))
     return tuple(found)
 
 
@@ -219,7 +219,6 @@ def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float
 
 
 def _metrics(record: Point) -> dict[str, float]:
-    """Metrics and costs, as estimated; those that are not finite are left out."""
     names = [key.removeprefix(f"{SEARCH}/") for key in record.metrics if key.startswith((f"{SEARCH}/", "cost/"))]
     found = {key_on(name, rows_of([record])): estimate(record, name) for name in names}
     return {key: value for key, value in found.items() if math.isfinite(value)}

@@ -317,7 +317,6 @@ class Policy(Config):
 
     @property
     def _named(self) -> dict[str, Iterable[str]]:
-        """The metrics that it names, by where."""
         guard, epsilon = self.guard, self.epsilon
         return {
             "weights": self.weights,

@@ -50,9 +50,6 @@ class Breach:
     excess: float
     remedy: Remedy
 
-    def __str__(self) -> str:
-        return self.text
-
 
 def remedies(broken: Iterable[Breach]) -> tuple[Remedy, ...]:
     """The settings that let a choice through, one a setting: the weakest that it needs."""

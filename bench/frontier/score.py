@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
-from bench.core.errors import UserError, check_known
+from bench.core.errors import check_known
 from bench.core.plain import flatten
 from bench.core.registry import Config
 from bench.core.schema import Positive, Task
@@ -59,17 +59,8 @@ class Score(Config):
 
         Args:
             weights, rates: by task, as `fused` takes them. A task without a weight takes no part.
-
-        Raises:
-            UserError: a weight of what is no task, or one that a `sum` has no rate above 0 for.
         """
         names = {task.name: prediction_names(task)[-1] for task in tasks}
-        for task, weight in weights.items():
-            check_known("task", task, names, "the pick's weights")
-            if kind == "sum" and weight and not rates.get(task, 0.0) > 0:
-                raise UserError(
-                    f"the pick's weights: expected a base rate of '{task}' above 0, found {rates.get(task)}"
-                )
         used = {task: weight for task, weight in weights.items() if weight}
         over = {names[task]: rates[task] for task in used} if kind == "sum" else {}
         return cls(kind=kind, weights={names[task]: weight for task, weight in used.items()}, rates=over, on="raw")

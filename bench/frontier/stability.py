@@ -67,7 +67,6 @@ def simpler(choices: Choices, row: int, chosen: int) -> bool:
 
 
 def _difference(choices: Choices, names: Sequence[str], values: Floats, chosen: int) -> Floats:
-    """Gains of all rows over one, in units of `Choices.gains`."""
     gains = choices.gains(names, values)
     return np.asarray(gains - gains[..., [chosen], :])
 

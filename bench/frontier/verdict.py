@@ -191,10 +191,11 @@ def verdict(
     if found.both is not None and of != served.current:
         slices = slice_changes(served, of)
         found = replace(found, slices=slices)
-        who = "The pick" if found.keep else "They" if words.several(found.who) else "It"
-        worst = [words.worst_slice(who, *each) for each in losses(slices)[:1]]
+        who = "The pick loses" if found.keep else "They lose" if words.several(found.who) else "It loses"
+        worst = [words.LOSES_MOST.format(who=who, slice=at, outcome=of, change=by) for at, of, by in losses(slices)[:1]]
         notes = [*worst, *notes, words.SURE_IN_SLICES if slices.keys() - {AS_LOGGED} and served.known else ""]
-        notes += [words.as_logged(own) for slice, own in slices.items() if slice == AS_LOGGED]
+        alike = ", ".join(f"{each} of {name}" for name, each in slices.get(AS_LOGGED, {}).items())
+        notes += [f"If all rows counted alike: {alike}."] if alike else []
     if holds is not None and not found.keep and of == row:
         notes.append(words.holding(holds, others))
     if served.today and (noise := int(judge.noise.sum())) and found.kind in ("keep", "unknown"):
@@ -216,9 +217,9 @@ def _today(
     model = contest.moves(row) if points.iloc[row] != points.iloc[start] else None
     if not served.known:
         if row == now:
-            told = words.keep(against, "the policy picks no other point")
+            told = words.KEEP.format(against=against, why="the policy picks no other point")
             return Verdict("unknown", (told,), (words.UNTESTED,))
-        return Verdict("unknown", (words.untested(what),), (), row, both, weights, model)
+        return Verdict("unknown", (words.UNTRAINED.format(what=what),), (), row, both, weights, model)
     of_weights = weights.utility if weights else Effect(0.0, 0.0, 0.0)
     least = DETECTED * float(contest.apart(row, now, measured=True).std())
     found = Verdict("keep", (), (words.SURE,), None, None if row == now else both, weights, model, least=least)
@@ -236,15 +237,18 @@ def _today(
         most = words.added(max(added, key=lambda each: each.value, default=None))
         return said(answer, most, kind="weights", row=start, both=weights, model=None)
     if unlimited is not None:
-        would = words.limited(call(unlimited), contest.moves(unlimited, now).utility)
-        return said(words.keep(against, "no point that the policy allows is better"), would)
+        would = words.LIMITED.format(would=call(unlimited), both=contest.moves(unlimited, now).utility)
+        return said(words.KEEP.format(against=against, why="no point that the policy allows is better"), would)
     moved = [contest.moves(at, now).utility for at in (*rest, start)]
     top = max(moved, key=lambda each: each.high)
     if top.high <= MARGIN or row == now:
         why = words.nothing(top) if top.high <= MARGIN else "the policy picks no other point"
-        return said(words.keep(against, why), words.same(what) if row != now and _equal(both) else "")
+        return said(
+            words.KEEP.format(against=against, why=why),
+            words.SAME.format(what=what) if row != now and _equal(both) else "",
+        )
     if both.utility.high < 0:
-        return said(words.keep(against, words.costs(what, both.utility)))
+        return said(words.KEEP.format(against=against, why=words.costs(what, both.utility)))
     return said(words.unsure(what, both.utility), words.shows(least), kind="unknown", row=row)
 
 
@@ -262,9 +266,9 @@ def _models(
     found = Verdict("unknown", (), (), row, alone, None, alone)
     reference = words.reference(served)
     if len(first.best) == 1:
-        return replace(found, both=None, model=None, answer=(words.single(what),))
+        return replace(found, both=None, model=None, answer=(words.SINGLE.format(what=what),))
     if not served.known:
-        return replace(found, answer=(words.untested(what),))
+        return replace(found, answer=(words.UNTRAINED.format(what=what),))
     own = zip(aims, contests, strict=False)
     anchors = {aim.title: each.moves(each.best[point]).utility for aim, each in own if point in each.best}
 
@@ -277,7 +281,7 @@ def _models(
     if mean.gained:
         return replace(found, kind="model", answer=(words.alone(what, reference, mean),), notes=after)
     same = row == served.current or _equal(alone)
-    alike = words.same(what) if same and row != served.current else ""
+    alike = words.SAME.format(what=what) if same and row != served.current else ""
     top = max([mean, *others.values()], key=lambda each: each.high)
     if top.high <= MARGIN:
         level = words.level(reference, top)
@@ -288,7 +292,7 @@ def _models(
     plain = [each.apart(each.best[point], measured=True) for each in contests if point in each.best]
     found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
     notes = *filter(None, [words.shows(found.least), alike]), *after
-    return replace(found, answer=(words.undecided(what, reference, mean),), notes=notes)
+    return replace(found, answer=(words.UNDECIDED.format(what=what, reference=reference, mean=mean),), notes=notes)
 
 
 def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
@@ -334,7 +338,8 @@ def _with_rivals(
     of = "every network" if every else kept if found.keep else "the pick"
     first = words.ahead({titles.get(name, name): each for name, each in gains.items()}, of)
     better = any(gain or but for gain, but in gains.values())  # else it may be served, and was found to serve no better
-    answer = (first, words.among_others(found.answer[0])) if better else (found.answer[0], first)
+    own = found.answer[0]
+    answer = (first, f"Among the others: {own[0].lower()}{own[1:]}") if better else (own, first)
     return replace(found, answer=answer, ahead=tuple(gains))
 
 

@@ -10,18 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
-from bench.measure.lists import (
-    AREA,
-    AREA_BY_POSITIVES,
-    DISTINCT,
-    FIRST,
-    NDCG,
-    OTHERS,
-    PER_PLACE,
-    PRECISION,
-    SHARE,
-    Wanted,
-)
+from bench.measure.lists import AREA, AREA_BY_POSITIVES, DISTINCT, FIRST, NDCG, PER_PLACE, PRECISION, SHARE, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.first import reciprocal
 from bench.measure.lists.gains import discounts, top
@@ -37,7 +26,7 @@ class Grouped:
     """Prepared groups. An outcome is the weighted mean over groups of what each group contributes.
 
     Args:
-        gains: (C, N), at least 0, NaN where unobserved; of `DISTINCT` and `OTHERS` whole codes.
+        gains: (C, N), at least 0, NaN where unobserved; of `DISTINCT` whole codes.
         group: (N,), negative where a row has none; such rows are left out.
         wanted: outcomes, each of one column of gains.
         weights: (N,), of which areas count a row as that many equal ones; None for equal ones.
@@ -58,7 +47,7 @@ class Grouped:
         self._kinds = np.array([each.kind for each in wanted], np.int64)
         self._cuts = np.array([min(each.cut, self._longest) for each in wanted], float)
         self._discounts = discounts(int(max(self._cuts, default=0)))
-        coded = self._gains[self._columns[self._kinds >= DISTINCT]]
+        coded = self._gains[self._columns[self._kinds == DISTINCT]]
         self._codes = 1 + int(np.nanmax(coded)) if np.isfinite(coded).any() else 0
         shape = (len(sizes), len(wanted))
         self._weights, self._scales, self._reach = np.zeros(shape), np.zeros(shape), np.zeros(len(sizes), np.int64)
@@ -217,5 +206,5 @@ def _contribute(
             elif kinds[m] == FIRST:
                 walk = reciprocal(ranked, places, size, own, cuts[m])
             else:
-                walk = variety(ranked, places, size, own, none, cuts[m], kinds[m] == OTHERS, scratch)
+                walk = variety(ranked, places, size, own, none, cuts[m], scratch)
             found[group, m] = walk * scales[group, m]

@@ -8,7 +8,6 @@ back, so they may come in pieces, as `bench.measure.runs.Runs` has them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +47,6 @@ class Areas:
         self.auc = float(sums[0]) / int(counts[6]) if counts[6] else None
         self.by_positives = float(sums[3]) / int(counts[9]) if counts[9] else None
         self.distance = float(sums[2]) + abs(float(sums[1]))
-
-
-def check_groups(group: NDArray[Any]) -> None:
-    """Raises ValueError where a group does not fit into a key."""
-    if len(group) and group.max() >= NO_GROUP:
-        raise ValueError(f"expected groups below 2**31 - 1, found {group.max()}")
 
 
 def by_group(keys: Keys) -> Keys:

@@ -7,9 +7,9 @@ a positive; nothing without groups), `gauc` and `gauc_positives` (mean area unde
 curve over groups with both classes, weighted by rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`;
 and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
-Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among the first k rows),
-`others@k` (rows among them that are not of their largest value) and `below7@k` (rows whose number is below 7). All are
-over k, or over the group's rows where these are fewer; mean over groups. Rows without a value take no place.
+Of a column of items in place of a task, by group or over all rows alike: `distinct@k` (values among the first k rows)
+and `below7@k` (rows whose number is below 7). Both are over k, or over the group's rows where these are fewer; mean
+over groups. Rows without a value take no place.
 
 Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists do not: a place
 among the first k is one row's, whatever it weighs. A row of weight 0 does not count at all.
@@ -18,14 +18,14 @@ among the first k is one row's, whatever it weighs. A row of weight 0 does not c
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.objectives import AREAS, LISTS, of_items, ranked
+from bench.core.objectives import LISTS, of_items, ranked
 from bench.core.schema import Task
 from bench.measure.grouped import Grouped
 from bench.measure.labelled import Labelled
@@ -52,9 +52,6 @@ class Measure:
         names: the outcomes, (M,).
         slices: how many there are.
         units: by slice, how many are resampled; infinite without resamples.
-
-    Raises:
-        ValueError: an outcome's name or task is unknown.
     """
 
     def __init__(
@@ -69,7 +66,7 @@ class Measure:
     ) -> None:
         self.names, self._rows = tuple(outcomes), len(rows.group)
         grouped = bool((rows.group >= 0).any()) if grouped is None else grouped
-        wanted = wanted_of(tasks, outcomes, grouped, items or ())
+        wanted = wanted_of(tasks, outcomes, grouped)
         gains = wanted.gains(rows.labels, items)
         plain = None if rows.weights is None else rows.weights.astype(np.float64)
         self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole | Varied]] = []
@@ -120,7 +117,7 @@ def _whole(
     sets: dict[tuple[bytes, bool, bool], list[int]] = {}
     for at, each in wanted.items():
         weighted = weights is not None and (each.percent or each.kind >= AREA) and each.kind not in PER_PLACE
-        key = np.packbits(seen[each.column]).tobytes(), weighted, each.kind >= DISTINCT
+        key = np.packbits(seen[each.column]).tobytes(), weighted, each.kind == DISTINCT
         sets.setdefault(key, []).append(at)
     for (_, weighted, varied), places in sets.items():
         of = [wanted[at] for at in places]
@@ -160,21 +157,16 @@ class AllWanted(NamedTuple):
         return found
 
 
-def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, items: Collection[str] = ()) -> AllWanted:
-    """How to measure outcomes; raises ValueError for an unknown outcome or task.
+def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> AllWanted:
+    """How to measure outcomes.
 
     Args:
         grouped: whether any row has a group; without, an outcome that is by group alone is left out.
-        items: names of columns.
     """
     found, names = AllWanted({}, {}, {}, {}), [task.name for task in tasks]
     for place, name in enumerate(outcomes):
         task, _, metric = name.partition(".")
         of, columns = ranked(metric), len(found.columns) + len(found.items)
-        if task not in (known := items if of_items(name) else names):
-            raise ValueError(f"outcome '{name}': expected one of {', '.join(known)}, found '{task}'")
-        if of is None and metric not in AREAS:
-            raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
         if of is not None and of_items(name):
             column = found.items.setdefault((task, of.limit), columns)
         else:

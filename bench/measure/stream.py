@@ -20,7 +20,7 @@ from bench.measure.labelled import Labelled
 from bench.measure.lists import NDCG
 from bench.measure.lists.gains import discounts
 from bench.measure.outcomes import AllWanted, Measure, wanted_of
-from bench.measure.runs import Order, Sorted
+from bench.measure.runs import Sorted
 from bench.measure.spaces import Observed
 from bench.measure.whole import Walk
 
@@ -51,7 +51,9 @@ class Stream:
         records = np.empty(len(seen), ROW)
         records["group"], records["score"] = rows.group[seen], rows.predictions[seen]
         records["label"] = rows.labels[seen]
-        self._rows.orders = self._orders()
+        wanted = self._wanted()
+        orders = {"group": (_by_group, wanted.by_group), "score": (_by_score, wanted.over_all)}
+        self._rows.orders = {name: order for name, (order, needed) in orders.items() if needed}
         self._rows.add(records)
 
     def result(self) -> dict[str, float]:
@@ -71,11 +73,6 @@ class Stream:
     def _wanted(self) -> AllWanted:
         return wanted_of((self._task,), self._outcomes, self._grouped)
 
-    def _orders(self) -> dict[str, Order]:
-        wanted = self._wanted()
-        orders = {"group": (_by_group, wanted.by_group), "score": (_by_score, wanted.over_all)}
-        return {name: order for name, (order, needed) in orders.items() if needed}
-
     def _by_group(self, of: AllWanted) -> Floats:
         wanted = list(of.by_group.values())
         above, below = np.zeros(len(wanted)), np.zeros(len(wanted))
@@ -89,7 +86,7 @@ class Stream:
         wanted = list(of.over_all.values())
         kinds, columns = (np.array(each, np.int64) for each in ([w.kind for w in wanted], [w.column for w in wanted]))
         rows = len(self._rows)
-        cuts = np.array([min(each.cut / 100 * rows if each.percent else each.cut, rows) for each in wanted])
+        cuts = np.array([each.rows(rows) for each in wanted])
         deepest = int(max(cuts[kinds == NDCG], default=0))
         walk = Walk(kinds, columns, cuts[:, None], norms := discounts(deepest))
         totals, least = np.zeros(len(of.columns)), np.full(len(of.columns), np.inf)
@@ -111,7 +108,6 @@ class Stream:
 
 
 def _by_group(rows: Rows) -> Rows:
-    """Rows that have a group."""
     rows = rows[rows["group"] >= 0]
     return rows.take(np.argsort(rows["group"]))
 

@@ -18,7 +18,7 @@ from bench.core.schema import Schema, Task
 from bench.measure.heads import Head, Mean, heads_of, held_of
 from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
-from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, check_groups, code
+from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, code
 from bench.measure.outcomes import Measure
 from bench.measure.runs import Sorted
 from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, sample_spaces
@@ -28,7 +28,7 @@ from bench.system.intrinsics import jit
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
 _COMPILED = (prediction, log_loss, label, squared)
-"""What one pass adds up beside the keys; what other metrics need besides is added up by itself."""
+"""What one pass adds up beside the keys; rows are held for metrics that need other sums."""
 _FACTORS = 32  # probabilities whose product is taken before its logarithm: no less than LEAST ** 32, or 1e-222
 
 
@@ -40,24 +40,18 @@ class BinaryTally:
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
-        self._means = {name: each for name, each in heads_of("binary").items() if isinstance(each, Mean)}
-        columns = {column for mean in self._means.values() for column in mean.columns}
-        self._more = tuple(columns - set(_COMPILED))
-        self._sums, self._more_sums = np.zeros(len(_COMPILED)), np.zeros(len(self._more))
+        means = {name: each for name, each in heads_of("binary").items() if isinstance(each, Mean)}
+        self._means = {name: each for name, each in means.items() if {*each.columns} <= {*_COMPILED}}
+        self._others = held_of("binary") | {name: means[name] for name in means.keys() - self._means.keys()}
+        self._held, self._sums = Held(), np.zeros(len(_COMPILED))
         self._keys = Sorted(np.uint64, limit, limit)
         self._keys.orders = {"group": by_group, "score": by_score}
-        self._others, self._held = held_of("binary"), Held()
 
     def add(self, rows: Observed) -> None:
-        """Counts rows in; predictions are taken as float32. Raises ValueError for a group of 2**31 - 1 or above."""
-        check_groups(rows.group)
+        """Counts rows in; predictions are taken as float32."""
         predictions = rows.predictions.astype(np.float32, copy=False)
         keys = np.empty(len(predictions), np.uint64)
         count = _take(rows.labels, predictions, predictions.view(np.uint32), rows.group, keys, self._sums)
-        if self._more:
-            known = rows.known
-            own, said = known.labels.astype(np.float64), known.predictions.astype(np.float32).astype(np.float64)
-            self._more_sums += [column(own, said).sum() for column in self._more]
         if self._others:
             self._held.add(replace(rows, predictions=predictions))
         self._keys.add(keys if count == len(keys) else keys[:count].copy())  # else what is not used is given back
@@ -69,15 +63,10 @@ class BinaryTally:
             return {}
         grouped = Areas(self._keys.read("group"))
         all_rows = Areas(self._keys.read("score"), np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS)
-        sums = dict(zip((*_COMPILED, *self._more), (*self._sums, *self._more_sums), strict=True))
-        found = {
-            "auc": all_rows.auc,
-            "gauc": grouped.auc,
-            "gauc_positives": grouped.by_positives,
-            "ece": all_rows.distance / rows,
-        }
-        for name, mean in self._means.items():
-            found[name] = mean.of(rows, *(sums[column] for column in mean.columns))
+        sums = dict[Any, float](zip(_COMPILED, self._sums.tolist(), strict=True))
+        found = {"auc": all_rows.auc, "gauc": grouped.auc, "gauc_positives": grouped.by_positives}
+        found["ece"] = all_rows.distance / rows
+        found |= {name: each.of(rows, *map(sums.__getitem__, each.columns)) for name, each in self._means.items()}
         if self._held.rows is not None:
             found |= measured(self._others, self._held.rows)
         return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}

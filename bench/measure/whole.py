@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
-from bench.measure.lists import AREA, NDCG, OTHERS, PLACES, SHARE, Wanted
+from bench.measure.lists import AREA, NDCG, PLACES, SHARE, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.variety import variety
@@ -61,8 +61,7 @@ class Whole:
         own = (self._gains[column] > 0 if kind >= AREA else self._gains[column].astype(float)
                for kind, column in zip(self._kinds, self._columns, strict=True))  # fmt: skip
         totals, *sums = drawn.sums(rows, chain([ones], (ones * each for each in own))).T
-        cuts = np.array([np.minimum(each.cut / 100 * totals if each.percent else each.cut, totals)
-                         for each in self._wanted])  # fmt: skip
+        cuts = np.array([each.rows(totals) for each in self._wanted])
         norms = discounts(int(cuts[self._kinds == NDCG].max(initial=0)))
         found = _Prepared(drawn, rows, drawn.spread(rows), cuts, norms, np.full(cuts.shape, np.nan))
         for m, (kind, total) in enumerate(zip(self._kinds, sums, strict=True)):
@@ -81,10 +80,8 @@ class Whole:
     def _walked(self, scores: Floats, of: _Prepared, wanted: slice) -> Floats:
         """(M, R): the walks of the wanted outcomes."""
         kinds, columns, cuts, rows = self._kinds[wanted], self._columns[wanted], of.cuts[wanted], len(of.rows)
-        deepest = float(cuts.max(initial=0))
-        deep = rows if self._ordered else math.ceil(deepest + _SLACK * np.sqrt(of.spread * deepest))
-        while True:
-            places, walk = _best(scores, deep), Walk(kinds, columns, cuts, of.discounts)
+        for places in _deeper(scores, rows if self._ordered else float(cuts.max(initial=0)), of.spread):
+            walk = Walk(kinds, columns, cuts, of.discounts)
             for start in range(0, len(places), PIECE):
                 piece = places[start : start + PIECE + 1]
                 weights: NDArray[Any] = of.drawn.of(of.rows[piece[:PIECE]])
@@ -93,9 +90,7 @@ class Whole:
                 walk.on(scores[piece], piece, weights, self._gains)
                 if not self._ordered and (walk.before >= cuts).all():
                     return walk.found
-            if len(places) == rows:
-                return walk.found
-            deep = 2 * len(places) + 16
+        return walk.found
 
 
 class _Prepared(NamedTuple):
@@ -137,25 +132,20 @@ class Varied:
     def _prepared(self, drawn: Drawn | Once, rows: Ints) -> tuple[Drawn | Once, Ints, Floats, float]:
         """Resamples, rows, cuts (R, M) in rows, and the variance of the number of rows."""
         totals = drawn.sums(rows, [np.ones(len(rows))])
-        cuts = [np.minimum(each.cut / 100 * totals if each.percent else each.cut, totals) for each in self._wanted]
-        return drawn, rows, np.concatenate(cuts, axis=1), drawn.spread(rows)
+        cuts = np.concatenate([each.rows(totals) for each in self._wanted], axis=1)
+        return drawn, rows, cuts, drawn.spread(rows)
 
     def _walked(self, scores: Floats, drawn: Drawn | Once, rows: Ints, cuts: Floats, spread: float) -> Floats:
         """(R, M)."""
-        deepest = float(cuts.max(initial=0))
-        deep = math.ceil(deepest + _SLACK * np.sqrt(spread * deepest))
-        while True:
-            places = _best(scores, deep)
+        for places in _deeper(scores, float(cuts.max(initial=0)), spread):
             counts = np.ascontiguousarray(drawn.of(rows[places]).T)
-            if len(places) == len(rows) or (counts.sum(axis=1) >= cuts.max(axis=1)).all():
+            if (counts.sum(axis=1) >= cuts.max(axis=1)).all():
                 break
-            deep = 2 * len(places) + 16
         found, scratch = np.full(cuts.shape, np.nan), np.zeros((3, self._size), np.int64)
         for m, each in enumerate(self._wanted):
             of = scores[places], places, len(places), self._codes[each.column]
             for b in np.flatnonzero(cuts[:, m]):
-                cut = cuts[b, m]
-                found[b, m] = variety(*of, counts[b], cut, each.kind == OTHERS, scratch) / cut
+                found[b, m] = variety(*of, counts[b], cuts[b, m], scratch) / cuts[b, m]
         return found
 
 
@@ -188,6 +178,16 @@ class Walk:
             gains: (C, N).
         """
         _walk(ranked, places, weights, gains, *self._rules, self.before, *self._run, self.found)
+
+
+def _deeper(scores: Floats, cut: float, spread: float) -> Iterator[Ints]:
+    """Rows of the best scores: at first as many as a cut may need on any resample, then more, at last all."""
+    deep = math.ceil(cut + _SLACK * np.sqrt(spread * cut))
+    while True:
+        yield (places := _best(scores, deep))
+        if len(places) == len(scores):
+            return
+        deep = 2 * len(places) + 16
 
 
 def _best(scores: Floats, many: int) -> Ints:

@@ -103,8 +103,7 @@ def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
         cell
         for cell in cells
         if (cell.data == data if whole else cell.data.startswith(data))
-        and len(rest) <= 2
-        and all(have == want for have, want in zip((cell.sharing, cell.balancing), rest, strict=False))
+        and [cell.sharing, cell.balancing][: len(rest)] == rest
     ]
     if not found:
         examples = sorted({f"{cell.data}/{cell.sharing}" for cell in cells})
@@ -157,14 +156,13 @@ class Tuning:
 
     def _of(self, sharing: str) -> Config:
         """The names that are alike in all trainings of a way of sharing."""
-        epochs = self.design.epochs.get(self.data)
         fixed: Config = {
             name: value
             for name, value in self.design.set.items()
             if not name.startswith("sharing.") or name.startswith(f"sharing.{sharing}.")
         }
-        if epochs is not None:
-            fixed["optim.epochs"] = epochs
+        if self.data in self.design.epochs:
+            fixed["optim.epochs"] = self.design.epochs[self.data]
         return fixed | {"sharing.kind": sharing}
 
     def _draws(self, balancing: str, many: int, own: Config) -> list[Config]:
@@ -175,10 +173,12 @@ class Tuning:
         found = []
         for point in points.tolist():
             at = dict(zip(ranges, point, strict=False))
-            values = {name: float(f"{low * (high / low) ** at[name]:.4g}") for name, (low, high) in ranges.items()}
-            others = {name for name in values if name.startswith("balancing.")}
-            others -= {name for name in others if name.startswith(f"balancing.{balancing}.")}
-            found.append({**{name: value for name, value in values.items() if name not in others}, **own})
+            values: Config = {
+                name: float(f"{low * (high / low) ** at[name]:.4g}")
+                for name, (low, high) in ranges.items()
+                if not name.startswith("balancing.") or name.startswith(f"balancing.{balancing}.")
+            }
+            found.append(values | own)
         return found
 
     def _static(self, own: Config, train: Train) -> list[Config]:

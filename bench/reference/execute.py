@@ -7,7 +7,8 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,13 @@ from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.data.preparation import check_data
 from bench.measure.predictions import FOLDER as PREDICTIONS
+from bench.measure.predictions import joined, name_of
 from bench.models.sharing import SHARING
 from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
-from bench.reference.gains import Gain, over_others, summary
-from bench.reference.own import FEW, Asked, Compared, beside, compared, cost_of, effort, sentence
+from bench.reference.gains import over_others, summary
+from bench.reference.own import FEW, Compared, beside, compared, cost_of, sentence
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
-from bench.reference.training import RESAMPLES, composite, train
+from bench.reference.training import RESAMPLES, served, train
 from bench.runs.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
@@ -73,7 +75,7 @@ class Done:
 
     Attributes:
         skipped: data sets that are not at hand, and cells that cannot be, with the reason.
-        answer: whether a balancer of one's own beats static weights, and at what cost; or what a way of sharing beats.
+        answer: whether a balancer of one's own beats static weights, or what a way of sharing beats; else none.
         compared: of a balancer, by cell.
     """
 
@@ -102,7 +104,7 @@ def run_design(
     design = design_of(suite, only)
     every = cells_of(design, [dataset.id for dataset in suite.datasets])
     every = [cell for cell in every if only in (None, cell.sharing, cell.balancing)]
-    wanted = [cell for part in parts for cell in of_part(every, part)] if parts else every
+    wanted = [*dict.fromkeys(cell for part in parts for cell in of_part(every, part))] if parts else every
     rows = Rows(home, published(name))
     skipped: dict[str, str] = {}
     if only in BALANCING:
@@ -114,45 +116,44 @@ def run_design(
             raise UserError(f"--only: nothing to compare with, {FEW}; `seesaw run {name} --part {part}` adds them")
         wanted = [cell for cell in wanted if cell.part not in skipped]
         progress.note(cost_of(design.draws + design.seeds, [beside(rows, cell) for cell in wanted]))
-    asked: list[Asked] = []
-    shared: list[Gain] = []
+    done: list[Cell] = []
     runners: dict[str, CellRunner] = {}
     try:
-        for cell in dict.fromkeys(wanted):
-            if cell.data in skipped:
+        for cell in wanted:
+            lacking = cell.data
+            if lacking in skipped:
                 continue
-            if cell.data not in runners:
-                try:
-                    runners[cell.data] = CellRunner(
-                        home, suite.dataset(cell.data), raw, workers or cores(), rows, progress
-                    )
-                except UserError as error:
-                    skipped[cell.data] = str(error)
-                    progress.note(f"{cell.data} is left out: {error}")
-                    continue
-            runner = runners[cell.data]
-            reason = "its data are prepared otherwise than the published ones"
-            if only not in BALANCING or beside(runner.current(cell), cell):
-                reason = runner.carry_out(cell, design)
-            if reason:
-                skipped[cell.part] = reason
-                progress.note(f"{cell.part} is left out: {reason}")
-            elif only in BALANCING:
-                own = beside(runner.current(cell), cell)
-                asked.append(Asked(cell, own, runner.objectives, suite.dataset(cell.data)))
-            elif only:
-                shared += over_others(runner.current(cell), cell, runner.objectives)
+            try:
+                if cell.data not in runners:
+                    of = suite.dataset(cell.data)
+                    runners[cell.data] = CellRunner(home, of, raw, workers or cores(), rows, progress)
+                lacking, runner = cell.part, runners[cell.data]
+                if only in BALANCING and not beside(runner.current(cell), cell):
+                    raise UserError("its data are prepared otherwise than the published ones")
+                runner.carry_out(cell, design)
+                done.append(cell)
+            except UserError as error:
+                skipped[lacking] = str(error)
+                progress.note(f"{lacking} is left out: {error}")
     finally:
         for runner in runners.values():
             runner.close()
     if not runners:
         raise UserError("\n".join(dict.fromkeys(skipped.values())))
     new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
-    found = tuple(filter(None, (compared(each, len(asked)) for each in asked)))
-    answer: tuple[str, ...] = (summary(shared),) if shared else ()
-    if found:
-        answer = sentence(str(only), found), effort(str(only), asked)
-    return Done(new, there, failed, skipped, answer, found)
+    answer, found, known = "", tuple[Compared, ...](), [(cell, runners[cell.data]) for cell in done]
+    if only in BALANCING:
+        answers = (
+            compared(cell, beside(of.current(cell), cell), of.objectives, suite.dataset(cell.data), len(done))
+            for cell, of in known
+        )
+        if found := tuple(filter(None, answers)):
+            answer = sentence(str(only), found)
+    elif only and (
+        gained := [gain for cell, of in known for gain in over_others(of.current(cell), cell, of.objectives)]
+    ):
+        answer = summary(gained)
+    return Done(new, there, failed, skipped, (answer,) if answer else (), found)
 
 
 class CellRunner:
@@ -190,21 +191,15 @@ class CellRunner:
         rows = [row for row in self._rows if (row.data, row.content, row.failure) == here]
         return [row for row in rows if (row.sharing, row.balancing) != own or plugin in ("", row.commit)]
 
-    def carry_out(self, cell: Cell, design: Design) -> str:
-        """Trains what a cell lacks; the reason where it cannot be, and then it leaves no row."""
+    def carry_out(self, cell: Cell, design: Design) -> None:
+        """Trains what a cell lacks; raises UserError, before it leaves a row, where the cell cannot be."""
         tuning = Tuning(design, self.name, self.store.schema, self.objectives)
         single = Cell(self.name, ALONE, SINGLE_TASK)
-        try:
-            picks = tuning.choose(
-                cell, lambda asked: self._tried(cell, asked), lambda asked: self._tried(single, asked)
-            )
-            distinct = list({str(config): config for config in picks}.values())
-            rows = self.trained(cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct])
-        except UserError as error:
-            return str(error)
+        picks = tuning.choose(cell, partial(self._tried, cell), partial(self._tried, single))
+        distinct = list({str(config): config for config in picks}.values())
+        rows = self.trained(cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct])
         if cell == single:
             self._compose(dict(zip(tuning.tasks, picks, strict=True)), rows)
-        return ""
 
     def _tried(self, cell: Cell, asked: Sequence[Config]) -> list[Tried]:
         rows = self.trained(cell, [(config, 0) for config in asked])
@@ -214,20 +209,16 @@ class CellRunner:
     def trained(self, cell: Cell, wanted: Sequence[tuple[Config, int]]) -> list[Row]:
         """The rows of configurations and seeds, trained where they are not there."""
         keys = [key_of(cell, self.content, seed, config) for config, seed in wanted]
-        plugin = plugin_of(cell)
-        found = {key: row for key in keys if (row := self._rows.get(key)) and plugin in ("", row.commit)}
+        asked, plugin = dict(zip(keys, wanted, strict=True)), plugin_of(cell)
+        found = {key: row for key in asked if (row := self._rows.get(key)) and plugin in ("", row.commit)}
         self.there += len(found)
-        jobs = [
-            (key, config, self._job(cell, config, seed))
-            for key, (config, seed) in zip(keys, wanted, strict=True)
-            if key not in found
-        ]
-        of_job = {id(job): (key, config) for key, config, job in jobs}
+        jobs = {key: self._job(cell, *each) for key, each in asked.items() if key not in found}
+        of_job = {id(job): key for key, job in jobs.items()}
         stage = "seeds" if wanted and wanted[0][1] else "tuning"
-        with self._progress.task(f"{cell.part}: {stage}", len(wanted), "trainings", len(found)) as advance:
-            for outcome in outcomes(self._executor, [job for _, _, job in jobs], advance, None):
-                key, config = of_job[id(outcome.job)]
-                found[key] = self._keep(cell, config, outcome)
+        with self._progress.task(f"{cell.part}: {stage}", len(asked), "trainings", len(found)) as advance:
+            for outcome in outcomes(self._executor, [*jobs.values()], advance, None):
+                key = of_job[id(outcome.job)]
+                found[key] = self._keep(cell, asked[key][0], outcome)
         return [found[key] for key in keys]
 
     def _keep(self, cell: Cell, config: Config, outcome: Outcome) -> Row:
@@ -245,23 +236,16 @@ class CellRunner:
             parsed = TrialConfig.parse(config)
             parsed.check_fit(self.store.schema)
             config = parsed.dotted()
-        return Job(
-            trial=None,
-            replicate=seed,
-            config=config,
-            store=str(self.store.path),
-            seed=derive(0, PURPOSE, seed),
-            splits=(SEARCH, TEST) if seed else (SEARCH,),
-            objectives=tuple(each.name for each in self.objectives),
-            tasks=tuple(task.name for task in self.store.schema.tasks),
-            threads=1,
-            device="cpu",
-            resamples=RESAMPLES if seed else 0,
-            outcomes=self.outcomes if seed else (),
-            predictions=str(self._predictions) if seed else None,
-            kind=cell.kind,
-            plugins=plugins.files(),
-        )
+        objectives, tasks = ([each.name for each in of] for of in (self.objectives, self.store.schema.tasks))
+        job = Job(
+            trial=None, replicate=seed, config=config, store=str(self.store.path), seed=derive(0, PURPOSE, seed),
+            splits=(SEARCH,), objectives=tuple(objectives), tasks=tuple(tasks), threads=1, device="cpu",
+            kind=cell.kind, plugins=plugins.files(),
+        )  # fmt: skip
+        if not seed:
+            return job
+        kept = str(self._predictions)
+        return replace(job, splits=(SEARCH, TEST), resamples=RESAMPLES, outcomes=self.outcomes, predictions=kept)
 
     def _compose(self, picks: Mapping[str, Config], rows: Sequence[Row]) -> None:
         """Adds a row for each seed of the best single-task models together: each task's values from its own model."""
@@ -273,13 +257,13 @@ class CellRunner:
             own = [of.get((str(text), seed)) for text in config.values()]
             if self._rows.get(key_of(cell, self.content, seed, config)) or None in own:
                 continue
-            jobs = [self._job(cell, each, seed) for each in picks.values()]
-            served = composite(self._predictions, self.outcomes, [job.training for job in jobs], seed)
-            if not served:
+            names = [name_of(self._job(cell, each, seed).training, seed) for each in picks.values()]
+            if (said := joined(self._predictions, TEST, names)) is None:
                 self._progress.note(f"{cell.part}: seed {seed} is left out: its models were trained elsewhere")
                 continue
             models = [row for row in own if row is not None]
-            self._rows.add(composed(models, places, cell, config, served, self._origin))
+            ranked = served(str(self._predictions), self.outcomes, said)
+            self._rows.add(composed(models, places, cell, config, ranked, self._origin))
         for file in self._predictions.glob("trial-*.npy"):
             file.unlink()
 
@@ -313,7 +297,6 @@ def content_of(store: Store) -> str:
 
 
 def _commit() -> str:
-    """Of the checkout that this code is in; empty where it is in none."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return ""

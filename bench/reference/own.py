@@ -38,27 +38,6 @@ def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A cell with a balancer of one's own.
-
-    Attributes:
-        rows: of its data and its way of sharing, static weights among them.
-        dataset: with its margin and its reference point.
-    """
-
-    cell: Cell
-    rows: Sequence[Row]
-    objectives: tuple[Objective, ...]
-    dataset: SuiteDataset
-
-    @property
-    def sides(self) -> tuple[list[Row], list[Row]]:
-        """Rows of static weights, and the cell's own."""
-        static = [row for row in self.rows if row.balancing in PLAIN]
-        return static, [row for row in self.rows if row.balancing == self.cell.balancing]
-
-
-@dataclass(frozen=True)
 class Compared:
     """How far a cell's farthest point lies beyond the front of tuned static weights, by heads on test."""
 
@@ -75,10 +54,9 @@ class Compared:
         return f"{self.lead.value:+.2f} ({self.lead.low:+.2f} to {self.lead.high:+.2f}) {self.unit}"
 
 
-def beside(rows: Iterable[Row], cell: Cell, content: str = "") -> list[Row]:
-    """Rows of a cell's data and sharing, by its `content` where that is given; none without enough static weights."""
+def beside(rows: Iterable[Row], cell: Cell) -> list[Row]:
+    """Rows of a cell's data and sharing; none without enough static weights."""
     found = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
-    found = [row for row in found if content in ("", row.content)]
     return found if len(samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
 
 
@@ -95,20 +73,26 @@ def samples(rows: Iterable[Row]) -> list[Sample]:
     ]
 
 
-def compared(asked: Asked, questions: int) -> Compared | None:
-    """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together."""
-    static, own = map(samples, asked.sides)
+def compared(
+    cell: Cell, rows: Sequence[Row], objectives: Sequence[Objective], dataset: SuiteDataset, questions: int
+) -> Compared | None:
+    """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together.
+
+    Args:
+        rows: of its data and its way of sharing, static weights among them; see `beside`.
+        dataset: with its margin and its reference point.
+    """
+    sides = [[row for row in rows if row.balancing in names] for names in (PLAIN, (cell.balancing,))]
+    static, own = map(samples, sides)
     if not own:
         return None
     means = np.array([each.mean for each in (*static, *own)])
-    scale, margin, unit = scale_of(
-        asked.objectives, resolve_reference(asked.objectives, asked.dataset.reference), means
-    )
-    found = beyond(static, own, scale, asked.dataset.margin or margin, questions)
+    scale, margin, unit = scale_of(objectives, resolve_reference(objectives, dataset.reference), means)
+    found = beyond(static, own, scale, dataset.margin or margin, questions)
     assert found is not None
-    theirs, ours = ([row.valid for row in side if not row.seed] for side in asked.sides)
+    theirs, ours = ([row.valid for row in side if not row.seed] for side in sides)
     verdict, _ = about_methods(found, theirs, ours, scale)
-    return Compared(asked.cell.data, asked.cell.sharing, verdict, found.lead[1], found.margin, unit)
+    return Compared(cell.data, cell.sharing, verdict, found.lead[1], found.margin, unit)
 
 
 def cost_of(each: int, found: Sequence[Sequence[Row]]) -> str:
@@ -130,15 +114,3 @@ def sentence(name: str, found: Sequence[Compared]) -> str:
     far = max(found, key=lambda each: (each.verdict == "yes", each.lead.value))
     where = f"with {far.sharing} on {far.data}, where the margin is {far.margin:g}"
     return f"{first}; its largest lead is {far.value}, {where}."
-
-
-def effort(name: str, every: Sequence[Asked]) -> str:
-    """What both sides cost, and where they were trained."""
-    parts = []
-    for at, called in ((1, name), (0, "static weights")):
-        own = [row for each in every for row in each.sides[at]]
-        made = Counter(f"{row.version}{row.commit and f' ({row.commit})'} on {row.machine}" for row in own)
-        told = ", ".join(each for each, _ in made.most_common(2)) + (" and others" if len(made) > 2 else "")
-        cost = f"{count(len(own), 'training')}, {duration(sum(row.cpu_seconds for row in own))} of CPU time"
-        parts.append(f"{called}: {cost}, by Seesaw {told}")
-    return f"{'; '.join(parts)}."

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bench.core import formats
 from bench.core.errors import UserError, shortened
@@ -61,8 +62,8 @@ class Row:
     kind: Kind
     seed: int
     config: dict[str, Scalar]
-    objectives: tuple[str, ...]
-    outcomes: tuple[str, ...]
+    objectives: Sequence[str]
+    outcomes: Sequence[str]
     valid: list[float] = field(default_factory=list)
     test: list[float] = field(default_factory=list)
     served: list[float] = field(default_factory=list)
@@ -100,30 +101,37 @@ def row_of(
     config: dict[str, Scalar],
     outcome: Outcome,
     objectives: Sequence[Objective],
-    origin: Mapping[str, str],
+    origin: Mapping[str, Any],
 ) -> Row:
     """The row of a training that has ended.
 
     Args:
         origin: `version`, `commit` and `machine`.
     """
-    names, outcomes = tuple(each.name for each in objectives), tuple(outcome.job.outcomes)
-    row = Row(
-        data=cell.data,
-        content=content,
-        sharing=cell.sharing,
-        balancing=cell.balancing,
-        kind=outcome.job.kind,
-        seed=outcome.job.replicate,
-        config=config,
-        objectives=names,
-        outcomes=outcomes,
-        **origin,  # type: ignore[arg-type]
-    )
+    job, result = outcome.job, outcome.result
+    of_cell = cell.data, content, cell.sharing, cell.balancing, job.kind, job.replicate, config
+    row = Row(*of_cell, [each.name for each in objectives], job.outcomes, **origin)
     if outcome.failure is not None:
         return replace(row, failure=f"{outcome.failure.kind}: {outcome.failure.reason}")
-    assert outcome.result is not None
-    return replace(row, **_values(outcome.result, objectives, outcomes, row.seed))
+    assert result is not None
+    metrics, keys = result.metrics, {"valid": [each.key(SEARCH) for each in objectives]}
+    if row.seed:
+        fusions = sorted({int(key.split("/")[1]) for key in metrics if key.startswith(f"{SERVED}/")})
+        keys["test"] = [each.key(TEST) for each in objectives]
+        keys["served"] = [f"{SERVED}/{number}/{name}" for number in fusions for name in job.outcomes]
+    found: dict[str, Any] = {name: [metrics.get(key, math.nan) for key in own] for name, own in keys.items()}
+    for name in ("test", "served") if 0 < row.seed <= RESAMPLED_SEEDS else ():
+        if keys[name] and all(key in result.resampled for key in keys[name]):
+            found[f"{name}_moved"] = _short(np.array([result.resampled[key] for key in keys[name]]).T)
+    return replace(
+        row,
+        **found,
+        norms=_norms(result),
+        parameters=int(metrics.get("cost/parameters", 0)),
+        latency_ms=metrics.get("cost/latency_ms", math.nan),
+        samples=int(result.speed.get("samples_trained", 0)),
+        cpu_seconds=round(result.speed.get("cpu_seconds", 0.0), 2),
+    )
 
 
 def composed(
@@ -132,7 +140,7 @@ def composed(
     cell: Cell,
     config: dict[str, Scalar],
     served: Mapping[str, list[float]],
-    origin: Mapping[str, str],
+    origin: Mapping[str, Any],
 ) -> Row:
     """The row of separate models together.
 
@@ -154,37 +162,18 @@ def composed(
         test=[models[task].test[at] for at, task in enumerate(places)],
         served=values[0].tolist(),
         test_moved=heads.ravel().tolist(),
-        served_moved=[float(f"{each:.3g}") for each in (values[1:] - values[0]).ravel()] if kept else [],
+        served_moved=_short(values[1:] - values[0]) if kept else [],
         norms=[],
         parameters=round(np.mean([each.parameters for each in models])),  # each has as many models as there are tasks
         latency_ms=float(np.mean([each.latency_ms for each in models])),
         samples=round(np.mean([each.samples for each in models])),
         cpu_seconds=float(np.mean([each.cpu_seconds for each in models])),
-        **origin,  # type: ignore[arg-type]
+        **origin,
     )
 
 
-def _values(result: TrialResult, objectives: Sequence[Objective], outcomes: Sequence[str], seed: int) -> dict[str, Any]:
-    metrics = result.metrics
-    found: dict[str, Any] = {
-        "valid": [metrics.get(each.key(SEARCH), math.nan) for each in objectives],
-        "parameters": int(metrics.get("cost/parameters", 0)),
-        "latency_ms": metrics.get("cost/latency_ms", math.nan),
-        "norms": _norms(result),
-        "cpu_seconds": round(result.speed.get("cpu_seconds", 0.0), 2),
-        "samples": int(result.speed.get("samples_trained", 0)),
-    }
-    if not seed:
-        return found
-    heads = [each.key(TEST) for each in objectives]
-    numbers = sorted({int(key.split("/")[1]) for key in metrics if key.startswith(f"{SERVED}/")})
-    ranked = [f"{SERVED}/{number}/{name}" for number in numbers for name in outcomes]
-    for name, keys in (("test", heads), ("served", ranked)):
-        found[name] = [metrics.get(key, math.nan) for key in keys]
-        if seed <= RESAMPLED_SEEDS and all(key in result.resampled for key in keys) and keys:
-            moved = np.array([result.resampled[key] for key in keys]).T
-            found[f"{name}_moved"] = [float(f"{value:.3g}") for value in moved.ravel()]
-    return found
+def _short(values: NDArray[Any]) -> list[float]:
+    return [float(f"{value:.3g}") for value in values.ravel()]
 
 
 def _norms(result: TrialResult) -> list[float]:
@@ -224,21 +213,10 @@ class Rows:
         with room_for(file):
             self.folder.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as out:
-                out.truncate(_whole(file))
+                out.truncate(file.read_bytes().rfind(b"\n") + 1)  # a torn last line was never acknowledged
                 out.write(json.dumps(asdict(row)).encode() + b"\n")
                 out.flush()
                 os.fsync(out.fileno())
-
-
-def _whole(file: Path) -> int:
-    """Bytes of a file's whole lines: a torn last one was never acknowledged."""
-    size = file.stat().st_size
-    with file.open("rb") as text:
-        text.seek(max(0, size - 1))
-        if not size or text.read(1) == b"\n":
-            return size
-        text.seek(0)
-        return text.read().rfind(b"\n") + 1
 
 
 def lines(file: Path) -> Iterable[Row]:
@@ -246,14 +224,10 @@ def lines(file: Path) -> Iterable[Row]:
     *whole, _ = file.read_text(encoding="utf-8").split("\n")
     for number, line in enumerate(whole, 1):
         try:
-            yield _row(json.loads(line))
-        except (ValueError, TypeError, KeyError):
+            yield Row(**json.loads(line))
+        except (ValueError, TypeError):
             found = f"{file}, line {number}: expected a row of the reference, found {shortened(line)}"
             raise UserError(found) from None
-
-
-def _row(values: Mapping[str, Any]) -> Row:
-    return Row(**{**values, "objectives": tuple(values["objectives"]), "outcomes": tuple(values["outcomes"])})
 
 
 SMALL = ("test_moved", "served_moved")
@@ -289,7 +263,7 @@ def read(file: Path) -> list[Row]:
     if lacking := {each.name for each in fields(Row)} - set(table.column_names):
         raise UserError(f"{file}: expected a table of the reference, found no column {', '.join(sorted(lacking))}")
     table = table.select([each.name for each in fields(Row)])
-    return [_row({name: _read(name, value) for name, value in row.items()}) for row in table.to_pylist()]
+    return [Row(**{name: _read(name, value) for name, value in row.items()}) for row in table.to_pylist()]
 
 
 def _read(name: str, value: Any) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.core.records import Job, TrialResult
 from bench.core.rows import TEST
 from bench.measure.outcomes import Measure
-from bench.measure.predictions import Rows, joined, name_of, path_of, predictions, rows_of
+from bench.measure.predictions import Rows, name_of, path_of, predictions, rows_of
 from bench.measure.resamples import drawn_of
 from bench.results.fusion import Fusion, fused
 from bench.results.pareto import lattice, steps_within
@@ -41,7 +41,7 @@ def train(job: Job) -> TrialResult:
     """Trains and measures a job. Where it keeps predictions, its result also has what is served, as
     `served/<number of the fusion>/<outcome>`.
 
-    Predictions of models that share nothing stay, for `composite`; all others are removed.
+    Predictions of single-task models stay, to be served together; all others are removed.
     """
     started = process_time()
     result = run_job(job)
@@ -74,18 +74,6 @@ def served(folder: str, outcomes: Sequence[str], own: NDArray[np.float32]) -> di
         values = measure.resampled(fused(fusion.kind, own, fusion.weights, rows.rates))
         found |= {f"{SERVED}/{number}/{name}": values[:, 0, at].tolist() for at, name in enumerate(outcomes)}
     return found
-
-
-def composite(
-    folder: Path, outcomes: Sequence[str], trainings: Sequence[str], replicate: int
-) -> dict[str, list[float]]:
-    """What is served by separate models together, each task's prediction from its own; as `served` has it.
-
-    Args:
-        trainings: of each task's model, as `Job.training` names it.
-    """
-    own = joined(folder, TEST, [name_of(training, replicate) for training in trainings])
-    return {} if own is None else served(str(folder), outcomes, own)
 
 
 @lru_cache(maxsize=2)

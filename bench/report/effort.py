@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from bench.core.objectives import in_thousandths
-from bench.core.records import Failure, TrialRecord
+from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, SEARCH
 from bench.report import text
 from bench.results.frontier import Frontier
@@ -18,50 +17,25 @@ from bench.results.importance import Importance, alone, importances
 from bench.results.points import estimates
 
 
-@dataclass(frozen=True)
-class Failed:
-    """Trials, or replicates of them, that failed for one reason."""
-
-    kind: str
-    reason: str
-    runs: int
-    trials: tuple[int, ...]
-
-
-def failures(records: Sequence[TrialRecord]) -> tuple[Failed, ...]:
-    """Failed runs, replicates included, by reason; the most frequent first."""
+def failures(records: Sequence[TrialRecord]) -> list[tuple[tuple[str, str], list[int]]]:
+    """By kind and reason the trials of failed runs, replicates among them; the most frequent first."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for record in records:
-        every: list[Failure | None] = [record.failure, *(run.failure for run in record.replicates)]
-        for failure in filter(None, every):
+        for failure in filter(None, (record.failure, *(run.failure for run in record.replicates))):
             groups[failure.kind, failure.reason].append(record.number)
-    found = [
-        Failed(kind, reason, len(numbers), tuple(sorted(set(numbers)))) for (kind, reason), numbers in groups.items()
-    ]
-    return tuple(sorted(found, key=lambda each: (-each.runs, each.trials)))
+    return sorted(groups.items(), key=lambda each: (-len(each[1]), sorted(set(each[1]))))
 
 
-def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple[int, float], ...], bool]:
-    """(training samples, hypervolume) after each result, and True; trials in place of samples, and False, where a
-    trial did not record its samples."""
+def course(front: Frontier, records: Sequence[TrialRecord]) -> list[tuple[int, float]]:
+    """(training samples, hypervolume) after each result."""
     history = History(front.measures, front.reference, any(record.rungs for record in records))
     history.add(records, 2**63)
-    volumes = [each.hypervolume for each in history.rows]
-    if history.by_rungs:
-        return tuple(zip([each.samples for each in history.rows], volumes, strict=True)), True
-    trained = {record.number: record.speed.get("samples_trained") for record in records}
-    lengths = [trained[record.number] for record in records if record.state == "completed"]
-    if None in lengths or not lengths:
-        return tuple(enumerate(volumes, 1)), False
-    costs = np.cumsum([int(trained[each.trial] or 0) for each in history.rows])
-    return tuple(zip(map(int, costs), volumes, strict=True)), True
+    return [(each.samples, each.hypervolume) for each in history.rows]
 
 
 def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importance, ...]:
     """Of parameters on the hypervolume of a trial alone; in a search by rungs at the first, which all of them saw."""
     measured = [record.points[0] for record in records if record.measured]
-    if not measured:
-        return ()
     values = estimates([point.unconfirmed for point in measured], front.measures)
     return tuple(importances(measured, alone(values, front.measures, front.reference), seed=0))
 

@@ -17,7 +17,7 @@ from bench.core.rows import SHORT, TEST
 from bench.frontier.policy import Guard
 from bench.frontier.words.verdict import named, reference, titles_of
 from bench.report.effort import course, influences
-from bench.report.markup import SYMBOLS, looks_of
+from bench.report.markup import looks_of
 from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
 from bench.results.effect import Effect
 from bench.results.frontier import LIMITS
@@ -37,10 +37,8 @@ MOST_DRAWS, MOST_DRAWN = 150, 45_000
 def section_data(view: View) -> dict[str, Any]:
     """Everything: fronts, what can be picked, and the search."""
     every = pd.concat([front.table["architecture"] for front in view.fronts])
-    looks = looks_of([*every, "current"])
     titles = titles_of(view.front.points)
     holds = view.pick.stability.holds if view.pick else None
-    history, by_samples = course(view.front, view.records)
     planes = {"served" if front.served else "heads": _plane(front, view.formulas, titles) for front in view.fronts}
     return {
         "title": view.title,
@@ -52,13 +50,13 @@ def section_data(view: View) -> dict[str, Any]:
         "holds": None if holds is None else round(100 * holds) / 100,
         "picked": view.pick.point if view.pick else None,
         "advised": None if view.pick and view.verdict.row == view.pick.row else view.verdict.row,
-        "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
+        "looks": {kind: list(look) for kind, look in looks_of([*every, "current"]).items()},
         "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
         "planes": planes,
         "decision": _decision(view, titles) if view.decides else None,
         "leads": [[title, {point: _ends(each) for point, each in of.items()}] for title, of in view.leads.items()],
-        "history": history,
-        "bySamples": by_samples,
+        "history": course(view.front, view.records),
+        "bySamples": True,  # what the history is by
         "influences": [list(astuple(each)) for each in influences(view.records, view.front)],
     }
 
@@ -69,8 +67,8 @@ def _rows_of(scenario: str) -> str:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    more = {"label": axis.label, "sign": axis.objective.sign, "scale": axis.scale, "unit": "%" if axis.relative else ""}
-    return {"name": axis.name, **more}
+    of, unit = axis.objective, "%" if axis.relative else ""
+    return {"name": of.name, "label": axis.label, "sign": of.sign, "scale": axis.scale, "unit": unit}
 
 
 def _ends(gain: Effect) -> list[float]:

@@ -12,7 +12,6 @@ import json
 import re
 from bisect import bisect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 from zlib import crc32
@@ -62,31 +61,17 @@ KINDS = (
 Others, new ones among them, have a look by their name."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """The colour and mark of one architecture."""
-
-    role: str
-    symbol: str
-
-
-def ordered(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Architectures in the order of pages."""
-    found = set(kinds)
-    known = [kind for kind in KINDS if kind in found]
-    return (*known, *sorted(found - set(known)))
-
-
-def looks_of(kinds: Iterable[str]) -> dict[str, Look]:
-    """A look for each architecture, all different up to 63 kinds; of others than `KINDS` by a hash."""
-    symbols, found = tuple(SYMBOLS), {}
+def looks_of(kinds: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """For each architecture, in the order of pages, the role of its colour and its mark's path, all different up to 63
+    kinds; of others than `KINDS` by a hash."""
+    symbols, found, wanted = tuple(SYMBOLS.values()), {}, set(kinds)
     free = list(range(len(KINDS), len(KIND_COLOURS) * len(symbols)))
-    for kind in ordered(kinds):
+    for kind in [*(each for each in KINDS if each in wanted), *sorted(wanted - {*KINDS})]:
         if kind in KINDS:
             at = KINDS.index(kind)
         else:  # the nearest free place after that of its hash
             at = free.pop(bisect(free, crc32(kind.encode()) % 63) % len(free)) if free else 0
-        found[kind] = Look(KIND_COLOURS[at % len(KIND_COLOURS)], symbols[at % len(symbols)])
+        found[kind] = KIND_COLOURS[at % len(KIND_COLOURS)], symbols[at % len(symbols)]
     return found
 
 

@@ -118,11 +118,11 @@ def command(what: str, text: str) -> str:
 def _search(view: View) -> str:
     if not view.records:
         return ""
-    failed = failures(view.records)
-    reasons = [[each.kind, each.reason, text.listed(each.trials), f"{each.runs}"] for each in failed]
+    failed, many = failures(view.records), int((view.front.table["role"] == "trial").sum())
+    reasons = [[*why, text.listed(sorted(set(trials))), f"{len(trials)}"] for why, trials in failed]
     return joined(
         [
-            f"<h3>The search</h3><p class='note'>{text.count(view.trials, 'point')}; "
+            f"<h3>The search</h3><p class='note'>{text.count(many, 'point')}; "
             f"hypervolume of the front of heads {text.number(view.front.hypervolume)}.</p>",
             '<details class="fold" data-part="points"><summary>All points of the search</summary>'
             '<div class="points"></div></details>',
@@ -133,7 +133,7 @@ def _search(view: View) -> str:
             else "",
             '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
             f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div></details>',
-            f'<details class="fold"><summary>Failures: {text.count(sum(each.runs for each in failed), "run")}'
+            f'<details class="fold"><summary>Failures: {text.count(sum(len(trials) for _, trials in failed), "run")}'
             f"</summary>{table(('kind', 'reason', 'trials', 'runs'), reasons, 'Failures by reason', 3)}</details>"
             if failed
             else "",
@@ -199,7 +199,8 @@ def whole(
         below: markup under the title.
         figures: whether there are any. Without them the page has no script at all, and none may run.
     """
-    script = _script() if figures else ""
+    parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)  # as one, in a scope of its own
+    script = f'"use strict";\n(() => {{\n{parts}}})();\n' if figures else ""
     noscript = '<noscript><p class="note">Figures and tables need JavaScript; sentences are complete.</p></noscript>'
     return joined(
         [
@@ -252,19 +253,12 @@ def _colours() -> str:
 
 
 def _policy(script: str) -> str:
-    """No requests at all; scripts by hash."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     scripts = f"script-src 'sha256-{digest}'; " if script else ""
     return (
         f"default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
         "form-action 'none'"
     )
-
-
-def _script() -> str:
-    """The page's scripts as one, in a scope of its own."""
-    parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _asset(name: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.report import text
 from bench.report.explained import chart
-from bench.report.markup import COLOURS, FONT, SYMBOLS, escaped, looks_of
+from bench.report.markup import COLOURS, FONT, escaped, looks_of
 from bench.report.view import Axis, View, axes_of, splits_of
 from bench.results.ledger import Ledger
 
@@ -84,8 +84,8 @@ def picture(view: View, ledger: Ledger | None = None) -> str:
         for row in rows.tolist():
             x, y = places[row]
             if EDGE <= x <= WIDTH - EDGE and EDGE <= y <= HEIGHT - EDGE:
-                look = looks[architectures[row]]
-                shape = f'd="{SYMBOLS[look.symbol]}" fill="var(--{look.role})" opacity="{opacity}"'
+                role, mark = looks[architectures[row]]
+                shape = f'd="{mark}" fill="var(--{role})" opacity="{opacity}"'
                 marks.append(f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" {shape}/>')
     picked = _picked(view, ledger)
     if picked in places:

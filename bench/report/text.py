@@ -9,17 +9,7 @@ from pathlib import Path
 
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
-ABBREVIATIONS = {
-    "auc": "AUC",
-    "gauc": "GAUC",
-    "cvr": "CVR",
-    "ctcvr": "CTCVR",
-    "ne": "NE",
-    "ece": "ECE",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "xauc": "XAUC",
-}
+ABBREVIATIONS = ("auc", "gauc", "cvr", "ctcvr", "ne", "ece", "rmse", "mae", "xauc")
 LARGE = ((1e9, 1e9, f"{THIN}G"), (1e6, 1e6, f"{THIN}M"), (1e4, 1e3, f"{THIN}K"))
 """From which size on, the unit, and its name."""
 
@@ -77,4 +67,4 @@ def dataset(id: str) -> str:
 def label(objective: str) -> str:
     """The name of an objective for axes: `income.auc` -> `income AUC`, `cost/parameters` -> `parameters`."""
     parts = objective.removeprefix("cost/").split(".")
-    return " ".join(ABBREVIATIONS.get(part, part) if i else part for i, part in enumerate(parts))
+    return " ".join([parts[0], *(part.upper() if part in ABBREVIATIONS else part for part in parts[1:])])

@@ -38,14 +38,9 @@ class Axis:
     relative: bool
 
     @property
-    def name(self) -> str:
-        """Of the measure."""
-        return self.objective.name
-
-    @property
     def label(self) -> str:
         """For people: `income AUC`."""
-        return text.label(self.name)
+        return text.label(self.objective.name)
 
     @property
     def scale(self) -> float:
@@ -169,11 +164,6 @@ class View:
     def today(self) -> bool:
         """Whether somebody said what is served today; without a served front nobody asks."""
         return self.served is None or self.served.today
-
-    @property
-    def trials(self) -> int:
-        """How many points have a result."""
-        return int((self.front.table["role"] == "trial").sum())
 
     @property
     def why(self) -> list[str]:

@@ -138,19 +138,13 @@ def overtraining(diagnosis: Mapping[str, Any]) -> list[str]:
 
 def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
     """For each task that is behind, by how much and what is seen beside it, or that none is; then overtraining."""
-    return [*_behind(diagnosis, gaps), *overtraining(diagnosis)]
-
-
-def _behind(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
+    than = "the best single-task model" if all(gap.single for gap in gaps) else "the best trial"
+    found = [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in gaps if gap.real]
     if not diagnosis:
-        return ["No diagnosis was recorded."]
-    behind = [gap for gap in gaps if gap.real]
-    if not gaps:
-        return ["Nothing to compare it with was measured."]
-    if not behind:
-        than = "the best single-task model" if all(gap.single for gap in gaps) else "the best trial"
-        return [f"No task is behind {than} by more than noise."]
-    return [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in behind]
+        found = ["No diagnosis was recorded."]
+    elif not gaps:
+        found = ["Nothing to compare it with was measured."]
+    return [*(found or [f"No task is behind {than} by more than noise."]), *overtraining(diagnosis)]
 
 
 def numbers(diagnosis: Mapping[str, Any]) -> dict[str, float]:

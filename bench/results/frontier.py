@@ -243,10 +243,11 @@ def frontier(
     table = _facts(every)
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
     table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
-    against = _reference(every)
     chances, volume = _of_front(apart, objectives, at, split, seed)
     table["p_nondominated"] = np.array([chances.get(one, np.nan) for one in ids], dtype=float)
-    row = next((row for row, point in enumerate(every) if point.id == against), None)
+    known = [row for row, point in enumerate(every) if confirmed(point)]
+    others = [row for row in known if every[row].kind == BASELINE]
+    row = next(iter([*(row for row in known if every[row].role == "current"), *others]), None)
     return Frontier(
         measures=tuple(objectives),
         table=table,
@@ -268,10 +269,9 @@ def _of_front(
     found = samples_of(points, [objective.key(split) for objective in objectives])
     samples = list(found.values())
     noise = seed_noise(samples) if samples else None
-    if noise is None:
+    chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated")) if noise else None
+    if noise is None or chances is None:
         return {}, None
-    chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
-    assert chances is not None
     about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     trials = {point.id for point in points if point.role == "trial"}
     searched, volume = [at for at, key in enumerate(found) if key in trials], None
@@ -282,8 +282,7 @@ def _of_front(
 
 
 def _facts(points: Sequence[Point]) -> pd.DataFrame:
-    """The table's first columns; an empty run has them, too."""
-    unused = Point("trees", {}, "")  # so that there are columns
+    unused = Point("trees", {}, "")  # so that an empty run has columns, too
     table = pd.DataFrame([_fact(point) for point in (*points, unused)]).iloc[:-1]
     if not any(point.rungs for point in points):
         table = table.drop(columns=["rung", "samples"])
@@ -350,27 +349,17 @@ def _intervals(
     cells: Floats, points: Sequence[Point], ids: Sequence[str], key: str, objective: Objective, row: int | None
 ) -> None:
     """Sets the ends of a metric's intervals, and of its gains over a row, of cells (S, parts)."""
-    samples = samples_of(points, [key])
-    if not samples:
-        return
-    rows = [(at, list(samples).index(one)) for at, one in enumerate(ids) if one in samples]
-    of, apart = intervals(list(samples.values())), differences(list(samples.values()))
+    by_id = samples_of(points, [key])
+    samples, places = list(by_id.values()), {one: place for place, one in enumerate(by_id)}
+    of, apart = (intervals(samples), differences(samples)) if samples else (None, None)
     if of is None or apart is None:
         return
-    for at, place in rows:
+    current = None if row is None else places.get(ids[row])
+    for at, place in ((at, places[one]) for at, one in enumerate(ids) if one in places):
         cells[at, [LOW, HIGH]] = of[place][0].low, of[place][0].high
-    if row is not None and ids[row] in samples:
-        current = list(samples).index(ids[row])
-        for at, place in rows:
+        if current is not None:
             (gain,) = apart.gains(place, current, [objective])
             cells[at, [GAIN_LOW, GAIN_HIGH]] = gain.low, gain.high
-
-
-def _reference(points: Sequence[Point]) -> str | None:
-    """Id of the current point, else of the best single-task models; None where neither has replicates."""
-    known = [point for point in points if confirmed(point)]
-    single = [point.id for point in known if point.kind == BASELINE]
-    return next(iter([*(point.id for point in known if point.role == "current"), *single]), None)
 
 
 def front_volume(

@@ -58,7 +58,8 @@ def _results(record: TrialRecord, by_rungs: bool) -> Iterator[tuple[int, int, in
     if not by_rungs:
         if record.state in FINISHED:
             metrics = record.metrics if record.measured else {}
-            yield record.number, record.number, 0, metrics, ended + record.seconds if ended else 0.0
+            samples = int(record.speed.get("samples_trained", 0))
+            yield record.number, record.number, samples, metrics, ended + record.seconds if ended else 0.0
         return
     for at in record.rungs:
         ended += at.seconds if ended else 0.0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,18 +83,14 @@ def alone(values: Floats, objectives: Sequence[Objective], reference: dict[str, 
 
 def grouping(values: Sequence[Scalar], own: Sequence[bool]) -> NDArray[np.int64]:
     """A group's number for each trial, from 0; -1 where the trial does not have the parameter."""
-    numbers = [value for value, has in zip(values, own, strict=True) if has]
-    distinct = set(numbers)
-    edges: Floats = np.empty(0)
-    ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in distinct)
-    if ordered and len(distinct) > BINS:
-        edges = np.unique(np.quantile(np.array(numbers, dtype=float), np.arange(1, BINS) / BINS))
-        place = {value: int(np.searchsorted(edges, float(str(value)), side="right")) for value in distinct}
-    else:
-        place = {value: i for i, value in enumerate(sorted(distinct, key=str))}
-    groups = np.array([place[value] if has else -1 for value, has in zip(values, own, strict=True)])
-    kept = {group: i for i, group in enumerate(sorted(set(groups[groups >= 0].tolist())))}
-    return np.array([kept.get(int(group), -1) for group in groups])
+    some = [value for value, has in zip(values, own, strict=True) if has]
+    places: NDArray[Any] = np.array(list(map(str, some)))
+    if len(set(some)) > BINS and all(isinstance(value, int | float) and not isinstance(value, bool) for value in some):
+        numbers = np.array(some, dtype=float)
+        places = np.searchsorted(np.quantile(numbers, np.arange(1, BINS) / BINS), numbers, side="right")
+    groups = np.full(len(own), -1)
+    groups[np.array(own)] = np.unique(places, return_inverse=True)[1]
+    return groups
 
 
 def _importance(name: str, ranks: Floats, groups: NDArray[np.int64], counts: Floats) -> Importance:

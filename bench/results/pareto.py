@@ -127,8 +127,8 @@ class Growing:
     """
 
     def __init__(self, objectives: Sequence[Objective], reference: Mapping[str, float]) -> None:
-        self._objectives, self._reference = tuple(objectives), dict(reference)
-        self._front, self._volume = np.empty((0, len(self._objectives))), 0.0
+        self._objectives, self._reference = objectives, reference
+        self._front, self._volume = np.empty((0, len(objectives))), 0.0
 
     def add(self, point: Floats) -> float:
         """Adds a point (M,), and returns the hypervolume of all so far. A point that is not finite adds nothing."""

@@ -117,7 +117,6 @@ def baselines(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[
 
 
 def _trials(points: Sequence[Point]) -> list[Point]:
-    """Those of trials that may be compared."""
     return candidates(point for point in points if point.number is not None)
 
 
@@ -188,7 +187,6 @@ def kept_names(sources: Mapping[str, Point], tasks: Sequence[str], seed: int) ->
 
 
 def _by_seed(point: Point) -> dict[int, Replicate]:
-    """Its replicates that did not fail."""
     return {run.seed: run for run in point.replicates if not run.failure}
 
 

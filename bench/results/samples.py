@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.sparse.csgraph import connected_components
 from scipy.special import digamma, polygamma
 
@@ -171,22 +172,11 @@ def moderated(
     beyond = float(logs.var(ddof=1) - polygamma(1, half).mean())
     if beyond <= 0:
         return one
-    prior = 2 * _trigamma_inverse(beyond)
+    # the x with trigamma(x) = beyond, which lies between these
+    prior = 2 * brentq(lambda x: polygamma(1, x) - beyond, 0.5 / beyond, 1 + 2 / beyond, xtol=1e-12, rtol=1e-13)
     strength = prior + freedom
     drawn = (prior * pooled + freedom * variances) / strength  # the middle by logarithms is far less sure with few
     return drawn, np.minimum(strength, total), False
-
-
-def _trigamma_inverse(value: float) -> float:
-    """x with trigamma(x) = value, by Newton's steps on 1 / trigamma."""
-    x = 0.5 + 1 / value
-    for _ in range(50):
-        first = float(polygamma(1, x))
-        step = first * (1 - first / value) / float(polygamma(2, x))
-        x += step
-        if abs(step) < 1e-9 * x:
-            break
-    return x
 
 
 def satterthwaite(parts: Sequence[Floats], freedom: Sequence[Floats]) -> Floats:

@@ -24,7 +24,7 @@ from bench.tracking.store import MlflowStore, Node, TrackingError
 from bench.tracking.values import Value
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import RegisteredModel
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.models import ModelSignature
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
@@ -98,7 +98,9 @@ class Registry:
         Raises UserError if the model's champion, else its challenger, shares no task, or has another data set than
         `dataset` (None accepts any).
         """
-        now = self._tags(name)
+        aliases = self.aliases(name)
+        number = aliases.get(CHAMPION) or aliases.get(CHALLENGER)
+        now: Mapping[str, str] = {} if number is None else self._version(name, number).tags
         known, other = now.get(TASKS, "").split(","), now.get(DATASET, dataset)
         if now.get(TASKS) and not set(known) & set(tasks):
             raise UserError(
@@ -111,13 +113,6 @@ class Registry:
                 f"{dataset}; register it under another name with --name, or as a version of that model with "
                 f"--name {name}"
             )
-
-    def _tags(self, name: str) -> dict[str, str]:
-        now = self.aliases(name)
-        if (number := now.get(CHAMPION) or now.get(CHALLENGER)) is None:
-            return {}
-        version = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
-        return dict(version.tags)
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
         """Moves that give an alias to a version: the old champion becomes `previous`.
@@ -157,22 +152,25 @@ class Registry:
             UserError: no such model, alias or version, or the package was changed.
         """
         name, number = self.version_of(model)
-        made = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
+        made = self._version(name, number)
         target = into / str(made.run_id)  # the number is not unique: registries differ, and models may be recreated
         if not (target / MANIFEST).is_file():
             writable(into)
             with in_turn(into / "fetch.lock"):
                 remove_abandoned(into)
-                if not (target / MANIFEST).is_file():
-                    self._download(model, str(made.run_id), target)
+                if (target / MANIFEST).is_file():
+                    return Package.open(target)
+                with scratch_folder(target) as folder:
+                    of = str(made.run_id), f"{MODEL}/artifacts", str(folder)
+                    self._store.ask(f"fetch '{model}'", "download_artifacts", *of)
+                    if (found := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
+                        raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
+                    rename(found.parent, target)
         return Package.open(target)
 
-    def _download(self, model: str, run_id: str, target: Path) -> None:
-        with scratch_folder(target) as folder:
-            self._store.ask(f"fetch '{model}'", "download_artifacts", run_id, f"{MODEL}/artifacts", str(folder))
-            if (found := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
-                raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
-            rename(found.parent, target)
+    def _version(self, name: str, number: str) -> ModelVersion:
+        found: ModelVersion = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
+        return found
 
     def version_of(self, model: str) -> tuple[str, str]:
         """Parses a model's text into name and version; raises UserError if there is none."""
@@ -198,7 +196,6 @@ class Registry:
         return models
 
     def _holding(self, name: str, *wanted: str) -> dict[str, str]:
-        """Alias -> version of a model that must have some."""
         self._check_known(name)
         now = self.aliases(name)
         if not set(wanted) <= set(now):

@@ -67,15 +67,6 @@ def test_the_answer_has_gains_weights_and_ageing():
     assert "loses 2.0% a day" in told[2]
 
 
-def test_without_an_interval_a_gain_is_no_loss():
-    few = found_of(np.array([0.02, 0.03]))
-    days = days_of(few, AIM, "new")
-    told = sentences(days, few, "A", "B", "day")
-    assert "2 days are too few" in told[1]
-    assert "lose 1.0%" in told[2]
-    assert "loses 2.0% a day" in told[3]
-
-
 def test_days_of_too_few_positives_do_not_count():
     found = found_of(np.array([0.02, 0.03, 0.01, 0.04, 0.02, 0.03]))
     judged = [replace(each, outcomes={"a": None}) if each.cut == 2 else each for each in found.judged]

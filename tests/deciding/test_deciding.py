@@ -33,7 +33,6 @@ def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, ask
     weights, rates = list(found.pick().weights.values()), found.decision.rows[CONFIRM].rates
     served = fused(found.pick().kind, table[["q_click", "q_buy"]].to_numpy(), weights, rates)
     assert stats.spearmanr(ranked, served).statistic > 0.999  # weights are written with three digits
-    assert "each model is one training" in " ".join(found.decision.notes).lower()
     assert found.pick().stability.holds is None  # nobody knows what a retraining would do
 
 
@@ -105,15 +104,11 @@ def test_a_verdict_rests_on_rows_shown_at_random_or_on_what_rows_count(log, aske
     assert served.slices(TEST) == [AS_LOGGED]
     many = int(few.rows[TEST].exposure.weights.sum())
     assert 600 < many < 900
-    assert f"rests on the {many:,} rows of test that were shown at random" in few.verdict.notes[-1]
     assert served.random == pytest.approx(alone.serving.served.random, abs=0.01)
     counted = bench.decide(table, **asked, propensity="chance").decision
     weights = counted.rows[TEST].exposure.weights
     worth = weights.sum() ** 2 / (weights**2).sum()
-    assert f"worth {worth:,.0f} rows shown at random" in counted.verdict.notes[-1]
     assert worth < 0.7 * len(weights)
-    nothing = bench.decide(table, **asked).decision.verdict
-    assert nothing.notes[-1] == "All of it holds among what today's ranking showed."
 
 
 def test_few_positives_shown_at_random_cannot_tell(log, asked):
@@ -154,36 +149,22 @@ def test_formulas(text, kind, terms):
 
 
 MISTAKES = {
-    "no such column": ({"models": {"today": ["p_click", "clic"]}}, "column 'clic', which is missing"),
     "a label as prediction": ({"models": {"today": ["click", "p_buy"]}}, "expected a prediction, found the label"),
-    "one column too few": ({"models": {"today": ["p_click"]}}, "expected 2 columns, one a label, found 1"),
-    "one task": ({"labels": ["click"]}, "labels: expected at least 2 items"),
-    "a label twice": ({"labels": ["click", "click"]}, "expected each label once, found 'click' twice"),
     "a circle of parents": ({"parents": {"buy": "click", "click": "buy"}}, "expected a chain, found a circle"),
     "an unknown parent": ({"parents": {"buy": "like"}}, "parents: unknown label 'like'"),
-    "given without a parent": ({"given": ["click"]}, "given: unknown label with a parent 'click'"),
     "given and joint": ({"given": ["buy"], "joint": ["buy"]}, "found it under both"),
     "score and weights": ({"score": "p_buy", "weights": "p_buy"}, "expected `score` or `weights`, found both"),
     "weights of no column": ({"weights": "3 p_clik + p_buy"}, "column 'p_clik', which is missing ('p_click'"),
     "no formula": ({"weights": "click and buy"}, "expected a sum such as"),
-    "weights of nothing": ({"weights": "0 p_click"}, "expected a weight above 0"),
-    "a column twice in weights": ({"weights": "p_click + p_click"}, "'p_click' stands in it twice"),
-    "a value of no task": ({"values": {"purchase": 40}}, "values: unknown label 'purchase'"),
-    "a value below 0": ({"values": {"buy": -1}}, "values.buy: expected"),
     "time and nothing later": ({"time": "day", "trained_until": 99, "unseen": False}, "expected rows of a later day"),
     "trained until, no time": ({"trained_until": 9, "unseen": False}, "expected `trained_until` with `time`"),
-    "trained until, and unseen": ({"trained_until": 9, "time": "day"}, "found `unseen`"),
     "a time that is none": ({"time": "country"}, "expected numbers, dates or ISO times in 'country', found 'FR'"),
     "parts of other names": ({"part": "country"}, "expected choose, judge, valid, confirm and test in 'country'"),
     "sampling above 1": ({"sampling": 2}, "sampling: expected a share of at most 1, found 2"),
-    "shown at random, a text": ({"random": "country"}, "expected numbers in the column 'country'"),
-    "shown at random, a number": ({"random": "day"}, "expected 0 or 1 in 'day', found 2"),
     "two ways of being shown": ({"random": "day", "propensity": "day"}, "'random' or 'propensity', found both"),
-    "a propensity of nothing": ({"propensity": "day"}, "expected chances above 0, of at most 1, in 'day', found 0"),
     "no such outcome": ({"outcomes": ["click.recal@10%"]}, "outcomes: expected an outcome such as click.ndcg@5"),
     "no such model": ({"today": "tomorrow"}, "today: unknown model 'tomorrow'"),
     "a text as prediction": ({"models": {"today": ["country", "p_buy"]}}, "expected numbers in the column 'country'"),
-    "an unknown key": ({"label": ["click"]}, "unknown key 'label'"),
     "a seed that is none": ({"models": {"today#a": ["p_click", "p_buy"]}}, "expected a name such as candidate"),
     "one column for two things": ({"segments": ["click"]}, "expected 'click' for one purpose, found it as a number"),
     "with a seed and without": (

@@ -67,10 +67,7 @@ def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     assert values[GUARDED] == pytest.approx(authors, rel=1e-6)
     assert values[ages] == pytest.approx(young.mean().mean(), rel=1e-6)
     assert {each["task"] for each in plan(found)["metrics"]} == {"", "click", "buy"}  # what is shown is no event
-    gain = served.gains(row)[GUARDED].value
-    assert (
-        f"Distinct author in the first 5: {authors:.1%} of the rows, {1 + gain:.1%} of today's (" in found.readings[-2]
-    )
+    assert f"{authors:.1%} of the rows, {1 + served.gains(row)[GUARDED].value:.1%} of today's (" in found.readings[-2]
 
 
 def test_a_rule_weighs_what_is_listed_and_not_what_is_limited_and_value_never():
@@ -102,15 +99,9 @@ def test_without_todays_ranking_nothing_is_held_to_the_variety_of_a_random_order
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (
-            {"items": {"click": "author_id"}},
-            "items: expected names that no label or other column of items has, found 'cl",
-        ),
-        ({"items": {"author": "autor"}}, "expected the column 'autor', which is missing ('author_id'"),
+        ({"items": {"click": "author_id"}}, "names that no label or other column of items has, found 'click'"),
         ({"items": {"author": "p_click"}}, "expected 'p_click' for one purpose, found it as a number, too"),
-        ({"outcomes": ["author.below7@5"]}, "expected an outcome of items such as author.distinct@5"),
         ({"outcomes": ["age.distinct@5"]}, "expected an outcome of items such as age.below7@5"),
-        ({"outcomes": ["author.others@51"]}, "of 50 places at most"),
         ({"outcomes": ["click.distinct@5"]}, "expected an outcome such as click.ndcg@5"),
         ({"policy": {"guard": {"at_least": {"autor.distinct@5": 0.5}}}}, "unknown task or column of items 'autor'"),
     ],

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bench.core.rows import TEST
+from bench.measure.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.ledger import ALL, PARTS, as_cells
 from bench.results.served.front import gains
@@ -26,6 +27,14 @@ def made_served(outcomes, table, values, draws, current, slices=None, today=True
         cells[split, ALL][..., 0] = values[split]
     about = current, Effect(np.nan), 3, today, np.zeros(len(outcomes))
     return Served(tuple(outcomes), table, cells | dict(slices or {}), dict(draws), *about)
+
+
+def made_rows(labels, tasks, rates, **more):
+    """Kept rows with these labels (n, T), each a unit of its own, without groups; `more` are other attributes."""
+    n, t = labels.shape
+    of = {"group": np.full(n, -1, np.int32), "units": np.arange(n, dtype=np.uint64), "kinds": ("binary",) * t, "of": n}
+    of |= {"segments": {}, "codes": np.empty((n, 0), np.int16), "logged": {}}
+    return Rows(labels=labels.astype(np.float32), tasks=tuple(tasks), rates=tuple(rates), **(of | more))
 
 
 def noisy(served, seed=0):

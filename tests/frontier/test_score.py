@@ -19,8 +19,6 @@ def test_sum_and_power():
     np.testing.assert_allclose(Score(weights=some, rates={"click": 0.5}).of(TASKS).apply(SAID), [0.875, 1.75])
     power = Score(kind="power", weights=some).of(TASKS).apply(SAID)
     np.testing.assert_allclose(np.exp(power), [0.125, 0.25 / np.sqrt(0.5)])
-    assert str(Score(kind="power", weights=some)) == "p_click^2 * p_buy^-0.5"
-    assert str(Score(weights=some, rates={"click": 0.5})) == "8 p_click + -1 p_buy"
 
 
 @given(st.data(), st.sampled_from(["power", "sum"]))
@@ -51,15 +49,5 @@ def test_mistakes():
         Score(weights={"buy": 1.0}).of(TASKS)
     with pytest.raises(UserError, match=r"score.rates: unknown prediction 'buy'"):
         Score(weights={"click": 1.0}, rates={"buy": 1.0}).of(TASKS)
-    with pytest.raises(ValidationError, match=r"weights.click\n +Input should be a finite number"):
-        Score(weights={"click": float("inf")})
-    with pytest.raises(ValidationError, match=r"rates.click\n +Input should be greater than 0"):
-        Score(rates={"click": 0.0})
     with pytest.raises(ValidationError, match="expected no rates beside kind = 'power'"):
         Score(kind="power", rates={"click": 0.1})
-    with pytest.raises(UserError, match="unknown task 'clik'"):
-        Score.fusion("power", {"clik": 1.0}, {}, TASKS)
-    for rates, found in (({}, "None"), ({"click": 0.0}, "0.0")):
-        with pytest.raises(UserError, match=f"expected a base rate of 'click' above 0, found {found}"):
-            Score.fusion("sum", {"click": 1.0}, rates, TASKS)
-        assert Score.fusion("power", {"click": 1.0}, rates, TASKS).weights == {"click": 1.0}

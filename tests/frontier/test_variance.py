@@ -6,11 +6,17 @@ from scipy import stats
 
 from bench.core.records import Replicate, TrialRecord
 from bench.results.samples import Sample, pairing, sample, seed_noise
-from bench.results.statistics import differences, intervals
+from bench.results.statistics import differences, error_of, intervals
 
 
 def without_data(*groups):
     return [Sample(np.asarray(g, float).reshape(len(g), -1), np.zeros((len(g), 0, np.size(g[0])))) for g in groups]
+
+
+def test_an_error_of_draws_is_their_standard_deviation_and_heavy_tails_do_not_decide_it():
+    draws = stats.norm.ppf((np.arange(4000) + 0.5) / 4000)[:, None] * [1.0, 5.0]
+    draws[0] = draws[-1] = 1e9
+    assert error_of(draws) == pytest.approx([1, 5], rel=0.01)
 
 
 def test_few_configurations_share_the_pooled_covariance():

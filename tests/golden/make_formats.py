@@ -29,7 +29,7 @@ def said(folder):
     from bench.core.objectives import Objective
     from bench.production.package import Package
     from bench.reference.cells import Cell
-    from bench.reference.own import Asked, beside, compared
+    from bench.reference.own import beside, compared
     from bench.reference.table import read
     from bench.runs.suite import SuiteDataset
 
@@ -38,7 +38,7 @@ def said(folder):
     package = Package.open(folder / "runs" / "first" / "first" / "package")
     rows, cell = read(folder / "table.parquet"), Cell(*TABLE[:2], "mgda")
     objectives = tuple(Objective(name, "maximize") for name in rows[0].objectives)
-    answer = compared(Asked(cell, beside(rows, cell), objectives, SuiteDataset(id=cell.data)), 1)
+    answer = compared(cell, beside(rows, cell), objectives, SuiteDataset(id=cell.data), 1)
     return {
         "rows": len(rows),
         "answer": [answer.verdict, answer.lead.value, answer.lead.low, answer.lead.high],

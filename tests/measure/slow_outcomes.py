@@ -44,13 +44,10 @@ def _of_items(of, rows, grouped):
 
 
 def _shown(of, values, place):
-    """What a place adds: a new value, a small number; or how many more rows are not of the largest value."""
+    """What a place adds: a new value, or a small number."""
     if of.measure == "below":
         return values[place] < of.limit
-    if of.measure == "distinct":
-        return values[place] not in values[:place]
-    others = [n - max(map(values[:n].count, values[:n]), default=0) for n in (place, place + 1)]
-    return others[1] - others[0]
+    return values[place] not in values[:place]
 
 
 def _of(metric, rows):

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_toys import LEAST
+from ledger_toys import made_rows
 
 from bench.core.errors import UserError
 from bench.core.exposure import exposure_of
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.data import parse_card, prepare
-from bench.measure.predictions import Rows, rows_of, with_rates
+from bench.measure.predictions import rows_of, with_rates
 from bench.results.served.measuring import measure_of
 from bench.results.served.slices import AS_LOGGED, as_logged
 from bench.results.served.turned import few
@@ -22,14 +23,9 @@ OUTCOMES = ["click.recall@10%", "buy.recall@25%", "click.auc"]
 
 def log(rows=400, seed=0):
     rng = np.random.default_rng(seed)
-    labels = (rng.random((rows, 2)) < [0.3, 0.1]).astype(np.float32)
+    labels = rng.random((rows, 2)) < [0.3, 0.1]
     chance = rng.choice([1.0, 0.5, 0.25], rows)
-    found = Rows(
-        labels=labels, group=np.full(rows, -1), units=np.arange(rows).astype(np.uint64), tasks=("click", "buy"),
-        kinds=("binary", "binary"), rates=(0.3, 0.1), segments={}, codes=np.empty((rows, 0), np.int16), logged={},
-        of=rows,
-    )  # fmt: skip
-    return found, chance, rng.normal(size=rows)
+    return made_rows(labels, ("click", "buy"), (0.3, 0.1)), chance, rng.normal(size=rows)
 
 
 def test_outcomes_by_propensities_are_those_of_a_log_with_each_row_as_often_as_it_counts():

@@ -20,7 +20,7 @@ NAMES = (
     *(f"click.{name}" for name in CUTS),
     *(f"watch.{name}" for name in ("ndcg@2", "value@2", "value@30%", "recall@3", "recall@30%")),
 )
-ITEMS = ("author.distinct@1", "author.distinct@3", "author.others@3", "author.others@50", "author.distinct@30%")
+ITEMS = ("author.distinct@1", "author.distinct@3", "author.distinct@30%")
 ITEMS += ("age.below2.5@2", "age.below3@30%", "author.distinct@7.5%")
 NAN = float("nan")
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from ledger_toys import made_rows
 
 from bench.core.rows import CONFIRM, TEST
-from bench.measure.predictions import Rows
 from bench.results.drift import WRONG, changes, sentences
 
 
@@ -13,13 +13,7 @@ def rows(rng, odds, users, shift=0.0):
     user = rng.integers(0, users, 8 * users)
     own = 0.7 * rng.normal(size=users)[user]
     p = 1 / (1 + np.exp(-(np.array(odds) + own[:, None] + np.array([0.0, shift]))))
-    labels = (rng.random(p.shape) < p).astype(np.float32)
-    made = Rows(
-        labels, np.full(len(user), -1), units=user.astype(np.uint64), tasks=("click", "buy"),
-        kinds=("binary", "binary"), rates=(0.3, 0.1), segments={}, codes=np.zeros((len(user), 0), np.int16),
-        logged={}, of=len(user),
-    )  # fmt: skip
-    return made, p
+    return made_rows(rng.random(p.shape) < p, ("click", "buy"), (0.3, 0.1), units=user.astype(np.uint64)), p
 
 
 def both(rng, shift=0.0, unseen=0.05, sharper=1.0):

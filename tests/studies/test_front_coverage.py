@@ -3,17 +3,8 @@
 import few_positives
 import numpy as np
 import pytest
-from front_coverage import Tally, coverage_table, pairing_table, pooled, reliability, reliability_table, tally_of
+from front_coverage import Tally, pooled, reliability, tally_of
 from fronts import SETTINGS
-
-
-@pytest.mark.slow
-def test_a_few_runs():
-    setting = next(each for each in SETTINGS if each.correlation)
-    tallies = [(setting, tally_of(setting, 10, draws=120))]
-    assert setting.name in coverage_table(tallies)
-    assert "**all**" in reliability_table(pooled(tallies))
-    assert setting.name in pairing_table(tallies)
 
 
 def test_a_setting_that_is_off_has_a_row_of_its_own():

@@ -18,20 +18,6 @@ def test_the_guide_begins_with_every_choice():
     assert choices() in (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8"), f"remake docs/zoo.md: {COMMAND}"
 
 
-@pytest.mark.slow
-def test_the_guide_has_every_entry_with_its_paper_and_options():
-    text = document()
-    for axis, registry in AXES.items():
-        for kind, entry in registry.items():
-            section = text.split(f"\n### `{kind}`\n")[1].split("\n### ")[0]
-            assert entry.paper in section or entry.paper == "-", kind
-            assert "* In our runs: " in section
-            for option in entry.config.model_fields:
-                explained = f"| `{option}` | `"
-                also = f"`{option}`" in section and explained in text.split("\n## ")[1 + list(AXES).index(axis)]
-                assert explained in section or also, f"{kind}: {option}"
-
-
 def test_published_tables_are_counted():
     """Against docs/studies/costs.md, counted by eye."""
     text = "| a | b |\n|---|---|\n| 1 | 2 |\n\nno table | here\n"

@@ -27,22 +27,18 @@ def put(section, found):
     section.front = found and partial(front_of, found, {"front": found.picture} if found.picture else {})
 
 
-def found_in(records, objectives=OBJECTIVES, **more):
-    front = frontier(records, objectives)
-    return result(front, pick(head_choices(front, front.points), front.points, Policy()), **more)
-
-
-def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", sentence="Cannot tell.", served=None):
+def found_in(records, objectives=OBJECTIVES, folder=Path("nowhere"), picture=""):
     """What MLflow gets of a search's results; `folder` has the page and the cells."""
+    front = frontier(records, objectives)
     run = SimpleNamespace(name="shop", folder=folder, manifest=SimpleNamespace(command="seesaw run quick"))
     found = SimpleNamespace(
         frontier=front,
-        pick=chosen,
+        pick=pick(head_choices(front, front.points), front.points, Policy()),
         no_pick="nothing was picked",
         nothing_passes=None,
-        verdict=Verdict(kind, (sentence,)),
+        verdict=Verdict("unknown", ("Cannot tell.",)),
         formula="",
-        shown=served,
+        shown=None,
         policy=Policy(),
         asked="",
         run=SimpleNamespace(run=run, folder=folder),

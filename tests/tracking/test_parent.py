@@ -1,20 +1,13 @@
 """A driver's log is in MLflow: once, nested, and found by a query."""
 
-import json
-from dataclasses import replace
-
-import numpy as np
 import pandas as pd
 import pytest
-from found import found_in, result
+from found import found_in
 
-from bench.core.objectives import Objective
-from bench.results.ledger import ALL, Ledger
 from bench.tracking.store import Node
 from bench.tracking.values import Value, inward, outward
 
 EXPERIMENT = "seesaw/quick"
-SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
 @pytest.fixture
@@ -188,71 +181,6 @@ def test_parent_has_tables_pick_and_page(send, tracker, client, records, page, t
     table = client.load_table(run.info.experiment_id, "frontier.json", [run_id])  # as the web page shows it
     assert table["trial"].tolist() == [1, 2, 0, 3]  # the front first
     assert table["on_front"].tolist() == [True, True, False, False]
-
-
-@pytest.fixture
-def served():
-    """A served front: the current point, a pick that gains, boosted trees, and a point that is dominated."""
-    rows = [
-        ("current", "current", 1.0, 0.0, False, 0.0, 0.0),
-        ("1", "trial", 0.8, 0.2, True, -0.01, 0.12),
-        ("trees", "baseline", 0.7, 0.3, True, 0.02, 0.05),
-        ("2", "trial", 0.5, 0.5, False, -0.2, 0.01),
-    ]
-    table = pd.DataFrame(
-        {
-            "point": point,
-            "name": f"trial {point}" if role == "trial" else point,
-            "architecture": "mmoe",
-            "role": role,
-            "kind": "power",
-            "weights": {"click": click, "like": like},
-            "on_front": on_front,
-            "p_nondominated": 0.5,
-        }
-        for point, role, click, like, on_front, *_ in rows
-    )
-    outcomes = tuple(Objective(f"{task}.recall@10%", "maximize") for task in ("click", "like"))
-    gains = np.array([row[-2:] for row in rows])
-    return Ledger(outcomes, table, {("test", ALL): np.stack([np.full_like(gains, 0.2)] * 3 + [gains] * 4, -1)}, {}, 0)
-
-
-def test_the_decision_comes_first(send, client, records, page, served, tmp_path):
-    heads = found_in(records)
-    chosen = replace(
-        heads.pick,
-        row=1,
-        point="1",
-        kind="power",
-        weights={"click": 0.8, "like": 0.2},
-        outcomes={"click.recall@10%": 0.16, "like.recall@10%": 0.46},
-    )
-    sentence = "Switch to trial 1 (mmoe), power of click 0.8, like 0.2: by the policy's rule it gains +5%."
-    told = result(heads.frontier, chosen, page.parent, SVG, "model", sentence, served)
-    parent = send(*records, front=told)
-    run_id = parent.place[1]
-    run = client.get_run(run_id)
-    note = run.data.tags["mlflow.note.content"]
-    assert note.startswith(f"**{sentence}**")
-    assert "seesaw deploy shop" in note
-    assert f"get-artifact?path=front.svg&run_uuid={run_id}" in note
-    assert run.data.tags["seesaw.verdict"] == "model"
-    assert run.data.metrics["chosen/like.recall_at_10_percent"] == 0.2  # on test, like its gain
-    assert run.data.metrics["chosen/like.recall_at_10_percent.gain"] == 0.12
-    first = json.loads(run.data.tags["mlflow.loggedArtifacts"])[0]["path"]
-    with open(client.download_artifacts(run_id, first, str(tmp_path))) as file:
-        table = json.load(file)
-    assert first == "serving_front.json"
-    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-    assert [row["name"] for row in rows] == ["trees", "trial 1", "current", "trial 2"]  # the front, by its first gain
-    assert rows[1]["weights"] == "click 0.8, like 0.2"
-    with open(client.download_artifacts(run_id, "front.svg", str(tmp_path))) as file:
-        assert file.read() == SVG
-    view = client.get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.seesaw"]
-    assert json.loads(view)["selectedColumns"] == ["tags.`seesaw.verdict`", "tags.`seesaw.picked`"]
-    sent = dict(parent.sent)
-    send(*records, front=told, section=parent)
-    assert parent.sent == sent
 
 
 def test_names_that_mlflow_takes():

@@ -163,7 +163,6 @@ class Told:
         return f"As good within noise (and within {per}) {verb} {listed(names)}." if names else ""
 
     def _guarded(self) -> str:
-        """What the guard allowed, how much it excluded, and what it could not judge."""
         judge, parts = self.judge, [str(limit) for limit in (*self.judge.limits, *self.judge.segments)]
         if parts and judge.unsure:
             parts.append(f"by their means, as nothing keeps them with {judge.policy.guard.confidence:.0%} confidence")

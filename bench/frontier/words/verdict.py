@@ -26,6 +26,14 @@ BOTH_WAYS = (
 )
 SURE_IN_SLICES = "Intervals of all segments of a kind hold together, too."
 UNTESTED = "After one training each, no intervals are known."
+KEEP = "Keep {against}: {why}."
+UNTRAINED = "Cannot tell whether to switch to {what}: after one training each, no intervals are known."
+UNDECIDED = "Cannot tell whether any model is ahead of {reference}: the best, {what}, is at {mean}."
+SINGLE = "Nothing is compared: there is one model, and nobody said how it ranks today. By the policy it is {what}."
+SAME = "The pick, {what}, ranks exactly alike."
+LIMITED = "Without its limits the policy would pick {would}: {both} by its rule."
+LOSES_MOST = "{who} most in {slice}: {outcome} {change}."
+PRICE = "At the pick, giving up 1% of {paid} buys {each} of {bought}."
 RULE, WEIGHTS, MODEL, BOTH, WORST = "by the policy's rule", "weights alone", "model alone", "both", "loses most in"
 """The first row, and the columns, of the table of gains."""
 
@@ -111,11 +119,6 @@ def added(most: Effect | None) -> str:
     return f"The best other model is at {most} on top, which this test cannot tell from nothing."
 
 
-def keep(against: str, why: str) -> str:
-    """To keep what there is."""
-    return f"Keep {against}: {why}."
-
-
 def nothing(most: Effect) -> str:
     """That no candidate gains what matters."""
     return f"nothing within its limits gains more than {_most(most)}% by the policy's rule"
@@ -161,16 +164,6 @@ def level(reference: str, most: Effect) -> str:
     )
 
 
-def undecided(what: str, reference: str, mean: Effect) -> str:
-    """That no model can be told from the reference."""
-    return f"Cannot tell whether any model is ahead of {reference}: the best, {what}, is at {mean}."
-
-
-def single(what: str) -> str:
-    """That there is one model, and nothing to compare it with."""
-    return f"Nothing is compared: there is one model, and nobody said how it ranks today. By the policy it is {what}."
-
-
 def shows(least: float | None) -> str:
     """The gain that this test can show."""
     return "" if least is None else f"This test shows gains of {percent(least)[1:]}% or more four times in five."
@@ -212,29 +205,9 @@ def ahead(rivals: Mapping[str, tuple[Effect | None, str]], of: str) -> str:
     return f"{first[0].upper()}{first[1:]}{why}."
 
 
-def among_others(answer: str) -> str:
-    """The answer, after what is ahead and not advised."""
-    return f"Among the others: {answer[0].lower()}{answer[1:]}"
-
-
 def left_out(names: Sequence[str]) -> str:
     """That the policy's rule weighs more than outcomes."""
     return f"The policy's rule also weighs {listed(list(names))}, which these gains leave out." if names else ""
-
-
-def untested(what: str) -> str:
-    """That nobody can tell, as nothing is known of seeds."""
-    return f"Cannot tell whether to switch to {what}: after one training each, no intervals are known."
-
-
-def same(what: str) -> str:
-    """That the pick is another point, and no change."""
-    return f"The pick, {what}, ranks exactly alike."
-
-
-def limited(would: str, both: Effect) -> str:
-    """What the policy would pick without its limits."""
-    return f"Without its limits the policy would pick {would}: {both} by its rule."
 
 
 def guarded(noise: int) -> str:
@@ -252,28 +225,13 @@ def holding(holds: float, others: Sequence[str]) -> str:
     return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
 
 
-def worst_slice(who: str, slice: str, outcome: str, change: Effect) -> str:
-    """In which part of the rows something loses most."""
-    return f"{who} {'lose' if who == 'They' else 'loses'} most in {slice}: {outcome} {change}."
-
-
-def price(paid: str, bought: str, each: Effect) -> str:
-    """What one per cent of an outcome buys of another."""
-    return f"At the pick, giving up 1% of {paid} buys {each} of {bought}."
-
-
-def as_logged(changes: Changes) -> str:
-    """What it would gain if all rows counted alike, however they came to be shown."""
-    return f"If all rows counted alike: {', '.join(f'{each} of {name}' for name, each in changes.items())}."
-
-
 def of_items(name: str, value: float, gain: Effect, today: str) -> str:
     """What is shown in the first places, against today's: `distinct author in the first 5: 84.2%, 98.5% of today's`."""
     column, _, metric = name.partition(".")
     of = ranked(metric)
     assert of is not None
-    what = {"distinct": f"Distinct {column}", "others": f"Rows beside those of the largest {column}"}
-    first = f"{what.get(of.measure, f'Rows with {column} below {of.limit:g}')} in the first {of.cut:g}"
+    what = f"Rows with {column} below {of.limit:g}" if of.limit else f"Distinct {column}"
+    first = f"{what} in the first {of.cut:g}"
     told = f"{first}{'%' if of.percent else ''}: {value:.1%} of the rows"
     if not math.isfinite(gain.value):
         return f"{told}."

@@ -6,6 +6,7 @@ Every walk is a mean over the orders of equal scores. `bench.core.objectives.LIS
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.system.intrinsics import jit
 
-NDCG, PLACES, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST, DISTINCT, OTHERS = range(9)
+NDCG, PLACES, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST, DISTINCT = range(8)
 KINDS = {"ndcg": NDCG, "recall": SHARE, "value": SHARE, "map": PRECISION, "mrr": FIRST}
 KINDS |= {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES}
-KINDS |= {"below": PLACES, "distinct": DISTINCT, "others": OTHERS}
+KINDS |= {"below": PLACES, "distinct": DISTINCT}
 """By a metric's name, without its cut. Kinds up to `AREA_BY_POSITIVES` are also measured of all rows as one list by
-`bench.measure.whole.Whole`. From `DISTINCT` on gains are codes of values, and of all rows `Varied` measures them."""
-PER_PLACE = (PLACES, DISTINCT, OTHERS)
+`bench.measure.whole.Whole`. Of `DISTINCT` gains are codes of values, and of all rows `Varied` measures them."""
+PER_PLACE = (PLACES, DISTINCT)
 """Kinds that are divided by the number of places within the cut."""
 
 
@@ -53,3 +54,7 @@ class Wanted:
     kind: int
     cut: float = 0.0
     percent: bool = False
+
+    def rows(self, every: Any) -> Any:
+        """The cut in rows, of n rows or of an array of such numbers."""
+        return np.minimum(self.cut / 100 * every if self.percent else self.cut, every)

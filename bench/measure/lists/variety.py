@@ -1,9 +1,8 @@
-"""`distinct@k` and `others@k`: how many values of a column are among the first rows, and how much the largest leaves.
+"""`distinct@k`: how many values of a column are among the first rows.
 
 A run of equal scores comes in any order. Where the cut falls into one, the rows above the cut are drawn from it without
 replacement. A value whose t of n tied rows are not above has none among r of them with chance
-(n - r) .. (n - r - t + 1) / n .. (n - t + 1). The largest count has no closed form. So ways to draw r rows with at
-most m of each value are counted value by value: over all ways, that is the chance that the largest is at most m.
+(n - r) .. (n - r - t + 1) / n .. (n - t + 1).
 """
 
 from __future__ import annotations
@@ -26,21 +25,19 @@ def variety(
     codes: NDArray[np.float32],
     counts: NDArray[Any],
     cut: float,
-    others: bool,
     scratch: Ints,
 ) -> float:
-    """The expected number of distinct codes among the first `cut` rows; or of rows that are not of the largest code.
+    """The expected number of distinct codes among the first `cut` rows.
 
     Rows whose code is NaN take no place. A cut between two places counts the last one in part.
 
     Args:
         ranked, places, size: as of `gains.top`.
         counts: (size,), as many equal rows each row stands for; empty for one each.
-        cut: whole with `others`.
         scratch: (3, codes); the first two are zeros and are left so.
     """
     seen, tied, run = scratch[0], scratch[1], scratch[2]
-    before, distinct, largest, at = 0.0, 0.0, 0.0, 0
+    before, distinct, at = 0.0, 0.0, 0
     while at < size and before < cut:
         score, values, rows = ranked[at], 0, np.int64(0)
         while at < size and ranked[at] == score:
@@ -53,20 +50,16 @@ def variety(
                 tied[code] += many
                 rows += many
             at += 1
-        if others and before + rows > cut:
-            largest = _largest(rows, int(cut - before), int(largest), run[:values], seen, tied)
         for code in run[:values]:
             if seen[code] == 0:
                 distinct += 1 - _absent(rows, tied[code], cut - before)
             seen[code] += tied[code]
             tied[code] = 0
-            if before + rows <= cut:
-                largest = max(largest, float(seen[code]))
         before += rows
     for place in range(at):
         if codes[places[place]] == codes[places[place]]:
             seen[np.int64(codes[places[place]])] = 0
-    return min(cut, before) - largest if others else distinct
+    return distinct
 
 
 @jit()
@@ -80,24 +73,4 @@ def _absent(rows: int, own: int, room: float) -> float:
         for row in range(own if share > 0 else 0):
             chance *= max(0, rows - drawn - row) / (rows - row)
         found += chance
-    return found
-
-
-@jit()
-def _largest(rows: int, room: int, least: int, run: Ints, seen: Ints, tied: Ints) -> float:
-    """The expected largest count where `room` of the `rows` of a run join the rows `seen`, whose largest is `least`."""
-    every, found = 1.0, float(least)
-    for row in range(room):
-        every *= (rows - row) / (row + 1)
-    ways = np.empty(room + 1)
-    for most in range(least, least + room):
-        ways[:] = 0
-        ways[0] = 1
-        for code in run:
-            for drawn in range(room, 0, -1):
-                of_own = 1.0
-                for own in range(1, min(drawn, tied[code], most - seen[code]) + 1):
-                    of_own *= (tied[code] - own + 1) / own
-                    ways[drawn] += of_own * ways[drawn - own]
-        found += 1 - ways[room] / every  # the chance that the largest is above
     return found

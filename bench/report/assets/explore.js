@@ -120,7 +120,7 @@ const pointsTable = (section) => {
 
 /* Hypervolume over what was trained, and the shares of settings. */
 const course = (section) => {
-  const { history, influences, bySamples } = section.data;
+  const { history, influences } = section.data;
   const box = section.part("course");
   if (!box.firstChild) box.innerHTML = '<div class="history"></div><div class="influences"></div>';
   const font = 'font-size="12" fill="var(--muted)"';
@@ -136,9 +136,9 @@ const course = (section) => {
       const line = history.map(([at2, v], k) => `${k ? `H${x(at2).toFixed(1)}V` : `M${x(at2).toFixed(1)} `}${y(v).toFixed(1)}`).join("");
       return [up.map((value) => path(`M${left} ${y(value)}H${width - 16}`, 'stroke="var(--grid)"') + words(left - 6, y(value) + 4, tick(value, step), `text-anchor="end" ${font}`)).join("")
         + across.map((value) => words(x(value), height - 32, number(value), `text-anchor="middle" ${font}`)).join("")
-        + path(line, 'fill="none" stroke="var(--accent)" stroke-width="2"') + words((left + width) / 2, height - 10, bySamples ? "training samples of the search" : "finished trials", `text-anchor="middle" ${font}`), height];
+        + path(line, 'fill="none" stroke="var(--accent)" stroke-width="2"') + words((left + width) / 2, height - 10, "training samples of the search", `text-anchor="middle" ${font}`), height];
     };
-    show(section, box.children[0], { name: "hypervolume", title: "Hypervolume of the front of heads", note: "By what the search saw.", draw, key: [], csv: () => csv([[bySamples ? "samples" : "trials", "hypervolume"], ...history]) });
+    show(section, box.children[0], { name: "hypervolume", title: "Hypervolume of the front of heads", note: "By what the search saw.", draw, key: [], csv: () => csv([["samples", "hypervolume"], ...history]) });
   }
   if (influences.length) {
     const some = influences.slice(0, 12);

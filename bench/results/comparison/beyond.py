@@ -192,9 +192,7 @@ def directions_of(objectives: int) -> Floats:
 def surplus(game: Floats) -> float:
     """d of one point, from its differences (K, M) with the static points: the value of the game, by lambda."""
     rows, columns = game.shape
-    if columns == 1 or rows == 1:
-        return float(game.max(axis=1).min())
-    if columns == 2:  # of two rows at the most
+    if columns < 3:  # of two rows at the most
         every = np.array([(i, j) for i in range(rows) for j in range(i + 1)])
         return _mix_of_neighbours(game, every)[0]
     found = linprog(

@@ -269,7 +269,6 @@ def _luck(
     seed: int,
     most: int,
 ) -> float:
-    """P-value that luck in tuning explains a difference."""
     about, of = ("front", objectives) if test.objective is None else (test.objective.name, [test.objective])
     left, right = (
         np.array([value for each in trials_of(families[name]) if (value := each.searched(of))])

@@ -63,7 +63,6 @@ def replicates_needed(value: float, seed: float, data: float, freedom: float, no
 
 
 def _power(value: float, variance: float, freedom: float, tests: int) -> float:
-    """The chance that a difference of that size is significant."""
     at = stdtrit(freedom, 1 - SIZE / tests / 2)
     return float(ndtr(abs(value) / math.sqrt(variance) - at))
 

@@ -86,6 +86,8 @@ def seeds_of(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Seed
         if not same:
             known[:, at] = 1 / (1 / max(apart_freedom, 1.0) + 1 / np.maximum(strength, 1e-9))
             together = False
+    first: dict[tuple[tuple[int, ...], bytes], int] = {}
+    pairs = enumerate(zip(seeds, values, strict=True))
     return Seeds(
         seeds=tuple(seeds),
         shape=shape,
@@ -93,7 +95,7 @@ def seeds_of(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Seed
         freedom=np.maximum(known.min(axis=1), 1.0),
         level=float(max(level, 1.0)),
         alike=alike,
-        twin=_twins(values, seeds),
+        twin=np.array([first.setdefault((own, each.tobytes()), at) for at, (own, each) in pairs]),
         together=together,
     )
 
@@ -284,13 +286,3 @@ def _rank(shape: Floats) -> float:
     scaled = shape[:, norm > 0] / norm[norm > 0]
     gram = scaled @ scaled.T
     return float(np.trace(gram) ** 2 / max(float((gram**2).sum()), 1e-30)) if gram.size and scaled.size else 1.0
-
-
-def _twins(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> NDArray[np.int64]:
-    found = np.arange(len(values))
-    for at, each in enumerate(values):
-        for before in range(at):
-            if seeds[before] == seeds[at] and np.array_equal(values[before], each, equal_nan=True):
-                found[at] = before
-                break
-    return found

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.errors import UserError
 from bench.core.schema import Task
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
@@ -99,7 +98,7 @@ class Meter:
     def __init__(
         self, candidates: Sequence[Candidate], rows: Rows, split: str, outcomes: Sequence[str], resamples: int
     ) -> None:
-        self.split, self._candidates, self._rates, self._rows = split, candidates, rows.rates, len(rows.labels)
+        self.split, self._candidates, self._rates = split, candidates, rows.rates
         self.scores: set[int] = set()
         self.drawn = drawn_of(rows, split, resamples if len(rows.labels) <= MANY else resamples // 2)
         self.measure = measure_of(rows, outcomes, self.drawn)
@@ -124,15 +123,19 @@ class Meter:
             terms = Terms(self._predictions(*job), self._rates)
             return [measure.resampled(_score(terms, settings[at[point]])) for point in chosen[job[0]]]
 
-        by_job = dict(zip(jobs, in_threads(one, jobs), strict=True))
-        parts = [_points(of, at, chosen, by_job, place) for place in range(measure.slices)]
-        return [replace(part, units=units) for part, units in zip(parts, measure.units, strict=True)]
+        runs: list[list[Floats]] = [[] for _ in of]  # by point, of each replicate (1 + B, slices, M)
+        for (candidate, _), found in zip(jobs, in_threads(one, jobs), strict=True):
+            for point, drawn in zip(chosen[candidate], found, strict=True):
+                runs[point].append(drawn)
+        return [
+            _points(of, at, [np.array([drawn[:, place] for drawn in own]) for own in runs], units)
+            for place, units in enumerate(measure.units)
+        ]
 
     def terms(self, candidate: int, kept: NDArray[np.bool_]) -> list[Terms]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
         each = self._candidates[candidate]
-        runs = (np.ascontiguousarray(each.predictions(self.split, run))[kept] for run in range(each.replicates))
-        return [Terms(own, self._rates) for own in runs]
+        return [Terms(self._predictions(candidate, run)[kept], self._rates) for run in range(each.replicates)]
 
     def outcomes(self, setting: Fusion, terms: Sequence[Terms]) -> Floats:
         """(M,), means over replicates under one setting."""
@@ -148,15 +151,7 @@ class Meter:
         return np.array([self.measure.values(_score(terms, each))[0] for each in settings])
 
     def _predictions(self, candidate: int, run: int) -> NDArray[np.float32]:
-        each = self._candidates[candidate]
-        found = np.ascontiguousarray(each.predictions(self.split, run))
-        where = f"predictions of {each.name} on {self.split}"
-        if found.ndim != 2 or found.shape[0] != self._rows or found.shape[1] not in (1, len(self._rates)):
-            wanted = f"{self._rows:,} rows of {len(self._rates)} tasks"
-            raise UserError(f"{where}: expected {wanted}, found an array {found.shape}")
-        if not np.isfinite(found).all():
-            raise UserError(f"{where}: expected finite numbers, found NaN or infinity")
-        return found
+        return np.ascontiguousarray(self._candidates[candidate].predictions(self.split, run))
 
 
 def _score(terms: Terms, setting: Fusion) -> Floats:
@@ -188,22 +183,13 @@ def sample_of(rows: Rows, split: str, most: int) -> tuple[Rows, NDArray[np.bool_
     return few, kept
 
 
-def _points(
-    of: Sequence[int], at: Sequence[int], chosen: dict[int, list[int]],
-    by_job: dict[tuple[int, int], list[Floats]], slice_: int,
-) -> Points:  # fmt: skip
-    found: dict[int, tuple[Floats, Floats, Floats]] = {}
-    for candidate, points in chosen.items():
-        runs = [resampled for (each, _), resampled in by_job.items() if each == candidate]
-        for place, point in enumerate(points):
-            drawn = np.array([run[place][:, slice_] for run in runs])  # (n, 1 + B, M)
-            apart = drawn[:, 1:] - drawn[:, :1]
-            moved = apart.mean(axis=0)
-            spread = np.nan_to_num(((apart - moved) ** 2).sum(axis=0) / max(1, len(runs) - 1))
-            own = spread.mean(axis=0) if len(spread) else np.zeros(drawn.shape[2])
-            found[point] = drawn[:, 0], moved, own
-    values, every, owns = zip(*(found[point] for point in range(len(of))), strict=True)
-    return Points(np.array(of), np.array(at), values, np.stack(every, axis=1), np.array(owns))
+def _points(of: Sequence[int], at: Sequence[int], drawn: Sequence[Floats], units: float) -> Points:
+    """Args: `drawn`: by point (n, 1 + B, M)."""
+    apart = [each[:, 1:] - each[:, :1] for each in drawn]
+    moved = np.stack([each.mean(axis=0) for each in apart], axis=1)
+    spread = (((each - each.mean(axis=0)) ** 2).sum(axis=0) / max(1, len(each) - 1) for each in apart)
+    own = [np.nan_to_num(each).mean(axis=0) if len(each) else np.zeros(each.shape[1]) for each in spread]
+    return Points(np.array(of), np.array(at), tuple(each[:, 0] for each in drawn), moved, np.array(own), units)
 
 
 def in_threads(work: Callable[[Job], Found], jobs: Iterable[Job]) -> list[Found]:

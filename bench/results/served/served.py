@@ -187,7 +187,6 @@ def _drawn(points: Points, seeds: Seeds | None, known: bool, seed: int, draws: i
 
 
 def _checked(candidates: Sequence[Candidate], tasks: Sequence[str], current: Current) -> int:
-    """The place of the current candidate."""
     if len(tasks) not in STEPS:
         raise UserError(f"a served front weighs 2 to 8 tasks, found {len(tasks)}; `seesaw pick` compares the heads")
     ids = [each.id for each in candidates]

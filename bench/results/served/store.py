@@ -111,12 +111,12 @@ def _sum(text: str) -> str:
 def to_json(served: Served) -> dict[str, Any]:
     """What `--json` shows as `served`: points with their outcomes on test, the front first; null is unknown."""
     order = served.table["on_front"].sort_values(ascending=False, kind="stable").index
-    whole: dict[str, Any] = {
+    whole = {
         "points": [_point(served, row) for row in order],
         "current": _point(served, served.current),
         "hypervolume": served.hypervolume.to_json(),
     }
-    return {key: jsonable(value) for key, value in whole.items()}
+    return dict(jsonable(whole))
 
 
 NAMES = {"value": "outcomes", "low": "outcomes_low", "high": "outcomes_high"}
@@ -129,20 +129,18 @@ def _point(served: Served, row: int) -> dict[str, Any]:
         return dict(zip(served.names, served.at(split, part, slice)[row].tolist(), strict=True))
 
     facts = {str(name): each for name, each in served.table.iloc[row].items()}
-    values = {slice: of(TEST, slice=slice) for slice in served.slices(TEST)}
-    segments = {
-        slice: {
-            name: {"value": value, "gain": gains[name].value, "low": gains[name].low, "high": gains[name].high}
-            for name, value in own.items()
-            if np.isfinite(value)
-        }
-        for slice, own in values.items()
-        if (gains := served.gains(row, slice=slice))
-    }
-    return {
+    found = {
         "trial": facts.pop("point"),
         **facts,
         **{name: of(TEST, part) for part, name in NAMES.items()},
         "confirm": of(CONFIRM),
-        **({"segments": found} if (found := {slice: own for slice, own in segments.items() if own}) else {}),
     }
+    for slice in served.slices(TEST):
+        gains = served.gains(row, slice=slice)
+        known = {name: value for name, value in of(TEST, slice=slice).items() if np.isfinite(value)}
+        if known:
+            found.setdefault("segments", {})[slice] = {
+                name: {"value": value, "gain": gains[name].value, "low": gains[name].low, "high": gains[name].high}
+                for name, value in known.items()
+            }
+    return found

@@ -89,20 +89,15 @@ class Sweep:
             self._add(each)
         return self.settings[before:]
 
-    def lines(self) -> list[list[int]]:
-        """Of two tasks, for each kind the places of its settings from one end to the other."""
-        found = []
-        for kind in dict.fromkeys(kind for kind, _, _ in self._edges.values()):
-            ends = [edge for edge, (own, _, _) in self._edges.items() if own == kind]
-            places = {at for edge in ends for at in edge}
-            found.append(sorted(places, key=lambda at: self.settings[at].weights[0]))
-        return found
-
     def _bends(self, scaled: Floats) -> Floats:
         """(C, K), how far a setting's outcomes lie from the chord of its two neighbours; 0 with more than two tasks."""
         found = np.zeros(scaled.shape[:2])
         if len(self.settings[0].weights) == 2:
-            for line in self.lines():
+            of_kind: dict[Kind, set[int]] = {}
+            for edge, (kind, *_) in self._edges.items():
+                of_kind.setdefault(kind, set()).update(edge)
+            for places in of_kind.values():
+                line = sorted(places, key=lambda at: self.settings[at].weights[0])
                 for before, at, after in zip(line, line[1:], line[2:], strict=False):
                     chord = scaled[:, after] - scaled[:, before]
                     length = np.maximum((chord**2).sum(axis=-1, keepdims=True), 1e-12)

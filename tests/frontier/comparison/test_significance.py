@@ -59,10 +59,9 @@ TABLE_5 = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031,
 """Demšar, JMLR 2006: critical values of the two-tailed Nemenyi test at 5%, by the number of methods."""
 
 
-@pytest.mark.parametrize(("methods", "q"), TABLE_5.items())
-def test_the_critical_difference_is_demsar_s(methods, q):
-    expected = q * np.sqrt(methods * (methods + 1) / (6 * 14))
-    assert critical_difference(methods, 14) == pytest.approx(expected, abs=1e-3)
+def test_the_critical_difference_is_demsar_s():
+    expected = {methods: q * np.sqrt(methods * (methods + 1) / (6 * 14)) for methods, q in TABLE_5.items()}
+    assert {methods: critical_difference(methods, 14) for methods in TABLE_5} == pytest.approx(expected, abs=1e-3)
 
 
 def test_ranks_and_p_are_scipy_s():
@@ -83,8 +82,6 @@ def test_cliques_are_the_largest_groups_that_hang_together():
     for first, last in found.cliques:
         assert (first, last) not in apart
         assert last == 3 or (first, last + 1) in apart
-    assert found.names[0] in found.sentence
-    assert "cannot be told from" in found.sentence
 
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))

@@ -2,27 +2,13 @@
 
 import numpy as np
 import pytest
+from ledger_toys import made_rows
 from scipy.special import expit
 
 from bench.core.objectives import Objective
-from bench.measure.predictions import Rows
 from bench.results.served.measuring import Candidate
 
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))
-
-
-def rows_of(logits, rng, group=None, codes=None):
-    """Rows whose labels are drawn from the logits (N, T)."""
-    n, t = logits.shape
-    names = ("click", "like", "share")[:t]
-    labels = (rng.random(logits.shape) < expit(logits)).astype(np.float32)
-    group = np.full(n, -1, np.int32) if group is None else group
-    units = np.arange(n, dtype=np.uint64) if group[0] < 0 else group.astype(np.uint64)
-    return Rows(
-        labels, group, tasks=names, kinds=("binary",) * t, rates=tuple(expit(logits).mean(axis=0).tolist()),
-        units=units, segments={} if codes is None else {"country": ("US", "FR")},
-        codes=np.empty((n, 0), np.int16) if codes is None else codes, logged={}, of=n,
-    )  # fmt: skip
 
 
 class World:
@@ -34,8 +20,12 @@ class World:
             n = valid or n if split == "valid" else n
             x = self.rng.normal(size=(n, tasks))
             self.logits[split] = np.linspace(-1.5, -3, tasks) + x - 0.4 * x[:, ::-1]
-            own = self.rng.integers(-1, 2, (n, 1)).astype(np.int16) if codes else None
-            self.rows[split] = rows_of(self.logits[split], self.rng, codes=own)
+            p, more = expit(self.logits[split]), {}
+            if codes:
+                of = self.rng.integers(-1, 2, (n, 1)).astype(np.int16)
+                more = {"segments": {"country": ("US", "FR")}, "codes": of}
+            labels = self.rng.random(p.shape) < p
+            self.rows[split] = made_rows(labels, ("click", "like"), p.mean(axis=0).tolist(), **more)
 
     def candidate(self, name, role="trial", seeds=(1, 2, 3), noise=0.3, worse=0.0):
         """Logits are off by `noise` for each seed and by `worse` for all of them."""

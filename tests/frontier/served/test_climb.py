@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ledger_toys import made_rows
 from scipy.special import expit
 
 from bench.core.objectives import Objective
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
-from bench.measure.predictions import Rows
 from bench.results.served.climb import STRICT, Goal
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import served_front
@@ -20,12 +20,7 @@ def world(tasks, n, noise, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, tasks))
     p = expit(np.linspace(-1.5, -3, tasks) + x - 0.4 * np.roll(x, 1, axis=1))
-    names, units = tuple("abcdefgh"[:tasks]), np.arange(n, dtype=np.uint64)
-    rows = Rows(
-        (rng.random(p.shape) < p).astype(np.float32), np.full(n, -1, np.int32), tasks=names, kinds=("binary",) * tasks,
-        rates=tuple(p.mean(axis=0).tolist()), units=units, segments={}, codes=np.empty((n, 0), np.int16), logged={},
-        of=n,
-    )  # fmt: skip
+    rows = made_rows(rng.random(p.shape) < p, "abcdefgh"[:tasks], p.mean(axis=0).tolist())
     seen = expit(np.log(p / (1 - p)) + noise * rng.normal(size=p.shape)).astype(np.float32)
     return rows, p, Candidate("7", "trial 7", "mmoe", "trial", (1,), lambda split, at: seen)
 

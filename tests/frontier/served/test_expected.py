@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+from ledger_toys import made_rows
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from bench.measure.platt import platt
-from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.expected import TRUST, expected, level
 from bench.results.served.measuring import Candidate, meter_of
@@ -15,18 +15,11 @@ from bench.results.served.measuring import Candidate, meter_of
 NAMES, FUSION = ("a.recall@10%", "b.recall@10%"), Fusion.of("power", [1.0, 2.0])
 
 
-def world(n=4_000, seed=0, kinds=("binary", "binary")):
+def world(n=4_000, seed=0):
     """Rows of two splits, their probabilities, and two candidates that are off and too sure."""
     rng = np.random.default_rng(seed)
     p = {split: expit(rng.normal(size=(n, 2)) - [2.0, 4.0]) for split in ("valid", "confirm")}
-    rows = {
-        split: Rows(
-            (rng.random(own.shape) < own).astype(np.float32), np.full(n, -1, np.int32), tasks=("a", "b"), kinds=kinds,
-            rates=(0.15, 0.03), units=np.arange(n, dtype=np.uint64), segments={}, codes=np.empty((n, 0), np.int16),
-            logged={}, of=n,
-        )
-        for split, own in p.items()
-    }  # fmt: skip
+    rows = {split: made_rows(rng.random(own.shape) < own, ("a", "b"), (0.15, 0.03)) for split, own in p.items()}
 
     def of(name):
         said = {split: expit(1.4 * logit(own) + 0.3 * rng.normal(size=own.shape)).astype(np.float32)
