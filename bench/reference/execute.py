@@ -28,7 +28,7 @@ from bench.measure.predictions import joined, name_of
 from bench.models.sharing import SHARING
 from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
 from bench.reference.gains import over_others, summary
-from bench.reference.own import FEW, Compared, beside, compared, cost_of, sentence
+from bench.reference.own import FEW, Compared, beside, compared, cost_of, effort, sentence
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, served, train
 from bench.runs.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
@@ -75,7 +75,7 @@ class Done:
 
     Attributes:
         skipped: data sets that are not at hand, and cells that cannot be, with the reason.
-        answer: whether a balancer of one's own beats static weights, or what a way of sharing beats; else none.
+        answer: whether a balancer of one's own beats static weights, and at what cost; or what a way of sharing beats.
         compared: of a balancer, by cell.
     """
 
@@ -141,19 +141,21 @@ def run_design(
     if not runners:
         raise UserError("\n".join(dict.fromkeys(skipped.values())))
     new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
-    answer, found, known = "", tuple[Compared, ...](), [(cell, runners[cell.data]) for cell in done]
+    answer, found = tuple[str, ...](), tuple[Compared, ...]()
+    known = [(cell, runners[cell.data]) for cell in done]
     if only in BALANCING:
+        beside_it = [beside(of.current(cell), cell) for cell, of in known]
         answers = (
-            compared(cell, beside(of.current(cell), cell), of.objectives, suite.dataset(cell.data), len(done))
-            for cell, of in known
+            compared(cell, rows, of.objectives, suite.dataset(cell.data), len(done))
+            for (cell, of), rows in zip(known, beside_it, strict=True)
         )
         if found := tuple(filter(None, answers)):
-            answer = sentence(str(only), found)
+            answer = sentence(str(only), found), effort(str(only), [row for rows in beside_it for row in rows])
     elif only and (
         gained := [gain for cell, of in known for gain in over_others(of.current(cell), cell, of.objectives)]
     ):
-        answer = summary(gained)
-    return Done(new, there, failed, skipped, (answer,) if answer else (), found)
+        answer = (summary(gained),)
+    return Done(new, there, failed, skipped, answer, found)
 
 
 class CellRunner:

@@ -114,3 +114,19 @@ def sentence(name: str, found: Sequence[Compared]) -> str:
     far = max(found, key=lambda each: (each.verdict == "yes", each.lead.value))
     where = f"with {far.sharing} on {far.data}, where the margin is {far.margin:g}"
     return f"{first}; its largest lead is {far.value}, {where}."
+
+
+def effort(name: str, rows: Sequence[Row]) -> str:
+    """What both sides cost, and where they were trained.
+
+    Args:
+        rows: of all cells: `name`'s own, and others beside them.
+    """
+    parts = []
+    for called, balancers in ((name, (name,)), ("static weights", PLAIN)):
+        own = [row for row in rows if row.balancing in balancers]
+        made = Counter(f"{row.version}{row.commit and f' ({row.commit})'} on {row.machine}" for row in own)
+        told = ", ".join(each for each, _ in made.most_common(2)) + (" and others" if len(made) > 2 else "")
+        cost = f"{count(len(own), 'training')}, {duration(sum(row.cpu_seconds for row in own))} of CPU time"
+        parts.append(f"{called}: {cost}, by Seesaw {told}")
+    return f"{'; '.join(parts)}."

@@ -9,7 +9,7 @@ from reference.members import gather
 from bench.core.objectives import Objective
 from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
 from bench.reference.gains import over_others, summary
-from bench.reference.own import Compared, beside, compared, sentence
+from bench.reference.own import Compared, beside, compared, effort, sentence
 from bench.results.effect import Effect
 from bench.runs.suite import SuiteDataset
 
@@ -96,3 +96,10 @@ def test_a_way_of_sharing_is_compared_as_the_study_does(simulated):
     assert found[1].verdict == "better"
     assert summary(found).count("in 1 of 2 comparisons and is surely worse in 1") == 2
     assert over_others(rows, Cell("made", "mine", "mgda"), OBJECTIVES) == []
+
+
+def test_the_effort_of_both_sides_is_told(simulated):
+    rows = [replace(row, cpu_seconds=2.0, version="0.1.0", machine="a", commit="c") for row in simulated(0.0, seed=1)]
+    told = effort("mgda", [replace(row, commit="d") if row.balancing == "mgda" else row for row in rows])
+    assert told.startswith("mgda: 7 trainings, 14 s of CPU time, by Seesaw 0.1.0 (d) on a; static weights: 49 train")
+    assert told.endswith("1 min 38 s of CPU time, by Seesaw 0.1.0 (c) on a.")
