@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from in_memory import evaluate
 
 from bench.core.records import Job
 from bench.core.rows import REPLICATED
 from bench.core.schema import Field, Schema, Task
-from bench.testing.metrics import evaluate
 from bench.testing.training import VALUES, MemoryStore
 from bench.training.tree_data import FOLDS, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_model import _predictions, run_trees
