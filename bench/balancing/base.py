@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import check_known
-from bench.core.registry import Config
 
 Need = Literal["losses", "second forward", "gradients", "gradient state"]
 Claim = Literal["random", "asymmetric", "stateful"]
@@ -19,7 +18,7 @@ TaskGradients = Sequence[Sequence[Tensor]]
 
 
 class Balancer(nn.Module):
-    """Base class, built as `Balancer(tasks: Sequence[str], config)`; an entry with options reads `config`.
+    """Base class, built as `Balancer(tasks: Sequence[str], config)`; `config` has its options.
 
     A balancer's parameters (learned weights) are trained with the model's; its other state must live in buffers, so
     that `state_dict` holds all of it. Random draws come from torch's default generator, which the loop seeds.
@@ -39,9 +38,9 @@ class Balancer(nn.Module):
     weighs_own: ClassVar[bool] = False
     claims: ClassVar[frozenset[Claim]] = frozenset()
 
-    def __init__(self, tasks: Sequence[str], config: Config | None = None) -> None:
+    def __init__(self, tasks: Sequence[str], config: Any = None) -> None:
         super().__init__()
-        self.tasks = tuple(tasks)
+        self.tasks, self.config = tuple(tasks), config
 
     def observe(self, losses: Tensor) -> None:
         """Receives the losses (T,), detached, before `forward`; called where `needs` has "losses"."""
@@ -95,6 +94,31 @@ class GradientCombination(Balancer, ABC):
     @abstractmethod
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
         """Returns the parts of the combined gradient, finite, scaled as `GradientAggregation`; keeps its input."""
+
+
+class ByEpochs(Balancer):
+    """A balancer by virtual epochs of `config.virtual_epoch` steps; keeps the mean losses of one.
+
+    Attributes:
+        total: (T,), sum of losses in the epoch.
+        count: (T,), steps of it with samples: their losses are not 0.
+        steps: (), taken in all.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: Any = None) -> None:
+        super().__init__(tasks, config)
+        self.total: Tensor = nn.Buffer(torch.zeros(len(self.tasks)))
+        self.count: Tensor = nn.Buffer(torch.zeros(len(self.tasks)))
+        self.steps: Tensor = nn.Buffer(torch.zeros((), dtype=torch.int64))
+
+    def add(self, losses: Tensor) -> None:
+        """Adds the losses (T,) of a step, detached."""
+        self.total += losses
+        self.count += losses != 0
+
+    def mean(self, without: Tensor | float) -> Tensor:
+        """Mean losses (T,); `without` for a task that had no samples."""
+        return torch.where(self.count > 0, self.total / self.count.clamp(min=1), without)
 
 
 def zeros(tasks: int, parameters: Sequence[Tensor]) -> Tensor:
@@ -155,13 +179,10 @@ class RememberingCombination(GradientCombination):
     samples in the batch keeps its average and takes no part in the step.
     """
 
-    average: Tensor  # (T, N): of the gradients of shared dense parameters
-    count: Tensor  # (T,): how many gradients each has seen
-
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Allocates the averages (T, N)."""
-        self.register_buffer("average", zeros(len(self.tasks), parameters))
-        self.register_buffer("count", torch.zeros(len(self.tasks), device=self.average.device))
+        """Allocates the averages (T, N), and how many gradients each has seen (T,)."""
+        self.average: Tensor = nn.Buffer(zeros(len(self.tasks), parameters))
+        self.count: Tensor = nn.Buffer(torch.zeros(len(self.tasks), device=self.average.device))
 
     @abstractmethod
     def share(self, count: Tensor) -> Tensor:
