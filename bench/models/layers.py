@@ -140,8 +140,7 @@ def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence
 def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
     """`together` of one part in plain torch: for other devices, export, and layers that are not plain."""
     if isinstance(part, BatchedLinear):
-        scores: Tensor = part(x)
-        return scores
+        return part.forward(x)
     if not part.linears:
         return x.unsqueeze(1).expand(-1, part.experts // len(x), -1, -1).flatten(0, 1)
     return part.through(x, lambda number, h: part.linears[number](h))

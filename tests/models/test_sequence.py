@@ -9,7 +9,8 @@ from model_toys import model_on
 from torch import nn
 
 from bench.core.schema import Field, Schema, Task
-from bench.models.sequence import SEQUENCE, Sequence
+from bench.models.contracts import Sequence
+from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 
 DIM, LENGTH, ROWS = 4, 5, 7

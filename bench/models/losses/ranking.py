@@ -39,10 +39,7 @@ class Ranking(Loss):
     """(1 - weight) times the log loss plus weight times a loss of the order within groups."""
 
     needs_groups = True
-
-    def __init__(self, config: RankingConfig) -> None:
-        super().__init__(config)
-        self.weight = config.weight
+    config: RankingConfig
 
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
         """See `Loss.forward`."""
@@ -51,7 +48,7 @@ class Ranking(Loss):
         if not len(logits):
             return log
         ranking = self.ranked(logits, labels, known, Context(group.expand_as(labels), context.scores))
-        return (1 - self.weight) * log + self.weight * ranking
+        return (1 - self.config.weight) * log + self.config.weight * ranking
 
     @abstractmethod
     def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
@@ -112,9 +109,7 @@ class BPR(Ranking):
     The negatives are those that follow in the batch, whose order is drawn in each pass.
     """
 
-    def __init__(self, config: BPRConfig) -> None:
-        super().__init__(config)
-        self.pairs = config.pairs
+    config: BPRConfig
 
     def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
         """See `Ranking.ranked`."""
@@ -132,7 +127,7 @@ class BPR(Ranking):
         count = negatives.gather(0, group)
         number = place - first - count  # of a positive in its group
         ranked, losses = positive & (count > 0), torch.zeros_like(logits)
-        for k in range(self.pairs):
+        for k in range(self.config.pairs):
             other = order.gather(0, torch.where(ranked, first + (number + k) % count.clamp(min=1), 0))
             losses = losses + F.softplus(logits.gather(0, other) - logits)
-        return torch.where(ranked, losses / self.pairs, 0)
+        return torch.where(ranked, losses / self.config.pairs, 0)

@@ -9,8 +9,6 @@ from bench.models.contracts import Sequence
 from bench.models.sequence.din import Din, DinConfig
 from bench.models.sequence.mean import Mean
 
-__all__ = ["SEQUENCE", "Sequence"]
-
 
 def has_history(schema: Schema) -> str | None:
     """The `unfit` of kinds other than the mean."""
