@@ -105,9 +105,9 @@ class Numeric(nn.Module, ABC):
         slots = self.schema.slots
         return ids if ids.shape[1] == slots else ids[:, :slots].contiguous()
 
-    @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Dense columns of the store x (I, B, D), equal in all sets -> (I, B, outputs)."""
+        """Dense columns of the store x (I, B, D), equal in all sets -> (I, B, outputs); by itself they are kept."""
+        return x
 
 
 class Sequence(nn.Module, ABC):

@@ -119,7 +119,7 @@ def _of_balancer(name: str) -> Iterator[Check]:
     from bench.testing import models, training
 
     yield _check(models.an_entry_says_what_it_is, "balancing", name)
-    yield from (_check(each, name) for each in of.properties(name))
+    yield from (_check(each.func, *each.args) for each in of.properties(name))
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
     yield _check(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
     yield from (_check(each, store, dotted) for each in training.OF_ALL)

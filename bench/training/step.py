@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.balancing import BALANCING
-from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.balancing.base import Balancer, LossWeighting
 from bench.core.errors import TrainingError
 from bench.core.registry import lookup
 from bench.core.schema import Schema, Task
@@ -41,8 +41,6 @@ class Step:
     def __init__(
         self, model: MultiTaskModel, balancer: Balancer, dense: DenseAdamW, rows: RowAdam, clip: float = 0.0
     ) -> None:
-        if not isinstance(balancer, LossWeighting | GradientAggregation | GradientCombination):
-            raise TypeError(f"expected one of the three kinds of balancer, found {type(balancer).__name__}")
         self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
         self.aggregation = None if isinstance(balancer, LossWeighting) else Aggregation(model, balancer)
         self._clipped = list(model.dense_parameters())

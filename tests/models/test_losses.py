@@ -220,7 +220,7 @@ def ranked(kind, logits, labels, group, **more):
     options, scores = dict(more), more.pop("scores", None)
     options.pop("scores", None)
     loss, context = made(kind, **options), Context(numbered(torch.from_numpy(group)), scores)
-    weight = loss.weight
+    weight = loss.config.weight
     log = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     found = loss(logits, labels, torch.ones_like(labels, dtype=torch.bool), context)
     return ((found - (1 - weight) * log) / weight).flatten()

@@ -47,11 +47,11 @@ class Ranking(Loss):
         log = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         if not len(logits):
             return log
-        ranking = self.ranked(logits, labels, known, Context(group.expand_as(labels), context.scores))
+        ranking = self.ranked(logits, labels, known, group.expand_as(labels), context.scores)
         return (1 - self.config.weight) * log + self.config.weight * ranking
 
     @abstractmethod
-    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None) -> Tensor:
         """The ranking loss of each sample (B, T); arguments as of `forward`, with groups (B, T)."""
 
 
@@ -71,10 +71,9 @@ class Listwise(Ranking):
     task.
     """
 
-    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None) -> Tensor:
         """See `Ranking.ranked`."""
-        assert context.group is not None
-        return -labels * shares(logits, known, context.group)
+        return -labels * shares(logits, known, group)
 
 
 class JRC(Ranking):
@@ -87,12 +86,11 @@ class JRC(Ranking):
 
     needs_scores = True
 
-    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None) -> Tensor:
         """See `Ranking.ranked`."""
-        assert context.group is not None
-        assert context.scores is not None
-        positive = shares(logits + context.scores, known, context.group)
-        negative = shares(context.scores, known, context.group)
+        assert scores is not None
+        positive = shares(logits + scores, known, group)
+        negative = shares(scores, known, group)
         return -torch.where(labels > 0, positive, negative)
 
 
@@ -111,10 +109,9 @@ class BPR(Ranking):
 
     config: BPRConfig
 
-    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None) -> Tensor:
         """See `Ranking.ranked`."""
-        assert context.group is not None
-        group, positive = context.group, known & (labels > 0)
+        positive = known & (labels > 0)
         ones = known.long()
         negatives = torch.zeros_like(group).scatter_add(0, group, ones - positive.long())
         many = torch.zeros_like(group).scatter_add(0, group, ones)

@@ -50,7 +50,3 @@ class Bucket(Numeric):
         ranges = ids[:, self.fields :]
         rows = self.coarser.index_select(0, (ranges - self.first).flatten()).view(ranges.shape)
         return torch.cat([ids[:, : self.fields].to(rows.dtype), rows], dim=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x, unchanged."""
-        return x
