@@ -169,12 +169,6 @@ def _raising(monkeypatch, error):
     monkeypatch.setattr("bench.cli.app.app", app)
 
 
-def test_a_full_disk_is_one_sentence(monkeypatch, capsys):
-    _raising(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "runs/a/study.jsonl"))
-    assert cli.main([]) == 2
-    assert capsys.readouterr().err == "seesaw: runs/a/study.jsonl: cannot be written: No space left on device\n"
-
-
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("odd")])
 def test_what_nobody_expected_is_our_bug_and_shows_where(error, monkeypatch, capsys):
     _raising(monkeypatch, error)
@@ -182,13 +176,6 @@ def test_what_nobody_expected_is_our_bug_and_shows_where(error, monkeypatch, cap
     shown = capsys.readouterr().err
     assert "Traceback" in shown
     assert shown.endswith("seesaw: this is a bug in seesaw, not your mistake\n")
-
-
-@pytest.mark.parametrize(("code", "said"), [(0, ""), (1, ""), (130, "seesaw: interrupted\n")])
-def test_a_command_has_its_own_exit_code(code, said, monkeypatch, capsys):
-    monkeypatch.setattr("bench.cli.app.app", lambda **options: code)
-    assert cli.main([]) == code
-    assert capsys.readouterr().err == said
 
 
 def test_standard_streams_that_the_caller_closed_are_no_bug():

@@ -97,21 +97,6 @@ class TestOrder:
         ]
         assert runs[0] == runs[1] == runs[2]
 
-    def test_trials_are_told_in_order_and_asked_with_the_lag(self, tmp_path):
-        """At each ask exactly the trials up to n - lag are told, so the sampler's knowledge is a matter of numbers."""
-        plan, slots, events = toy_plan(trials=15), 2, []
-        with Study.open(tmp_path, plan) as study:
-            ask, tell = study.ask, study.tell
-            study.ask = lambda *args: (events.append(("ask", study.asked, study.told)), ask(*args))[1]
-            study.tell = lambda number: (events.append(("tell", number, study.told)), tell(number))[1]
-            seen: list[int] = []
-            search(plan, study, ShuffledExecutor(train, slots, 5), make_job, lambda record: seen.append(record.number))
-        assert [(number, told) for what, number, told in events if what == "ask"] == [
-            (n, max(0, n - 3)) for n in range(15)
-        ]
-        assert [number for what, number, _ in events if what == "tell"] == list(range(15))
-        assert seen == list(range(15))
-
 
 class TestFailures:
     def test_the_search_goes_on_and_every_reason_is_kept(self, tmp_path):
