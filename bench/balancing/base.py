@@ -139,11 +139,6 @@ def split(row: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     return [piece.view(part.shape).to(part) for piece, part in zip(pieces, like, strict=True)]
 
 
-def at_output(gradients: TaskGradients) -> Tensor:
-    """Returns the gradients at the embedding output as rows (T, B S W) float32."""
-    return torch.stack([of_task[0].detach().reshape(-1).float() for of_task in gradients])
-
-
 def gramian(rows: Tensor) -> Tensor:
     """rows (T, N) -> their Gramian (T, T) float64; rows are scaled first, so squares neither overflow nor underflow."""
     if not rows.numel():
@@ -194,7 +189,8 @@ class RememberingCombination(GradientCombination):
         Returns:
             The Gramian (T, T) float64 of the gradients to combine, and which tasks have samples, (T,).
         """
-        output, new = at_output(gradients), dense(gradients) * scales[:, None]
+        output = torch.stack([of_task[0].detach().reshape(-1).float() for of_task in gradients])
+        new = dense(gradients) * scales[:, None]
         heard = (output != 0).any(1) | (new != 0).any(1)
         self.count += heard
         share = torch.where(self.count == 1, 1.0, self.share(self.count.clamp(min=1))) * heard

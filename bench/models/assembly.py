@@ -302,7 +302,8 @@ class MultiTaskModel(nn.Module):
         starts = means if self.targets is None else self.targets.start(means)
         starts = torch.where(self.links.regression, self.funnel.loss.regression.start(starts), starts)
         start = self.funnel.start(starts)
-        self.towers.set_bias(torch.cat([start, start.new_zeros(len(self.scored))]))
+        nn.init.zeros_(bias := cast(Tensor, self.towers.output.bias))
+        bias.data[: len(start)] = start.unsqueeze(1)
 
     def _averaged(self, each: Tensor) -> Tensor:
         """Members' logits (k, B, O) -> the logits (B, O) of their mean predictions."""

@@ -283,12 +283,6 @@ class Towers(nn.Module):
         each = every.view(towers, members, -1, members).diagonal(dim1=1, dim2=3)  # (O, B, k)
         return torch.cat(each.unbind(2), dim=1).t()
 
-    @torch.no_grad()
-    def set_bias(self, bias: Tensor) -> None:
-        """Sets the output bias to (O,) logits."""
-        assert self.output.bias is not None
-        self.output.bias.copy_(bias.view(-1, 1).expand_as(self.output.bias))
-
 
 class MemberInputs(Drawn):
     """Scales inputs for k members by `weight` (I, k, inputs), at first -1 or 1, one sign for all of a field."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from inspect import getdoc
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def checks(group: str, name: str, sample: Sample | None = None) -> list[Check]:
     """
     made: dict[str, Callable[[str], Iterator[Check]]] = {axis: partial(_of_model, axis) for axis in MODELS}
     made |= {"balancing": _of_balancer, "reader": partial(_of_reader, sample=sample)}
-    made |= {"sampler": _of_sampler, "rule": _of_rule}
+    made |= {group: partial(_of_all, group) for group in ("sampler", "rule")}
     if group not in made:
         raise unknown("group", group, list(made))
     lookup(registry_of(group), group, name)
@@ -137,13 +138,5 @@ def _of_reader(name: str, sample: Sample | None) -> Iterator[Check]:
     yield _check(readers.bad_input_is_the_users_mistake_with_its_place, sample)
 
 
-def _of_sampler(name: str) -> Iterator[Check]:
-    from bench.testing import samplers
-
-    yield _check(samplers.it_depends_on_its_seed_and_on_nothing_else, name)
-
-
-def _of_rule(name: str) -> Iterator[Check]:
-    from bench.testing import rules
-
-    yield from (_check(each, name) for each in rules.OF_ALL)
+def _of_all(group: str, name: str) -> Iterator[Check]:
+    yield from (_check(each, name) for each in import_module(f"bench.testing.{group}s").OF_ALL)

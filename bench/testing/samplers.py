@@ -34,3 +34,6 @@ def it_depends_on_its_seed_and_on_nothing_else(sampler: str, objectives: Objecti
     """A search that is resumed proposes what it would have proposed undisturbed."""
     assert sequence(sampler, 3, 45, objectives) == sequence(sampler, 3, 45, objectives)
     assert sequence(sampler, 3, 5, objectives) != sequence(sampler, 4, 5, objectives)
+
+
+OF_ALL = (it_depends_on_its_seed_and_on_nothing_else,)

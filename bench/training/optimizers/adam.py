@@ -152,15 +152,11 @@ def sum_by_row(ids: Tensor, gradient: Tensor) -> RowGradients:
     return RowGradients(rows, sums, (rows != 0).unsqueeze(1))
 
 
-def last_step(beta: float) -> int:
-    """The first t at which 1 - beta^t is 1 in double precision."""
-    return int(np.ceil(-54 * np.log(2) / np.log(beta)))
-
-
 @lru_cache(maxsize=1)
 def _bias() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """1 - beta1^t and 1 / sqrt(1 - beta2^t) by t, up to where they become 1; entry 0 is unused."""
-    first, second = (1.0 - beta ** np.arange(last_step(beta) + 1, dtype=np.float64) for beta in (BETA1, BETA2))
+    """1 - beta1^t and 1 / sqrt(1 - beta2^t) by t, up to where they become 1 in double precision; entry 0 is unused."""
+    ends = (np.ceil(-54 * np.log(2) / np.log(beta)) for beta in (BETA1, BETA2))
+    first, second = (1.0 - beta ** np.arange(end + 1) for beta, end in zip((BETA1, BETA2), ends, strict=True))
     first[0] = second[0] = 1.0
     return first, (1.0 / np.sqrt(second)).astype(np.float32)
 
