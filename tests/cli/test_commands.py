@@ -148,20 +148,6 @@ def test_stores_are_listed_with_their_size_and_freed_alone(seesaw, shop, tmp_pat
     assert "nothing to remove" in seesaw("datasets", "synthetic-funnel@rows=2000", "--remove").out
 
 
-def test_every_space_is_listed_with_its_size(seesaw):
-    listed = json.loads(seesaw("spaces", "--json", home=None).out)["spaces"]
-    assert [one["name"] for one in listed] == content.names("search_spaces")
-    assert all(one["size"]["discrete"] > 1 and one["size"]["continuous"] for one in listed)
-    fitted = json.loads(seesaw("spaces", "--dataset", "synthetic-funnel", "--json", home=None).out)["spaces"]
-    for whole, one in zip(listed, fitted, strict=True):
-        own = json.loads(seesaw("spaces", one["name"], "--dataset", "synthetic-funnel", "--json", home=None).out)
-        assert (one, whole["left_out"]) == (own, {})
-    assert any(one["left_out"] for one in fitted)
-    said = seesaw("spaces", home=None)
-    assert said.code == 0, said.err
-    assert "infinite: " in said.out
-
-
 def _raising(monkeypatch, error):
     def app(**options):
         raise error

@@ -75,8 +75,6 @@ MISTAKES = [
     Mistake("missing argument", ("train",), ("DATASET",)),
     Mistake("unknown suite", ("run", "quik"), ("suite", "quik", "quick")),
     Mistake("unknown sampler", (*RUN, "--sampler", "tpee"), ("sampler", "tpee", "tpe")),
-    Mistake("unknown run", ("frontier", "nowhere"), ("run", "nowhere")),
-    Mistake("unknown task", (*TRAIN, "--tasks", "click,bye"), ("bye", "buy")),
     Mistake("no length", (*TRAIN, "--set", "training.until=0"), ("training.until",)),
     Mistake("a path of 5,000 letters", ("train", f"a/{LONG * 20}.toml"), ("not found", "a/nnn", "characters)")),
     Mistake("set twice", (*TRAIN, "--set", "optim.lr=1", "--set", "optim.lr=2"), ("optim.lr", "twice")),

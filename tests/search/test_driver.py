@@ -11,7 +11,6 @@ from search_toys import (
     interrupted_at,
     make_job,
     toy_plan,
-    toy_space,
     train,
     train_with_failures,
 )
@@ -46,18 +45,6 @@ def run(folder, plan, executor, notes=None):
     with Study.open(folder, plan) as study:
         search(plan, study, executor, make_job, ignore, notes)
         return study.records()
-
-
-class TestOpenings:
-    def test_each_sharing_kind_by_default_then_by_tries_then_the_sampler(self, tmp_path):
-        records = run(tmp_path, toy_plan(trials=11, tries=2, sampler="random"), InlineExecutor(train))
-        kinds = ["single_task", "mmoe", "ple"]
-        assert [record.sharing for record in records[:9]] == kinds * 3
-        assert [record.number for record in records if record.baseline] == [0, 3, 6]
-        for record in records[:3]:
-            assert record.params == toy_space().defaults(("click", "like"), {"sharing.kind": record.sharing})
-        rates = [record.params["optim.lr"] for record in records[3:]]
-        assert len({*rates, 1e-3}) == 9  # sampled, not defaults
 
 
 class TestBudget:
