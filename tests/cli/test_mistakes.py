@@ -103,6 +103,7 @@ MISTAKES = [
         ("sampler", "gp", "tpe"),
         suite("tries = 1", "lowest = 9"),
     ),
+    Mistake("a limit that inline cannot keep", (*RUN, "--job-time", "5m"), ("job_time", "found inline")),
     Mistake("a run's name too long", (*RUN, "--name", LONG), ("--name", "at most 100", LONG)),
     Mistake("a long home", ("datasets", "--home", LONG), ("name that a file can have", LONG[:20])),
     Mistake("a variant that leads elsewhere", PREPARE, ("variants", "../up"), variant("../up")),
