@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from speed.summary import spread
 from speed.table import replace, writer
 
 from bench.core.schema import Task
-from bench.measure.tally import Tally
-from bench.testing.metrics import binary, evaluate, predicted
+from bench.measure.spaces import Observed, Predicted
+from bench.measure.tally import BinaryTally, Tally
 
 ROUNDS = 7
 FLAT = (Task("click"), Task("buy"))
@@ -36,17 +37,27 @@ def main() -> None:
     labels[:, 1] *= labels[:, 0]
     group = np.floor(np.exp(rng.random(rows) * np.log(20_000))).astype(np.int32)
 
-    def in_pieces(limit: int) -> dict[str, float]:
+    def of_one() -> None:
+        tally = BinaryTally()
+        tally.add(Observed(labels[:, 0], group, predictions=conditional[:, 0]))
+        tally.result()
+
+    def whole(tasks: tuple[Task, ...], together: NDArray[np.float32]) -> None:
+        tally = Tally(tasks, "")
+        tally.add(Predicted(labels, group, conditional=conditional, joint=together))
+        tally.result()
+
+    def in_pieces(limit: int) -> None:
         tally = Tally(FUNNEL, "", limit)
         for start in range(0, rows, 8192):
             part = slice(start, start + 8192)
-            tally.add(predicted(labels[part], conditional[part], joint[part], group[part]))
-        return tally.result()
+            tally.add(Predicted(labels[part], group[part], conditional=conditional[part], joint=joint[part]))
+        tally.result()
 
     cases: dict[str, Callable[[], object]] = {
-        "one binary task": lambda: binary(labels[:, 0], conditional[:, 0], group),
-        "two tasks": lambda: evaluate(labels, conditional, conditional, group, FLAT, ""),
-        "a funnel: click, CVR, CTCVR": lambda: evaluate(labels, conditional, joint, group, FUNNEL, ""),
+        "one binary task": of_one,
+        "two tasks": lambda: whole(FLAT, conditional),
+        "a funnel: click, CVR, CTCVR": lambda: whole(FUNNEL, joint),
         "the funnel in batches of 8192": lambda: in_pieces(1 << 23),
         "the funnel, a tenth of the rows in memory": lambda: in_pieces(rows // 10),
         "AUC of one task in scikit-learn": lambda: roc_auc_score(labels[:, 0], conditional[:, 0]),

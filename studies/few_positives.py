@@ -17,9 +17,10 @@ from speed.table import simulation
 from bench.core.records import Point, Replicate
 from bench.core.schema import Task
 from bench.measure.resampling import Resampling
+from bench.measure.spaces import Predicted
+from bench.measure.tally import Tally
 from bench.results.samples import sample
 from bench.results.statistics import differences, intervals
-from bench.testing.metrics import evaluate, predicted
 
 EXPECTED = (4, 8, 15, 40, 100)
 ROWS = 1500
@@ -52,10 +53,11 @@ def truth_of(expected: int) -> list[dict[str, float]]:
 def measured(said: Floats, labels: Floats, users: NDArray[np.int32], split: str, seed: int) -> Replicate:
     """One model on a split."""
     columns, labels = said[:, None].astype(np.float32), labels[:, None].astype(np.float32)
-    metrics = evaluate(labels, columns, columns, users, (Task("a"),), f"{split}/", ("a.recall@10%",))
+    tally = Tally((Task("a"),), f"{split}/", outcomes=("a.recall@10%",))
     resampling = Resampling((Task("a"),), split, outcomes=("a.recall@10%",))
-    resampling.add(predicted(labels, columns, columns, users))
-    return Replicate(seed, seed, metrics, resampled=resampling.result())
+    for each in (tally, resampling):
+        each.add(Predicted(labels, users, conditional=columns, joint=columns))
+    return Replicate(seed, seed, tally.result(), resampled=resampling.result())
 
 
 def coverage(expected: int, runs: int) -> Mapping[str, float]:

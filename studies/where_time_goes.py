@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.cli.options import configuration
+from bench.cli.options import assignments
 from bench.cli.output import TerminalProgress, print_table
 from bench.core.objectives import Objective, primary
 from bench.data import load_card, prepare
 from bench.data.batches import Batch
 from bench.models.products import is_bf16, product
-from bench.training.aggregation import Combination
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
@@ -90,8 +89,7 @@ class Profile:
             (evaluation, "best", "evaluation"),
         ]
         if step.aggregation is not None:
-            method = "combine" if isinstance(step.aggregation, Combination) else "weigh"
-            stages.append((step.aggregation, method, "balancing"))
+            stages.append((step.aggregation, "combine", "balancing"))
         for owner, method, stage in stages:
             setattr(owner, method, self._timed(getattr(owner, method), stage))
         update_rows = step.update_rows
@@ -262,7 +260,7 @@ def main() -> None:
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     given = parser.parse_args()
-    config = TrialConfig.parse(configuration(None, given.set))
+    config = TrialConfig.parse(assignments(given.set))
     store = prepare(load_card(given.card), given.home, given.raw, TerminalProgress())
     store = store.with_tasks(store.default_tasks)
     objectives = [Objective(primary(task, in_groups=False), "maximize") for task in store.schema.tasks]

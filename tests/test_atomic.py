@@ -18,8 +18,6 @@ from bench.system.atomic import (
 )
 from bench.system.mapped import mapped
 
-ROOT = Path(__file__).parents[1]
-
 
 def replaced(target):
     with atomic_folder(target) as folder:

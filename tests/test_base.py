@@ -3,7 +3,6 @@
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,8 +20,6 @@ from bench.system import content
 from bench.system.atomic import atomic_path, write_text
 from bench.system.home import resolve_home
 from bench.system.interrupts import interrupted_once
-
-BENCH = Path(__file__).parents[1] / "bench"
 
 
 def test_seeds_depend_on_every_part_and_repeat():
@@ -203,11 +200,6 @@ def test_what_is_no_json_is_said_in_a_sentence(tmp_path, text):
 
 def test_values_are_of_toml_or_none():
     assert [plain.parse_value(text) for text in ("[1, 2]", "mmoe", "1\ny = 2")] == [[1, 2], None, None]
-
-
-def test_one_module_parses_toml():
-    users = [path.name for path in BENCH.rglob("*.py") if "import tomllib" in path.read_text(encoding="utf-8")]
-    assert users == ["plain.py"]
 
 
 def test_home_is_the_option_then_the_variable_then_here(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The documents' commands run, in order, and their links lead somewhere."""
 
 import base64
+import copy
 import gzip
 import json
 import re
@@ -10,9 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
+from server import served
 
 import bench
 from bench.cli import main
@@ -20,6 +23,7 @@ from bench.cli.app import app
 from bench.core import plugins
 from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, Segments
 from bench.frontier.retraining import Retraining
+from bench.runs.deploy import open_model
 from bench.testing import checks
 
 ROOT = Path(__file__).parents[1]
@@ -33,23 +37,116 @@ def blocks(document, language):
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S)
 
 
-@pytest.mark.slow
-def test_the_guides_commands_run_in_order(tmp_path, monkeypatch, capsys):
+def commands(document):
+    """Words of each command that a document shows."""
+    return [
+        shlex.split(line.removeprefix("$ ")) for block in blocks(document, "console") for line in block.splitlines()
+    ]
+
+
+def say(words, capsys):
+    """What a command of ours prints."""
+    capsys.readouterr()
+    code = main(words[1:])
+    out, err = capsys.readouterr()
+    assert (words[0], code) == ("seesaw", 0), f"{words}\n{out}\n{err}"
+    return out
+
+
+def shown(text, name):
+    """Runs Python that a document shows."""
+    exec(compile(text, name, "exec"), {})  # our own document: what it shows must work
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, with its own home."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
-    commands = [line[2:] for block in blocks("docs/guide.md", "console") for line in block.splitlines()]
-    assert len(commands) >= 10
-    for command in commands:
-        program, *arguments = shlex.split(command)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_guides_commands_run_in_order(here, capsys):
+    asked = commands("docs/guide.md")
+    assert len(asked) >= 10
+    for program, *arguments in asked:
         if program == "python":
             subprocess.run([sys.executable, ROOT / arguments[0], *arguments[1:]], check=True, timeout=300)
-            continue
-        assert program == "seesaw"
-        assert main(arguments) == 0, f"{command}\n{capsys.readouterr().err}"
+        else:
+            say([program, *arguments], capsys)
     for block in blocks("docs/guide.md", "python"):
-        names: dict[str, object] = {}
-        exec(compile(block, "docs/guide.md", "exec"), names)  # our own document: what it shows must work
-    assert (tmp_path / ".seesaw" / "runs" / "first" / "report.html").is_file()
+        shown(block, "docs/guide.md")
+    assert (here / ".seesaw" / "runs" / "first" / "report.html").is_file()
+
+
+def in_order(document, capsys):
+    """Runs `python` and `console` blocks in their order; what the commands print."""
+    said = ""
+    for language, body in re.findall(
+        r"^```(python|console)\n(.*?)^```", (ROOT / document).read_text("utf-8"), re.M | re.S
+    ):
+        if language == "python":
+            shown(body, document)
+        else:
+            said += "".join(say(shlex.split(line)[1:], capsys) for line in body.splitlines())
+    return said
+
+
+def test_the_commands_on_cards_run_in_order(here, capsys):
+    assert in_order("docs/cards.md", capsys)
+
+
+def write_log(path):
+    """A shop's, whose `todays_score` is worse than chance."""
+    rng, rows = np.random.default_rng(0), 2000
+    users, items = rng.integers(0, 40, rows), rng.integers(0, 20, rows)
+    price = rng.normal(10, 3, rows).round(2)
+    click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
+    buy = click & (rng.random(rows) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
+    today = (price - 2 * np.sin(users) - 2 * np.cos(items)).round(3)
+    table = {"user": [f"u{user}" for user in users], "item": [f"i{item}" for item in items], "price": price}
+    table |= {"day": np.arange(rows) * 30 // rows + 1, "click": click * 1, "buy": buy * 1, "todays_score": today}
+    pd.DataFrame(table).to_csv(path, index=False)
+
+
+@pytest.mark.slow  # half a minute: a search, two deployments and a server
+def test_the_guide_to_deployment_works_to_the_served_model(here, capsys):
+    """On a log of one's own; the server is started and stopped."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason="the extra `serve`")
+    guide = "docs/guide-deploy.md"
+    write_log(here / "log.csv")
+    for name, content in re.findall(r"^```toml (\S+)\n(.*?)^```", (ROOT / guide).read_text("utf-8"), re.M | re.S):
+        (here / name).write_text(content)
+    (request,) = map(json.loads, blocks(guide, "json"))
+    said: dict[str, str] = {}
+    for words in commands(guide):
+        if words[0] == "mlflow":
+            model = words[words.index("-m") + 1]
+        elif words[0] == "curl":
+            with served(model, here / "server.log", f"sqlite:///{here / '.seesaw' / 'mlflow.db'}") as server:
+                status, answer = server.ask(request)
+                bad = copy.deepcopy(request)
+                bad["dataframe_records"][1]["price"] = "cheap"
+                refused, why = server.ask(bad)
+        elif words[0] == "seesaw":
+            said[" ".join(words)] = say(words, capsys)
+    assert (status, refused) == (200, 400)
+    assert "row 2: 'price': expected a number, found 'cheap'" in why["message"]
+    offline = open_model(here / ".seesaw", "shop/1").scorer().predict(request["dataframe_records"])
+    assert list(offline) == ["click", "buy.cvr", "buy.ctcvr", "score"]
+    pd.testing.assert_frame_equal(pd.DataFrame(answer["predictions"]), offline, atol=1e-5, check_dtype=False)
+    scores = pd.read_parquet(here / "scores" / "log-00000.parquet")
+    assert len(scores) == 2000
+    assert list(scores) == ["user", "item", *offline]
+    promoted = said["seesaw deploy shop --promote"]
+    assert "shop: champion moves from version 1 to 2" in promoted
+    assert "shop: previous moves to version 1" in promoted
+    assert "shop: champion moves from version 2 to 1" in said["seesaw deploy shop --rollback"]
+    evaluated = next(each for each in said.values() if each.startswith("shop@champion against column:todays_score: "))
+    assert "kept: buy.recall@10% < -1%: the gain is +" in evaluated
+    assert any("eager: probabilities differ by at most" in text for text in said.values())
 
 
 def notebook_cells():
@@ -58,16 +155,14 @@ def notebook_cells():
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_where_nothing_was_made(tmp_path, monkeypatch):
+def test_the_notebook_runs_where_nothing_was_made(here, monkeypatch):
     """Its cells in order in one namespace, in an empty folder; a kernel would only cost time and packages."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SEESAW_HOME", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     names: dict[str, object] = {}
     for cell in notebook_cells():
         exec(compile("".join(cell["source"]), "docs/notebook.ipynb", "exec"), names)
     assert {"points", "trials", "replicates", "pick", "together"} <= names.keys()
-    assert (tmp_path / ".seesaw" / "runs" / "notebook" / "report.html").is_file()
+    assert (here / ".seesaw" / "runs" / "notebook" / "report.html").is_file()
 
 
 def test_the_notebook_keeps_what_it_shows():
@@ -82,18 +177,14 @@ def test_the_notebook_keeps_what_it_shows():
 
 
 @pytest.mark.slow
-def test_the_document_on_decisions_works(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_the_document_on_decisions_works(here, capsys):
     make, ask = blocks("docs/decide.md", "python")
-    exec(compile(make, "docs/decide.md", "exec"), {})
-    for block in blocks("docs/decide.md", "console"):
-        for line in block.splitlines():
-            assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
-    assert "Switch to candidate" in capsys.readouterr().out
-    exec(compile(ask, "docs/decide.md", "exec"), {})
+    shown(make, "docs/decide.md")
+    assert "Switch to candidate" in "".join(say(words, capsys) for words in commands("docs/decide.md"))
+    shown(ask, "docs/decide.md")
     text = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
     (command,) = (each for each in blocks("README.md", "") if each.startswith("seesaw decide"))
-    assert main(shlex.split(command.replace("\\\n", " "))[1:]) == 0, capsys.readouterr().err
+    say(shlex.split(command.replace("\\\n", " ")), capsys)
     options = typer.main.get_command(app).commands["decide"].params
     named = {option.opts[0] for option in options if option.opts[0].startswith("--")}
     assert not [
@@ -104,50 +195,38 @@ def test_the_document_on_decisions_works(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_document_on_tomorrow_works(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_the_document_on_tomorrow_works(here, monkeypatch, capsys):
     (make,) = blocks("docs/tomorrow.md", "python")
-    exec(compile(make, "docs/tomorrow.md", "exec"), {})
+    shown(make, "docs/tomorrow.md")
     said = ""
-    for block in blocks("docs/tomorrow.md", "console"):
-        for line in block.splitlines():
-            if "--refresh" in line:
-                with monkeypatch.context() as patch:
-                    patch.setattr("bench.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"])
-                    assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
-                told = capsys.readouterr()
-                said += told.out
-                assert "loses more of click.recall@10% than" in told.err
-                assert not list(tmp_path.rglob("package-new"))
-            assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
+    for words in commands("docs/tomorrow.md"):
+        if "--refresh" in words:
+            with monkeypatch.context() as patch:
+                patch.setattr("bench.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"])
+                assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
+            assert "loses more of click.recall@10% than" in capsys.readouterr().err
+            assert not list(here.rglob("package-new"))
+        said += say(words, capsys)
     assert "8 days: " in said
-    capsys.readouterr()
     assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
     assert "to train on, and 1d to judge by, found none" in capsys.readouterr().err
-    page = (tmp_path / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
+    page = (here / ".seesaw" / "runs" / "days" / "report.html").read_text(encoding="utf-8")
     assert "<h3>By cut</h3>" in page
     assert re.search(r'<p class="verdict [^>]*>.*?did better than .*?</p>', page)  # the verdict counts days
 
 
 @pytest.mark.slow
-def test_what_is_done_before_the_test_works(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    document = (ROOT / "docs/before-the-test.md").read_text("utf-8")
-    for kind, text in re.findall(r"```(python|console)\n(.*?)```", document, re.S):
-        if kind == "python":
-            exec(compile(text, "docs/before-the-test.md", "exec"), {})
-        for line in text.splitlines() if kind == "console" else ():
-            assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
-    said = capsys.readouterr().out
+def test_what_is_done_before_the_test_works(here, capsys):
+    said = in_order("docs/before-the-test.md", capsys)
     assert "to show +7.46% and pass the guardrail of click" in said
-    assert (tmp_path / "verdict" / "plan.html").is_file()
-    assert json.loads((tmp_path / "by-row" / "plan.json").read_text("utf-8"))["unit"] == "row"
-    assert "rows shown at random" in (tmp_path / "fair" / "report.html").read_text("utf-8")
-    (shown,) = re.findall(r"`(Distinct author .+)`", document)
+    assert (here / "verdict" / "plan.html").is_file()
+    assert json.loads((here / "by-row" / "plan.json").read_text("utf-8"))["unit"] == "row"
+    assert "rows shown at random" in (here / "fair" / "report.html").read_text("utf-8")
+    (shown,) = re.findall(r"`(Distinct author .+)`", (ROOT / "docs/before-the-test.md").read_text("utf-8"))
     assert shown in " ".join(said.split())
-    page = (tmp_path / ".seesaw" / "runs" / "feed" / "report.html").read_text("utf-8")
+    page = (here / ".seesaw" / "runs" / "feed" / "report.html").read_text("utf-8")
     assert "Distinct author in the first 5: " in page
-    _check_explanation(tmp_path / ".seesaw" / "runs" / "shop", capsys)
+    _check_explanation(here / ".seesaw" / "runs" / "shop", capsys)
 
 
 def _check_explanation(run, capsys):
@@ -168,29 +247,25 @@ def _check_explanation(run, capsys):
 
 
 @pytest.mark.slow
-def test_the_policies_of_the_document_pick(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SEESAW_HOME", raising=False)
+def test_the_policies_of_the_document_pick(here, capsys):
     text = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
     for name, policy in re.findall(r"^```toml (\S+)\n(.*?)^```", text, re.M | re.S):
-        (tmp_path / name).write_text(policy)
-    for command in (line[2:] for block in blocks("docs/policy.md", "console") for line in block.splitlines()):
-        assert main(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr().err}"
+        (here / name).write_text(policy)
+    for words in commands("docs/policy.md"):
+        say(words, capsys)
     for part in (Policy, Guard, Segments, Retraining, Epsilon):
         assert not [key for key in part.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
     assert not [rule for rule in PICK_RULES if f"`{rule}`" not in text]
 
 
 @pytest.mark.slow
-def test_the_plug_in_of_the_document_works(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SEESAW_HOME", raising=False)
+def test_the_plug_in_of_the_document_works(here, monkeypatch, capsys):
     monkeypatch.setattr(plugins, "_FILES", {})
     text = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
     for name, content in re.findall(r"^```(?:python|toml) (\S+)\n(.*?)^```", text, re.M | re.S):
-        (tmp_path / name).write_text(content)
-    for command in (line[2:] for block in blocks("docs/plugins.md", "console") for line in block.splitlines()):
-        assert main(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr().err}"
+        (here / name).write_text(content)
+    for words in commands("docs/plugins.md"):
+        say(words, capsys)
     for check in checks("balancing", "largest"):
         check()
     for group, place in plugins.GROUPS.items():

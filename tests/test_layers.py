@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 
-ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
+ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "tomllib": {"core"}}
+ONLY_IN |= {name: {"cli"} for name in ("typer", "rich")}
 NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", "deciding", "planning", *BASE}}
 
 
@@ -88,16 +89,6 @@ def test_imports_follow_the_layers():
         path.relative_to(BENCH): {broken(room(path), module) for module in imports(path)} - {None} for path in FILES
     }
     assert not {str(path): rules for path, rules in found.items() if rules}
-
-
-def test_each_rule_can_be_broken():
-    assert broken("models", "bench.data.store") == "models may not import bench.data"
-    assert broken("cli", "studies.speed.table") == "the package may not import studies"
-    assert broken("search", "speed.table") == "the package may not import speed"
-    assert broken("runs", "mlflow.entities") == "only {'tracking'} may import mlflow"
-    assert broken("frontier", "torch") == "frontier must work without torch"
-    assert broken("core", "bench.system.lock") == "core may not import bench.system"
-    assert broken("frontier", "bench.core.errors") is None
 
 
 CIRCULAR = {("bench", "bench.api")}

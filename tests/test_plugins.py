@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "plugin"
 LARGEST = """
 from bench.balancing import LossWeighting
-from bench.models.sharing import Sharing
+from bench.models.contracts import Sharing
 from bench.models.sharing.shared_bottom import SharedBottom
 from bench.models.config import HiddenConfig
 from bench.core.registry import Entry, NoOptions

@@ -1,7 +1,6 @@
 """Real data, end to end: below these figures something is broken. And data whose best reachable AUC is known."""
 
 import itertools
-from collections.abc import Callable
 
 import pytest
 
@@ -11,8 +10,6 @@ from bench.data import load_card, prepare
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
 from bench.training.job import run_job
-
-Measure = Callable[..., dict[str, float]]
 
 
 @pytest.fixture(scope="module")

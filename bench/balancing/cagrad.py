@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
+from bench.balancing.gramian import Gradients, GramianAggregation, least_distance
+from bench.core.arrays import Floats
 from bench.core.registry import Config
 
 _STEPS = 100  # of Newton's method, which takes about 5
@@ -27,23 +26,21 @@ class CAGrad(GramianAggregation):
     Liu et al., NeurIPS 2021; the division is the authors' second rescaling, which gives the mean where all agree.
     """
 
-    def __init__(self, tasks: Sequence[str], config: CAGradConfig) -> None:
-        super().__init__(tasks)
-        self.c = config.c
+    config: CAGradConfig
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,) > 0."""
         mean = gradients.directions @ gradients.norms / len(gradients)
-        radius = self.c * float(np.linalg.norm(mean))
+        radius = self.config.c * float(np.linalg.norm(mean))
         added = np.zeros(len(gradients))
         if radius > 0:
             z = self._multipliers(gradients, mean / np.linalg.norm(mean))
             norm = float(np.linalg.norm(gradients.directions @ z))
             if norm > 0:
                 added = radius * z / norm / gradients.norms
-        return (1.0 + len(gradients) * added) / (1.0 + self.c)
+        return (1.0 + len(gradients) * added) / (1.0 + self.config.c)
 
-    def _multipliers(self, gradients: Gradients, mean: Array) -> Array:
+    def _multipliers(self, gradients: Gradients, mean: Floats) -> Floats:
         """z >= 0 such that d = g_0 + c |g_0| e, where e is the unit vector of directions z; `mean` has norm 1.
 
         In units of the shortest gradient and of |g_0|, the norm of the shortest e with g_i . d >= t for all i is
@@ -52,10 +49,10 @@ class CAGrad(GramianAggregation):
         """
         cosines = gradients.directions.T @ mean
         relative = gradients.norms.min() / gradients.norms
-        best: Array = np.eye(len(gradients))[np.argmin((cosines + self.c) / relative)]
+        best: Floats = np.eye(len(gradients))[np.argmin((cosines + self.config.c) / relative)]
         z, t = best, np.inf
         for _ in range(_STEPS):
-            bound = float(z @ cosines + self.c * np.linalg.norm(gradients.directions @ z)) / float(z @ relative)
+            bound = float(z @ cosines + self.config.c * np.linalg.norm(gradients.directions @ z)) / float(z @ relative)
             if not bound < t:
                 break
             t, best = bound, z

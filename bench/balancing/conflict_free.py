@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation, equal_cosines
+from bench.balancing.gramian import Gradients, GramianAggregation, equal_cosines
+from bench.core.arrays import Floats
 
 
 class ConFIG(GramianAggregation):
@@ -14,12 +15,11 @@ class ConFIG(GramianAggregation):
     Liu et al., ICLR 2025. Conflicts with no task wherever such a direction exists.
     """
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,)."""
         c = equal_cosines(gradients)
         along = gradients.cosines @ c  # products of the direction with the unit gradients
         square = float(c @ along)
         if square <= 0:
             return np.zeros(len(c))
-        weights: Array = float(gradients.norms @ along) / square * c / gradients.norms
-        return weights
+        return np.asarray(float(gradients.norms @ along) / square * c / gradients.norms)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.balancing.base import Claim, Need, RememberingCombination, TaskGradients
+from bench.balancing.base import RememberingCombination, TaskGradients
 from bench.core.registry import Config
 
 
@@ -29,14 +28,13 @@ class DBMTL(RememberingCombination):
     agree. A task's own parameters follow its loss, not the logarithm.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"losses", "gradients", "gradient state"})
-    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
-    losses: Tensor  # (T,): of this step, between `observe` and `forward` only
+    needs = frozenset({"losses", "gradients", "gradient state"})
+    claims = frozenset({"stateful"})
+    config: DBMTLConfig
 
     def __init__(self, tasks: Sequence[str], config: DBMTLConfig) -> None:
-        super().__init__(tasks)
-        self.config = config
-        self.register_buffer("losses", torch.ones(len(self.tasks)), persistent=False)
+        super().__init__(tasks, config)
+        self.losses = nn.Buffer(torch.ones(len(self.tasks)), persistent=False)  # between `observe` and `forward` only
 
     def observe(self, losses: Tensor) -> None:
         """losses (T,) > 0."""

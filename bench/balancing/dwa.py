@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.balancing.base import Claim, LossWeighting
+from bench.balancing.base import ByEpochs, LossWeighting
 from bench.core.registry import Config
 
 
@@ -22,7 +21,7 @@ class DWAConfig(Config):
     """Steps over which losses are averaged and after which the weights change."""
 
 
-class DWA(LossWeighting):
+class DWA(ByEpochs, LossWeighting):
     """w = T softmax(r / temperature), r_i = L_i(e - 1) / L_i(e - 2) over epochs e (Liu et al., CVPR 2019).
 
     An epoch is `virtual_epoch` steps, so the rule also works in a training of one pass; in the first two epochs all
@@ -30,30 +29,20 @@ class DWA(LossWeighting):
     where there were none.
     """
 
-    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
-
-    history: Tensor  # (2, T): mean losses of the epoch before last, and of the last
-    total: Tensor  # (T,): sum of losses in this epoch
-    count: Tensor  # (T,): steps with samples in this epoch
-    steps: Tensor  # (): steps taken in all
+    claims = frozenset({"stateful"})
 
     def __init__(self, tasks: Sequence[str], config: DWAConfig) -> None:
-        super().__init__(tasks)
-        self.temperature, self.virtual_epoch = config.temperature, config.virtual_epoch
-        self.register_buffer("history", torch.zeros(2, len(self.tasks)))
-        self.register_buffer("total", torch.zeros(len(self.tasks)))
-        self.register_buffer("count", torch.zeros(len(self.tasks)))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        super().__init__(tasks, config)
+        self.history = nn.Buffer(torch.zeros(2, len(self.tasks)))  # means of the epoch before last, and of the last
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,) -> scalar."""
         weight = self.weights()
         with torch.no_grad():
-            self.total += losses
-            self.count += losses != 0
+            self.add(losses)
             self.steps += 1
-            if int(self.steps) % self.virtual_epoch == 0:
-                self.history.copy_(torch.stack([self.history[1], self.total / self.count.clamp(min=1)]))
+            if int(self.steps) % self.config.virtual_epoch == 0:
+                self.history.copy_(torch.stack([self.history[1], self.mean(0.0)]))
                 self.total.zero_()
                 self.count.zero_()
         return (weight * losses).sum()
@@ -62,4 +51,4 @@ class DWA(LossWeighting):
         """Returns the weights (T,) of the next step; they sum to T."""
         older, newer = self.history
         rate = torch.where((older == 0) | (newer == 0), 1.0, newer / older)
-        return len(self.tasks) * torch.softmax(rate / self.temperature, dim=0)
+        return len(self.tasks) * torch.softmax(rate / self.config.temperature, dim=0)

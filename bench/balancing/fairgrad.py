@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation, bargain
+from bench.balancing.gramian import Gradients, GramianAggregation, bargain
+from bench.core.arrays import Floats
 from bench.core.registry import Config
 
 
@@ -24,11 +23,8 @@ class FairGrad(GramianAggregation):
     """Weights a > 0 with G a = a^(-1 / alpha) (Ban & Ji, ICML 2024), scaled and applied to towers as in `nash_mtl`."""
 
     weighs_own = True
+    config: FairGradConfig
 
-    def __init__(self, tasks: Sequence[str], config: FairGradConfig) -> None:
-        super().__init__(tasks)
-        self.alpha = config.alpha
-
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,) > 0."""
-        return bargain(gradients, self.alpha)
+        return bargain(gradients, self.config.alpha)

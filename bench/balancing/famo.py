@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.balancing.base import Claim, LossWeighting, Need
+from bench.balancing.base import LossWeighting
 from bench.core.registry import Config
 
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # of Adam
@@ -32,21 +31,15 @@ class FAMO(LossWeighting):
     same dropout masks. A task without samples in the batch is left out of c and xi.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"second forward"})
-    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
-    logits: Tensor  # (T,): xi
-    mean: Tensor  # (T,): Adam's moments
-    square: Tensor
-    steps: Tensor  # (): updates of xi
-    before: Tensor  # (T,): losses of this step's batch, between `forward` and `after` only
+    needs = frozenset({"second forward"})
+    claims = frozenset({"stateful"})
 
     def __init__(self, tasks: Sequence[str], config: FAMOConfig) -> None:
-        super().__init__(tasks)
-        self.lr, self.weight_decay = config.lr, config.weight_decay
-        for name in ("logits", "mean", "square"):
-            self.register_buffer(name, torch.zeros(len(self.tasks)))
-        self.register_buffer("steps", torch.zeros(()))
-        self.register_buffer("before", torch.ones(len(self.tasks)), persistent=False)
+        super().__init__(tasks, config)
+        self.logits: Tensor = nn.Buffer(torch.zeros(len(self.tasks)))
+        self.mean, self.square = (nn.Buffer(torch.zeros(len(self.tasks))) for _ in range(2))
+        self.steps: Tensor = nn.Buffer(torch.zeros(()))  # updates of xi, the logits, by Adam's moments
+        self.before = nn.Buffer(torch.ones(len(self.tasks)), persistent=False)  # between `forward` and `after` only
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,), none negative -> scalar."""
@@ -65,9 +58,9 @@ class FAMO(LossWeighting):
         present = (self.before > 0) & (losses > 0)
         decrease = torch.where(present, torch.log(self.before / losses), 0.0)
         z = torch.softmax(self.logits.masked_fill(~present, -torch.inf), 0).nan_to_num(nan=0.0)
-        gradient = z * (decrease - (z * decrease).sum()) + self.weight_decay * self.logits
+        gradient = z * (decrease - (z * decrease).sum()) + self.config.weight_decay * self.logits
         self.steps += 1
         self.mean.lerp_(gradient, 1 - _BETA1)
         self.square.lerp_(gradient.square(), 1 - _BETA2)
         mean, square = self.mean / (1 - _BETA1**self.steps), self.square / (1 - _BETA2**self.steps)
-        self.logits -= self.lr * mean / (square.sqrt() + _EPS)
+        self.logits -= self.config.lr * mean / (square.sqrt() + _EPS)

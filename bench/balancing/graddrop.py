@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import Claim, GradientCombination, Need, TaskGradients
+from bench.balancing.base import GradientCombination, TaskGradients
 from bench.core.registry import Config
 
 
@@ -26,12 +25,10 @@ class GradDrop(GradientCombination):
     Chen et al., NeurIPS 2020, algorithm 1: positive with probability (1 + sum_i g_i / sum_i |g_i|) / 2.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
-    claims: ClassVar[frozenset[Claim]] = frozenset({"random"})
+    needs = frozenset({"gradients"})
+    claims = frozenset({"random"})
 
-    def __init__(self, tasks: Sequence[str], config: GradDropConfig) -> None:
-        super().__init__(tasks)
-        self.leak = config.leak
+    config: GradDropConfig
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
         """See `GradientCombination.forward`."""
@@ -44,4 +41,4 @@ class GradDrop(GradientCombination):
         share = positive / (positive - negative)
         drawn = torch.where(torch.rand_like(share) < share, positive, negative)
         # 0 / 0 is NaN, which compares as false: both sums are then 0, unless the gradients are NaN.
-        return torch.lerp(drawn, positive + negative, self.leak)
+        return torch.lerp(drawn, positive + negative, self.config.leak)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.balancing.base import Claim, GradientAggregation, Need
+from bench.balancing.base import ByEpochs, GradientAggregation
 from bench.core.registry import Config
 
 _LEAST = 0.01  # lower bound of a weight before scaling: a negative one would raise the task's loss
@@ -26,7 +25,7 @@ class GradNormConfig(Config):
     """Steps with equal weights at the start, whose mean losses serve as the losses at step 0."""
 
 
-class GradNorm(GradientAggregation):
+class GradNorm(ByEpochs, GradientAggregation):
     """Learns w by sum_i |w_i n_i / m - r_i^alpha|: n_i = |g_i|, m the mean of w n, r_i = (L_i / L_i(0)) over its mean.
 
     Chen et al., ICML 2018, algorithm 1: after each step w moves against that sum's gradient, m and r held fixed, and is
@@ -34,23 +33,14 @@ class GradNorm(GradientAggregation):
     gradients. A task without samples in the batch keeps its weight and is left out of all means.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
+    needs = frozenset({"losses"})
     weighs_own = True
-    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
-    weight: Tensor  # (T,): of the next step
-    total: Tensor  # (T,): sum of losses in the first virtual epoch
-    count: Tensor  # (T,): steps of it with samples
-    steps: Tensor  # (): steps taken in all
-    losses: Tensor  # (T,): of this step, between `observe` and `forward` only
+    claims = frozenset({"stateful"})
 
     def __init__(self, tasks: Sequence[str], config: GradNormConfig) -> None:
-        super().__init__(tasks)
-        self.alpha, self.lr, self.virtual_epoch = config.alpha, config.lr, config.virtual_epoch
-        self.register_buffer("weight", torch.ones(len(self.tasks)))
-        self.register_buffer("total", torch.zeros(len(self.tasks)))
-        self.register_buffer("count", torch.zeros(len(self.tasks)))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("losses", torch.zeros(len(self.tasks)), persistent=False)
+        super().__init__(tasks, config)
+        self.weight = nn.Buffer(torch.ones(len(self.tasks)))  # of the next step
+        self.losses = nn.Buffer(torch.zeros(len(self.tasks)), persistent=False)  # between `observe` and `forward` only
 
     def observe(self, losses: Tensor) -> None:
         """losses (T,)."""
@@ -62,20 +52,16 @@ class GradNorm(GradientAggregation):
         heard = (norms > 0) & (self.losses > 0)
         weights = torch.where(heard, self.weight, 1.0).to(gramian)
         self.steps += 1
-        if int(self.steps) <= self.virtual_epoch:
-            self.total += self.losses
-            self.count += self.losses != 0
+        if int(self.steps) <= self.config.virtual_epoch:
+            self.add(self.losses)
         elif bool(heard.any()):
             self._learn(norms[heard].to(self.weight), heard)
         return weights
 
     def _learn(self, norms: Tensor, heard: Tensor) -> None:
-        weight, total, count = self.weight[heard], self.total[heard], self.count[heard]
-        losses = self.losses[heard]
-        first = torch.where(count > 0, total / count.clamp(min=1), losses)
-        rates = losses / first
+        weight, rates = self.weight[heard], (self.losses / self.mean(self.losses))[heard]
         norms = norms / norms.max()  # a product of weight and norm must fit into float32
         relative = norms / (weight * norms).mean()
-        slope = torch.sign(weight * relative - (rates / rates.mean()) ** self.alpha) * relative
-        moved = (weight - self.lr * slope).clamp(min=_LEAST)
+        slope = torch.sign(weight * relative - (rates / rates.mean()) ** self.config.alpha) * relative
+        moved = (weight - self.config.lr * slope).clamp(min=_LEAST)
         self.weight[heard] = moved * (weight.sum() / moved.sum())

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
+from torch import nn
 
-from bench.balancing.base import Claim
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.gramian import Gradients, GramianAggregation
+from bench.core.arrays import Floats
 from bench.core.registry import Config
 
 _LEAST_SINE = 1e-3  # bounds the weights when two tasks that always agreed conflict
@@ -32,16 +31,13 @@ class GradVac(GramianAggregation):
     first. A task without samples leaves its averages unchanged.
     """
 
-    claims: ClassVar[frozenset[Claim]] = frozenset({"random", "stateful"})
-
-    target: Tensor  # (T, T): moving averages of cosines
+    claims = frozenset({"random", "stateful"})
 
     def __init__(self, tasks: Sequence[str], config: GradVacConfig) -> None:
-        super().__init__(tasks)
-        self.beta = config.beta
-        self.register_buffer("target", torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64))
+        super().__init__(tasks, config)
+        self.target = nn.Buffer(torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64))
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,)."""
         cosines, many = gradients.cosines, len(gradients)
         target = self.target.cpu().numpy().copy()
@@ -58,7 +54,7 @@ class GradVac(GramianAggregation):
                     sine = np.sqrt(1 - usual**2)
                     needed = usual * np.sqrt(1 - cosine**2) - cosine * sine
                     turned[j] += norm * needed / max(sine, _LEAST_SINE)
-                target[tasks[i], tasks[j]] += self.beta * (cosine - usual)
+                target[tasks[i], tasks[j]] += self.config.beta * (cosine - usual)
             total += gradients.norms[i] * turned
         self.target.copy_(torch.from_numpy(target))
         return total / gradients.norms

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.balancing.base import GradientAggregation
-
-Array = NDArray[np.float64]
+from bench.core.arrays import Floats
 
 # Lower bound of a float32 Gramian's eigenvalues, relative to its trace: rounding hides smaller ones. It makes dependent
 # gradients (more tasks than directions, or two opposed ones) just independent, which keeps weights bounded.
@@ -36,11 +35,11 @@ class Gradients:
         norms: (K,).
     """
 
-    directions: Array
-    norms: Array
+    directions: Floats
+    norms: Floats
 
     @classmethod
-    def of(cls, gramian: Array) -> Gradients:
+    def of(cls, gramian: Floats) -> Gradients:
         """Factors a Gramian (K, K) with a positive diagonal."""
         norms = np.sqrt(gramian.diagonal())
         values, vectors = np.linalg.eigh(gramian / norms / norms[:, None])
@@ -51,10 +50,9 @@ class Gradients:
         return len(self.norms)
 
     @property
-    def cosines(self) -> Array:
+    def cosines(self) -> Floats:
         """Cosines between all pairs, (K, K)."""
-        cosines: Array = self.directions.T @ self.directions
-        return cosines
+        return np.asarray(self.directions.T @ self.directions)
 
 
 class GramianAggregation(GradientAggregation):
@@ -64,7 +62,7 @@ class GramianAggregation(GradientAggregation):
     """
 
     @abstractmethod
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Returns the weights (K,) of K >= 1 non-zero gradients; `tasks` (K,) are the indices of their tasks."""
 
     def forward(self, gramian: Tensor) -> Tensor:
@@ -80,12 +78,12 @@ class GramianAggregation(GradientAggregation):
         return torch.from_numpy(weights.clip(number.min, number.max)).to(gramian)
 
 
-def equal_cosines(gradients: Gradients) -> Array:
+def equal_cosines(gradients: Gradients) -> Floats:
     """Returns c (K,) such that sum_i c_i u_i, with u the unit gradients, has product 1 with each u_i.
 
     Where there is no such c, as with opposed gradients, the least-squares solution; 0 where that is 0.
     """
-    coefficients: Array = np.linalg.pinv(gradients.cosines, rcond=DEPENDENT, hermitian=True).sum(1)
+    coefficients: Floats = np.linalg.pinv(gradients.cosines, rcond=DEPENDENT, hermitian=True).sum(1)
     return np.where(np.abs(coefficients) > DEPENDENT, coefficients, 0.0)
 
 
@@ -95,7 +93,7 @@ _EPSILON = float(np.finfo(np.float64).eps)
 _SMALL = 1e-8  # relative change by a Newton step after which the next one is below float64's precision
 
 
-def bargain(gradients: Gradients, alpha: float) -> Array:
+def bargain(gradients: Gradients, alpha: float) -> Floats:
     """Solves G a = a^(-1 / alpha) for a (K,) > 0, scaled such that sum_i a_i |g_i| = sum_i |g_i|.
 
     With x_i = a_i |g_i| and r_i = |g_i|^(1 / alpha - 1), this minimises x . C x / 2 - sum_i r_i phi(x_i) over x > 0,
@@ -111,7 +109,7 @@ def bargain(gradients: Gradients, alpha: float) -> Array:
     weight = start * np.exp(exponents) * start ** (-1 / alpha)  # = start^2
     x = np.ones(len(start))
 
-    def value(x: Array) -> float:
+    def value(x: Floats) -> float:
         power = np.log(x) if alpha == 1 else x ** (1 - 1 / alpha) / (1 - 1 / alpha)
         return float(x @ hessian @ x / 2 - weight @ power)
 
@@ -144,11 +142,10 @@ def bargain(gradients: Gradients, alpha: float) -> Array:
             break
         x, now = x + stride * step, after
     x = x * start
-    weights: Array = x / gradients.norms * (gradients.norms.sum() / x.sum())
-    return weights
+    return np.asarray(x / gradients.norms * (gradients.norms.sum() / x.sum()))
 
 
-def least_distance(directions: Array, bounds: Array) -> tuple[Array, float]:
+def least_distance(directions: Floats, bounds: Floats) -> tuple[Floats, float]:
     """Finds the shortest e with directions^T e >= bounds.
 
     Args:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation, equal_cosines
+from bench.balancing.gramian import Gradients, GramianAggregation, equal_cosines
+from bench.core.arrays import Floats
 
 _LEAST_SUM = 1e-3  # lower bound of |sum of weights| relative to the sum of |weights|, which bounds the step
 
@@ -19,11 +20,10 @@ class IMTLG(GramianAggregation):
     with the sign of its parameter changed.
     """
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,) whose sum is K or, where the step is turned around, -K; all 0 where no direction is equal."""
-        v: Array = equal_cosines(gradients) * (gradients.norms.min() / gradients.norms)
+        v: Floats = equal_cosines(gradients) * (gradients.norms.min() / gradients.norms)
         amount = float(np.abs(v).sum())
         if amount == 0:
             return v
-        weights: Array = len(v) * v / max(abs(float(v.sum())), _LEAST_SUM * amount)
-        return weights
+        return np.asarray(len(v) * v / max(abs(float(v.sum())), _LEAST_SUM * amount))

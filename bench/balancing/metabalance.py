@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.balancing.base import Claim, GradientCombination, Need, TaskGradients, norms, weighted
+from bench.balancing.base import GradientCombination, TaskGradients, norms, weighted
 from bench.core.registry import Config
 
 _MOST = 1e12  # upper bound of a weight
@@ -36,20 +36,17 @@ class MetaBalance(GradientCombination):
     UserError if the target is not trained.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
-    claims: ClassVar[frozenset[Claim]] = frozenset({"asymmetric", "stateful"})
-    average: Tensor  # (T, P): moving averages of norms, for each task and part
-    count: Tensor  # (T, P): steps in them
+    needs = frozenset({"gradients"})
+    claims = frozenset({"asymmetric", "stateful"})
 
     def __init__(self, tasks: Sequence[str], config: MetaBalanceConfig) -> None:
-        super().__init__(tasks)
-        self.config = config
+        super().__init__(tasks, config)
         self.target = self.place(config.target, "metabalance.target") if config.target else 0
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Allocates the averages, (T, P) for the embedding output and each parameter."""
-        for name in ("average", "count"):
-            self.register_buffer(name, torch.zeros(len(self.tasks), 1 + len(parameters), dtype=torch.float64))
+        """Allocates the averages and the steps in them, (T, P) for the embedding output and each parameter."""
+        zeros = torch.zeros(len(self.tasks), 1 + len(parameters), dtype=torch.float64)
+        self.average, self.count = nn.Buffer(zeros), nn.Buffer(zeros.clone())
         if parameters:
             self.to(parameters[0].device)
 
@@ -58,7 +55,7 @@ class MetaBalance(GradientCombination):
         lengths, beta = norms(gradients), self.config.beta
         heard = lengths > 0
         self.average.copy_(torch.where(heard, beta * self.average + (1 - beta) * lengths, self.average))
-        self.count += heard
+        self.count.add_(heard)
         usual = self.average / torch.where(self.count > 0, 1 - beta**self.count, 1.0)
         known = (usual > 0) & (usual[self.target] > 0)
         ratio = torch.where(known, usual[self.target] / torch.where(known, usual, 1.0), 1.0).clamp(max=_MOST)

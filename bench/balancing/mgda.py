@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
+from bench.balancing.gramian import Gradients, GramianAggregation, least_distance
+from bench.core.arrays import Floats
 
 
 class MGDA(GramianAggregation):
@@ -16,10 +17,9 @@ class MGDA(GramianAggregation):
     Solved exactly: the shortest e with g_i . e >= 1 for all i points the same way.
     """
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,) >= 0 that sum to K."""
         relative = gradients.norms.min() / gradients.norms
         z, _ = least_distance(gradients.directions, relative)
         convex = z * relative
-        weights: Array = len(gradients) * convex / convex.sum()
-        return weights
+        return np.asarray(len(gradients) * convex / convex.sum())

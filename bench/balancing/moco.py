@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.balancing.base import Claim, Need, RememberingCombination, TaskGradients
+from bench.balancing.base import RememberingCombination, TaskGradients
 from bench.balancing.gramian import mass_of, project
 from bench.core.registry import Config
 
@@ -34,17 +33,15 @@ class MoCo(RememberingCombination):
     the paper Y is divided by the mean of its diagonal, so gamma is independent of the losses' scale.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "gradient state"})
-    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
-    weight: Tensor  # (T,): on the simplex
-    steps: Tensor  # (): steps taken in all
+    needs = frozenset({"gradients", "gradient state"})
+    claims = frozenset({"stateful"})
+    config: MoCoConfig
 
     def __init__(self, tasks: Sequence[str], config: MoCoConfig) -> None:
-        super().__init__(tasks)
-        self.config = config
+        super().__init__(tasks, config)
         many = len(self.tasks)
-        self.register_buffer("weight", torch.full((many,), 1.0 / many, dtype=torch.float64))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
+        self.weight = nn.Buffer(torch.full((many,), 1.0 / many, dtype=torch.float64))  # on the simplex
+        self.steps: Tensor = nn.Buffer(torch.zeros((), dtype=torch.float64))
 
     def share(self, count: Tensor) -> Tensor:
         """beta / k^decay for the k-th gradient."""

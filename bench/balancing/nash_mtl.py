@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation, bargain
+from bench.balancing.gramian import Gradients, GramianAggregation, bargain
+from bench.core.arrays import Floats
 
 
 class NashMTL(GramianAggregation):
@@ -17,6 +18,6 @@ class NashMTL(GramianAggregation):
 
     weighs_own = True
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,) > 0."""
         return bargain(gradients, 1.0)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from bench.balancing.base import Claim, GradientAggregation
+from bench.balancing.base import GradientAggregation
 
 
 class PCGrad(GradientAggregation):
@@ -16,7 +14,7 @@ class PCGrad(GradientAggregation):
     Yu et al., NeurIPS 2020, algorithm 1. With two tasks the step conflicts with neither; with more it may.
     """
 
-    claims: ClassVar[frozenset[Claim]] = frozenset({"random"})
+    claims = frozenset({"random"})
 
     def forward(self, gramian: Tensor) -> Tensor:
         """gramian (T, T) -> weights (T,)."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from bench.balancing.base import Claim, LossWeighting
+from bench.balancing.base import LossWeighting
 
 
 class RLW(LossWeighting):
     """T softmax(z) . L with z ~ N(0, 1) in each step (Lin et al., TMLR 2022), T times the paper's loss."""
 
-    claims: ClassVar[frozenset[Claim]] = frozenset({"random"})
+    claims = frozenset({"random"})
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,) -> scalar."""

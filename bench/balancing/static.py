@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.balancing.base import LossWeighting
 from bench.core.registry import Config
@@ -22,11 +22,9 @@ class StaticConfig(Config):
 class Static(LossWeighting):
     """sum_i w_i L_i, with w normalised to sum to T; raises UserError if a task with a weight is not trained."""
 
-    weight: Tensor
-
     def __init__(self, tasks: Sequence[str], config: StaticConfig) -> None:
-        super().__init__(tasks)
-        self.register_buffer("weight", self.preference(config.weight, "static.weight"))
+        super().__init__(tasks, config)
+        self.weight = nn.Buffer(self.preference(config.weight, "static.weight"))
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,) -> scalar."""

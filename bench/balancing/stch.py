@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.balancing.base import Claim, LossWeighting
+from bench.balancing.base import ByEpochs, LossWeighting
 from bench.core.registry import Config
 
 
@@ -24,7 +24,7 @@ class STCHConfig(Config):
     """Warm-up steps with equal weights, whose mean losses become the units of the losses; 0 leaves losses unscaled."""
 
 
-class STCH(LossWeighting):
+class STCH(ByEpochs, LossWeighting):
     """T^2 m mu log sum_i exp(l_i L_i / m_i / mu): a smooth form of the worst task's loss.
 
     Lin et al., ICML 2024, with an ideal point of 0; l is the preference (it sums to 1), m_i the task's mean loss during
@@ -33,33 +33,23 @@ class STCH(LossWeighting):
     preference is given for a task that is not trained.
     """
 
-    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
-
-    preferred: Tensor  # (T,)
-    total: Tensor  # (T,): sum of losses during warm-up
-    count: Tensor  # (T,): steps of it with samples
-    steps: Tensor  # (): steps taken in all
+    claims = frozenset({"stateful"})
+    config: STCHConfig
 
     def __init__(self, tasks: Sequence[str], config: STCHConfig) -> None:
-        super().__init__(tasks)
-        self.mu, self.virtual_epoch = config.mu, config.virtual_epoch
-        self.register_buffer("preferred", self.preference(config.weight, "stch.weight"))
-        self.register_buffer("total", torch.zeros(len(self.tasks)))
-        self.register_buffer("count", torch.zeros(len(self.tasks)))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        super().__init__(tasks, config)
+        self.preferred = nn.Buffer(self.preference(config.weight, "stch.weight"))
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,) -> scalar."""
         self.steps += 1
-        if int(self.steps) <= self.virtual_epoch:
-            self.total += losses.detach()
-            self.count += losses.detach() != 0
+        if int(self.steps) <= self.config.virtual_epoch:
+            self.add(losses.detach())
             return losses.sum()
         present = losses != 0
         many = int(present.sum())
         if many == 0:
             return losses.sum()
-        units = torch.where(self.count > 0, self.total / self.count.clamp(min=1), 1.0)[present]
-        preferred = self.preferred[present]
+        units, preferred, mu = self.mean(1.0)[present], self.preferred[present], self.config.mu
         terms = preferred / preferred.sum() * losses[present] / units
-        return many**2 * units.mean() * self.mu * torch.logsumexp(terms / self.mu, 0)
+        return many**2 * units.mean() * mu * torch.logsumexp(terms / mu, 0)

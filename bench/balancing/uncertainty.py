@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from bench.balancing.base import Claim, LossWeighting
+from bench.balancing.base import LossWeighting
 from bench.core.registry import NoOptions
 
 
@@ -19,10 +18,10 @@ class Uncertainty(LossWeighting):
     of the sum; otherwise such batches would lower s_i and so raise its weight.
     """
 
-    claims: ClassVar[frozenset[Claim]] = frozenset({"stateful"})
+    claims = frozenset({"stateful"})
 
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
-        super().__init__(tasks)
+        super().__init__(tasks, config)
         self.log_variance = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, losses: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
+from bench.balancing.gramian import Gradients, GramianAggregation, least_distance
+from bench.core.arrays import Floats
 
 
 class UPGrad(GramianAggregation):
@@ -15,7 +16,7 @@ class UPGrad(GramianAggregation):
     with no task. The projection of g_i is g_i + e, with the shortest e such that g_j . e >= -g_j . g_i for all j.
     """
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,) >= 1."""
         weights = np.ones(len(gradients))
         cosines = gradients.directions.T @ gradients.directions

@@ -87,13 +87,13 @@ def deploy(
             say(f"score: {deployment.score}")
         say(*(f"{deployment.name}: {'would do: ' if dry_run else ''}{move}" for move in moves))
         return
-    if refresh:
-        yield from _refresh(deployment, as_.value, judge, raw, threads or cores(), force, no_onnx)
-        return
     lacking = "" if no_onnx else without_onnx()
     if lacking:
         TerminalProgress().note(f"the package will have no model in ONNX: {lacking}")
     onnx = not no_onnx and not lacking
+    if refresh:
+        yield from _refresh(deployment, as_.value, judge, raw, threads or cores(), force, onnx)
+        return
     with deploying(deployment):
         package = make_package(deployment, raw, force, threads or cores(), TerminalProgress(), onnx)
         number, moves = register(deployment, package, as_.value)
@@ -122,17 +122,15 @@ def deploy(
 
 
 def _refresh(
-    deployment: Deployment, alias: str, span: str, raw: Path | None, threads: int, force: bool, no_onnx: bool
+    deployment: Deployment, alias: str, span: str, raw: Path | None, threads: int, force: bool, onnx: bool
 ) -> Answer:
     """Registers tomorrow's version of the champion, unless it is surely worse."""
-    from bench.production.engines import without_onnx
     from bench.runs.deploy import deploying, open_model, register
     from bench.runs.refresh import refresh
 
     run = deployment.part.run
     with deploying(deployment):
         champion = open_model(run.home, f"{deployment.name}@champion", run.store_address)
-        onnx = not no_onnx and not without_onnx()
         found = refresh(deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx)
         kept = force or not found.worse
         number, moves = register(deployment, found.package, alias) if kept else ("", [])

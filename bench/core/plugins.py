@@ -38,7 +38,6 @@ GROUPS = {
     "loss": "bench.models.losses:LOSSES",
     "regression_loss": "bench.models.losses:REGRESSION_LOSSES",
     "balancing": "bench.balancing:BALANCING",
-    "optimizer": "bench.training.optimizers:ROW_OPTIMIZERS",
     "sampler": "bench.search.samplers:SAMPLERS",
     "reader": "bench.data.readers:FILES",
     "executor": "bench.search.executors:EXECUTORS",
@@ -46,8 +45,6 @@ GROUPS = {
     "rule": "bench.frontier.policy:PICK_RULES",
 }
 """Group of entry points, without `seesaw.` -> the registry that it extends."""
-OPTIMIZER = "optim.embedding_optimizer"
-"""The one choice of a configuration whose name is not `<group>.kind`."""
 
 
 class PluginFile(NamedTuple):
@@ -171,7 +168,7 @@ def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
     """Finds the plug-ins that choices such as ("sharing.kind", "mmoe") need: `sharing.NAME` -> plug-in, see `check`."""
     needed = {}
     for key, value in choices:
-        group = "optimizer" if key == OPTIMIZER else key.removesuffix(".kind") if key.endswith(".kind") else ""
+        group = key.removesuffix(".kind") if key.endswith(".kind") else ""
         if group in GROUPS and (origin := registry_of(group).origins.get(str(value))):
             needed[f"{group}.{value}"] = origin
     return needed

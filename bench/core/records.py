@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.core.plugins import PluginFile
@@ -286,10 +286,6 @@ class TrialRecord(_Configured):
             )
             for at, (rung, until) in enumerate(zip(rungs, untils, strict=True))
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Converts it to plain JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -219,5 +219,4 @@ def begins(counts: NDArray[np.int64], ranges: int) -> NDArray[np.bool_]:
     rest = np.where(spike, 0, counts)
     share = max(rest.sum() / max(ranges - spike.sum(), 1), 1)
     position = np.floor((np.cumsum(rest) - rest / 2) / share)
-    starts: NDArray[np.bool_] = (np.diff(position) > 0) | spike[1:] | spike[:-1]
-    return starts
+    return np.asarray((np.diff(position) > 0) | spike[1:] | spike[:-1])

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from bench.core.registry import Choice, lookup
 from bench.core.schema import Schema
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
-from bench.models.contracts import BySets, Funnel, Layout, Probabilities, Sharing, draw
+from bench.models.contracts import BySets, Funnel, Layout, Numeric, Probabilities, Sharing, draw
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.links import Links
 from bench.models.interactions import INTERACTIONS
 from bench.models.layers import MemberInputs, Towers, mean_logits
-from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, MeanLosses
-from bench.models.losses.base import numbered
-from bench.models.numeric import NUMERIC, Numeric
+from bench.models.losses import LOSSES, REGRESSION_LOSSES
+from bench.models.losses.base import Context, MeanLosses, numbered
+from bench.models.numeric import NUMERIC
 from bench.models.numeric.tokens import ProjectedVectors
 from bench.models.position import PositionConfig, PositionTower
 from bench.models.products import is_bf16
@@ -123,10 +123,9 @@ class MultiTaskModel(nn.Module):
                 stored, regression_loss.options
             ),
         )
-        self.scored: Tensor
         scores = self.funnel.loss.tasks_with_scores
         self.outputs = (*self.funnel.outputs, *scores)
-        self.register_buffer("scored", torch.tensor(scores, dtype=torch.int64), persistent=False)
+        self.scored = nn.Buffer(torch.tensor(scores, dtype=torch.int64), persistent=False)
         self.towers = Towers(len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
         smeared = self.funnel.loss.regression.smeared
         self.targets = Targets(schema, smeared) if any(task.scale or task.cap for task in schema.tasks) else None
@@ -175,8 +174,7 @@ class MultiTaskModel(nn.Module):
         """
         ids = ids if self.position is None else self.position.hidden(ids)
         low = not exact and not self.pooling.pools and self._is_bf16(ids.device)
-        e: Tensor = self.embedding(ids, torch.bfloat16 if low else None)
-        return e
+        return self.embedding.forward(ids, torch.bfloat16 if low else None)
 
     def _is_bf16(self, device: torch.device) -> bool:
         # Evaluation and serving use float32 on any machine.
@@ -287,8 +285,9 @@ class MultiTaskModel(nn.Module):
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Dense parameters on which more than one task's logits depend; the table is excluded."""
         parts = (self.pooling, self.numeric, self.interaction, self.member_inputs)
-        before = [part for part in parts if part is not None]
-        return chain(*(part.shared_parameters() for part in before), self.sharing.shared_parameters())
+        before = [part.shared_parameters() for part in parts if part is not None]
+        one = len(self.schema.tasks) == 1
+        return chain(*before, self.sharing.parameters() if one else self.sharing.shared_parameters())
 
     def dense_parameters(self) -> Iterator[nn.Parameter]:
         """All parameters except the table."""
@@ -303,7 +302,8 @@ class MultiTaskModel(nn.Module):
         starts = means if self.targets is None else self.targets.start(means)
         starts = torch.where(self.links.regression, self.funnel.loss.regression.start(starts), starts)
         start = self.funnel.start(starts)
-        self.towers.set_bias(torch.cat([start, start.new_zeros(len(self.scored))]))
+        nn.init.zeros_(bias := cast(Tensor, self.towers.output.bias))
+        bias.data[: len(start)] = start.unsqueeze(1)
 
     def _averaged(self, each: Tensor) -> Tensor:
         """Members' logits (k, B, O) -> the logits (B, O) of their mean predictions."""

@@ -61,9 +61,7 @@ def in_parts(kernel: Callable[..., None], count: int, numbers: int, *arrays: Any
         future.result()
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
+_pool = cache(ThreadPoolExecutor)
 
 
 @_intrinsic

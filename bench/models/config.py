@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from bench.core.errors import UserError, check_known
 from bench.core.plugins import registry_of
@@ -22,12 +22,6 @@ def _parse(value: Any) -> Any:
     return tuple(int(width) for width in widths)
 
 
-def _some(layers: tuple[int, ...]) -> tuple[int, ...]:
-    if not layers:
-        raise ValueError("expected at least one layer, such as '64', found none")
-    return layers
-
-
 Width = Annotated[int, Field(ge=1, le=65536)]
 
 Layers = Annotated[
@@ -39,7 +33,7 @@ Layers = Annotated[
 """Widths of hidden layers: read from "128-64", [128, 64] or "" (no layer); written to JSON as "128-64", one value of a
 search space."""
 
-SomeLayers = Annotated[Layers, AfterValidator(_some)]
+SomeLayers = Annotated[Layers, Field(min_length=1)]
 """`Layers` with at least one layer."""
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -105,9 +105,9 @@ class Numeric(nn.Module, ABC):
         slots = self.schema.slots
         return ids if ids.shape[1] == slots else ids[:, :slots].contiguous()
 
-    @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Dense columns of the store x (I, B, D), equal in all sets -> (I, B, outputs)."""
+        """Dense columns of the store x (I, B, D), equal in all sets -> (I, B, outputs); by itself they are kept."""
+        return x
 
 
 class Sequence(nn.Module, ABC):
@@ -223,7 +223,7 @@ class Sharing(nn.Module, ABC):
 
     @abstractmethod
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters on whose every slice more than one task's loss depends (all of them if there is one task).
+        """Parameters on whose every slice more than one task's loss depends; a single task is not asked, and has all.
 
         Gradient aggregation combines task gradients on these. Every other parameter, or slice of a stacked one, must
         belong to exactly one task; it receives that task's own gradient.
@@ -268,9 +268,9 @@ class Funnel(nn.Module, ABC):
     ties_tasks: bool = False
     outputs: tuple[int, ...]
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, config: Any = None) -> None:
         super().__init__()
-        self.schema = schema
+        self.schema, self.config = schema, config
         self.outputs = tuple(range(len(schema.tasks)))
         self.loss = MeanLosses(schema, Log(NoOptions()), Squared(schema, NoOptions()))
 

@@ -140,8 +140,7 @@ def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence
 def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
     """`together` of one part in plain torch: for other devices, export, and layers that are not plain."""
     if isinstance(part, BatchedLinear):
-        scores: Tensor = part(x)
-        return scores
+        return part.forward(x)
     if not part.linears:
         return x.unsqueeze(1).expand(-1, part.experts // len(x), -1, -1).flatten(0, 1)
     return part.through(x, lambda number, h: part.linears[number](h))
@@ -283,12 +282,6 @@ class Towers(nn.Module):
         every = torch.bmm(h.to(weight.dtype), weight.transpose(1, 2)) + bias.unsqueeze(1)  # (O, k B, k)
         each = every.view(towers, members, -1, members).diagonal(dim1=1, dim2=3)  # (O, B, k)
         return torch.cat(each.unbind(2), dim=1).t()
-
-    @torch.no_grad()
-    def set_bias(self, bias: Tensor) -> None:
-        """Sets the output bias to (O,) logits."""
-        assert self.output.bias is not None
-        self.output.bias.copy_(bias.view(-1, 1).expand_as(self.output.bias))
 
 
 class MemberInputs(Drawn):

@@ -46,10 +46,6 @@ class PositionTower(nn.Module):
         shown: whether evaluation has each row's position, too.
     """
 
-    others: Tensor
-    shares: Tensor
-    product: Tensor
-
     def __init__(self, schema: Schema, config: PositionConfig) -> None:
         super().__init__()
         at = [field.name for field in schema.fields].index(str(schema.position))
@@ -57,11 +53,11 @@ class PositionTower(nn.Module):
         many = schema.fields[at].cardinality
         self.dropout, self.shown = config.dropout, False
         self.weight = nn.Parameter(torch.zeros(len(schema.tasks), many))
-        self.register_buffer("others", torch.arange(schema.slots) != self.slot, persistent=False)
-        self.register_buffer("shares", torch.full((many,), 1 / many))
+        self.others = nn.Buffer(torch.arange(schema.slots) != self.slot, persistent=False)
+        self.shares = nn.Buffer(torch.full((many,), 1 / many))
         product = [config.form == "product" and task.kind == "binary" for task in schema.tasks]
         self.multiplies = any(product)
-        self.register_buffer("product", torch.tensor(product), persistent=False)
+        self.product = nn.Buffer(torch.tensor(product), persistent=False)
 
     def codes(self, ids: Tensor) -> Tensor:
         """ids (B, S') -> the position of each row (B,), 0 where it is unknown."""

@@ -29,18 +29,6 @@ class Targets(nn.Module):
     `predicted` is the running mean of exp(output) - 1 over the train samples of each task, in `batches` batches.
     """
 
-    scaled: Tensor
-    logged: Tensor
-    centre: Tensor
-    spread: Tensor
-    low: Tensor
-    high: Tensor
-    mean: Tensor
-    smeared: Tensor
-    constant: Tensor
-    predicted: Tensor
-    batches: Tensor
-
     def __init__(self, schema: Schema, smeared: Sequence[bool] | None = None) -> None:
         """Builds them; `smeared` as in `bench.models.losses.base.RegressionLoss`, None for all tasks."""
         super().__init__()
@@ -48,16 +36,17 @@ class Targets(nn.Module):
         self.caps = [task.cap for task in schema.tasks]
         self.is_logged = [task.scale is not None and task.scale.log for task in schema.tasks]  # a meta tensor has none
         self.log, logged = any(self.is_logged), torch.tensor(self.is_logged)
-        constants = {name: of_scales(schema, name) for name in ("centre", "spread", "low", "high", "mean")}
-        constants |= {"scaled": torch.tensor([task.scale is not None for task in schema.tasks]), "logged": logged}
-        constants["smeared"] = logged if smeared is None else logged & torch.tensor(smeared)
-        for name, values in constants.items():
-            self.register_buffer(name, values, persistent=False)
+        scales = (of_scales(schema, name) for name in ("centre", "spread", "low", "high", "mean"))
+        self.centre, self.spread, self.low, self.high, self.mean = (nn.Buffer(x, persistent=False) for x in scales)
+        self.scaled = nn.Buffer(torch.tensor([task.scale is not None for task in schema.tasks]), persistent=False)
+        self.logged = nn.Buffer(logged, persistent=False)
+        is_smeared = logged if smeared is None else logged & torch.tensor(smeared)
+        self.smeared = nn.Buffer(is_smeared, persistent=False)
         if self.log:
             constant = self.centre.clamp(max=LARGEST).expm1()
-            self.register_buffer("constant", constant.clamp(min=1e-30), persistent=False)
-            self.register_buffer("predicted", constant.clone())
-            self.register_buffer("batches", torch.zeros(()))
+            self.constant = nn.Buffer(constant.clamp(min=1e-30), persistent=False)
+            self.predicted = nn.Buffer(constant.clone())
+            self.batches: Tensor = nn.Buffer(torch.zeros(()))
 
     def of_labels(self, labels: Tensor) -> Tensor:
         """Labels (B, T) -> training targets (B, T); NaN stays NaN."""

@@ -33,9 +33,6 @@ class Thinning(NamedTuple):
 class Thinned(nn.Module):
     """The correction: `offset` (1, O) is added to each logit before its loss; `exact` (1, T) tasks need no other."""
 
-    offset: Tensor
-    exact: Tensor
-
     def __init__(self, funnel: Funnel, thinning: Thinning) -> None:
         super().__init__()
         task, rate = thinning
@@ -46,8 +43,8 @@ class Thinned(nn.Module):
         for at, (is_exact, known) in enumerate(zip(exact, schema.tasks, strict=True)):
             if is_exact and known.name == task and rate is not None:
                 offset[at] = -math.log(rate)
-        self.register_buffer("offset", torch.tensor([offset]), persistent=False)
-        self.register_buffer("exact", torch.tensor([exact]), persistent=False)
+        self.offset = nn.Buffer(torch.tensor([offset]), persistent=False)
+        self.exact = nn.Buffer(torch.tensor([exact]), persistent=False)
 
     def there(self, means: Sequence[float]) -> list[float]:
         """Mean labels (T,) of all rows -> those of the remaining rows, which the losses see."""

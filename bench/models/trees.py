@@ -91,38 +91,20 @@ class Columns:
 class TreeModel(nn.Module):
     """Boosted trees of every task; all zero until a state is loaded. The ranges of numbers in a schema are not read."""
 
-    rates: Tensor
-    absent: Tensor
-    roots: Tensor
-    place: Tensor
-    column: Tensor
-    threshold: Tensor
-    left: Tensor
-    value: Tensor
-    base: Tensor
-    choice: Tensor
-    goes_right: Tensor
-
     def __init__(self, schema: Schema, sizes: TreeSizes) -> None:
         super().__init__()
         self.schema, self.sizes = schema.without_ranges, sizes
         self.places = Columns(self.schema)
         tasks, trees = len(self.schema.tasks), sum(sizes.trees)
 
-        def buffer(name: str, *shape: int, kind: torch.dtype) -> None:
-            self.register_buffer(name, torch.zeros(shape, dtype=kind))
-
-        buffer("rates", self.places.rows, 2 * tasks, kind=torch.float32)
-        buffer("absent", 2 * tasks, kind=torch.float32)
-        buffer("roots", trees, kind=torch.int32)
-        buffer("place", trees, kind=torch.int32)
-        buffer("column", sizes.nodes, kind=torch.int32)
-        buffer("threshold", sizes.nodes, kind=torch.float32)
-        buffer("left", sizes.nodes, kind=torch.int32)
-        buffer("value", sizes.nodes, kind=torch.float64)
-        buffer("base", tasks, kind=torch.float64)
-        buffer("choice", sizes.nodes, kind=torch.int32)
-        buffer("goes_right", sizes.choices, kind=torch.bool)
+        self.rates = nn.Buffer(torch.zeros(self.places.rows, 2 * tasks))
+        self.absent = nn.Buffer(torch.zeros(2 * tasks))
+        self.roots, self.place = (nn.Buffer(torch.zeros(trees, dtype=torch.int32)) for _ in range(2))
+        self.column, self.left, self.choice = (nn.Buffer(torch.zeros(sizes.nodes, dtype=torch.int32)) for _ in range(3))
+        self.threshold = nn.Buffer(torch.zeros(sizes.nodes))
+        self.value = nn.Buffer(torch.zeros(sizes.nodes, dtype=torch.float64))
+        self.base = nn.Buffer(torch.zeros(tasks, dtype=torch.float64))
+        self.goes_right = nn.Buffer(torch.zeros(sizes.choices, dtype=torch.bool))
 
     def forward(self, ids: Tensor, dense: Tensor) -> Probabilities:
         """ids (B, S) int32 and dense (B, D) -> conditional and joint (B, T)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ import numpy as np
 from bench.production.engines import ENGINES
 from bench.production.package import Package
 from bench.production.scorer import example_rows
+from bench.training.evaluation import times_of
 
 RUNS = (20, 2000)
 """Minimum and maximum number of timed calls."""
@@ -69,11 +69,5 @@ def available(package: Package) -> list[str]:
 
 
 def _times(run: Callable[[], Any], seconds: float) -> list[float]:
-    for _ in range(WARM):
-        run()
-    times: list[float] = []
-    while len(times) < RUNS[0] or (len(times) < RUNS[1] and sum(times) < seconds):
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return times
+    times_of(run, WARM, WARM, 0.0)
+    return times_of(run, *RUNS, seconds)

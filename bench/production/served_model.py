@@ -205,7 +205,7 @@ def _of_outputs(state: State, own: int) -> dict[str, Tensor]:
 
 def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """Removes training-only options, so that serving does not need the plug-in of the balancer or the loss."""
-    return {key: value for key, value in config.items() if key != plugins.OPTIMIZER and not key.startswith(TRAINING)}
+    return {key: value for key, value in config.items() if not key.startswith(TRAINING)}
 
 
 def regressions_in_words(schema: Schema, parts: Sequence[Part]) -> dict[str, str]:

@@ -107,7 +107,7 @@ def _definite(request: Request, suite: Suite) -> Request:
     """The request with the number of workers and threads, and with absolute paths."""
     if request.executor == RAY:
         threads = request.threads or 1
-        slots = ray_module("ray").slots(Options.of(request, threads=threads))
+        slots = ray_module().slots(Options.of(request, threads=threads))
         workers = request.workers or slots
     else:
         workers = 1 if request.executor == "inline" else request.workers or cores()

@@ -22,22 +22,14 @@ from bench.search.plan import Plan
 from bench.search.space import suggest
 from bench.search.standing import Standing
 
-
-def _tpe(seed: int) -> BaseSampler:
-    """Tree-structured Parzen estimator (Watanabe 2023), jointly over each branch of the space.
-
-    Without `multivariate` and `group` parameters would be modelled separately, which takes about twice the trials.
-    `constant_liar` counts running trials as poor ones, so that parallel workers spread out.
-    """
-    return TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True, constant_liar=True)
-
-
 TPE, GP = "tpe", "gp"
 RUNG_SAMPLERS = (GP, "random")
 """Samplers for a search by rungs: TPE learns nothing from a trial below full length."""
 
 _OURS: dict[str, Callable[[int], BaseSampler]] = {
-    TPE: _tpe,
+    # Jointly over each branch of the space (Watanabe 2023): parameters apart take about twice the trials.
+    # Running trials count as poor ones, so that parallel workers spread out.
+    TPE: lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True, constant_liar=True),
     "random": RandomSampler,
     GP: RandomSampler,  # our proposals are complete, so Optuna draws nothing
 }
@@ -80,7 +72,7 @@ def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], stand
             directions=[objective.direction for objective in plan.objectives],
             sampler=make_sampler(plan.sampler, plan.seed, number),
         )
-        if plan.sampler == TPE:
+        if plan.sampler not in RUNG_SAMPLERS:  # these need no earlier trials of Optuna's
             known = distributions(plan)
             pairs = zip(trials, standings, strict=True)
             study.add_trials([_trial(asked, now, known) for asked, now in pairs if now.progress != "failed"])

@@ -30,8 +30,6 @@ from bench.search.samplers import ask
 from bench.search.standing import Ledger, RungStep
 from bench.system.lock import FolderLock
 
-__all__ = ["FILE", "Study"]
-
 
 class Study(AbstractContextManager["Study"]):
     """The trials of one search; created by `open` for a driver, by `read` for everyone else.

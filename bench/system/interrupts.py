@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 @contextmanager
@@ -16,39 +17,31 @@ def interrupted_once() -> Iterator[None]:
     A second Ctrl-C must not cut short the run's shutdown (workers, MLflow). Does nothing outside the main thread, or
     where Ctrl-C was already ignored or handled.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+    with _once(signal.SIGINT, signal.default_int_handler, KeyboardInterrupt()):
         yield
-        return
-    signal.signal(signal.SIGINT, _first)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGINT) is _first:
-            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
     """`interrupted_once`, and SIGTERM raises SystemExit, so that open resources are closed."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
-    with interrupted_once():
-        if not main or before is not signal.SIG_DFL:
-            yield
-            return
-        signal.signal(signal.SIGTERM, _end)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    with interrupted_once(), _once(signal.SIGTERM, signal.SIG_DFL, SystemExit(128 + signal.SIGTERM)):
+        yield
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(128 + number)
+@contextmanager
+def _once(number: signal.Signals, usual: Any, error: BaseException) -> Iterator[None]:
+    """Raises the error on the first signal, and ignores later ones; nothing where the signal is handled otherwise."""
 
+    def first(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise error
 
-def _first(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(number) is not usual:
+        yield
+        return
+    signal.signal(number, first)
+    try:
+        yield
+    finally:
+        if signal.getsignal(number) is first:
+            signal.signal(number, usual)

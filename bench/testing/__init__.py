@@ -12,12 +12,13 @@ A check raises AssertionError, or `unittest.SkipTest` where the entry's `unfit` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from inspect import getdoc
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import SkipTest
 
 from bench.core.errors import UserError, unknown
@@ -60,101 +61,82 @@ def checks(group: str, name: str, sample: Sample | None = None) -> list[Check]:
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
-            regression_loss, balancing, optimizer, sampler, reader or rule.
+            regression_loss, balancing, sampler, reader or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.core.plugins.add`.
         sample: a reader's example file.
 
     Raises:
         UserError: no such group or entry, or a reader without a sample.
     """
-    made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer}
+    made: dict[str, Callable[[str], Iterator[Check]]] = {axis: partial(_of_model, axis) for axis in MODELS}
     made |= {"balancing": _of_balancer, "reader": partial(_of_reader, sample=sample)}
-    made |= {"sampler": _of_sampler, "rule": _of_rule}
+    made |= {group: partial(_of_all, group) for group in ("sampler", "rule")}
     if group not in made:
         raise unknown("group", group, list(made))
     lookup(registry_of(group), group, name)
-    return [Check(label or each.func.__name__, each) for label, each in made[group](name)]
+    return list(made[group](name))
 
 
-_Found = Iterator[tuple[str, "partial[None]"]]
+def _check(of: Callable[..., None], *args: Any, about: str = "") -> Check:
+    return Check(f"{of.__name__}[{about}]" if about else of.__name__, partial(of, *args))
 
 
-def _of_model(axis: str, name: str) -> _Found:
+def _of_model(axis: str, name: str) -> Iterator[Check]:
     from bench.models.funnels import FUNNELS
     from bench.models.sharing import SHARING
     from bench.testing import models as of
     from bench.testing import training
 
-    yield "", partial(of.an_entry_says_what_it_is, axis, name)
+    yield _check(of.an_entry_says_what_it_is, axis, name)
     others = cycle(FUNNELS) if axis == "sharing" else cycle(SHARING)
     for tasks, other in zip(of.TASKS, others, strict=False):
-        kinds = {"funnel" if axis == "sharing" else "sharing": other, axis: name}
-        with_other = f"{tasks}-{other}"
+        kinds, about = {"funnel" if axis == "sharing" else "sharing": other, axis: name}, f"{tasks}-{other}"
         for size in of.SIZES:
-            each = partial(of.any_batch_size_gives_logits_losses_and_probabilities, tasks, size, kinds)
-            yield f"{each.func.__name__}[{with_other}-{size}]", each
-        yield (
-            f"the_gradient_reaches_every_parameter[{with_other}]",
-            partial(of.the_gradient_reaches_every_parameter, tasks, kinds),
-        )
+            every_size = of.any_batch_size_gives_logits_losses_and_probabilities
+            yield _check(every_size, tasks, size, kinds, about=f"{about}-{size}")
+        yield _check(of.the_gradient_reaches_every_parameter, tasks, kinds, about=about)
         if tasks != "one":
-            yield (
-                f"shared_parameters_are_declared_exactly[{with_other}]",
-                partial(of.shared_parameters_are_declared_exactly, tasks, kinds),
-            )
+            yield _check(of.shared_parameters_are_declared_exactly, tasks, kinds, about=about)
     if axis in ("numeric", "interaction", "sequence"):
         for other in ("single_task", "stem"):  # with input sets of one task each
-            each = partial(of.shared_parameters_are_declared_exactly, "two", {"sharing": other, axis: name})
-            yield f"shared_parameters_are_declared_exactly[two-{other}]", each
-    if axis in ("loss", "regression_loss"):
-        yield "", partial(of.a_tasks_loss_is_its_own, {axis: name})
-    for check in (of.a_seed_decides_everything, of.its_state_is_its_parameters, of.it_can_be_packaged):
-        yield "", partial(check, {axis: name})
+            kinds = {"sharing": other, axis: name}
+            yield _check(of.shared_parameters_are_declared_exactly, "two", kinds, about=f"two-{other}")
+    own = (of.a_tasks_loss_is_its_own,) if axis in ("loss", "regression_loss") else ()
+    for each in (*own, of.a_seed_decides_everything, of.its_state_is_its_parameters, of.it_can_be_packaged):
+        yield _check(each, {axis: name})
     # The tiny store has neither numbers with ranges, nor histories, nor regressions.
     if axis not in ("numeric", "sequence", "regression_loss"):
         store = training.MemoryStore()
-        tried = (training.it_reaches_every_parameter_and_fits_64_rows, training.it_trains_in_bf16, *training.OF_ALL)
-        yield from (("", partial(check, store, {f"{axis}.kind": name})) for check in tried)
+        for tried in (
+            training.it_reaches_every_parameter_and_fits_64_rows,
+            training.it_trains_in_bf16,
+            *training.OF_ALL,
+        ):
+            yield _check(tried, store, {f"{axis}.kind": name})
 
 
-def _of_balancer(name: str) -> _Found:
+def _of_balancer(name: str) -> Iterator[Check]:
     from bench.testing import balancing as of
     from bench.testing import models, training
 
-    yield "", partial(models.an_entry_says_what_it_is, "balancing", name)
-    yield from (("", each) for each in of.properties(name))
+    yield _check(models.an_entry_says_what_it_is, "balancing", name)
+    yield from (_check(each.func, *each.args) for each in of.properties(name))
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
-    yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
-    yield from (("", partial(tried, store, dotted)) for tried in training.OF_ALL)
+    yield _check(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
+    yield from (_check(each, store, dotted) for each in training.OF_ALL)
     for precision in ("fp32", "bf16"):
-        each = partial(training.a_task_without_labels_in_a_batch_leaves_all_finite, store, name, precision)
-        yield f"{each.func.__name__}[{precision}]", each
+        each = training.a_task_without_labels_in_a_batch_leaves_all_finite
+        yield _check(each, store, name, precision, about=precision)
 
 
-def _of_optimizer(name: str) -> _Found:
-    from bench.testing import training
-
-    store, dotted = training.MemoryStore(), {"optim.embedding_optimizer": name}
-    yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted)
-    yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)
-
-
-def _of_reader(name: str, sample: Sample | None) -> _Found:
+def _of_reader(name: str, sample: Sample | None) -> Iterator[Check]:
     from bench.testing import readers
 
     if sample is None or sample.card["reader"]["kind"] != name:
         raise UserError(f"checks of a reader: expected a Sample whose card has the reader '{name}', found none")
-    yield "", partial(readers.its_parts_are_the_rows_of_the_file_however_it_is_cut, sample)
-    yield "", partial(readers.bad_input_is_the_users_mistake_with_its_place, sample)
+    yield _check(readers.its_parts_are_the_rows_of_the_file_however_it_is_cut, sample)
+    yield _check(readers.bad_input_is_the_users_mistake_with_its_place, sample)
 
 
-def _of_sampler(name: str) -> _Found:
-    from bench.testing import samplers
-
-    yield from (("", partial(check, name)) for check in samplers.OF_ALL)
-
-
-def _of_rule(name: str) -> _Found:
-    from bench.testing import rules
-
-    yield from (("", partial(check, name)) for check in rules.OF_ALL)
+def _of_all(group: str, name: str) -> Iterator[Check]:
+    yield from (_check(each, name) for each in import_module(f"bench.testing.{group}s").OF_ALL)

@@ -10,8 +10,8 @@ from typing import Any, cast, get_args
 import torch
 from torch import Tensor
 
-from bench.balancing import BALANCING, Balancer, GradientAggregation, GradientCombination, LossWeighting
-from bench.balancing.base import Need
+from bench.balancing import BALANCING
+from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting, Need
 from bench.core.schema import Schema, Task
 
 TASKS = ["a", "b", "c", "d", "e", "f"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.core.arrays import Floats
-from bench.frontier.policy import PICK_RULES, PickRule, Terms
+from bench.frontier.policy import PICK_RULES, Terms
 
 CASES = 40
 TABLES = ("", "weights", "epsilon", "values")
@@ -63,12 +63,8 @@ def a_score_never_falls_as_a_gain_rises(name: str) -> None:
         for metric in range(gains.shape[1]):
             better = gains[:1].copy()
             better[0, metric] += 0.1
-            _check_order(rule, np.concatenate([gains, better]), terms)
-
-
-def _check_order(rule: PickRule, gains: Floats, terms: Terms) -> None:
-    found = rule.score(gains, terms)
-    assert found[-1] >= found[0] - 1e-12, f"gains {gains[-1]} score {found[-1]}, and {gains[0]} score {found[0]}"
+            found = rule.score(np.concatenate([gains, better]), terms)
+            assert found[-1] >= found[0] - 1e-12, f"{better[0]} scores {found[-1]}, and {gains[0]} {found[0]}"
 
 
 OF_ALL = (

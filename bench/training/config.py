@@ -23,7 +23,6 @@ from bench.models.numeric import NUMERIC
 from bench.models.position import PositionConfig
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
-from bench.training.optimizers import ROW_OPTIMIZERS
 
 
 class OptimConfig(Config):
@@ -33,9 +32,8 @@ class OptimConfig(Config):
     """Learning rate of dense parameters (AdamW)."""
     embedding_lr: float = Field(1.0, gt=0, le=100)
     """Learning rate of embedding rows, as a multiple of `lr`."""
-    embedding_optimizer: str = "adam"
-    """Optimizer of embedding rows, see `bench.training.optimizers.ROW_OPTIMIZERS`; each needs another
-    `embedding_lr`."""
+    embedding_optimizer: Literal["adam"] = "adam"
+    """Optimizer of embedding rows, see `bench.training.optimizers.adam`."""
     weight_decay: float = Field(1e-5, ge=0)
     """Decoupled decay of dense parameters."""
     embedding_l2: float = Field(0.0, ge=0)
@@ -129,7 +127,6 @@ class TrialConfig:
             if not isinstance(table, dict):
                 raise UserError(f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}")
         parts: dict[str, Any] = {part: validate(of, tables.get(part, {}), where, part) for part, of in PLAIN.items()}
-        lookup(ROW_OPTIMIZERS, "embedding optimizer", parts["optim"].embedding_optimizer)
         for axis, registry in AXES.items():
             parts[axis] = choose(registry, axis, tables.get(axis, {}), DEFAULTS[axis])
         return cls(**parts)

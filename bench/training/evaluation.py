@@ -237,6 +237,16 @@ def costs(model: MultiTaskModel, schema: Schema, latency: bool = True) -> dict[s
     return size | times
 
 
+def times_of(run: Callable[[], object], least: int, most: int, seconds: float) -> list[float]:
+    """Seconds of each of `least` to `most` calls; beyond the least, none starts after `seconds` in all."""
+    times: list[float] = []
+    while len(times) < least or (len(times) < most and sum(times) < seconds):
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return times
+
+
 @torch.no_grad()
 def latencies(
     predict: Callable[[Tensor, Tensor], Probabilities], schema: Schema, device: torch.device | str = "cpu"
@@ -250,11 +260,7 @@ def latencies(
         torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
     )
     ids, dense = ids.repeat(LATENCY_BATCH, 1).to(device), torch.zeros(LATENCY_BATCH, len(schema.dense), device=device)
-    times: list[float] = []
-    while len(times) < LATENCY_RUNS or (len(times) < LATENCY_MOST and sum(times) < LATENCY_SECONDS):
-        started = time.perf_counter()
-        predict(ids, dense).joint.cpu()  # waits for other devices
-        times.append(time.perf_counter() - started)
+    times = times_of(lambda: predict(ids, dense).joint.cpu(), LATENCY_RUNS, LATENCY_MOST, LATENCY_SECONDS)
     return {
         "cost/latency_ms": 1e3 * float(np.median(times)),
         "cost/latency_p99_ms": 1e3 * float(np.percentile(times, 99)),

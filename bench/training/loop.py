@@ -129,7 +129,7 @@ class Trainer:
             started = time.perf_counter()
             while course.step < until and not course.finished:
                 self._one_step()
-                at_mark = self._at_mark()
+                at_mark = course.step == self.total or (course.step - 1) % self.steps_an_epoch + 1 in self._marks
                 if at_mark or course.step % CHECK_EVERY == 0 or course.step == 1:
                     check_finite(course.losses, course.samples, self.schema.tasks)
                 if at_mark:
@@ -209,10 +209,6 @@ class Trainer:
             seed = derive(self.seed, "epoch", self.passes_before + epoch)
             self._batches = self.data.shuffled(self.config.optim.batch_size, seed, start=within)
         return next(self._batches)
-
-    def _at_mark(self) -> bool:
-        step = self.course.step
-        return step == self.total or (step - 1) % self.steps_an_epoch + 1 in self._marks
 
     def _evaluate(self) -> None:
         course = self.course

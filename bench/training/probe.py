@@ -24,7 +24,7 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.contracts import Sharing
 from bench.models.layers import BatchedLinear, BatchedMLP, Gates, softmax
 from bench.training.aggregation import gradients_of_task, gramian
-from bench.training.optimizers.base import sum_by_row
+from bench.training.optimizers.adam import sum_by_row
 
 REPRESENTATION = "representation"  # the embedding output, which balancers read
 TABLE = "table rows"  # the table's rows that the probe's samples touch
@@ -36,7 +36,7 @@ class Probe:
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.model, self.balancer = model, balancer
-        self.blocks, self.units = shared_blocks(model.sharing), hidden_units(model.sharing)
+        self.blocks, self.units = shared_blocks(model), hidden_units(model.sharing)
         apart = model.sharing.shares_nothing and not model.funnel.ties_tasks
         self.pairs = [] if apart else list(combinations(range(len(model.schema.tasks)), 2))
         parameters = [*self.blocks.values(), *self.units.values()]
@@ -127,15 +127,16 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def shared_blocks(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
-    """Shared parameters, by the path of the part that they belong to: `experts`, `levels.0.shared`, `levels.0.gates`.
+def shared_blocks(model: MultiTaskModel) -> dict[str, list[nn.Parameter]]:
+    """Its sharing's shared parameters, by the path of the part that has them: `experts`, `levels.0.shared`.
 
     A part is the outermost MLP, linear map or set of gates around a parameter, or else its module.
     """
-    parts = [name for name, module in sharing.named_modules() if isinstance(module, Gates | BatchedMLP | BatchedLinear)]
-    shared = {id(parameter) for parameter in sharing.shared_parameters()}
+    named = model.sharing.named_modules()
+    parts = [name for name, module in named if isinstance(module, Gates | BatchedMLP | BatchedLinear)]
+    shared = {id(parameter) for parameter in model.shared_parameters()}
     blocks: dict[str, list[nn.Parameter]] = {}
-    for name, parameter in sharing.named_parameters():
+    for name, parameter in model.sharing.named_parameters():
         if id(parameter) in shared:
             around = [part for part in parts if name.startswith(f"{part}.")]
             block = min(around, key=len) if around else name.rpartition(".")[0] or name

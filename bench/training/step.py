@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.balancing import BALANCING
-from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.balancing.base import Balancer, LossWeighting
 from bench.core.errors import TrainingError
 from bench.core.registry import lookup
 from bench.core.schema import Schema, Task
@@ -23,7 +23,7 @@ from bench.models.thinned import Thinning
 from bench.training.aggregation import Aggregation
 from bench.training.config import TrialConfig
 from bench.training.dense import DenseAdamW
-from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer
+from bench.training.optimizers.adam import RowAdam
 from bench.training.randomness import random_state, replayed
 
 
@@ -39,10 +39,8 @@ class Step:
     """
 
     def __init__(
-        self, model: MultiTaskModel, balancer: Balancer, dense: DenseAdamW, rows: RowOptimizer, clip: float = 0.0
+        self, model: MultiTaskModel, balancer: Balancer, dense: DenseAdamW, rows: RowAdam, clip: float = 0.0
     ) -> None:
-        if not isinstance(balancer, LossWeighting | GradientAggregation | GradientCombination):
-            raise TypeError(f"expected one of the three kinds of balancer, found {type(balancer).__name__}")
         self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
         self.aggregation = None if isinstance(balancer, LossWeighting) else Aggregation(model, balancer)
         self._clipped = list(model.dense_parameters())
@@ -210,7 +208,6 @@ def build_step(
     entry = lookup(BALANCING, "balancing kind", config.balancing.kind)
     balancer = entry.build([task.name for task in schema.tasks], config.balancing.options).to(device)
     dense = DenseAdamW(model.dense_parameters(), balancer.parameters(), optim.lr, optim.weight_decay)
-    rows = lookup(ROW_OPTIMIZERS, "embedding optimizer", optim.embedding_optimizer).build(
-        model.embedding.weight.data, model.schema, optim.lr * optim.embedding_lr, optim.embedding_l2, threads
-    )
+    rate = optim.lr * optim.embedding_lr
+    rows = RowAdam(model.embedding.weight.data, model.schema, rate, optim.embedding_l2, threads)
     return Step(model, balancer, dense, rows, optim.clip)

@@ -146,17 +146,12 @@ class TreeFeatures:
         """
         mean = labels.mean(dtype=np.float64) if weights is None else np.average(labels.astype(float), weights=weights)
         features = cls(schema, float(mean))
-        return features, features._learn(ids, dense, labels, seed, weights)
-
-    def _learn(
-        self, ids: Ids, dense: Columns, labels: NDArray[np.float32], seed: int, weights: NDArray[np.float32] | None
-    ) -> Columns:
         fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
-        found = np.empty((len(ids), width(self._schema)), np.float32)
+        found = np.empty((len(ids), width(schema)), np.float32)
         found[:, : dense.shape[1]] = dense
-        for column, values, offset, many in self._fields(ids):
+        for column, values, offset, many in features._fields(ids):
             if is_small(values.shape[1], many):
-                self.tables.append(None)
+                features.tables.append(None)
                 found[:, column] = np.maximum(values[:, 0] - offset, 0)
                 continue
             sums = np.zeros((many, FOLDS))
@@ -173,10 +168,11 @@ class TreeFeatures:
                 there, own = values[rows] > 0, fold[rows, None]
                 value = np.where(there, values[rows] - offset, 0)
                 seen = often[value] - counts[value, own]
-                rate = self._rate(total[value] - sums[value, own], seen)
-                found[rows, column : column + 2] = self._means(there, rate, np.log1p(seen))
-            self.tables.append((self._rate(total, often).astype(np.float32), np.log1p(often).astype(np.float32)))
-        return found
+                rate = features._rate(total[value] - sums[value, own], seen)
+                found[rows, column : column + 2] = features._means(there, rate, np.log1p(seen))
+            rates = features._rate(total, often).astype(np.float32)
+            features.tables.append((rates, np.log1p(often).astype(np.float32)))
+        return features, found
 
     def _fields(self, ids: Ids) -> Iterator[tuple[int, Ids, int, int]]:
         """For each field its first column, its values (N, slots), its first row, and its number of rows.

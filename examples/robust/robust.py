@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import Balancer, GradientCombination, Need, TaskGradients, norms
-from bench.balancing.gramian import Array, Gradients, GramianAggregation
+from bench.balancing.gramian import Gradients, GramianAggregation
+from bench.core.arrays import Floats
 from bench.core.registry import Config, Entry
 from bench.core.schema import Schema
 
@@ -37,7 +38,7 @@ class Krum(GramianAggregation):
         super().__init__(tasks)
         self.byzantine, self.selected = config.byzantine, config.selected
 
-    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
+    def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Floats:
         """Weights (K,) >= 0 that sum to K."""
         many, size = len(gradients), gradients.norms.max()
         if many < self.byzantine + 3 or many <= self.selected:

@@ -16,7 +16,7 @@ from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 from bench.training.warm import Start, before_of, keep, rows_before, start_from
 
-STEADY = NETWORK | {"optim.schedule": "constant", "optim.embedding_optimizer": "adam"}
+STEADY = NETWORK | {"optim.schedule": "constant"}
 
 
 def trainer(store, epochs, seed=3, **config):

@@ -49,13 +49,6 @@ def test_the_step_conflicts_with_no_task(name, most):
         assert_non_conflicting(jacobian, step(build(name, tasks), jacobian))
 
 
-def test_the_sum_may_conflict():
-    """So that the test above can fail."""
-    with_conflict = torch.tensor([[1.0, 0.0], [-3.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
-    with pytest.raises(AssertionError):
-        assert_non_conflicting(with_conflict, with_conflict.sum(0))
-
-
 @pytest.mark.parametrize(("name", "most"), sorted(STATIONARY.items()))
 def test_the_step_is_zero_where_stationary(name, most):
     for tasks, scale in itertools.product([t for t in MANY[1:] if t <= most], SCALES):

@@ -148,31 +148,11 @@ def test_stores_are_listed_with_their_size_and_freed_alone(seesaw, shop, tmp_pat
     assert "nothing to remove" in seesaw("datasets", "synthetic-funnel@rows=2000", "--remove").out
 
 
-def test_every_space_is_listed_with_its_size(seesaw):
-    listed = json.loads(seesaw("spaces", "--json", home=None).out)["spaces"]
-    assert [one["name"] for one in listed] == content.names("search_spaces")
-    assert all(one["size"]["discrete"] > 1 and one["size"]["continuous"] for one in listed)
-    fitted = json.loads(seesaw("spaces", "--dataset", "synthetic-funnel", "--json", home=None).out)["spaces"]
-    for whole, one in zip(listed, fitted, strict=True):
-        own = json.loads(seesaw("spaces", one["name"], "--dataset", "synthetic-funnel", "--json", home=None).out)
-        assert (one, whole["left_out"]) == (own, {})
-    assert any(one["left_out"] for one in fitted)
-    said = seesaw("spaces", home=None)
-    assert said.code == 0, said.err
-    assert "infinite: " in said.out
-
-
 def _raising(monkeypatch, error):
     def app(**options):
         raise error
 
     monkeypatch.setattr("bench.cli.app.app", app)
-
-
-def test_a_full_disk_is_one_sentence(monkeypatch, capsys):
-    _raising(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "runs/a/study.jsonl"))
-    assert cli.main([]) == 2
-    assert capsys.readouterr().err == "seesaw: runs/a/study.jsonl: cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("odd")])
@@ -182,13 +162,6 @@ def test_what_nobody_expected_is_our_bug_and_shows_where(error, monkeypatch, cap
     shown = capsys.readouterr().err
     assert "Traceback" in shown
     assert shown.endswith("seesaw: this is a bug in seesaw, not your mistake\n")
-
-
-@pytest.mark.parametrize(("code", "said"), [(0, ""), (1, ""), (130, "seesaw: interrupted\n")])
-def test_a_command_has_its_own_exit_code(code, said, monkeypatch, capsys):
-    monkeypatch.setattr("bench.cli.app.app", lambda **options: code)
-    assert cli.main([]) == code
-    assert capsys.readouterr().err == said
 
 
 def test_standard_streams_that_the_caller_closed_are_no_bug():

@@ -1,7 +1,6 @@
 """Progress on stderr: bars on a terminal, plain lines elsewhere."""
 
 import io
-from types import SimpleNamespace
 
 from rich.console import Console
 
@@ -35,15 +34,3 @@ def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(monkeypat
     with progress.show(Work("confirming", 4, "replicates", later=lambda: 3600.0)) as advance:
         advance(4)
     assert "1 h 00 min left in all" in progress.console.file.getvalue()
-
-
-def test_a_bar_shows_the_time_left_however_slow_the_steps_are():
-    task = SimpleNamespace(total=10, completed=4, elapsed=80.0)
-    assert output.TimeLeft(done=2).render(task).plain == "4 min 00 s left"
-    for nothing in ({"completed": 2}, {"completed": 10}, {"total": None}):
-        assert output.TimeLeft(done=2).render(SimpleNamespace(**{**vars(task), **nothing})).plain == ""
-    progress = output.TerminalProgress()
-    progress.console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with progress.task("confirming", 9, "replicates", done=3) as advance:
-        advance(1)
-    assert " left" in progress.console.file.getvalue()

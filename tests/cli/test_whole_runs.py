@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from in_memory import binary
 
 from bench.core.objectives import key_on
 from bench.measure.predictions import FOLDER, KEPT, joined, name_of, predictions, rows_of
@@ -11,7 +12,6 @@ from bench.results.diagnosis import numbers
 from bench.results.points import kept_names, points, sources_of
 from bench.runs.folder import Run
 from bench.search.study import Study
-from bench.testing.metrics import binary
 
 
 def one_label(shop):

@@ -5,11 +5,11 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from in_memory import binary, evaluate, predicted, regression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from bench.core.schema import Task
 from bench.measure.tally import Tally
-from bench.testing.metrics import binary, evaluate, predicted, regression
 
 NAN = float("nan")
 NO_GROUP = np.full(2000, -1, np.int32)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from in_memory import evaluate, predicted
 from scipy import stats
 
 from bench.core.records import RARER
 from bench.core.schema import Task
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
-from bench.testing.metrics import evaluate, predicted
 
 TASKS = (Task("click"), Task("buy", "binary", "click"), Task("stay", "regression"))
 ROWS = 4000

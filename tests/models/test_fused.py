@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from model_toys import batch_on, model_on
-from torch.profiler import ProfilerActivity, profile
 
 from bench.core.schema import Field, Schema, Task
 from bench.models import compiling, fused, kernels, products
@@ -117,34 +116,6 @@ def test_bfloat16_is_rounded_as_torch_rounds():
     kernels.rectify_in_place(0, 1, compiling.array(z), numbers.view(1, -1).numpy())
     normal = numbers >= torch.finfo(torch.float32).tiny
     assert torch.equal(z.flatten()[normal], numbers.to(torch.bfloat16)[normal])
-
-
-def operations(model, size):
-    """Of a step's forward and backward pass: batched products, and the largest tensor copied, in elements."""
-    ids, dense = batch_on(SCHEMA, size)
-    e = model.embed(ids).detach().requires_grad_()
-    model.logits(e, ids, dense).sum().backward()
-    for parameter in model.parameters():
-        parameter.grad = None
-    e.grad = None
-    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as record:
-        model.logits(e, ids, dense).sum().backward()
-    events = record.events()
-    shapes = [event.input_shapes[0] for event in events if event.name in ("aten::copy_", "aten::clone")]
-    return sum(event.name == "aten::bmm" for event in events), max((int(np.prod(shape)) for shape in shapes), default=0)
-
-
-LAYERS = {
-    "single_task": 2 + 2,
-    "shared_embeddings": 2,
-    "shared_bottom": 2 + 2,
-    "omoe": 2 + 2,
-    "mmoe": 2 + 2,
-    "cgc": 3 + 2,
-    "ple": 3 + 4 + 2,
-}
-"""Products of a forward pass with two layers everywhere, of the kinds that are compiled whole. CGC, and PLE's first
-level: a first layer that all share and two second ones; then a first and a second one of own and of shared experts."""
 
 
 @pytest.mark.parametrize("kind", ["mmoe", "ple"])

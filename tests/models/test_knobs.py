@@ -82,26 +82,6 @@ def test_a_deep_gate_is_a_relu_network(gate_layers):
         torch.testing.assert_close(found[gate], F.linear(h, gates.linear.weight[gate]))
 
 
-def all_knobs(kind):
-    options = {"layers": "8-4", "activation": "gelu", "norm": "rms", "dropout": 0.1, "gate_layers": "6", "top_k": 2}
-    entry = SHARING[kind]
-    known = {name: value for name, value in options.items() if name in entry.config.model_fields}
-    sharing = entry.build(10, 3, entry.config.model_validate(known))
-    codes = (torch.arange(256) % 2,) if sharing.by_scenario else ()
-    return sharing, (torch.randn(sharing.input_sets(3), 256, 10), *codes)
-
-
-@pytest.mark.parametrize("kind", SHARING)
-def test_all_knobs_at_once_train(kind):
-    sharing, given = all_knobs(kind)
-    for training in (True, False):  # what is drawn in training may leave a parameter out
-        if list(sharing.parameters()):
-            sharing.train(training)(*given).square().sum().backward()
-    for name, parameter in sharing.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.flatten(1).any(dim=1).all(), name
-
-
 def test_weights_have_the_variance_that_keeps_activations_their_size():
     linear = BatchedLinear(4, 300, 200, gain=2**0.5)
     assert not linear.bias.any()

@@ -11,8 +11,8 @@ from sklearn.metrics import mean_pinball_loss
 
 from bench.core.schema import Number, Scale, Schema, Task
 from bench.data.tasks import scale_of
-from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, MeanLosses
-from bench.models.losses.base import numbered
+from bench.models.losses import LOSSES, REGRESSION_LOSSES
+from bench.models.losses.base import Context, MeanLosses, numbered
 
 GROUPED = [kind for kind, entry in LOSSES.items() if getattr(entry.build, "needs_groups", False)]
 POINTWISE = [kind for kind in LOSSES if kind not in GROUPED]
@@ -220,7 +220,7 @@ def ranked(kind, logits, labels, group, **more):
     options, scores = dict(more), more.pop("scores", None)
     options.pop("scores", None)
     loss, context = made(kind, **options), Context(numbered(torch.from_numpy(group)), scores)
-    weight = loss.weight
+    weight = loss.config.weight
     log = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     found = loss(logits, labels, torch.ones_like(labels, dtype=torch.bool), context)
     return ((found - (1 - weight) * log) / weight).flatten()

@@ -1,20 +1,15 @@
 """Histories in a model, against loops over rows and places."""
 
-from dataclasses import replace
-from itertools import cycle, product
+from itertools import product
 
 import pytest
 import torch
-from model_toys import model_on
 from torch import nn
 
-from bench.core.schema import Field, Schema, Task
-from bench.models.sequence import SEQUENCE, Sequence
-from bench.models.sharing import SHARING
+from bench.models.contracts import Sequence
+from bench.models.sequence import SEQUENCE
 
 DIM, LENGTH, ROWS = 4, 5, 7
-PLAIN = Schema((Field("item", 30), Field("tags", 6, 3)), ("x",), (Task("click"), Task("like")), scenario="item")
-SCHEMA = replace(PLAIN, fields=(*PLAIN.fields, Field("past_item", 30, LENGTH, of="item")))
 
 
 def made(kind, sets=2):
@@ -70,22 +65,3 @@ def test_packed_and_padded_agree(monkeypatch):
         y.square().sum().backward()
         found.append([y, x.grad, *(parameter.grad for parameter in module.parameters())])
     torch.testing.assert_close(found[0], found[1])
-
-
-def model(kind, sharing="shared_bottom", schema=SCHEMA):
-    torch.manual_seed(0)
-    return model_on(schema, sharing=sharing, sequence=kind)
-
-
-@pytest.mark.parametrize(("kind", "sharing"), list(zip(cycle(SEQUENCE), SHARING, strict=False)))
-def test_every_sharing_takes_every_kind(kind, sharing):
-    """All parameters have gradients; values beyond a history's end change nothing; rows are the field's own."""
-    net = model(kind, sharing)
-    ids = torch.tensor([[3, 31, 0, 0, 4, 5, 0, 0, 0], [4, 32, 33, 0, 0, 0, 0, 0, 0]], dtype=torch.int32)
-    logits = net(ids, torch.ones(2, 1))
-    logits.sum().backward()
-    assert all(parameter.grad is not None for parameter in net.parameters())
-    assert net(ids[:0], torch.ones(0, 1)).shape == (0, 2)
-    assert SCHEMA.rows == PLAIN.rows == len(net.embedding.weight)
-    assert SCHEMA.offsets[2] == SCHEMA.offsets[0]
-    assert net.embedding.weight.grad[5].abs().sum() > 0  # met in a history alone

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from in_memory import predicted
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -13,7 +14,6 @@ from bench.core.errors import UserError
 from bench.core.schema import Schema, Task
 from bench.core.validation import validate
 from bench.production.calibration import ENOUGH, FITS, Calibration, fit_auto, fit_calibrations, fit_isotonic, fit_platt
-from bench.testing.metrics import predicted
 
 
 def rows(seed, n=3000, digits=None):

@@ -1,6 +1,5 @@
 """A request as MLflow reads it: no id loses digits, and rows that lack columns are refused with a sentence."""
 
-import io
 from typing import Any
 
 import pandas as pd
@@ -29,11 +28,6 @@ class Requests:
 
         found: pd.DataFrame = _enforce_schema(self.exact(infer_and_parse_data)(data, self.schema), self.schema)
         return found
-
-    def csv(self, text):
-        from mlflow.models.utils import _enforce_schema
-
-        return self.package.predict(None, _enforce_schema(self.texts(io.StringIO(text)), self.schema))
 
     def json(self, data):
         return self.package.predict(None, self.frame(data))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from in_memory import evaluate
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
@@ -15,7 +16,6 @@ from bench.production.calibration import calibrated
 from bench.production.retrain import Predictor, Retrained, retrain
 from bench.results.effect import Effect
 from bench.results.fusion import fused
-from bench.testing.metrics import evaluate
 
 CLICK = Objective("click.auc", "maximize")
 

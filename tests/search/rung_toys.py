@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from search_toys import objectives, toy_plan
@@ -54,7 +55,7 @@ def essence(records):
     """Records without what time they took."""
     found = []
     for record in records:
-        plain = record.to_json() | {"started": 0, "seconds": 0}
+        plain = asdict(record) | {"started": 0, "seconds": 0}
         plain["rungs"] = [{**rung, "seconds": 0} for rung in plain["rungs"]]
         found.append(plain)
     return found

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,7 @@ def essence(records):
 
 
 def plain(record):
-    found: dict[str, Any] = json.loads(json.dumps(record.to_json()))
+    found: dict[str, Any] = json.loads(json.dumps(asdict(record)))
     return found
 
 

@@ -11,7 +11,6 @@ from search_toys import (
     interrupted_at,
     make_job,
     toy_plan,
-    toy_space,
     train,
     train_with_failures,
 )
@@ -46,18 +45,6 @@ def run(folder, plan, executor, notes=None):
     with Study.open(folder, plan) as study:
         search(plan, study, executor, make_job, ignore, notes)
         return study.records()
-
-
-class TestOpenings:
-    def test_each_sharing_kind_by_default_then_by_tries_then_the_sampler(self, tmp_path):
-        records = run(tmp_path, toy_plan(trials=11, tries=2, sampler="random"), InlineExecutor(train))
-        kinds = ["single_task", "mmoe", "ple"]
-        assert [record.sharing for record in records[:9]] == kinds * 3
-        assert [record.number for record in records if record.baseline] == [0, 3, 6]
-        for record in records[:3]:
-            assert record.params == toy_space().defaults(("click", "like"), {"sharing.kind": record.sharing})
-        rates = [record.params["optim.lr"] for record in records[3:]]
-        assert len({*rates, 1e-3}) == 9  # sampled, not defaults
 
 
 class TestBudget:
@@ -96,21 +83,6 @@ class TestOrder:
             for order in range(3)
         ]
         assert runs[0] == runs[1] == runs[2]
-
-    def test_trials_are_told_in_order_and_asked_with_the_lag(self, tmp_path):
-        """At each ask exactly the trials up to n - lag are told, so the sampler's knowledge is a matter of numbers."""
-        plan, slots, events = toy_plan(trials=15), 2, []
-        with Study.open(tmp_path, plan) as study:
-            ask, tell = study.ask, study.tell
-            study.ask = lambda *args: (events.append(("ask", study.asked, study.told)), ask(*args))[1]
-            study.tell = lambda number: (events.append(("tell", number, study.told)), tell(number))[1]
-            seen: list[int] = []
-            search(plan, study, ShuffledExecutor(train, slots, 5), make_job, lambda record: seen.append(record.number))
-        assert [(number, told) for what, number, told in events if what == "ask"] == [
-            (n, max(0, n - 3)) for n in range(15)
-        ]
-        assert [number for what, number, _ in events if what == "tell"] == list(range(15))
-        assert seen == list(range(15))
 
 
 class TestFailures:

@@ -8,7 +8,6 @@ from bench.search.gp import Warp
 
 SHAPE = Shape(toy_space(), TASKS)
 KERNEL = Kernel(SHAPE.options, 2)
-ALONE = Kernel(SHAPE.options, 1)
 
 
 def sight(count, seed=0):

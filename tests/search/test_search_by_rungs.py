@@ -1,7 +1,6 @@
 """The driver in a search by rungs: order, resumption, budget, checkpoints. Training is a closed form."""
 
 import itertools
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,27 +38,6 @@ class Spy:
 def jobs_of(records):
     """(order, trial, rung) of every job with a result, in order."""
     return sorted((at.order, record.number, rung) for record in records for rung, at in enumerate(record.rungs))
-
-
-class TestSearch:
-    def test_trials_climb_rung_by_rung_and_few_come_to_the_top(self, tmp_path):
-        spy, notes = Spy(), Notes()
-        records = run(tmp_path, rung_plan(), InlineExecutor(spy), notes)
-        assert (notes.total, notes.done) == (12 * FULL, spent(records))
-        reached = Counter(len(record.rungs) for record in records)
-        assert reached[1] > reached[2] > reached[3] >= 2
-        assert {record.state for record in records} == {"waiting", "completed"}
-        assert [len(record.rungs) == 3 for record in records] == [record.state == "completed" for record in records]
-        assert [order for order, _, _ in jobs_of(records)] == list(range(len(spy.jobs)))
-        for record in records:
-            assert [rung.samples for rung in record.rungs] == list(LADDER[: len(record.rungs)])
-            assert record.metrics == record.rungs[-1].metrics
-            mine = [job for job in spy.jobs if job.trial == record.number]
-            assert len({job.seed for job in mine}) == 1
-            assert [job.until for job in mine] == [4, 16, None][: len(mine)]
-            assert [job.resume for job in mine] == [None, *(job.checkpoint for job in mine)][: len(mine)]
-        kept = {str(path.relative_to(tmp_path / "checkpoints")) for path in tmp_path.glob("checkpoints/*/*")}
-        assert kept == {f"{each.number}/{len(each.rungs) - 1}" for each in records if each.state == "waiting"}
 
 
 class TestResume:

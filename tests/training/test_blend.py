@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from in_memory import evaluate
 
 from bench.core.records import NETWORK, SHARE, TREES, Job, Scalar, training_of
 from bench.core.rows import REPLICATED
@@ -12,7 +13,6 @@ from bench.measure import predictions
 from bench.measure.predictions import name_of, path, rows_of, seal
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
-from bench.testing.metrics import evaluate
 from bench.testing.training import CHAIN, MemoryStore
 from bench.training.blend import mixed, parts_of, run_blend
 from bench.training.kept import write_rows

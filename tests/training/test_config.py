@@ -13,7 +13,6 @@ from bench.training.loop import Schedule, Trainer
         ("warmup", 1.0, "warmup: .*less than 1, found 1.0"),
         ("clip", float("inf"), "clip: .*finite"),
         ("precision", "fp16", "precision: .*found 'fp16'"),
-        ("embedding_optimizer", "adm", r"unknown embedding optimizer 'adm' \(did you mean 'adam'\?\)"),
     ],
 )
 def test_values_out_of_range_are_refused(name, value, says):

@@ -38,13 +38,6 @@ def named(chosen):
     return "-".join(map(str, chosen.values()))
 
 
-def test_every_entry_is_sampled():
-    registries = {"balancing": BALANCING, "sharing": SHARING, "funnel": FUNNELS, "interaction": INTERACTIONS}
-    for axis, registry in (registries | {"loss": LOSSES}).items():
-        assert {chosen[f"{axis}.kind"] for chosen in sampled()} == set(registry)
-    assert {(chosen["funnel.kind"], chosen["loss.kind"]) for chosen in sampled()} == set(product(FUNNELS, LOSSES))
-
-
 def mostly_slow(chosen, quick):
     """A case each; those that are quick are what the others are, and soon at hand."""
     marks = [() if at in quick else pytest.mark.slow for at in range(len(chosen))]

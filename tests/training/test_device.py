@@ -14,15 +14,6 @@ from bench.training.step import WARMUP, CapturedStep
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(
-    ("there", "name", "expected"), [(True, "auto", "cuda"), (True, "cpu", "cpu"), (False, "auto", "cpu")]
-)
-def test_auto_takes_cuda_where_it_is(monkeypatch, there, name, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert choose_device(name).type == expected
-
-
 def test_cuda_that_is_not_there_and_unknown_names_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="expected a CUDA device that torch can use, found none"):

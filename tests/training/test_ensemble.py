@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from in_memory import evaluate
 from scipy.special import expit, logit
 
 from bench.core.records import Job
 from bench.core.schema import Field, Schema, Task
 from bench.core.seeds import derive
-from bench.testing.metrics import evaluate
 from bench.training import parts
 from bench.training.config import TrialConfig
 from bench.training.ensemble import ensemble_of, halved

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from in_memory import binary
 
 from bench.core.errors import UserError
 from bench.core.records import Job
@@ -14,7 +15,6 @@ from bench.data import load_card, prepare
 from bench.measure import predictions
 from bench.measure.predictions import KEPT, name_of, rows_of
 from bench.measure.resamples import units_of
-from bench.testing.metrics import binary
 from bench.training.ensemble import ensemble_of
 from bench.training.job import run_job
 from bench.training.kept import keeping, write_rows

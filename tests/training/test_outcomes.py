@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from in_memory import evaluate, predicted
 
 from bench.core.objectives import Objective
 from bench.core.records import RARER, Scalar
@@ -12,7 +13,6 @@ from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
-from bench.testing.metrics import evaluate, predicted
 from bench.training.config import TrialConfig
 from bench.training.evaluation import ranked_in
 from bench.training.loop import Trainer

@@ -105,11 +105,6 @@ def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path, sharing, ba
     )
 
 
-@pytest.mark.parametrize("schedule", ["linear", "constant", "cosine"])
-def test_every_schedule_resumes(store, tmp_path, schedule):
-    assert_resumes(store, [WITHIN, AT_EPOCH], tmp_path, **{"optim.schedule": schedule, "optim.clip": 0.1})
-
-
 @pytest.mark.parametrize("sharing", ["shared_bottom", "single_task"])
 def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
     whole, paused = (trainer(store, **{"sharing.kind": sharing}) for _ in range(2))

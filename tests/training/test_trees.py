@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from in_memory import evaluate
 
 from bench.core.records import Job
 from bench.core.rows import REPLICATED
 from bench.core.schema import Field, Schema, Task
-from bench.testing.metrics import evaluate
 from bench.testing.training import VALUES, MemoryStore
 from bench.training.tree_data import FOLDS, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_model import _predictions, run_trees
-from bench.training.tree_settings import HASTE, RANGES, TreeSettings, best_by_task, configurations, hasty
+from bench.training.tree_settings import RANGES, TreeSettings, best_by_task, configurations
 from bench.training.trees import MOST_TREES, train_trees
 
 
@@ -117,14 +117,6 @@ class TestRows:
 
 
 class TestSettings:
-    def test_a_hasty_configuration_has_larger_steps_and_nothing_else(self):
-        config = configurations(["a", "b"], 2, seed=3)[1]
-        fast = hasty(config)
-        for task in ("a", "b"):
-            name = f"trees.{task}.learning_rate"
-            assert fast.pop(name) == HASTE * config.pop(name)
-        assert fast == config
-
     def test_configurations_begin_with_the_defaults_and_stay_within_their_ranges(self):
         many = configurations(["a", "b"], 9, seed=3)
         assert many[:4] == configurations(["a", "b"], 4, seed=3)

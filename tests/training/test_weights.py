@@ -6,6 +6,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from in_memory import evaluate, predicted
 
 from bench.core.objectives import METRICS
 from bench.core.records import RARER
@@ -18,7 +19,6 @@ from bench.measure.resamples import counts, drawn_of, units_of
 from bench.measure.resampling import Resampling
 from bench.models.funnels import FUNNELS
 from bench.production.calibration import fit_isotonic, fit_platt
-from bench.testing.metrics import evaluate, predicted
 from bench.testing.models import TASKS as SETS
 from bench.testing.training import MemoryStore
 from bench.training import trees

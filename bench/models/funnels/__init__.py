@@ -13,8 +13,6 @@ from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config
 from bench.models.funnels.independent import Independent
 from bench.models.funnels.links import parents_are_binary
 
-__all__ = ["FUNNELS", "Funnel"]
-
 _OURS: dict[str, Entry[Funnel]] = {
     "independent": Entry(
         Independent,

@@ -72,10 +72,7 @@ class AITM(Direct):
     """
 
     ties_tasks = True
-
-    def __init__(self, schema: Schema, config: AITMConfig) -> None:
-        super().__init__(schema, config)
-        self.weight = config.calibrator
+    config: AITMConfig
 
     def transfer(self, width: int) -> nn.Module | None:
         """See `Funnel.transfer`."""
@@ -88,4 +85,4 @@ class AITM(Direct):
         links, p = self.links, logits.sigmoid()
         counted = ~links.joint_targets(labels).isnan() & links.tied
         above = mean((p - links.of_parent(p)).relu(), counted, weights)
-        return super().losses(logits, labels, weights, context) + self.weight * above
+        return super().losses(logits, labels, weights, context) + self.config.calibrator * above

@@ -31,8 +31,7 @@ class Direct(Independent):
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
     ) -> Tensor:
         """See `Funnel.losses`; a child whose parent is known not to have happened needs no label."""
-        losses: Tensor = self.loss(logits, self.links.joint_targets(labels), weights, context)
-        return losses
+        return self.loss.forward(logits, self.links.joint_targets(labels), weights, context)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

@@ -23,5 +23,4 @@ class EntireSpace(Independent):
     ) -> Tensor:
         """See `Funnel.losses`; a child whose parent is known not to have happened needs no label."""
         targets = self.links.joint_targets(labels)
-        losses: Tensor = self.loss(self.links.joint_logits(logits), targets, weights, context)
-        return losses
+        return self.loss.forward(self.links.joint_logits(logits), targets, weights, context)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.core.schema import Schema
 from bench.models.contracts import Probabilities
@@ -31,13 +31,12 @@ class ESCM2DR(ESCM2IPW):
     gradient at e. o, e and p as in `escm2_ipw`.
     """
 
-    tied: Tensor
+    config: ESCM2DRConfig
 
     def __init__(self, schema: Schema, config: ESCM2DRConfig) -> None:
         super().__init__(schema, config)
-        self.imputes = config.imputes
         tied = [at for at, task in enumerate(schema.tasks) if task.parent is not None and task.kind == "binary"]
-        self.register_buffer("tied", torch.tensor(tied, dtype=torch.int64), persistent=False)
+        self.tied = nn.Buffer(torch.tensor(tied, dtype=torch.int64), persistent=False)
         self.outputs = (*self.outputs, *tied)
 
     def risk(
@@ -47,7 +46,7 @@ class ESCM2DR(ESCM2IPW):
         tasks = errors.shape[1]
         of_tasks = logits[:, :tasks]
         scores = torch.zeros_like(of_tasks).index_copy(1, self.tied, logits[:, tasks:])
-        if self.imputes == "error":
+        if self.config.imputes == "error":
             imputed = learning = F.softplus(scores)
         else:
             labels = scores.sigmoid()

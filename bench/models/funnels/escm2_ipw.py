@@ -8,7 +8,6 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.core.registry import Config
-from bench.core.schema import Schema
 from bench.models.funnels.entire_space import EntireSpace
 from bench.models.losses.base import Context, mean
 
@@ -33,9 +32,7 @@ class ESCM2IPW(EntireSpace):
     model's own probability of o, without a gradient. 1 / p is clipped. The weights o / p are not normalised.
     """
 
-    def __init__(self, schema: Schema, config: ESCM2Config) -> None:
-        super().__init__(schema, config)
-        self.config = config
+    config: ESCM2Config
 
     def losses(
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None

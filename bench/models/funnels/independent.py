@@ -21,7 +21,7 @@ class Independent(Funnel):
     """
 
     def __init__(self, schema: Schema, config: Config) -> None:
-        super().__init__(schema)
+        super().__init__(schema, config)
         self.links = Links(schema)
 
     def losses(
@@ -30,8 +30,7 @@ class Independent(Funnel):
         """See `Funnel.losses`."""
         links = self.links
         outside = links.child & (links.of_parent(labels) != 1)  # an unobserved parent, NaN, is outside too
-        losses: Tensor = self.loss(logits, torch.where(outside, math.nan, labels), weights, context)
-        return losses
+        return self.loss.forward(logits, torch.where(outside, math.nan, labels), weights, context)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

@@ -30,28 +30,17 @@ class Links(nn.Module):
     `given_parent` marks regressions with a parent, `late` tasks whose labels become known later.
     """
 
-    parent: Tensor
-    child: Tensor
-    tied: Tensor
-    regression: Tensor
-    given_parent: Tensor
-    late: Tensor
-
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         parents = schema.parents
+        own = torch.tensor([at if parent is None else parent for at, parent in enumerate(parents)])
+        self.parent = nn.Buffer(own, persistent=False)
+        self.child = nn.Buffer(torch.tensor([parent is not None for parent in parents]), persistent=False)
         regression = torch.tensor([task.kind == "regression" for task in schema.tasks])
-        child = torch.tensor([parent is not None for parent in parents])
-        constants = {
-            "parent": torch.tensor([at if parent is None else parent for at, parent in enumerate(parents)]),
-            "child": child,
-            "tied": child & ~regression,
-            "regression": regression,
-            "given_parent": child & regression,
-            "late": torch.tensor([task.late for task in schema.tasks]),
-        }
-        for name, values in constants.items():
-            self.register_buffer(name, values, persistent=False)
+        self.regression = nn.Buffer(regression, persistent=False)
+        self.tied = nn.Buffer(self.child & ~regression, persistent=False)
+        self.given_parent = nn.Buffer(self.child & regression, persistent=False)
+        self.late = nn.Buffer(torch.tensor([task.late for task in schema.tasks]), persistent=False)
         self.depth = max(len(schema.chain(task)) for task in range(len(parents))) - 1
         self.any_late = any(task.late for task in schema.tasks)
 

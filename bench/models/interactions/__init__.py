@@ -9,8 +9,6 @@ from bench.models.interactions.dcn_v2 import DCNv2, DCNv2Config
 from bench.models.interactions.fm import FM, has_pairs
 from bench.models.interactions.none import NoInteraction
 
-__all__ = ["INTERACTIONS", "Interaction"]
-
 _OURS: dict[str, Entry[Interaction]] = {
     "none": Entry(NoInteraction, NoOptions, "-", "inputs as they are"),
     "fm": Entry(

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.core.registry import Config
 from bench.core.schema import Scale, Schema
 
 LIGHTEST = 1e-30
@@ -52,8 +51,9 @@ class Loss(nn.Module, ABC):
     needs_scores: bool = False
     teacher_share: float = 0.0
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__()
+        self.config = config
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
@@ -98,8 +98,9 @@ class RegressionLoss(nn.Module, ABC):
     needs_tables: bool = False
     smeared: tuple[bool, ...]
 
-    def __init__(self, schema: Schema, config: Config) -> None:
+    def __init__(self, schema: Schema, config: Any) -> None:
         super().__init__()
+        self.config = config
         self.smeared = (self.aims_at_mean,) * len(schema.tasks)
 
     @abstractmethod
@@ -155,8 +156,6 @@ class Log(Loss):
 class MeanLosses(nn.Module):
     """Mean loss of each task over the samples that count for it; `tasks_with_scores` are indices."""
 
-    is_regression: Tensor
-
     def __init__(self, schema: Schema, binary: Loss, regression: RegressionLoss) -> None:
         super().__init__()
         self.binary, self.regression = binary, regression
@@ -164,7 +163,7 @@ class MeanLosses(nn.Module):
         self.tasks_with_scores = tuple(at for at, task in enumerate(schema.tasks) if scored and task.kind == "binary")
         kinds = [task.kind == "regression" for task in schema.tasks]
         self.has_regression = any(kinds)
-        self.register_buffer("is_regression", torch.tensor(kinds), persistent=False)
+        self.is_regression = nn.Buffer(torch.tensor(kinds), persistent=False)
 
     def forward(
         self, predictions: Tensor, targets: Tensor, weights: Tensor | None = None, context: Context | None = None

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.core.arrays import Floats
 from bench.core.registry import Config
@@ -57,11 +57,6 @@ class Bins(RegressionLoss):
 
     aims_at_mean = True
     needs_tables = True
-    thresholds: Tensor
-    knots: Tensor
-    cuts: Tensor
-    means: Tensor
-    batches: Tensor
 
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema, config)
@@ -74,15 +69,11 @@ class Bins(RegressionLoss):
         cuts = torch.special.ndtri(levels)  # before `fit`, labels are assumed to be normal
         shape = len(self.tasks), groups + 1, CUTS
         means = torch.cat([cuts[:1] - 0.1, cuts])
-        state = {
-            "thresholds": torch.logit(levels).expand(shape[0], CUTS),
-            "knots": torch.full((shape[0], groups), FAR),
-            "cuts": cuts.expand(shape),
-            "means": means.expand(*shape[:2], CUTS + 1),
-            "batches": torch.zeros(()),
-        }
-        for name, value in state.items():
-            self.register_buffer(name, value.float().clone())
+        self.thresholds = nn.Buffer(torch.logit(levels).float().repeat(shape[0], 1))
+        self.knots = nn.Buffer(torch.full((shape[0], groups), FAR))
+        self.cuts = nn.Buffer(cuts.float().repeat(*shape[:2], 1))
+        self.means = nn.Buffer(means.float().repeat(*shape[:2], 1))
+        self.batches: Tensor = nn.Buffer(torch.zeros(()))
         self.smeared = (False,) * len(schema.tasks)
 
     def start(self, means: Tensor) -> Tensor:

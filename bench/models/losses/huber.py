@@ -7,7 +7,6 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.core.registry import Config
-from bench.core.schema import Schema
 from bench.models.losses.base import Context, RegressionLoss
 
 
@@ -21,10 +20,6 @@ class HuberConfig(Config):
 class Huber(RegressionLoss):
     """Half the squared error up to `delta`, linear beyond: outliers pull no harder than errors of `delta`."""
 
-    def __init__(self, schema: Schema, config: HuberConfig) -> None:
-        super().__init__(schema, config)
-        self.delta = config.delta
-
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""
-        return F.huber_loss(outputs, targets, reduction="none", delta=self.delta)
+        return F.huber_loss(outputs, targets, reduction="none", delta=self.config.delta)

@@ -30,11 +30,10 @@ class Quantile(RegressionLoss):
 
     def __init__(self, schema: Schema, config: QuantileConfig) -> None:
         super().__init__(schema, config)
-        self.level = config.level
         self.says = f"{config.level:g} quantile"
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""
         said = outputs if context.bounds is None else torch.minimum(outputs, context.bounds)
-        error = targets - said
-        return torch.maximum(self.level * error, (self.level - 1) * error)
+        error, level = targets - said, self.config.level
+        return torch.maximum(level * error, (level - 1) * error)

@@ -39,10 +39,7 @@ class Ranking(Loss):
     """(1 - weight) times the log loss plus weight times a loss of the order within groups."""
 
     needs_groups = True
-
-    def __init__(self, config: RankingConfig) -> None:
-        super().__init__(config)
-        self.weight = config.weight
+    config: RankingConfig
 
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
         """See `Loss.forward`."""
@@ -50,11 +47,11 @@ class Ranking(Loss):
         log = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         if not len(logits):
             return log
-        ranking = self.ranked(logits, labels, known, Context(group.expand_as(labels), context.scores))
-        return (1 - self.weight) * log + self.weight * ranking
+        ranking = self.ranked(logits, labels, known, group.expand_as(labels), context.scores)
+        return (1 - self.config.weight) * log + self.config.weight * ranking
 
     @abstractmethod
-    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None) -> Tensor:
         """The ranking loss of each sample (B, T); arguments as of `forward`, with groups (B, T)."""
 
 
@@ -74,10 +71,9 @@ class Listwise(Ranking):
     task.
     """
 
-    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None) -> Tensor:
         """See `Ranking.ranked`."""
-        assert context.group is not None
-        return -labels * shares(logits, known, context.group)
+        return -labels * shares(logits, known, group)
 
 
 class JRC(Ranking):
@@ -90,12 +86,11 @@ class JRC(Ranking):
 
     needs_scores = True
 
-    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None) -> Tensor:
         """See `Ranking.ranked`."""
-        assert context.group is not None
-        assert context.scores is not None
-        positive = shares(logits + context.scores, known, context.group)
-        negative = shares(context.scores, known, context.group)
+        assert scores is not None
+        positive = shares(logits + scores, known, group)
+        negative = shares(scores, known, group)
         return -torch.where(labels > 0, positive, negative)
 
 
@@ -112,14 +107,11 @@ class BPR(Ranking):
     The negatives are those that follow in the batch, whose order is drawn in each pass.
     """
 
-    def __init__(self, config: BPRConfig) -> None:
-        super().__init__(config)
-        self.pairs = config.pairs
+    config: BPRConfig
 
-    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+    def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, group: Tensor, scores: Tensor | None) -> Tensor:
         """See `Ranking.ranked`."""
-        assert context.group is not None
-        group, positive = context.group, known & (labels > 0)
+        positive = known & (labels > 0)
         ones = known.long()
         negatives = torch.zeros_like(group).scatter_add(0, group, ones - positive.long())
         many = torch.zeros_like(group).scatter_add(0, group, ones)
@@ -132,7 +124,7 @@ class BPR(Ranking):
         count = negatives.gather(0, group)
         number = place - first - count  # of a positive in its group
         ranked, losses = positive & (count > 0), torch.zeros_like(logits)
-        for k in range(self.pairs):
+        for k in range(self.config.pairs):
             other = order.gather(0, torch.where(ranked, first + (number + k) % count.clamp(min=1), 0))
             losses = losses + F.softplus(logits.gather(0, other) - logits)
-        return torch.where(ranked, losses / self.pairs, 0)
+        return torch.where(ranked, losses / self.config.pairs, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.core.registry import Config
 from bench.core.schema import Schema
@@ -34,12 +34,6 @@ class Squared(RegressionLoss):
     """
 
     of_constant = 0.5
-    censored: Tensor
-    logged: Tensor
-    centre: Tensor
-    spread: Tensor
-    variance: Tensor
-    batches: Tensor
 
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema, config)
@@ -47,12 +41,15 @@ class Squared(RegressionLoss):
         self.smeared = tuple(not task.censored for task in schema.tasks)
         if self.censors:
             censored = torch.tensor([task.censored for task in schema.tasks])
-            constants = {"censored": censored, "logged": censored & of_scales(schema, "log")}
-            constants |= {name: of_scales(schema, name) for name in ("centre", "spread")}
-            for name, values in constants.items():
-                self.register_buffer(name, values, persistent=False)
-            self.register_buffer("variance", torch.ones(len(censored)))
-            self.register_buffer("batches", torch.zeros(()))
+            constants = (
+                censored,
+                censored & of_scales(schema, "log"),
+                *(of_scales(schema, x) for x in ("centre", "spread")),
+            )
+            buffers = (nn.Buffer(each, persistent=False) for each in constants)
+            self.censored, self.logged, self.centre, self.spread = buffers
+            self.variance = nn.Buffer(torch.ones(len(censored)))
+            self.batches: Tensor = nn.Buffer(torch.zeros(()))
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.core.registry import Config
 from bench.core.schema import Schema
@@ -26,13 +26,10 @@ class WeightedLogistic(RegressionLoss):
     and the rest is divided by the target's variance, so that it starts near a squared error.
     """
 
-    centre: Tensor
-    spread: Tensor
-
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__(schema, config)
-        for name in ("centre", "spread"):
-            self.register_buffer(name, of_scales(schema, name), persistent=False)
+        scales = (of_scales(schema, name) for name in ("centre", "spread"))
+        self.centre, self.spread = (nn.Buffer(each, persistent=False) for each in scales)
 
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
         """See `RegressionLoss.forward`."""

@@ -11,8 +11,6 @@ from bench.models.numeric.bucket_and_piecewise import BucketAndPiecewise, Bucket
 from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
 from bench.models.numeric.scaled import Scaled
 
-__all__ = ["NUMERIC", "Numeric"]
-
 
 def has_numbers(schema: Schema) -> str | None:
     """The `unfit` of kinds with tokens of numbers."""

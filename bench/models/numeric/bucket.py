@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.core.registry import Config
 from bench.core.schema import Schema, begins
@@ -28,8 +28,6 @@ class Bucket(Numeric):
     number that alone holds 1 / bins of train's rows.
     """
 
-    coarser: Tensor
-
     def __init__(self, schema: Schema, dim: int, sets: int, config: BucketConfig) -> None:
         super().__init__()
         plain = schema.without_ranges
@@ -43,7 +41,7 @@ class Bucket(Numeric):
         self.schema, self.outputs = replace(schema, fields=tuple(fields)), len(schema.dense)
         self.fields, self.first = plain.slots, plain.rows
         self.as_stored = self.schema.fields == schema.fields
-        self.register_buffer("coarser", torch.tensor(coarser, dtype=torch.int32), persistent=False)
+        self.coarser = nn.Buffer(torch.tensor(coarser, dtype=torch.int32), persistent=False)
 
     def rows(self, ids: Tensor) -> Tensor:
         """See `Numeric.rows`."""
@@ -52,7 +50,3 @@ class Bucket(Numeric):
         ranges = ids[:, self.fields :]
         rows = self.coarser.index_select(0, (ranges - self.first).flatten()).view(ranges.shape)
         return torch.cat([ids[:, : self.fields].to(rows.dtype), rows], dim=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x, unchanged."""
-        return x

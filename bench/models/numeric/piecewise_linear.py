@@ -45,15 +45,6 @@ class PiecewiseLinear(Numeric):
     such as target rates, stay single inputs.
     """
 
-    columns: Tensor
-    flags: Tensor
-    lacking: Tensor
-    rest: Tensor
-    slope: Tensor
-    shift: Tensor
-    low: Tensor
-    high: Tensor
-
     def __init__(self, schema: Schema, dim: int, sets: int, config: PiecewiseLinearConfig) -> None:
         super().__init__()
         numbers, dense = schema.numbers, schema.dense
@@ -64,14 +55,13 @@ class PiecewiseLinear(Numeric):
         self.tokens = tuple(number.name for number in numbers)
         self.outputs = len(numbers) * dim + len(rest)
         self.activation = config.activation
-        for name, places in (
-            ("columns", [number.column for number in numbers]),
-            ("flags", [number.missing or 0 for number in numbers]),  # `lacking` masks numbers without a flag
-            ("rest", rest),
-        ):
-            self.register_buffer(name, torch.tensor(places, dtype=torch.int64), persistent=False)
+        flags = [number.missing or 0 for number in numbers]  # `lacking` masks numbers without a flag
+        places = (
+            torch.tensor(each, dtype=torch.int64) for each in ([number.column for number in numbers], flags, rest)
+        )
+        self.columns, self.flags, self.rest = (nn.Buffer(each, persistent=False) for each in places)
         lacking = [number.missing is not None for number in numbers]
-        self.register_buffer("lacking", torch.tensor(lacking, dtype=torch.float32), persistent=False)
+        self.lacking = nn.Buffer(torch.tensor(lacking, dtype=torch.float32), persistent=False)
         self.missing = nn.Parameter(torch.zeros(sets, len(numbers), dim)) if any(lacking) else None
         edges = [bin_edges(number, config.bins) for number in numbers]
         most = max(1, *(len(of_number) - 1 for of_number in edges))
@@ -81,8 +71,8 @@ class PiecewiseLinear(Numeric):
                 first, last = place == 0, place == len(of_number) - 2
                 ends = -np.inf if first else 0.0, np.inf if last else 1.0
                 bins[:, at, place] = 1 / (end - start), -start / (end - start), *ends
-        for name, values in zip(("slope", "shift", "low", "high"), bins, strict=True):
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+        of_bins = (nn.Buffer(torch.tensor(values, dtype=torch.float32), persistent=False) for values in bins)
+        self.slope, self.shift, self.low, self.high = of_bins
         self.linear = NumberLinear(sets, len(edges), most, dim)
 
     def forward(self, x: Tensor) -> Tensor:

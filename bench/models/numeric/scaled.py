@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from bench.core.registry import NoOptions
 from bench.core.schema import Schema
 from bench.models.contracts import Numeric
@@ -15,7 +13,3 @@ class Scaled(Numeric):
     def __init__(self, schema: Schema, dim: int, sets: int, config: NoOptions) -> None:
         super().__init__()
         self.schema, self.outputs = schema.without_ranges, len(schema.dense)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x, unchanged."""
-        return x

@@ -42,8 +42,6 @@ class ProjectedVectors(Numeric):
     Tokens of vectors follow those of numbers. A row without a vector has zeros, so its token is the bias.
     """
 
-    kept: Tensor
-
     def __init__(self, schema: Schema, dim: int, sets: int, of_rest: Callable[[Schema], Numeric]) -> None:
         super().__init__()
         self.columns = [slice(vector.column, vector.column + vector.length) for vector in schema.vectors]
@@ -57,7 +55,7 @@ class ProjectedVectors(Numeric):
         dense = tuple(schema.dense[column] for column in kept)
         self.rest = of_rest(replace(schema, dense=dense, numbers=numbers, vectors=()))
         self.maps = nn.ModuleList(NumberLinear(sets, 1, vector.length, dim) for vector in schema.vectors)
-        self.register_buffer("kept", torch.tensor(kept, dtype=torch.int64), persistent=False)
+        self.kept = nn.Buffer(torch.tensor(kept, dtype=torch.int64), persistent=False)
         self.schema, self.tokens = self.rest.schema, (*self.rest.tokens, *(vector.name for vector in schema.vectors))
         self.outputs = self.rest.outputs + len(self.maps) * dim
         self.before = self.rest.outputs - len(self.schema.dense)

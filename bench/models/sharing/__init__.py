@@ -7,7 +7,7 @@ from bench.core.registry import Entry, NoOptions
 from bench.models.config import HiddenConfig
 from bench.models.contracts import Sharing
 from bench.models.sharing.adatt import AdaTT, AdaTTConfig
-from bench.models.sharing.by_scenario import has_scenarios
+from bench.models.sharing.by_scenario import ScenarioConfig, has_scenarios
 from bench.models.sharing.cgc import CGC
 from bench.models.sharing.cross_stitch import CrossStitch, CrossStitchConfig
 from bench.models.sharing.mlora import MLoRA, MLoRAConfig
@@ -18,10 +18,8 @@ from bench.models.sharing.ple import PLE, CGCConfig, PLEConfig
 from bench.models.sharing.shared_bottom import SharedBottom
 from bench.models.sharing.shared_embeddings import SharedEmbeddings
 from bench.models.sharing.single_task import SingleTask
-from bench.models.sharing.star import Star, StarConfig
+from bench.models.sharing.star import Star
 from bench.models.sharing.stem import STEM
-
-__all__ = ["SHARING", "Sharing"]
 
 _OURS: dict[str, Entry[Sharing]] = {
     "single_task": Entry(SingleTask, HiddenConfig, "-", "a whole model per task, nothing shared: the baseline"),
@@ -67,7 +65,7 @@ _OURS: dict[str, Entry[Sharing]] = {
     ),
     "star": Entry(
         Star,
-        StarConfig,
+        ScenarioConfig,
         "Sheng et al., CIKM 2021",
         "one bottom for all tasks, its weights multiplied by those of the row's scenario",
         unfit=has_scenarios,

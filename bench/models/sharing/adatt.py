@@ -65,7 +65,6 @@ class AdaTT(Sharing):
 
     def __init__(self, inputs: int, tasks: int, config: AdaTTConfig) -> None:
         super().__init__()
-        self.tasks = tasks
         own, shared = config.own_experts, config.shared_experts
         total = tasks * own + shared
         self.own, self.shared = nn.ModuleList(), nn.ModuleList()
@@ -100,5 +99,5 @@ class AdaTT(Sharing):
         last = self.own[-1]
         assert isinstance(last, Unit)
         experts = {id(parameter) for parameter in last.experts.parameters()}
-        of_tasks = {id(parameter) for parameter in last.parameters()} - experts if self.tasks > 1 else set()
+        of_tasks = {id(parameter) for parameter in last.parameters()} - experts
         return (parameter for parameter in self.parameters() if id(parameter) not in of_tasks)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.core.errors import UserError
 from bench.core.registry import Config
 from bench.core.schema import Schema
-from bench.models.config import HiddenConfig
+from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Layout, Sharing
 from bench.models.layers import BatchedMLP
 
@@ -33,6 +33,13 @@ def scenarios_of(schema: Schema) -> int:
     """Number of scenarios with a code; at least one, also on an empty train."""
     cardinality = next(field.cardinality for field in schema.fields if field.name == schema.scenario)
     return max(1, cardinality - 1)
+
+
+class ScenarioConfig(HiddenConfig):
+    """Options of a bottom with weights of each scenario."""
+
+    layers: SomeLayers = (128, 64)
+    """Width of each layer."""
 
 
 class ByScenario(Sharing):

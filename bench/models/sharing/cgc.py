@@ -15,15 +15,13 @@ class CGC(Sharing):
 
     def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:
         super().__init__()
-        self.tasks = tasks
         self.level = Level(inputs, tasks, config, last=True)
         self.outputs = self.level.outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """x (1, B, inputs) -> (T, B, H)."""
-        h: Tensor = self.level(x, x)[0]
-        return h
+        return self.level.forward(x, x)[0]
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """The shared experts; gates and own experts belong to their task."""
-        return self.parameters() if self.tasks == 1 else self.level.shared.parameters()
+        return self.level.shared.parameters()

@@ -30,7 +30,6 @@ class CrossStitch(Sharing):
 
     def __init__(self, inputs: int, tasks: int, config: CrossStitchConfig) -> None:
         super().__init__()
-        self.tasks = tasks
         self.layers = nn.ModuleList(
             BatchedMLP(tasks, ends[0], ends[1:], config.dropout, config.activation, config.norm)
             for ends in pairwise([inputs, *config.layers])
@@ -47,7 +46,7 @@ class CrossStitch(Sharing):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """All except the last stitch, each row of which belongs to its task."""
-        return self.parameters() if self.tasks == 1 else iter([*self.layers.parameters(), *self.stitches[:-1]])
+        return iter([*self.layers.parameters(), *self.stitches[:-1]])
 
 
 def _beginning(tasks: int) -> nn.Parameter:

@@ -8,18 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Drawn
-from bench.models.sharing.by_scenario import ByScenario
+from bench.models.sharing.by_scenario import ByScenario, ScenarioConfig
 
 INITIAL_STD = 0.01
 
 
-class MLoRAConfig(HiddenConfig):
+class MLoRAConfig(ScenarioConfig):
     """Options of `mlora`."""
 
-    layers: SomeLayers = (128, 64)
-    """Width of each layer."""
     rank: int = Field(4, ge=1, le=1024)
     """Rank of a scenario's addition to a layer."""
 
@@ -57,13 +54,11 @@ class MLoRA(ByScenario):
     So a layer of O outputs costs about as much as one of O + S r.
     """
 
-    mask: Tensor
-
     def __init__(self, inputs: int, tasks: int, config: MLoRAConfig, scenarios: int = 1) -> None:
         super().__init__(inputs, tasks, config, scenarios)
         self.own = nn.ModuleList(Adapter(scenarios, *ends, config.rank) for ends in self.ends)
         mask = torch.eye(scenarios).repeat_interleave(config.rank, dim=1)
-        self.register_buffer("mask", torch.cat([torch.zeros_like(mask[:1]), mask]), persistent=False)
+        self.mask = nn.Buffer(torch.cat([torch.zeros_like(mask[:1]), mask]), persistent=False)
 
     def forward(self, x: Tensor, codes: Tensor | None = None) -> Tensor:
         """x (1, B, inputs), codes (B,) -> (1, B, H)."""

@@ -24,7 +24,6 @@ class MMoE(Sharing):
 
     def __init__(self, inputs: int, tasks: int, config: MMoEConfig) -> None:
         super().__init__()
-        self.tasks = tasks
         self.experts = BatchedMLP.of(config, config.experts, inputs)
         self.gates = Gates(tasks, inputs, config.experts, config)
         self.outputs = self.experts.outputs
@@ -36,4 +35,4 @@ class MMoE(Sharing):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """The experts; each slice of the gates belongs to its task."""
-        return self.parameters() if self.tasks == 1 else self.experts.parameters()
+        return self.experts.parameters()

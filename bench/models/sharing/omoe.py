@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from torch import nn
+
 from bench.models.sharing.mmoe import MMoE, MMoEConfig
 
 
@@ -10,3 +14,7 @@ class OMoE(MMoE):
 
     def __init__(self, inputs: int, tasks: int, config: MMoEConfig) -> None:
         super().__init__(inputs, 1, config)
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """All: the gate serves every task."""
+        return self.parameters()

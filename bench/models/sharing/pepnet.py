@@ -72,9 +72,6 @@ class PEPNet(Sharing):
     scenario (None) both gates have the same prior.
     """
 
-    prior: Tensor
-    domain: Tensor
-
     def __init__(
         self,
         inputs: int,
@@ -84,11 +81,11 @@ class PEPNet(Sharing):
         domain: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        self.tasks, self.outputs = tasks, config.layers[-1]
+        self.outputs = config.layers[-1]
         domain = prior if domain is None else domain
         seen, width = len(prior) + inputs, config.gate_width
-        self.register_buffer("prior", torch.tensor(prior, dtype=torch.int64), persistent=False)
-        self.register_buffer("domain", torch.tensor(domain, dtype=torch.int64), persistent=False)
+        self.prior = nn.Buffer(torch.tensor(prior, dtype=torch.int64), persistent=False)
+        self.domain = nn.Buffer(torch.tensor(domain, dtype=torch.int64), persistent=False)
         self.of_input = GateUnits(1, len(domain) + inputs, width, inputs)
         self.layers, self.gates = nn.ModuleList(), nn.ModuleList()
         for ends in pairwise([inputs, *config.layers]):
@@ -126,4 +123,4 @@ class PEPNet(Sharing):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """The gate on the input; everything else is stacked by task."""
-        return self.parameters() if self.tasks == 1 else self.of_input.parameters()
+        return self.of_input.parameters()

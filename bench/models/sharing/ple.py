@@ -40,7 +40,6 @@ class Level(nn.Module):
 
     def __init__(self, inputs: int, tasks: int, config: CGCConfig, last: bool) -> None:
         super().__init__()
-        self.tasks, self.own_experts = tasks, config.own_experts
         own, shared = tasks * config.own_experts, config.shared_experts
         self.own = BatchedMLP.of(config, own, inputs)
         self.shared = BatchedMLP.of(config, shared, inputs)
@@ -72,7 +71,6 @@ class PLE(Sharing):
 
     def __init__(self, inputs: int, tasks: int, config: PLEConfig) -> None:
         super().__init__()
-        self.tasks = tasks
         self.levels = nn.ModuleList()
         for number in range(1, config.levels + 1):
             level = Level(inputs, tasks, config, last=number == config.levels)
@@ -93,9 +91,6 @@ class PLE(Sharing):
         Own experts are inputs of their level's shared gate, so they are shared on all levels except the last. A task's
         gate feeds its own experts of the next level, so it is shared on all levels except the last two.
         """
-        if self.tasks == 1:
-            yield from self.parameters()
-            return
         last = len(self.levels) - 1
         for number, level in enumerate(self.levels):
             assert isinstance(level, Level)

@@ -21,8 +21,7 @@ class SharedBottom(Sharing):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (1, B, inputs) -> (1, B, H)."""
-        h: Tensor = self.bottom(x)
-        return h
+        return self.bottom.forward(x)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """The whole bottom."""

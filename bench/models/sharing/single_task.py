@@ -18,7 +18,6 @@ class SingleTask(Sharing):
 
     def __init__(self, inputs: int, tasks: int, config: HiddenConfig) -> None:
         super().__init__()
-        self.tasks = tasks
         self.bottoms = BatchedMLP.of(config, tasks, inputs)
         self.outputs = self.bottoms.outputs
 
@@ -34,9 +33,8 @@ class SingleTask(Sharing):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (T, B, inputs) -> (T, B, H)."""
-        h: Tensor = self.bottoms(x)
-        return h
+        return self.bottoms.forward(x)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """None, unless there is one task."""
-        return self.parameters() if self.tasks == 1 else iter(())
+        """None."""
+        return iter(())

@@ -9,16 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.layers import BatchedLinear
-from bench.models.sharing.by_scenario import ByScenario
-
-
-class StarConfig(HiddenConfig):
-    """Options of `star`."""
-
-    layers: SomeLayers = (128, 64)
-    """Width of each layer."""
+from bench.models.sharing.by_scenario import ByScenario, ScenarioConfig
 
 
 class OwnFactors(nn.Module):
@@ -44,12 +36,10 @@ class Star(ByScenario):
     the weights of all scenarios, and a mask keeps their own: S times the products of `shared_bottom`.
     """
 
-    chosen: Tensor
-
-    def __init__(self, inputs: int, tasks: int, config: StarConfig, scenarios: int = 1) -> None:
+    def __init__(self, inputs: int, tasks: int, config: ScenarioConfig, scenarios: int = 1) -> None:
         super().__init__(inputs, tasks, config, scenarios)
         self.own = nn.ModuleList(OwnFactors(scenarios, *ends) for ends in self.ends)
-        self.register_buffer("chosen", torch.eye(1 + scenarios), persistent=False)
+        self.chosen = nn.Buffer(torch.eye(1 + scenarios), persistent=False)
 
     def forward(self, x: Tensor, codes: Tensor | None = None) -> Tensor:
         """x (1, B, inputs), codes (B,) -> (1, B, H)."""

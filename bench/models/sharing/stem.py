@@ -32,10 +32,7 @@ class STEM(Sharing):
         self.gates = Gates(tasks, inputs, own + shared, config)
         self.outputs = self.own.outputs
         task_of = torch.arange(own) // config.own_experts
-        mine = task_of == torch.arange(tasks).unsqueeze(1)  # (T, own)
-        self.register_buffer("mine", mine, persistent=False)
-
-    mine: Tensor
+        self.mine = nn.Buffer(task_of == torch.arange(tasks).unsqueeze(1), persistent=False)  # (T, own)
 
     @classmethod
     def input_sets(cls, tasks: int) -> int:
@@ -63,4 +60,4 @@ class STEM(Sharing):
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """The shared experts: because of the stopped gradients, every slice of the others belongs to one task."""
-        return self.parameters() if self.tasks == 1 else self.shared.parameters()
+        return self.shared.parameters()

@@ -9,26 +9,20 @@ from types import ModuleType
 
 from bench.core.errors import UserError, adding
 from bench.core.plugins import Registry
-from bench.search.executors.base import RAY, Executor, InlineExecutor, MakeExecutor, Options, Run
+from bench.search.executors.base import RAY, InlineExecutor, MakeExecutor
 from bench.search.executors.process import ProcessExecutor
 
 
-def ray_module(name: str) -> ModuleType:
-    """A module of this room that imports Ray, loaded only where it is asked for; raises UserError if Ray is missing."""
+def ray_module() -> ModuleType:
+    """The module of this room that imports Ray, loaded only where it is asked for; raises UserError without Ray."""
     if find_spec("ray") is None:
         raise UserError(f"executor: expected Ray, found none installed; {adding('ray')}")
-    return import_module(f"{__name__}.{name}")
-
-
-def _ray(run: Run, workers: int, options: Options) -> Executor:
-    """Jobs on the machines of a Ray cluster."""
-    made: Executor = ray_module("ray").RayExecutor(run, workers, options)
-    return made
+    return import_module(f"{__name__}.ray")
 
 
 _OURS: dict[str, MakeExecutor] = {
     "inline": InlineExecutor,
     "process": ProcessExecutor,
-    RAY: _ray,
+    RAY: lambda *given: ray_module().RayExecutor(*given),
 }
 EXECUTORS = Registry("executor", _OURS, Callable, "a function (run, workers, options)")

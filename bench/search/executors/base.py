@@ -252,15 +252,11 @@ MakeExecutor = Callable[[Run, int, Options], Executor]
 class InlineExecutor(Executor):
     """Runs the oldest waiting job when asked for an outcome. Always one slot, whatever `workers` says.
 
-    What kills a worker elsewhere (a crash, the system's want of memory) kills the run here; it can be resumed.
-
-    Raises:
-        UserError: a limit of time, which only another process can enforce.
+    What kills a worker elsewhere (a crash, the system's want of memory) kills the run here; it can be resumed. A limit
+    of time, which only another process can enforce, is refused where a run is created.
     """
 
     def __init__(self, run: Run, workers: int = 1, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
-        if options.job_seconds is not None:
-            raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
         super().__init__(1, options)
         self._run = run
         self._task: QueuedJob

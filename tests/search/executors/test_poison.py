@@ -1,7 +1,6 @@
 """A poisonous job cannot stop the run: it is recorded with its reason, and no other job notices."""
 
 from contextlib import closing
-from pathlib import Path
 
 import psutil
 import pytest
@@ -13,8 +12,6 @@ from bench.search.executors import InlineExecutor, ProcessExecutor
 from bench.search.executors.base import Options
 
 pytestmark = pytest.mark.slow  # workers that die take a second each to start
-
-ROOT = Path(__file__).parents[3]
 
 
 def job(folder, trial, how="", **config):

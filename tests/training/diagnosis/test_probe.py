@@ -46,7 +46,7 @@ def gradients(made, parameters, monkeypatch):
 @pytest.mark.parametrize("kind", [kind for kind in SHARING if kind != "single_task"])
 def test_cosines_and_norms_are_those_of_plain_autograd(kind, monkeypatch):
     made, found, _ = probed(kind)
-    blocks = shared_blocks(made.model.sharing)
+    blocks = shared_blocks(made.model)
     assert {id(p) for block in blocks.values() for p in block} == {id(p) for p in made.model.shared_parameters()}
     everything = [parameter for block in blocks.values() for parameter in block]
     of_tasks = gradients(made, everything, monkeypatch)

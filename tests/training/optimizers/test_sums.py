@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.core.schema import Field, Schema
-from bench.training.optimizers.base import sum_by_row
+from bench.training.optimizers.adam import sum_by_row
 from bench.training.optimizers.kernels import share
 
 FIELDS = st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 4)), min_size=1, max_size=5)
