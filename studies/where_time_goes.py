@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.cli.options import assignments
 from bench.cli.output import TerminalProgress, print_table
 from bench.core.objectives import Objective, primary
+from bench.core.plain import assignments
 from bench.data import load_card, prepare
 from bench.data.batches import Batch
 from bench.models.products import is_bf16, product
@@ -82,14 +82,12 @@ class Profile:
             (step, "embed", "gather"),
             (step, "forward", "forward"),
             (step, "backward", "backward"),
-            (step, "weigh", "balancing"),
             (step, "update_dense", "dense step"),
             (step, "update_rows", "table step"),
             (evaluation, "judge", "evaluation"),
             (evaluation, "best", "evaluation"),
+            (step.aggregation, "combine", "balancing") if step.aggregation else (step.balancer, "forward", "balancing"),
         ]
-        if step.aggregation is not None:
-            stages.append((step.aggregation, "combine", "balancing"))
         for owner, method, stage in stages:
             setattr(owner, method, self._timed(getattr(owner, method), stage))
         update_rows = step.update_rows
