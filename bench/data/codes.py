@@ -46,9 +46,9 @@ PRIME = np.uint64(1099511628211)
 
 
 @jit()
-def hash_of(data: Any, start: Any, end: Any, basis: Any) -> Any:
+def hash_of(data: Any, start: Any, end: Any) -> Any:
     """FNV-1a, then the finaliser of MurmurHash3, so that every bit depends on every byte."""
-    key = basis
+    key = BASIS
     for at in range(start, end):
         key = (key ^ np.uint64(data[at])) * PRIME
     return mixed(key)
@@ -64,18 +64,18 @@ def mixed(key: Any) -> Any:
     return key ^ (key >> np.uint64(33))
 
 
-def hashes_of(texts: Any, basis: np.uint64 = BASIS) -> NDArray[np.uint64]:
+def hashes_of(texts: Any) -> NDArray[np.uint64]:
     """(n,) `hash_of` each of an Arrow array of texts or bytes; of a missing one anything."""
     spans = stretches(texts)
     hashes = np.empty(len(texts), np.uint64)
-    _hash_all(*spans, basis, hashes)
+    _hash_all(*spans, hashes)
     return hashes
 
 
 @jit()
-def _hash_all(data: Any, starts: Any, ends: Any, basis: Any, hashes: Any) -> None:
+def _hash_all(data: Any, starts: Any, ends: Any, hashes: Any) -> None:
     for at in range(len(hashes)):
-        hashes[at] = hash_of(data, max(starts[at], 0), ends[at], basis)
+        hashes[at] = hash_of(data, max(starts[at], 0), ends[at])
 
 
 ABSENT, UNKNOWN = -1, -2

@@ -90,11 +90,3 @@ def test_how_a_column_is_stored_does_not_matter():
     stored = pa.table({"n": pa.array([1.0, 2.0, 1.0, None]), "s": plain["s"].dictionary_encode(),
                        "none": pa.nulls(4)})  # fmt: skip
     np.testing.assert_array_equal(fingerprints(plain), fingerprints(stored))
-
-
-def test_rows_that_share_half_a_fingerprint_are_told_apart(monkeypatch):
-    prints = np.array([[5, 1], [5, 2], [5, 1], [5, 2], [5, 3], [2**63, 1], [2**63, 1]], np.uint64)
-    monkeypatch.setattr("bench.data.duplicates.fingerprints", lambda rows: prints[rows])
-    seen = RowSet()
-    assert [seen.new(slice(at, at + 1)).tolist() for at in range(2)] == [[True], [True]]
-    assert seen.new(slice(2, 7)).tolist() == [False, False, True, True, False]
