@@ -161,12 +161,10 @@ def card(
             metavar="LABEL=TIME", help="How long until a label is known, as in buy=7d, or its column. Repeat."
         ),
     ] = None,
-    as_of: Annotated[str | None, typer.Option(help="When the log was written; default: its latest time.")] = None,
     logged: Annotated[
         list[str] | None, typer.Option("--logged", help="Column of the score that ranked this log. Repeat.")
     ] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
-    title: Annotated[str | None, typer.Option(help="Title, one line.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default: card.toml beside the files.")] = None,
     rows: Annotated[
         int | None, typer.Option(help="Rows to inspect, from the head of each file; default: a million.", min=100)
@@ -198,9 +196,7 @@ def card(
         separator=_separator(separator),
         names=names(columns),
         id=id_,
-        title=title,
         matures=tuple(matures or ()),
-        as_of=as_of,
         logged=tuple(dict.fromkeys(logged or ())),
         folder=Path(os.path.relpath(files[0].resolve().parent, target.resolve().parent)).as_posix(),
         rows=rows or ROWS,

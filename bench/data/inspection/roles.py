@@ -90,7 +90,7 @@ def draft_columns(
             together.add(column)
             rate = find_rate(column, train, split) if finding.category else None
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
-        counted = column.type, len(column.counts), 1 - column.known / column.rows, examples
+        counted = column.type, len(column.counts), 1 - column.known / len(column.codes), examples
         finding = _renamed(name, finding, taken)
         drafts.append(ColumnDraft(name, role, why, *counted, finding.name or name, finding.option, rate))
     return drafts, together.notes()
@@ -138,19 +138,17 @@ UNREAD = {
 
 def find_kind(column: Counted, labels: Labels) -> Finding:
     """The input that a column makes, by the first kind that claims it, or why it makes none."""
-    why = None
-    if not column.name:
-        why = "it has no name"
-    elif not column.readable:
-        why = f"values of type {column.type} make no input; write them as text or numbers"
-    elif len(column.counts) == 0:
-        why = "always missing"
-    elif len(column.counts) == 1 and column.known == column.rows and not column.vector:
-        why = "constant"
-    elif column.type == "text" and column.numbers is None:
-        why = next((why for form, why in UNREAD.items() if column.matching(form).all()), None)
-    if why is not None:
-        return Finding(None, why)
+    constant = len(column.counts) == 1 and column.known == len(column.codes) and not column.vector
+    unread = UNREAD if column.type == "text" and column.numbers is None else {}
+    reasons = {
+        "it has no name": not column.name,
+        f"values of type {column.type} make no input; write them as text or numbers": not column.readable,
+        "always missing": len(column.counts) == 0,
+        "constant": constant,
+    }
+    reasons |= {why: bool(column.matching(form).all()) for form, why in unread.items()}
+    if any(reasons.values()):
+        return Finding(None, next(why for why, holds in reasons.items() if holds))
     for kind in KINDS.values():
         if not kind.by_form and (why := _identity(column)):
             break
