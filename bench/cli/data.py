@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Raw
-from bench.cli.output import Answer, TerminalProgress, print_json, print_table, say
+from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.system.home import resolve_home, writable_home
@@ -23,18 +23,14 @@ if TYPE_CHECKING:
 
 def datasets(
     dataset: Annotated[str | None, typer.Argument(help="A name or a card's path: show that card.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of cards, for editors.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Free the stores of this data set.")] = False,
     home: Home = None,
 ) -> Answer:
     """List the data sets, or explain one card."""
     from bench.data import describe, load_card, prepared
-    from bench.data.listing import card_schema, remove_stores
+    from bench.data.listing import remove_stores
     from bench.system import content
 
-    if schema:
-        print_json(card_schema())
-        return
     if remove:
         if dataset is None:
             raise UserError("--remove: expected a data set's name or a card's path, found none")

@@ -10,7 +10,6 @@ from typing import Any
 
 from bench.core.errors import UserError, listed
 from bench.data.card import Card
-from bench.data.columns import KINDS
 from bench.data.sources import SyntheticReader
 from bench.data.splits import HashSplit
 from bench.data.store import Store
@@ -50,28 +49,6 @@ def describe(card: Card) -> dict[str, Any]:
         "target_rates": list(card.encoding.target_rates),
         "explained": [*explain(card)],
     }
-
-
-def card_schema() -> dict[str, Any]:
-    """The JSON schema of a card's file, for editors: of `Card`, and of the short forms that reading it allows."""
-    schema: dict[str, Any] = Card.model_json_schema(by_alias=True)
-    kinds = [name for name, kind in KINDS.items() if not any(own.is_required() for own in kind.model_fields.values())]
-    schema["required"].remove("columns")  # a generator may name them
-    columns = schema["properties"]["columns"]
-    columns["additionalProperties"] = {"anyOf": [{"enum": kinds}, columns["additionalProperties"]]}
-    plain = {"type": "array", "items": {"type": ["string", "number", "boolean"]}}
-    for model, keys in {"TaskRule": ("positive", "negative"), "ColumnSplit": ("train", "valid", "test")}.items():
-        for key in keys:
-            schema["$defs"][model]["properties"][key] |= plain
-    conditions = schema["$defs"]["TaskRule"]["properties"]["where"]
-    conditions["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Span"}, plain]}
-    variant = {"type": "object", "properties": dict(schema["properties"]), "additionalProperties": False}
-    schema["properties"]["variants"] = {
-        "type": "object",
-        "additionalProperties": variant,
-        "description": "Other values of top-level keys, under a name that is written after an @.",
-    }
-    return schema
 
 
 def prepared(home: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
