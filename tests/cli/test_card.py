@@ -130,7 +130,7 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     card.write_text(re.sub(r"^# (units|weight|parent) =", r"\1 =", text, flags=re.MULTILINE))
     assert card_of(tmp_path)["tasks"][2]["parent"] == "buy"
     told = seesaw("datasets", card, "--json")
-    assert "as often as its 'sample_weight' says" in " ".join(json.loads(told.out)["explained"])
+    assert json.loads(told.out)["weight"] == "sample_weight"
     assert json.loads(seesaw("prepare", card, "--json").out)["weights"]["plain"]
 
 
