@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from bench.core.errors import UserError, check_known, unknown
 from bench.core.schema import SCORE
 from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import Counted
-from bench.data.tasks import TaskRule, check_parents
+from bench.data.tasks import TaskRule, in_order
 from bench.data.values import canonical
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
@@ -149,10 +148,10 @@ def find_labels(
     names = _task_names(given)
     labels = {column: _label(names[column], columns, column, value) for column, value in given.items()}
     try:
-        check_parents(parents)
+        names_in_order = in_order(parents)
     except ValueError as error:
         raise UserError(f"--parent: {error}") from None
-    for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
+    for child in names_in_order:
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
     return {label.rule.name: label for label in labels.values()}

@@ -223,12 +223,11 @@ def find_rate(column: Counted, labels: Labels, split: NDArray[np.int8]) -> str |
     covered = float(often[column.codes[split == tried]].mean())
     if many <= 100 or covered < 0.5:
         return None
-    score = {name: out_of_fold(cells, label, 20.0) for name, label in labels.items() if label.fewest >= LEAST}
-    beyond = {name: each - labels[name].chance for name, each in score.items()}
-    task = max(beyond, key=beyond.__getitem__, default=None)
-    if task is None or beyond[task] < 0.05:
+    told = [(out_of_fold(cells, of, 20.0) - of.chance, name) for name, of in labels.items() if of.fewest >= LEAST]
+    beyond, task = max(told, default=(0.0, ""), key=lambda each: each[0])
+    if beyond < 0.05:
         return None
     return (
         f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
-        f"tell '{task}' ({labels[task].measure} {score[task]:.4f})"
+        f"tell '{task}' ({labels[task].measure} {beyond + labels[task].chance:.4f})"
     )
