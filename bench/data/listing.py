@@ -15,9 +15,7 @@ from bench.data.splits import HashSplit
 from bench.data.store import Store
 from bench.system.progress import Progress
 
-_AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "units", "time", "scenario"}
-_AS_THEY_ARE |= {"post_exposure", "items", "item_numbers", "logged", "random", "propensity", "weight", "sampling"}
-_AS_THEY_ARE |= {"encoding"}
+_OTHERWISE = {"reader", "folder", "sources", "columns", "task_rules", "split", "segments"}
 
 
 def describe(card: Card) -> dict[str, Any]:
@@ -33,8 +31,7 @@ def describe(card: Card) -> dict[str, Any]:
         | rule.model_dump(mode="json", exclude={"column", "columns"}, exclude_defaults=True)
         for rule in card.task_rules
     ]
-    dumped = card.model_dump(mode="json", include=_AS_THEY_ARE)
-    return dumped | {
+    return card.model_dump(mode="json", exclude=_OTHERWISE) | {
         "key": card.key,
         "variants": list(card.origin.variants),
         "reader": card.reader.kind,
@@ -46,7 +43,6 @@ def describe(card: Card) -> dict[str, Any]:
         "default_tasks": list(card.default_tasks),
         "split": card.split.model_dump(mode="json", exclude_none=True),
         "segments": {name: rule.model_dump(mode="json", exclude_defaults=True) for name, rule in card.segments.items()},
-        "history": card.history and card.history.model_dump(mode="json"),
         "explained": [*explain(card)],
     }
 

@@ -47,7 +47,7 @@ class TaskRule(Config):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     column: str | None = None
     """Raw column of the label: 0/1 for a binary task unless `positive` says more, a number for a regression."""
-    columns: tuple[str, ...] = Field((), min_length=2)
+    columns: tuple[str, ...] = ()
     """Instead of `column`: several 0/1 columns whose product is the label."""
     kind: TaskKind = "binary"
     positive: Values = ()
@@ -130,6 +130,8 @@ class TaskRule(Config):
             )
         if (self.column is None) == (not self.columns):
             raise ValueError(f"task '{self.name}': expected either 'column' or 'columns'")
+        if len(self.columns) == 1:
+            raise ValueError(f"task '{self.name}': expected 'columns' to hold two or more, found {self.columns[0]!r}")
         if self.negative and not self.positive:
             raise ValueError(f"task '{self.name}': 'negative' needs 'positive'")
         if both := set(self.positive) & set(self.negative):
