@@ -111,7 +111,9 @@ def _show_card(card: dict[str, Any]) -> None:
     say(f"split: {_pairs(card['split'])}")
     own = ["group", "units", "time", "post_exposure", "segments", "scenario", "items", "item_numbers", "logged"]
     own += ["as_of", "random", "propensity", "weight", "sampling", "history", "encoding"]
-    say(*(f"{key}: {card[key]}" for key in own if card[key]))
+    for key in own:
+        if value := card[key]:
+            say(f"{key}: {_pairs(value) if isinstance(value, dict) else value}")
     say(*(f"- {sentence}" for sentence in card["explained"]))
     say(*(f"source: {source['from']}" for source in card["sources"]))
     if card["variants"]:
