@@ -10,12 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-<<<<<<< HEAD
-from bench.data.listing import card_schema
-=======
-from bench.cli import main
 from bench.data import Card
->>>>>>> f8b5508f (The JSON schema of cards for editors is gone; a wrong key of a card is named when it is read)
 
 SMALL = ["--set", "optim.epochs=1", "--set", "embedding.dim=4", "--set", "optim.batch_size=256", "--threads", "1"]
 
@@ -244,13 +239,8 @@ def load_names(name):
 
 
 def test_the_guide_names_every_key_of_a_card():
-<<<<<<< HEAD
     text = (Path(__file__).parents[2] / "docs" / "cards.md").read_text(encoding="utf-8")
-    schema = card_schema()
-=======
-    text = GUIDE.read_text(encoding="utf-8")
     schema = Card.model_json_schema(by_alias=True)
->>>>>>> f8b5508f (The JSON schema of cards for editors is gone; a wrong key of a card is named when it is read)
     models = [schema, *(each for name, each in schema["$defs"].items() if name != "CutSplit")]  # of back-tests alone
     for name in sorted({name for model in models for name in model.get("properties", {})}):
         assert f"`{name}`" in text, name
