@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Raw
-from bench.cli.output import Answer, TerminalProgress, print_json, print_table, say
+from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.system.home import resolve_home, writable_home
@@ -23,18 +23,14 @@ if TYPE_CHECKING:
 
 def datasets(
     dataset: Annotated[str | None, typer.Argument(help="A name or a card's path: show that card.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of cards, for editors.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Free the stores of this data set.")] = False,
     home: Home = None,
 ) -> Answer:
     """List the data sets, or explain one card."""
     from bench.data import describe, load_card, prepared
-    from bench.data.listing import card_schema, remove_stores
+    from bench.data.listing import remove_stores
     from bench.system import content
 
-    if schema:
-        print_json(card_schema())
-        return
     if remove:
         if dataset is None:
             raise UserError("--remove: expected a data set's name or a card's path, found none")
@@ -113,8 +109,11 @@ def _show_card(card: dict[str, Any]) -> None:
         ],
     )
     say(f"split: {_pairs(card['split'])}")
-    own = ("time", "post_exposure", "segments", "scenario", "items", "item_numbers", "logged")
-    say(*(f"{key}: {card[key]}" for key in own if card[key]))
+    own = ["group", "units", "time", "post_exposure", "segments", "scenario", "items", "item_numbers", "logged"]
+    own += ["as_of", "random", "propensity", "weight", "sampling", "history", "encoding"]
+    for key in own:
+        if value := card[key]:
+            say(f"{key}: {_pairs(value) if isinstance(value, dict) else value}")
     say(*(f"- {sentence}" for sentence in card["explained"]))
     say(*(f"source: {source['from']}" for source in card["sources"]))
     if card["variants"]:
@@ -161,12 +160,10 @@ def card(
             metavar="LABEL=TIME", help="How long until a label is known, as in buy=7d, or its column. Repeat."
         ),
     ] = None,
-    as_of: Annotated[str | None, typer.Option(help="When the log was written; default: its latest time.")] = None,
     logged: Annotated[
         list[str] | None, typer.Option("--logged", help="Column of the score that ranked this log. Repeat.")
     ] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
-    title: Annotated[str | None, typer.Option(help="Title, one line.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default: card.toml beside the files.")] = None,
     rows: Annotated[
         int | None, typer.Option(help="Rows to inspect, from the head of each file; default: a million.", min=100)
@@ -198,9 +195,7 @@ def card(
         separator=_separator(separator),
         names=names(columns),
         id=id_,
-        title=title,
         matures=tuple(matures or ()),
-        as_of=as_of,
         logged=tuple(dict.fromkeys(logged or ())),
         folder=Path(os.path.relpath(files[0].resolve().parent, target.resolve().parent)).as_posix(),
         rows=rows or ROWS,

@@ -22,7 +22,7 @@ from bench.data.columns.numeric import Numeric
 from bench.data.columns.vector import Vector
 from bench.data.history import HistoryConfig
 from bench.data.segments import SegmentName, SegmentRule
-from bench.data.sources import CsvReader, Names, RawFile, ReaderConfig, Source, SyntheticReader
+from bench.data.sources import Names, RawFile, ReaderConfig, Source, SyntheticReader
 from bench.data.splits import (
     ColumnSplit,
     CutSplit,
@@ -379,10 +379,6 @@ class Card(Config):
                 raise ValueError(f"no source offers the file '{name}'; they offer {', '.join(sorted(offered))}")
         if not self.row_files:
             raise ValueError("expected at least one file that is not a side table under 'files'")
-        if isinstance(self.reader, CsvReader) and (named := self.reader.columns) and not self.reader.joins:
-            for raw in self.raw_columns:
-                if raw not in named:
-                    raise ValueError(str(unknown("raw column", raw, named)))
 
 
 def _check_known(key: str, what: str, names: Iterable[str], known: Collection[str]) -> None:

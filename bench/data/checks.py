@@ -104,7 +104,7 @@ _EXPECTED = {
     "list": "texts, numbers or lists of these",
     "vector": "lists of numbers",
 }
-_DIGITS = str.maketrans(dict.fromkeys("123456789", "0"))
+DIGITS = str.maketrans(dict.fromkeys("123456789", "0"))
 
 
 def checked(
@@ -163,12 +163,12 @@ def check_times(column: Any, name: str, ends: Sequence[Time], missing: Collectio
 
     It would compare as a text all the same, and land in one of the splits.
     """
-    shapes = {str(time_key(end)).translate(_DIGITS) for end in ends}
+    shapes = {str(time_key(end)).translate(DIGITS) for end in ends}
     text = as_text(column, missing)
     fits: dict[str, bool] = {"": False}
     for code, value in enumerate(text.values):
         try:
-            own = time_key(value).translate(_DIGITS)
+            own = time_key(value).translate(DIGITS)
         except ValueError:
             own = ""
         if own not in fits:

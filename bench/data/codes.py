@@ -1,12 +1,13 @@
 """Distinct values as codes 0, 1, 2, .. in the order they are first seen: growing hash tables in compiled code.
 
-What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes for its hash and its place.
+What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes for its hash and its place. Of n
+texts two share a hash of 64 bits by chance, and so a code, with odds of n^2 / 2^65: one in 370,000 for 10^7 texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,26 +18,14 @@ from bench.data.values import WHOLE, distinct, filled, texts_of, whole_column
 from bench.system.intrinsics import jit
 
 
-class Spans(NamedTuple):
-    """n texts in UTF-8: bytes, and where each begins, -1 where it is missing, and ends in them (n,)."""
-
-    data: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-
-
-def stretches(array: Any) -> Spans:
-    """The buffers of an Arrow array of texts, not copied."""
+def stretches(array: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The bytes of an Arrow array of texts (n,), not copied, and (n + 1,) where each begins in them, and the end."""
+    if len(array) == 0:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
     kind = np.int64 if pa.types.is_large_string(array.type) else np.int32
     _, offsets, data = array.buffers()
-    if len(array) == 0:
-        return Spans(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
     at = np.frombuffer(offsets, kind, len(array) + 1, array.offset * np.dtype(kind).itemsize).astype(np.int64)
-    starts, ends = at[:-1].copy(), at[1:]
-    if array.null_count:
-        starts[array.is_null().to_numpy(zero_copy_only=False)] = -1
-    bytes_ = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
-    return Spans(bytes_, starts, ends)
+    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8), at
 
 
 BASIS = np.uint64(14695981039346656037)
@@ -46,9 +35,9 @@ PRIME = np.uint64(1099511628211)
 
 
 @jit()
-def hash_of(data: Any, start: Any, end: Any, basis: Any) -> Any:
+def hash_of(data: Any, start: Any, end: Any) -> Any:
     """FNV-1a, then the finaliser of MurmurHash3, so that every bit depends on every byte."""
-    key = basis
+    key = BASIS
     for at in range(start, end):
         key = (key ^ np.uint64(data[at])) * PRIME
     return mixed(key)
@@ -64,18 +53,17 @@ def mixed(key: Any) -> Any:
     return key ^ (key >> np.uint64(33))
 
 
-def hashes_of(texts: Any, basis: np.uint64 = BASIS) -> NDArray[np.uint64]:
+def hashes_of(texts: Any) -> NDArray[np.uint64]:
     """(n,) `hash_of` each of an Arrow array of texts or bytes; of a missing one anything."""
-    spans = stretches(texts)
     hashes = np.empty(len(texts), np.uint64)
-    _hash_all(*spans, basis, hashes)
+    _hash_all(*stretches(texts), hashes)
     return hashes
 
 
 @jit()
-def _hash_all(data: Any, starts: Any, ends: Any, basis: Any, hashes: Any) -> None:
+def _hash_all(data: Any, ends: Any, hashes: Any) -> None:
     for at in range(len(hashes)):
-        hashes[at] = hash_of(data, max(starts[at], 0), ends[at], basis)
+        hashes[at] = hash_of(data, ends[at], ends[at + 1])
 
 
 ABSENT, UNKNOWN = -1, -2
@@ -175,10 +163,10 @@ def look_up(codes: Any, first: Any, table: Any, found: Any) -> None:
 
 
 class TextCodes:
-    """The distinct texts seen so far, found by a hash; bytes are compared, so that no two share a code by chance."""
+    """The distinct texts seen so far, found by their hashes."""
 
     def __init__(self) -> None:
-        self._keys = IntegerCodes()  # a text's hash, or the next number that is no other text's
+        self._keys = IntegerCodes()  # hashes
         self._ends, self._data = np.zeros(1, np.int64), np.empty(0, np.uint8)
 
     def __len__(self) -> int:
@@ -186,21 +174,17 @@ class TextCodes:
 
     def code(self, texts: Any, grow: bool = True) -> Codes:
         """Codes of an Arrow array of texts (n,): null is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
-        spans = stretches(texts)
-        keys = np.where(spans.starts < 0, NULL, np.maximum(hashes_of(texts).view(np.int64), NULL + 1))
-        while True:
-            known = len(self)
-            codes = self._keys.code(keys, grow)
-            if known < len(self):
-                new = stretches(texts.take(pa.array(np.flatnonzero(fresh(codes, known)))))
-                self._ends.resize(len(self) + 1, refcheck=False)  # in place where it can be
-                self._ends[known + 1 :] = self._ends[known] + new.ends
-                self._data.resize(self._ends[-1], refcheck=False)
-                self._data[self._ends[known] :] = new.data[: new.ends[-1]]
-            other = _others(*spans, codes, self._data, self._ends)
-            if not other.any():
-                return codes
-            keys[other] += 1
+        keys = np.maximum(hashes_of(texts).view(np.int64), NULL + 1)
+        keys[texts.is_null().to_numpy(zero_copy_only=False)] = NULL
+        known = len(self)
+        codes = self._keys.code(keys, grow)
+        if known < len(self):
+            data, ends = stretches(texts.take(pa.array(np.flatnonzero(fresh(codes, known)))))
+            self._ends.resize(len(self) + 1, refcheck=False)  # in place where it can be
+            self._ends[known:] = self._ends[known] + ends
+            self._data.resize(self._ends[-1], refcheck=False)
+            self._data[self._ends[known] :] = data[: ends[-1]]
+        return codes
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What they stand for."""
@@ -217,21 +201,6 @@ class TextCodes:
         """All of them by code, as an Arrow array over the same memory; until the next ones come."""
         buffers = [None, pa.py_buffer(self._ends.copy()), pa.py_buffer(self._data)]
         return pa.Array.from_buffers(pa.large_string(), len(self), buffers)
-
-
-@jit()
-def _others(data: Any, starts: Any, ends: Any, codes: Any, held: Any, held_ends: Any) -> Any:
-    """(n,) which texts are not those of their codes; of negative codes none."""
-    other = np.zeros(len(codes), np.bool_)
-    for row in range(len(codes)):
-        if codes[row] >= 0:
-            first, size = held_ends[codes[row]], ends[row] - starts[row]
-            other[row] = held_ends[codes[row] + 1] - first != size
-            place = 0
-            while not other[row] and place < size:
-                other[row] = data[starts[row] + place] != held[first + place]
-                place += 1
-    return other
 
 
 class ColumnCodes:

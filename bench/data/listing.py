@@ -8,17 +8,14 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import UserError, listed
+from bench.core.errors import UserError
 from bench.data.card import Card
-from bench.data.columns import KINDS
 from bench.data.sources import SyntheticReader
 from bench.data.splits import HashSplit
 from bench.data.store import Store
 from bench.system.progress import Progress
 
-_AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "units", "time", "scenario"}
-_AS_THEY_ARE |= {"post_exposure", "items", "item_numbers", "logged", "random", "propensity", "weight", "sampling"}
-_AS_THEY_ARE |= {"encoding"}
+_OTHERWISE = {"reader", "folder", "sources", "columns", "task_rules", "split", "segments"}
 
 
 def describe(card: Card) -> dict[str, Any]:
@@ -34,8 +31,7 @@ def describe(card: Card) -> dict[str, Any]:
         | rule.model_dump(mode="json", exclude={"column", "columns"}, exclude_defaults=True)
         for rule in card.task_rules
     ]
-    dumped = card.model_dump(mode="json", include=_AS_THEY_ARE)
-    return dumped | {
+    return card.model_dump(mode="json", exclude=_OTHERWISE) | {
         "key": card.key,
         "variants": list(card.origin.variants),
         "reader": card.reader.kind,
@@ -47,31 +43,8 @@ def describe(card: Card) -> dict[str, Any]:
         "default_tasks": list(card.default_tasks),
         "split": card.split.model_dump(mode="json", exclude_none=True),
         "segments": {name: rule.model_dump(mode="json", exclude_defaults=True) for name, rule in card.segments.items()},
-        "target_rates": list(card.encoding.target_rates),
         "explained": [*explain(card)],
     }
-
-
-def card_schema() -> dict[str, Any]:
-    """The JSON schema of a card's file, for editors: of `Card`, and of the short forms that reading it allows."""
-    schema: dict[str, Any] = Card.model_json_schema(by_alias=True)
-    kinds = [name for name, kind in KINDS.items() if not any(own.is_required() for own in kind.model_fields.values())]
-    schema["required"].remove("columns")  # a generator may name them
-    columns = schema["properties"]["columns"]
-    columns["additionalProperties"] = {"anyOf": [{"enum": kinds}, columns["additionalProperties"]]}
-    plain = {"type": "array", "items": {"type": ["string", "number", "boolean"]}}
-    for model, keys in {"TaskRule": ("positive", "negative"), "ColumnSplit": ("train", "valid", "test")}.items():
-        for key in keys:
-            schema["$defs"][model]["properties"][key] |= plain
-    conditions = schema["$defs"]["TaskRule"]["properties"]["where"]
-    conditions["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Span"}, plain]}
-    variant = {"type": "object", "properties": dict(schema["properties"]), "additionalProperties": False}
-    schema["properties"]["variants"] = {
-        "type": "object",
-        "additionalProperties": variant,
-        "description": "Other values of top-level keys, under a name that is written after an @.",
-    }
-    return schema
 
 
 def prepared(home: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
@@ -118,7 +91,7 @@ def remove_stores(home: Path, key: str) -> list[dict[str, Any]]:
 
 
 def explain(card: Card) -> Iterator[str]:
-    """Sentences on what follows from a card's keys."""
+    """Sentences on what follows from a card's keys, where these do not say it themselves."""
     for join in card.reader.joins:
         yield f"{join.file} is looked up by '{join.on}' for each row; rows without a partner get missing values."
     if card.reader.drop_duplicates:
@@ -128,21 +101,3 @@ def explain(card: Card) -> Iterator[str]:
     yield f"Half of valid's {units} become confirm: rows that the search does not see."
     if card.units and not card.split_by_group:
         yield f"Rows of one '{card.units}' may be in train, valid and test, since the split does not go by it."
-    if card.group is not None:
-        yield f"Rows of one '{card.group}' are ranked against each other (GAUC)."
-    if card.units is not None:
-        yield f"Rows of one '{card.units}' are resampled together, for intervals."
-    if card.weight is not None:
-        yield f"A row counts in losses and metrics as often as its '{card.weight}' says; plain metrics stand beside."
-    if card.sampling is not None:
-        yield f"Of rows with {card.sampling.task} = 0 a part was kept; probabilities and metrics are of all rows."
-    if card.random is not None:
-        yield f"Outcomes are of rows that were shown at random, where '{card.random}' is 1."
-    if card.propensity is not None:
-        yield f"A row counts 1 / '{card.propensity}' in outcomes, as that is the chance with which it was shown."
-    yield f"A category gets an embedding of its own from {card.encoding.min_count} rows of train on; others share one."
-    if card.history is not None:
-        seen = listed(("rows seen", *card.history.actions))
-        yield f"Of earlier rows of the same '{card.group}' it has counts, rates and times since the last: of {seen}."
-    if rates := card.encoding.target_rates:
-        yield f"{listed(rates)}: also described by the mean labels among other train rows of the same value."

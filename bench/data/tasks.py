@@ -37,7 +37,8 @@ def _form(condition: object) -> str:
     return "range" if isinstance(condition, (Mapping, Span)) else "values"
 
 
-Condition = Annotated[Annotated[Span, Tag("range")] | Annotated[Values, Tag("values")], Discriminator(_form)]
+_Some = Annotated[Values, Field(min_length=1), Tag("values")]
+Condition = Annotated[Annotated[Span, Tag("range")] | _Some, Discriminator(_form)]
 
 
 class TaskRule(Config):
@@ -131,8 +132,6 @@ class TaskRule(Config):
             raise ValueError(f"task '{self.name}': expected either 'column' or 'columns'")
         if len(self.columns) == 1:
             raise ValueError(f"task '{self.name}': expected 'columns' to hold two or more, found {self.columns[0]!r}")
-        if empty := [raw for raw, holds in self.where.items() if holds == ()]:
-            raise ValueError(f"task '{self.name}': where.{empty[0]}: expected values, found none")
         if self.negative and not self.positive:
             raise ValueError(f"task '{self.name}': 'negative' needs 'positive'")
         if both := set(self.positive) & set(self.negative):
@@ -159,7 +158,7 @@ def check_tasks(rules: tuple[TaskRule, ...]) -> None:
     for name, parent in parents.items():
         if parent not in known:
             raise ValueError(f"task '{name}': unknown parent '{parent}'; known are {', '.join(known)}")
-    check_parents(parents)
+    in_order(parents)
     for rule in rules:
         if rule.parent is not None:
             if known[rule.parent].kind != "binary":
@@ -170,10 +169,10 @@ def check_tasks(rules: tuple[TaskRule, ...]) -> None:
         raise ValueError("every task is optional; at least one must not be")
 
 
-def check_parents(parents: Mapping[str, str]) -> None:
-    """Raises ValueError, in one sentence, where child -> parent leads in a cycle."""
+def in_order(parents: Mapping[str, str]) -> list[str]:
+    """All of child -> parent, parents first; raises ValueError, in one sentence, where they lead in a cycle."""
     try:
-        TopologicalSorter({child: [parent] for child, parent in parents.items()}).prepare()
+        return [*TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order()]
     except CycleError as error:
         raise ValueError(f"parents form a cycle: {' -> '.join(reversed(error.args[1]))}") from None
 

@@ -14,22 +14,20 @@ from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.data.values import as_text
 
-_SPAN = re.compile(r"(\d+)(h|d|w)", re.ASCII)
+_SPAN = re.compile(r"0*[1-9]\d*[hdw]", re.ASCII)
 _HOURS = {"h": 1, "d": 24, "w": 168}
 
 
 def is_span(text: str) -> bool:
     """Whether a text is a span such as `1d`, `2w` or `12h`."""
-    found = _SPAN.fullmatch(text)
-    return found is not None and int(found[1]) > 0
+    return _SPAN.fullmatch(text) is not None
 
 
 def hours_of(span: str) -> float:
     """Hours of a span; raises UserError for another text."""
-    found = _SPAN.fullmatch(span)
-    if found is None or not int(found[1]):
+    if not is_span(span):
         raise UserError(f"expected a span of time such as 1d, 2w or 12h, found '{span}'")
-    return float(int(found[1]) * _HOURS[found[2]])
+    return float(int(span[:-1]) * _HOURS[span[-1]])
 
 
 def hours(time: float | str) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.data.listing import card_schema
+from bench.data import Card
 
 SMALL = ["--set", "optim.epochs=1", "--set", "embedding.dim=4", "--set", "optim.batch_size=256", "--threads", "1"]
 
@@ -125,7 +125,7 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     card.write_text(re.sub(r"^# (units|weight|parent) =", r"\1 =", text, flags=re.MULTILINE))
     assert card_of(tmp_path)["tasks"][2]["parent"] == "buy"
     told = seesaw("datasets", card, "--json")
-    assert "as often as its 'sample_weight' says" in " ".join(json.loads(told.out)["explained"])
+    assert json.loads(told.out)["weight"] == "sample_weight"
     assert json.loads(seesaw("prepare", card, "--json").out)["weights"]["plain"]
 
 
@@ -240,7 +240,7 @@ def load_names(name):
 
 def test_the_guide_names_every_key_of_a_card():
     text = (Path(__file__).parents[2] / "docs" / "cards.md").read_text(encoding="utf-8")
-    schema = card_schema()
+    schema = Card.model_json_schema(by_alias=True)
     models = [schema, *(each for name, each in schema["$defs"].items() if name != "CutSplit")]  # of back-tests alone
     for name in sorted({name for model in models for name in model.get("properties", {})}):
         assert f"`{name}`" in text, name

@@ -125,12 +125,6 @@ def test_doctor_finds_nothing_missing(seesaw):
     assert not [problem for problem in document["problems"] if "optimizer" in problem or "found at" in problem]
 
 
-def test_the_schema_knows_the_cards_keys(seesaw):
-    schema = json.loads(seesaw("datasets", "--schema").out)
-    assert {"id", "reader", "columns", "tasks", "split"} <= set(schema["properties"])
-    assert {"id", "tasks"} <= set(schema["required"])
-
-
 def test_stores_are_listed_with_their_size_and_freed_alone(seesaw, shop, tmp_path):
     for dataset in ("synthetic-funnel@rows=2000", "synthetic-funnel@rows=3000"):
         assert seesaw("prepare", dataset).code == 0

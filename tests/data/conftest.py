@@ -86,8 +86,6 @@ class Server:
     failures: list[int] = field(default_factory=list)
     etags: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
-    block: int = 1
-    """Ranges begin at a multiple of it."""
     most: int | None = None
     """Bytes of a range that are sent at a time."""
 
@@ -117,7 +115,6 @@ def server():
                     self.send_header("Content-Range", f"bytes */{len(content)}")
                     self.end_headers()
                     return
-                start -= start % state.block
                 end = min(end, start + (state.most or end))
                 self.send_response(206)
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")

@@ -55,11 +55,18 @@ def test_side_tables_that_do_not_fit(shop, shop_raw, side, message):
         rows(shop, shop_raw)
 
 
+AFTER = {"kind": "time", "train": {"last": 20240105}, "valid": {"first": 20240106}, "test": {"first": 20240201}}
+AFTER["valid"] |= {"last": 20240110}
+NEVER = {"name": "click", "column": "click", "where": {"price": {"last": -1}}}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"columns": {"age": "numeric"}}, "log.csv: unknown raw column 'age'"),
         ({"columns": {"user": "numeric"}}, "log.csv, line 2: 'user': expected a number, found 'u0'"),
+        ({"time": "day", "split": AFTER}, "split 'test' is empty: 'day' runs from 20240101 to 20240110 in log.csv"),
+        ({"tasks": [NEVER]}, "'click' needs both classes in split 'train', but 0 of 0 are positive"),
     ],
 )
 def test_data_that_does_not_fit_its_card_is_one_sentence(shop, shop_raw, change, message):
@@ -67,17 +74,3 @@ def test_data_that_does_not_fit_its_card_is_one_sentence(shop, shop_raw, change,
         rows(shop | change, shop_raw)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-class Counted:
-    """An Arrow table that counts how often all its names are listed, which takes time for each column."""
-
-    def __init__(self, table):
-        self.table, self.listed = table, 0
-
-    def __getattr__(self, name):
-        self.listed += name == "column_names"
-        return getattr(self.table, name)
-
-    def __getitem__(self, name):
-        return self.table[name]

@@ -38,15 +38,11 @@ WATCH = {"name": "watch", "column": "weight", "kind": "regression", "parent": "c
 FILES = {"kind": "files", "train": ["log.csv"]}
 MISTAKES = [
     ("columns.price.from", "", "columns.price.from: expected at least 1 character"),
-    ("columns.", "numeric", "[key]: expected at least 1 character"),
-    ("columns.price.bins", 3, "columns.price.bins"),
     ("columns.price.kind", "number", "unknown kind 'number' (did you mean 'numeric'?)"),
     ("columns.price.derive", "hour", "unknown derivation 'hour'"),
     ("tasks.1.parent", "clic", "task 'buy': unknown parent 'clic'; known are click, buy"),
     ("tasks.0.parent", "buy", "parents form a cycle: click -> buy -> click"),
-    ("tasks.1.parent", "buy", "parents form a cycle: buy -> buy"),
     ("tasks.1.name", "click", "task 'click' is defined twice"),
-    ("tasks.1.name", "Buy!", "tasks.1.name"),
     ("tasks.1.name", "score", 'gives the score to rank by this one; say name = "label_score" and leave the column'),
     ("tasks.0.optional", True, "its parent 'click' is optional"),
     ("tasks.1.columns", ["click", "buy"], "expected either 'column' or 'columns'"),
@@ -55,7 +51,6 @@ MISTAKES = [
     ("tasks.0", {"name": "click", "column": "click", "kind": "regression"}, "its parent 'click' must be binary"),
     ("tasks.0", {"name": "click", "column": "c", "positive": [1], "negative": [1.0]}, "both positive and negative"),
     ("columns.click", "categorical", "input 'click' reads 'click', the label of task 'click'"),
-    ("columns.again", {"kind": "numeric", "from": "buy"}, "input 'again' reads 'buy', the label of task 'buy'"),
     ("post_exposure", ["price"], "input 'price' reads 'price', which is listed under post_exposure"),
     ("tasks.0.truth", "price", "input 'price' reads 'price', the truth behind a label"),
     ("encoding", {"target_rates": ["price"]}, "unknown categorical input 'price'"),
@@ -66,60 +61,42 @@ MISTAKES = [
     ("split", FILES | {"test": ["a"]}, "one of 'valid', 'valid_fraction'"),
     ("split", times({"last": 1}, {"first": 2, "last": 2}, {"first": 3})["split"], "needs the top-level key 'time'"),
     ("", times({"last": 5}, {"first": 5, "last": 6}, {"first": 7}), "must end before valid begins, found 5 and 5"),
-    ("", times({"last": 5}, {"first": 6}, {"first": 7}), "valid must end before test begins"),
     ("", times({"last": 5}, {"first": 8, "last": 7}, {"first": 9}), "valid is empty"),
     ("", times({"last": "a"}, {"first": 6, "last": 7}, {"first": 8}), "all numbers or all strings"),
     ("tasks", [CLICK | {"optional": True}], "every task is optional"),
     ("tasks", [CLICK, WATCH | {"duration": "day"}], "duration: expected a column that a numeric input reads"),
     ("tasks", [CLICK, WATCH | {"censored": "weight"}], "censored: expected another column than the label's, found"),
     ("tasks", [CLICK | {"censored": "price"}], "'censored' is for a regression"),
-    ("tasks", [CLICK, WATCH | {"parent": "bought"}], "unknown parent 'bought'"),
     ("tasks", [CLICK | {"where": {"day": {}}}], "expected 'first', 'last' or both"),
-    ("tasks", [CLICK | {"where": {"day": []}}], "where.day: expected values"),
+    ("tasks", [CLICK | {"where": {"day": []}}], "where.day.values: expected at least 1 item"),
     ("weight", "price", "the column that 'weight' names"),
     ("sampling", {"task": "click", "rate": 0}, "expected a rate above 0 and at most 1"),
-    ("sampling", {"task": "click", "rate": 1.5}, "expected a rate above 0 and at most 1"),
     ("sampling", {"task": "clack", "rate": 0.5}, "sampling.task: unknown task 'clack'"),
     ("sampling", {"task": "buy", "rate": 0.5}, "expected a binary task without parent, found 'buy'"),
     ("segments", {"a": {"column": "day", "known": "user"}}, "expected either 'column' or 'known'"),
-    ("segments", {"a": {}}, "expected either 'column' or 'known'"),
     ("segments", {"a": {"known": "user", "ranges": [1]}}, "'ranges' go with 'column'"),
     ("segments", {"a": {"column": "day", "ranges": [2, 2]}}, "expected ranges that rise, found [2.0, 2.0]"),
-    ("segments", {"a b": {"column": "day"}}, "segments"),
     ("segments", {"a": {"column": "click"}}, "found 'click', a label"),
     ("", {"segments": {"a": {"column": "day"}}, "post_exposure": ["day"]}, "'day', which is listed under post_exp"),
+    ("history", {"actions": ["click"]}, "history: expected the top-level key 'group', and 'time' there or in the"),
+    ("", {"group": None, "time": "day", "history": {}}, "history: expected the top-level key 'group'"),
     ("logged", ["price"], "input 'price' reads 'price', which is listed under logged"),
     ("logged", ["buy"], "logged: expected a score, found 'buy', a label"),
-    ("logged", ["weight", "weight"], "logged: column 'weight' is named twice"),
     ("files", [], "at least one file"),
     ("files", [{"name": "part-*.csv", "sha256": "0" * 64}], "several files, which have no sha256 in common"),
     ("files", [{"name": "log.csv"}, {"name": "log.csv"}], "file 'log.csv' is listed twice"),
     ("files.0.name", "../log.csv", "files.0.name"),
     ("reader", {"kind": "csv", "columns": ["user", "user"]}, "column 'user' is named twice"),
-    ("reader", {"kind": "csv", "joins": [{"file": "s", "on": "a", "columns": ["a", "a"]}]}, "'a' is named twice"),
     ("reader", {"kind": "synthetic", "generator": "funnel", "parameters": ["rows"]}, "parameters: expected a table"),
-    ("reader", {"kind": "double-colon", "columns": ["user", "user"]}, "column 'user' is named twice"),
-    *(
-        ("reader", {"kind": "csv", "separator": mark}, f"or the end of a line, found {mark!r}")
-        for mark in ("", "::", "\n", "\r", '"', "\0", "é")
-    ),
-    ("reader", {"kind": "csv", "columns": ["user", "prise", "tags", "click", "buy"]}, "did you mean 'prise'"),
+    ("reader", {"kind": "csv", "separator": "::"}, "or the end of a line, found '::'"),
+    ("reader", {"kind": "csv", "separator": "é"}, "or the end of a line, found 'é'"),
+    ("items", {"click": "author"}, "items: expected names that no task or other column of items has, found 'click'"),
+    ("items", {"shown": "click"}, "items.shown: expected a column that is known before the impression, found 'click'"),
     ("reader", {"kind": "csv", "joins": [{"file": "x.csv", "on": "user"}]}, "unknown file 'x.csv'"),
     ("sources", [{"kind": "url", "urls": {"b.csv": "https://example.org/x"}}], "no source offers the file 'log.csv'"),
-    ("sources", [{"kind": "url", "url": "ftp://example.org", "members": {"log.csv": "x"}}], "sources.0.url"),
     ("sources", [{"kind": "url", "url": "https://example.org"}], "either 'url' with 'members', or 'urls'"),
     ("sources", [{"kind": "package", "name": "a", "version": "1", "members": {"log.csv": "x"}}], "key 'sources.0"),
 ]
-
-
-@pytest.mark.parametrize("lacks", ["group", "time"])
-def test_a_history_needs_groups_and_times(shop, lacks):
-    whole = shop | {"group": "user", "time": "price", "history": {"actions": ["click"]}}
-    whole["columns"] = {"user": "categorical"}
-    assert parse_card(whole, "here").history is not None
-    del whole[lacks]
-    with pytest.raises(UserError, match="history: expected the top-level key 'group', and 'time' there or in the"):
-        parse_card(whole, "here")
 
 
 @pytest.mark.parametrize(("path", "value", "message"), MISTAKES, ids=[f"{p}={v}"[:60] for p, v, _ in MISTAKES])

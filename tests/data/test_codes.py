@@ -6,8 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data import codes
-from bench.data.codes import ABSENT, NULL, UNKNOWN, ColumnCodes, IntegerCodes, TextCodes, whole_numbers
+from bench.data.codes import ABSENT, NULL, UNKNOWN, ColumnCodes, IntegerCodes, whole_numbers
 from bench.data.duplicates import RowSet, fingerprints
 from bench.data.values import texts_of
 
@@ -24,18 +23,6 @@ def test_codes_are_those_of_a_dictionary(rows, asked):
     assert table.values.tolist() == list(known)
     found = table.code(np.array(asked), grow=False)
     assert found.tolist() == [ABSENT if i == NULL else known.get(i, UNKNOWN) for i in asked]
-
-
-def test_texts_of_one_hash_have_codes_of_their_own(monkeypatch):
-    monkeypatch.setattr(
-        codes, "hashes_of", lambda texts: np.array([len(t or "") for t in texts.to_pylist()], np.uint64)
-    )
-    table, parts = TextCodes(), (["a", "b", "bc", None, "a"], ["c", "cd", "b", "abc"])
-    found = [table.code(pa.array(part)).tolist() for part in parts]
-    for part, of in zip(parts, found, strict=True):
-        assert table.code(pa.array(part), grow=False).tolist() == of
-        assert [None if code < 0 else table.texts([code])[0] for code in of] == part
-    assert len(table) == len(set().union(*found)) - 1 == 6
 
 
 @given(st.lists(st.lists(st.one_of(st.none(), st.integers(-3, 9)), max_size=9), max_size=5), st.integers(0, 4))
@@ -90,11 +77,3 @@ def test_how_a_column_is_stored_does_not_matter():
     stored = pa.table({"n": pa.array([1.0, 2.0, 1.0, None]), "s": plain["s"].dictionary_encode(),
                        "none": pa.nulls(4)})  # fmt: skip
     np.testing.assert_array_equal(fingerprints(plain), fingerprints(stored))
-
-
-def test_rows_that_share_half_a_fingerprint_are_told_apart(monkeypatch):
-    prints = np.array([[5, 1], [5, 2], [5, 1], [5, 2], [5, 3], [2**63, 1], [2**63, 1]], np.uint64)
-    monkeypatch.setattr("bench.data.duplicates.fingerprints", lambda rows: prints[rows])
-    seen = RowSet()
-    assert [seen.new(slice(at, at + 1)).tolist() for at in range(2)] == [[True], [True]]
-    assert seen.new(slice(2, 7)).tolist() == [False, False, True, True, False]

@@ -11,7 +11,6 @@ from bench.data import Store, parse_card, prepare
 from bench.data.columns.base import DERIVATIONS, weekday_of_yyyymmdd
 from bench.data.preparation import recipe
 from bench.data.readers import base
-from bench.data.refit import JOINED, held_out, refit_store
 from bench.data.shape import shape_of
 from bench.data.splits import SPLITS
 
@@ -99,19 +98,6 @@ def test_each_row_has_its_segments_and_its_score(with_rules, frame, shop_raw, tm
     np.testing.assert_array_equal(segments, wanted(frame, store))
     np.testing.assert_array_equal(logged[:, 0], frame["score"].to_numpy(np.float32))
     assert not list(store.path.rglob("provisional*"))
-
-
-def test_a_refit_keeps_them(with_rules, frame, shop_raw, tmp_path):
-    card = parse_card(with_rules, "here")
-    store = prepare(card, tmp_path / "home", shop_raw)
-    refit = refit_store(store, card, 0.1, 0, tmp_path / "refit")
-    aside = np.concatenate(held_out(card, [store.split(name) for name in JOINED], 0.1, 0))
-    for array in ("segments", "logged"):
-        rows = np.concatenate([getattr(store.split(name), array) for name in JOINED])
-        np.testing.assert_array_equal(getattr(refit.split("train"), array), rows[~aside])
-        np.testing.assert_array_equal(getattr(refit.split("valid"), array), rows[aside])
-        np.testing.assert_array_equal(getattr(refit.split("test"), array), getattr(store.split("test"), array))
-    assert refit.segments == store.segments
 
 
 def test_a_scenario_is_a_segment_that_models_know(shop, frame, shop_raw, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.data import parse_card
-from bench.data.fetch import fetch, in_raw
+from bench.data.fetch import at_hand, fetch, in_raw
 
 
 def sha(content):
@@ -73,6 +73,15 @@ def test_an_archives_own_pin_is_checked(tmp_path, two, server, recorder):
     two["sources"] = [two["sources"][0] | {"sha256": "0" * 64}]
     with pytest.raises(UserError, match=f"expected sha256 {'0' * 64}"):
         fetch(parse_card(two, "here"), tmp_path, recorder)
+
+
+def test_a_file_of_ones_own_may_differ_from_the_published_one(tmp_path, two, recorder):
+    for name in ("log.csv", "side.csv"):
+        (tmp_path / name).write_bytes(b"side")
+    at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)
+    assert recorder.notes == [
+        f"{tmp_path / 'log.csv'} differs from the published file; results will not compare with others'"
+    ]
 
 
 def test_raw_files_may_lie_in_folders_by_card(tmp_path, two):

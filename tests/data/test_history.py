@@ -76,24 +76,6 @@ def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay, within):
     np.testing.assert_array_equal(found.numbers, expected.numbers)
 
 
-@given(tables(), st.integers(0, 10**6))
-def test_nothing_moves_when_what_is_not_earlier_changes(rows, seed):
-    """Actions and values of rows at a row's time, later, or of a later split are drawn again: its past stays."""
-    if not len(rows.group):
-        return
-    rng = np.random.default_rng(seed)
-    row = int(rng.integers(len(rows.group)))
-    other = ~(rows.time < rows.time[row]) | (rows.split > rows.split[row])
-    acted, codes = rows.acted.copy(), rows.codes.copy()
-    acted[other] = rng.random((other.sum(), 2)) < 0.5
-    own = codes[row].copy()
-    codes[other] = rng.integers(-1, 3, (other.sum(), 2))
-    codes[row] = own
-    one, two = past(rows, CONFIG), past(rows._replace(acted=acted, codes=codes), CONFIG)
-    np.testing.assert_array_equal(one.lists[row], two.lists[row])
-    np.testing.assert_array_equal(one.numbers[row], two.numbers[row])
-
-
 CARD = """
 id = "log"
 title = "log"
@@ -102,7 +84,7 @@ citation = "-"
 homepage = "-"
 group = "user"
 reader = { kind = "csv" }
-files = [FILES]
+files = [{ name = "log.csv" }]
 split = { kind = "column", column = "part", train = ["train"], valid = ["valid"], test = ["test"] }
 tasks = [{ name = "click", column = "click"TRUTH }]
 [history]
@@ -117,9 +99,8 @@ item = { kind = "categorical", min_count = 1 }
 """
 
 
-def card(folder, files=("log.csv",), truth=""):
-    listed = ", ".join(f'{{ name = "{file}" }}' for file in files)
-    (folder / "card.toml").write_text(CARD.replace("FILES", listed).replace("TRUTH", truth))
+def card(folder, truth=""):
+    (folder / "card.toml").write_text(CARD.replace("TRUTH", truth))
     return load_card(str(folder / "card.toml"))
 
 
@@ -175,20 +156,6 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     assert (field.of, field.slots, field.cardinality) == ("item", 4, store.schema.fields[1].cardinality)
     kept = (module.TIMES, module.EVENTS, module.PAST)
     assert not [path for path in store.path.rglob("*") if path.name.startswith(kept)]
-
-
-def test_stores_are_equal_however_the_rows_are_parted(tmp_path):
-    frame, found = log(), []
-    for cuts in ([], [1, 333, 334]):
-        folder = tmp_path / str(len(cuts))
-        folder.mkdir()
-        files = [f"{part}.csv" for part in range(len(cuts) + 1)]
-        for file, part in zip(files, np.split(np.arange(len(frame)), cuts), strict=True):
-            frame.iloc[part].to_csv(folder / file, index=False)
-        store = prepare(card(folder, files), folder / "home", folder)
-        found.append({str(path.relative_to(store.path)): path.read_bytes() for path in store.path.rglob("*.npy")})
-        found[-1]["encoder"] = (store.path / "encoder.json").read_bytes()
-    assert found[0] == found[1]
 
 
 def test_a_truth_that_depends_on_the_past_is_reached_with_history_alone(tmp_path):

@@ -1,11 +1,10 @@
-"""Columns of items: what a store and kept predictions have of them, and names that they may not have."""
+"""Columns of items: what a store and kept predictions have of them."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from data_toys import LEAST
 
-from bench.core.errors import UserError
 from bench.core.rows import TEST
 from bench.data import parse_card, prepare
 from bench.measure.predictions import rows_of
@@ -45,31 +44,3 @@ def test_rows_keep_their_items_though_no_input_reads_them(log, tmp_path):
     np.testing.assert_array_equal(np.isnan(kept.items["author"]), own["author_id"].isna())
     pairs = {(code, name) for code, name in zip(kept.items["author"], own["author_id"], strict=True) if code == code}
     assert len(pairs) == 2
-
-
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
-        (
-            {"items": {"click": "author_id"}},
-            "items: expected names that no task or other column of items has, found 'cl",
-        ),
-        ({"items": {"age": "author_id"}, "item_numbers": {"age": "days"}}, "of items has, found 'age'"),
-        (
-            {"items": {"shown": "click"}},
-            "items.shown: expected a column that is known before the impression, found 'cl",
-        ),
-        ({"items": {"Author": "author_id"}}, "items.Author"),
-    ],
-)
-def test_a_card_with_other_items_is_refused(values, told):
-    with pytest.raises(UserError) as error:
-        card(**values)
-    assert told in str(error.value)
-
-
-def test_a_column_that_no_file_has_is_named(log, tmp_path):
-    with pytest.raises(UserError, match="'autor'"):
-        prepare(card(items={"author": "autor"}), tmp_path / "home", tmp_path)
-    with pytest.raises(UserError, match="author_id"):
-        prepare(card(item_numbers={"age": "author_id"}), tmp_path / "home", tmp_path)

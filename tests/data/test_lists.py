@@ -63,11 +63,3 @@ def test_lists_make_the_store_that_texts_make(kind, keep, tmp_path):
         served = one.encoder.encode(RawRows(one.encoder).table(given))
         wanted = other.encoder.encode(pa.table({"tags": joined, "n": table["n"]}))
         np.testing.assert_array_equal(served[0], wanted[0])
-
-
-def test_the_last_values_stay_where_the_card_says_so(tmp_path):
-    table = pa.table({"tags": [["a", "b", "a", "c"]] * 60, "n": range(60), "click": [0, 1, 1] * 20})
-    stores = {keep: stored(table, tmp_path / keep, keep=keep, max_length=2) for keep in ("first", "last")}
-    kept = {keep: store.encoder.fields[0].vocabulary.values for keep, store in stores.items()}
-    assert kept == {"first": ("a", "b"), "last": ("a", "c")}
-    assert all((store.split("train").ids[:, :2] == [2, 3]).all() for store in stores.values())

@@ -29,6 +29,12 @@ def check(card, store, raw, home):
     for part in store.encoder.dense:
         if isinstance(part, NumericColumn):
             assert (part.mean, part.scale) == pytest.approx(slow.scales[part.name], rel=1e-9, abs=1e-12)
+    for number in store.schema.numbers:  # edges as models see them
+        (mean, scale), edges = slow.scales[number.name], np.array(slow.vocabularies[f"{number.name}_bucket"])
+        edges = np.sign(edges) * np.log1p(abs(edges)) if card.columns[number.name].log1p else edges
+        np.testing.assert_allclose(number.edges[1:-1], (edges - mean) / scale, atol=1e-5)
+        assert store.schema.dense[number.column] == number.name
+        assert number.missing is None or store.schema.dense[number.missing] == f"{number.name}_missing"
     for name in SPLITS:
         split = store.split(name)
         for array, expected in slow.arrays[name].items():

@@ -1,40 +1,8 @@
-import numpy as np
-import pandas as pd
 import pytest
 from data_toys import arrays
 
 from bench.core.errors import UserError
 from bench.data import parse_card, prepare
-from bench.data.splits import SPLITS
-
-
-def test_what_is_stored_is_what_was_read(shop, shop_raw, tmp_path):
-    shop["split"] = {"kind": "time", "train": {"last": 20240106}, "valid": {"first": 20240107, "last": 20240108},
-                     "test": {"first": 20240109}}  # fmt: skip
-    shop["time"] = "day"
-    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    frame = pd.read_csv(shop_raw / "log.csv")
-    train = frame[frame["day"] <= 20240106]
-    users = {value: id_ for id_, value in enumerate(store.encoder.fields[0].vocabulary.values, 2)}
-    valid = frame[frame["day"].between(20240107, 20240108)]
-    second = valid["user"].str[1:].astype(int).isin(store.split("confirm").group)  # whole users
-    parts = (train, valid[~second], valid[second], frame[frame["day"] > 20240108])
-    for name, part in zip(SPLITS, parts, strict=True):
-        split = store.split(name)
-        np.testing.assert_array_equal(split.labels, part[["click", "buy"]])
-        np.testing.assert_array_equal(split.ids[:, 0], part["user"].map(users))
-        price = (part["price"] - train["price"].mean()) / train["price"].std(ddof=0)
-        np.testing.assert_allclose(split.dense, np.stack([price.fillna(0), price.isna()], axis=1), atol=1e-5)
-        np.testing.assert_array_equal(split.group, part["user"].str[1:].astype(int))
-        counts = store.manifest["splits"][name]
-        assert counts["rows"] == len(part)
-        assert counts["tasks"]["click"] == {
-            "observed": len(part),
-            "positives": part["click"].sum(),
-            "rate": pytest.approx(part["click"].mean()),
-        }
-    assert store.manifest["seconds"] > 0
-    assert store.manifest["peak_memory_mb"] > 10
 
 
 @pytest.mark.parametrize("end", [20240109, "20240109"])
@@ -88,13 +56,3 @@ def test_a_store_outlives_its_raw_files(shop, shop_raw, tmp_path):
     shop["encoding"] = {"min_count": 3}
     with pytest.raises(UserError, match=r"could not get log\.csv"):
         prepare(parse_card(shop, "here"), tmp_path / "home")
-
-
-def test_a_failure_while_writing_leaves_nothing_behind(shop, shop_raw, tmp_path, monkeypatch):
-    def full(*args, **kwargs):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr("bench.data.arrays.ArrayWriter.append", full)
-    with pytest.raises(OSError, match="no space"):
-        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    assert not list((tmp_path / "home" / "store" / "shop").iterdir())

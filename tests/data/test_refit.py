@@ -5,7 +5,7 @@ import pytest
 
 from bench.data import Store, parse_card, prepare
 from bench.data.refit import JOINED, held_out, refit_store
-from bench.data.store import ARRAYS, Split
+from bench.data.store import Split
 
 
 def split(rows, groups=0, first=0):
@@ -49,18 +49,27 @@ def test_by_group_none_is_on_both_sides(shop, rule):
     assert 5 < len(aside) < 40
 
 
-@pytest.fixture
-def store(shop, shop_raw, tmp_path):
-    return prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-
-
-def test_every_row_is_there_once_and_test_is_as_it_was(shop, store, tmp_path):
+def test_every_row_is_there_once_and_test_is_as_it_was(shop, shop_raw, tmp_path):
+    spend = {"name": "spend", "column": "weight", "kind": "regression", "censored": "price", "optional": True}
+    shop |= {"weight": "weight", "logged": ["day"], "segments": {"day": {"column": "day"}}, "units": "user"}
+    shop["tasks"].append(spend)
+    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
     refit = refit_store(store.with_tasks(["click"]), parse_card(shop, "here"), 0.2, 3, tmp_path / "refit")
     assert [task.name for task in refit.schema.tasks] == ["click"]
     assert refit.encoder.encode is not None
     masks = held_out(parse_card(shop, "here"), [store.split(name) for name in JOINED], 0.2, 3)
     whole = Store.open(refit.path)
-    for array in (*(name for name in ARRAYS if name != "labels"), "stored_labels"):
+    for array in (
+        "stored_ids",
+        "dense",
+        "stored_labels",
+        "group",
+        "segments",
+        "logged",
+        "weights",
+        "stored_bounds",
+        "units",
+    ):
         rows = np.concatenate([getattr(store.split(name), array) for name in JOINED])
         aside = np.concatenate(masks)
         np.testing.assert_array_equal(getattr(whole.split("train"), array), rows[~aside])

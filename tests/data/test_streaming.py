@@ -1,18 +1,15 @@
 """Streamed preparation against the encoder that sees all of train at once."""
 
-import gzip
 from typing import Any
 
 import ali_ccp_line_by_line as twin
 import numpy as np
 import pyarrow as pa
 import pytest
-from data_toys import arrays
 
-from bench.data import load_card, parse_card, prepare, spill
+from bench.data import load_card, parse_card, prepare
 from bench.data.columns.multi_valued import MultiValued
 from bench.data.encoding.fitter import EncoderFitter
-from bench.data.readers import blocks
 from bench.data.splits import SPLITS
 from bench.data.synthetic import synthesise
 from bench.system import content
@@ -106,18 +103,3 @@ def test_no_group_is_in_two_splits_and_a_purchase_without_a_click_is_none(raw, s
         assert (split.labels[:, 1] <= split.labels[:, 0]).all()
         assert facts["purchase"]["positives"] == split.labels[:, 1].sum()
         assert facts["click"]["rate"] == pytest.approx(split.labels[:, 0].mean())
-
-
-def test_blocks_and_packing_do_not_matter(raw, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 30_011)
-    monkeypatch.setattr(spill, "CHUNK", 501)
-    packed = tmp_path / "packed"
-    packed.mkdir()
-    for path in raw.glob("*.csv"):
-        (packed / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
-    again = prepare(load_card("ali-ccp"), tmp_path / "home", packed)
-    assert again.fingerprint == store.fingerprint
-    ours, theirs = arrays(store), arrays(again)
-    assert ours.keys() == theirs.keys()
-    for name in ours:
-        assert ours[name] == theirs[name], name

@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 from data_toys import card_of
 
-from bench.core.errors import UserError
 from bench.data import prepare
 from bench.data.shape import shape_of
 from bench.production.scorer import RawRows, example_rows
@@ -16,8 +15,7 @@ ROWS, LENGTH = 300, 4
 COLUMNS = {"v": {"kind": "vector", "length": LENGTH}, "n": "numeric"}
 
 
-def card(columns=COLUMNS, **reader):
-    return card_of(reader={"kind": "parquet", **reader}, files=[{"name": "log.parquet"}], columns=columns)
+CARD = card_of(reader={"kind": "parquet"}, files=[{"name": "log.parquet"}], columns=COLUMNS)
 
 
 def table(kind=None, lacking=True):
@@ -27,10 +25,10 @@ def table(kind=None, lacking=True):
     return pa.table({"v": pa.array(rows, kind or pa.list_(pa.float32())), "n": range(ROWS), "click": [0, 1, 1] * 100})
 
 
-def stored(data, folder, **reader):
+def stored(data, folder):
     folder.mkdir()
     pq.write_table(data, folder / "log.parquet", row_group_size=70)
-    return prepare(card(**reader), folder / "home", folder)
+    return prepare(CARD, folder / "home", folder)
 
 
 @pytest.mark.parametrize("lacking", [True, False])
@@ -40,7 +38,7 @@ def test_each_number_is_standardised_by_train(lacking, tmp_path):
     names = [f"v_{at}" for at in range(LENGTH)] + ["v_missing"] * lacking
     assert store.schema.dense == (*names, "n")
     assert [field.name for field in store.schema.fields] == ["n_bucket"]
-    assert shape_of(card()).dense == (*names[:LENGTH], "n")
+    assert shape_of(CARD).dense == (*names[:LENGTH], "n")
     splits = {name: store.split(name) for name in ("train", "valid", "confirm", "test")}
     width = len(names)
     train = splits["train"].dense[:, :width]
@@ -64,16 +62,3 @@ def test_each_number_is_standardised_by_train(lacking, tmp_path):
 
 
 KINDS = (pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float32(), LENGTH))
-
-
-def test_another_length_is_named_or_dropped(tmp_path):
-    data = table()
-    rows = data["v"].to_pylist()
-    rows[100] = [1.0]
-    data = data.set_column(0, "v", pa.array(rows, pa.list_(pa.float32())))
-    where = "log.parquet, row 101: 'v': expected a vector of 4 numbers, found 1"
-    with pytest.raises(UserError, match=where):
-        stored(data, tmp_path / "one")
-    store = stored(data, tmp_path / "two", on_bad_row="drop", bad_row_limit=0.1)
-    assert store.manifest["bad_rows"] == {"length": 1}
-    assert store.manifest["first_bad_row"].endswith(where)

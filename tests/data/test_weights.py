@@ -10,7 +10,6 @@ from bench.data import parse_card, prepare
 from bench.data.batches import Batches
 from bench.data.checks import Rejects, Sieve, read_labels
 from bench.data.chunks import Plan, in_file_order, shuffled_by_chunk
-from bench.data.refit import refit_store
 from bench.data.store import WeightFacts, part_of
 from bench.data.tasks import TaskRule
 
@@ -38,8 +37,6 @@ def test_a_store_has_weights_only_if_its_card_has(shop, shop_raw, tmp_path):
         np.testing.assert_array_equal(getattr(train, array), getattr(plain.split("train"), array))
     part = part_of(train, 50)
     assert part.weights.shape == (len(part), 1)
-    refit = refit_store(weighted, parse_card(shop | {"weight": "weight"}, "here"), 0.2, 0, tmp_path / "refit")
-    assert len(refit.split("train").weights) + len(refit.split("valid").weights) == 200 - len(weighted.split("test"))
 
 
 @pytest.mark.parametrize(("weight", "found"), [("-3", "-3"), ("", "none"), ("inf", "inf"), ("1e39", r"1e\+39")])
@@ -128,12 +125,6 @@ def test_zero_and_one_in_every_spelling():
     assert labels({"a": ["0", "1", "1.0", "0.0", "true", "False"]}, column="a") == [0, 1, 1, 0, 1, 0]
     assert labels({"a": [True, False]}, column="a") == [1, 0]
     assert labels({"a": [1.0, 0.0]}, column="a") == [1, 0]
-
-
-def test_a_missing_label_is_unobserved():
-    np.testing.assert_array_equal(labels({"a": ["1", None, "?"]}, ("?",), column="a"), [1, np.nan, np.nan])
-    np.testing.assert_array_equal(labels({"a": ["x", None]}, column="a", positive=["x"]), [1, np.nan])
-    np.testing.assert_array_equal(labels({"a": [2.5, None]}, column="a", kind="regression"), [2.5, np.nan])
 
 
 def test_a_label_that_is_neither_names_file_and_line():

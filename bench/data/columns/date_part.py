@@ -64,10 +64,12 @@ def _whole(digits: Any) -> Any:
     return pc.if_else(pc.equal(digits, ""), None, digits).cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
 
 
-def _check_times(name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
-    wrong = part_of(column, "weekday", missing)[1] & ~sieve.bad
-    if wrong.any():
-        sieve.refuse(wrong, "time", _unfit(name, column, wrong))
+class _Times:
+    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
+        """The sieve takes rows whose text is no time."""
+        wrong = part_of(column, "weekday", missing)[1] & ~sieve.bad
+        if wrong.any():
+            sieve.refuse(wrong, "time", _unfit(name, column, wrong))
 
 
 def _unfit(name: str, column: Any, wrong: Any) -> str:
@@ -94,15 +96,11 @@ class TimeSource(Source):
         return found
 
 
-class DatePartField(CategoricalField):
+class DatePartField(_Times, CategoricalField):
     """The part as one category a row."""
 
     kind: Literal["date-part"] = "date-part"  # type: ignore[assignment]
     source: TimeSource
-
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
-        """The sieve takes rows whose text is no time."""
-        _check_times(name, column, missing, sieve)
 
     def _examples(self) -> list[Any]:
         return [EXAMPLE] * EXAMPLES
@@ -114,7 +112,7 @@ class DatePartFitter(CategoricalFitter):
     part = DatePartField
 
 
-class DatePart(Kind):
+class DatePart(_Times, Kind):
     """A part of a time, as a category: the hour of the day, the weekday (Monday is 0), or the month."""
 
     kind: Literal["date-part"] = "date-part"
@@ -128,10 +126,6 @@ class DatePart(Kind):
     def source_of(self, name: str, missing: tuple[str, ...]) -> Source:
         """See `Kind.source_of`."""
         return TimeSource(column=self.source or name, missing=missing, part=self.part)
-
-    def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:
-        """The sieve takes rows whose text is no time."""
-        _check_times(name, column, missing, sieve)
 
     @classmethod
     def draft(cls, column: Counted, labels: Any) -> Finding | None:

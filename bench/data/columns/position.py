@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +10,6 @@ from pydantic import Field
 
 from bench.data.columns.base import EXAMPLES, FieldPart, Kind, LocalIds
 from bench.data.columns.categorical import CategoricalField, CategoricalFitter
-
-if TYPE_CHECKING:
-    from bench.data.inspection.column import Counted
 
 
 class PositionField(CategoricalField):
@@ -36,14 +33,14 @@ class PositionField(CategoricalField):
 class PositionFitter(CategoricalFitter):
     """Counts positions."""
 
-    def finish(self) -> tuple[CategoricalField]:
-        """The field, with the positions frequent enough in train."""
-        (found,) = super().finish()
-        return (PositionField(name=self.name, source=found.source, vocabulary=found.vocabulary),)
+    part = PositionField
 
 
 class Position(Kind):
-    """Where a row was shown (rank, page, slot): its effect on the labels is learnt, and left out where one serves."""
+    """Where a row was shown (rank, page, slot): its effect on the labels is learnt, and left out where one serves.
+
+    No draft has it: what looks like a position may be known in serving, so the user says it.
+    """
 
     kind: Literal["position"] = "position"
     min_count: int | None = Field(None, ge=1)
@@ -51,9 +48,3 @@ class Position(Kind):
     parts: ClassVar[tuple[type[FieldPart], ...]] = (PositionField,)
     by_form: ClassVar[bool] = False
     served: ClassVar[bool] = False
-    counted: ClassVar = ("position, known in training alone", "positions, known in training alone")
-
-    @classmethod
-    def draft(cls, column: Counted, labels: Any) -> None:
-        """None: what looks like a position may be known in serving, so the user says it."""
-        return

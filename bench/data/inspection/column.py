@@ -63,11 +63,6 @@ class Counted:
         """(V,) rows of each."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.distinct))
 
-    @property
-    def rows(self) -> int:
-        """N."""
-        return len(self.codes)
-
     @cached_property
     def known(self) -> int:
         """Rows that are not missing."""

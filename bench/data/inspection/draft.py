@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.core.errors import UserError, check_known, repeated
+from bench.core.errors import UserError, check_known
 from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, count_column, markers_in
@@ -20,7 +20,7 @@ from bench.data.inspection.names import exposure_key, is_unit
 from bench.data.inspection.roles import SHOWN, WEIGHT, ColumnDraft, Decided, Role, draft_columns, given_roles
 from bench.data.inspection.sample import Layout, layout_of, read_sample
 from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, said_splits, timeline
-from bench.data.times import hours, hours_in, is_span
+from bench.data.times import hours_in, is_span
 from bench.system.progress import Progress
 
 ROWS = 1_000_000
@@ -42,11 +42,8 @@ class CardRequest(Wish):
     names: tuple[str, ...] = ()
     """Of the columns, where files have no header."""
     id: str | None = None
-    title: str | None = None
     matures: tuple[str, ...] = ()
     """`LABEL=7d`, or `LABEL=COLUMN` with the time from which it is known."""
-    as_of: str | None = None
-    """When the log was written; None for its latest time."""
     logged: tuple[str, ...] = ()
     """Columns of scores that ranked when the log was written."""
     folder: str = "."
@@ -71,6 +68,8 @@ class Draft:
 
     request: CardRequest
     layout: Layout
+    as_of: str | None
+    """The latest time of a log with labels that come late."""
     id: str
     rows: int
     complete: bool
@@ -88,7 +87,8 @@ class Draft:
 
 def draft_card(request: CardRequest, progress: Progress) -> Draft:
     """Inspects the files; a UserError for a file or a name that does not fit, a label of one class, no input left."""
-    _check_files(request.files)
+    if len(folders := sorted({path.resolve().parent for path in request.files})) > 1:
+        raise UserError(f"expected files in one folder, which a card can name, found {folders[0]} and {folders[1]}")
     request.check()
     layout = layout_of(request.files, request.separator, request.names)
     if not request.given and is_published(layout.files):
@@ -110,22 +110,21 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
             published += [name] * bool(values["train"] and values["test"] and not values[""])
     if published and not request.given:
         request = replace(request, kind="column", column=published[0])
-    keys = list(dict.fromkeys((*given, *named, *published)))
+    keys = list(dict.fromkeys((*given, *(name for _, name in named), *published)))
     counted = {name: count_column(name, sample.table[name], missing) for name in keys}
 
     def column_of(name: str) -> Counted:  # others are counted where they are asked for: all may not fit into memory
         return counted[name] if name in counted else count_column(name, sample.table[name], missing)
 
-    for option, key in (("--group", request.group), ("--split-column", request.column)):
-        if key is not None and not counted[key].single:
-            raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
-    for name in request.logged:
-        if counted[name].numbers is None or not counted[name].single:
-            raise UserError(f"--logged: expected a column of numbers, found '{name}' of type {counted[name].type}")
+    for option, name in named:
+        column, score = counted[name], option == "--logged"
+        if not column.single or (score and column.numbers is None):
+            expected = f"expected a column of {'numbers' if score else 'texts or numbers'}"
+            raise UserError(f"{option}: {expected}, found '{name}' of type {column.type}")
     labels = find_labels(given, parents, counted)
     if late and not sample.complete:
         raise UserError(f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see --rows")
-    request, labels = _late(request, labels, late, sample.table, missing)
+    as_of, labels = _late(request, labels, late, sample.table, missing)
     whole = rows = Rows(layout.files, sample.file, counted)
     if request.time is not None and request.chosen in ("time", "files", "column") and not sample.complete:
         # Heads of files are the oldest rows: times and labels are read of all rows.
@@ -133,10 +132,9 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         whole = Rows(layout.files, every.file, {name: count_column(name, every.table[name], missing) for name in keys})
     split = find_split(request, whole, labels)
     group = None if request.group is None else counted[request.group]
-    of_publisher: Decided = "left out", PUBLISHED
-    matured: Decided = "left out", "from this time on a label is known"
-    decided = dict.fromkeys(published, of_publisher) | given_roles(request, split, labels, request.logged)
-    decided |= {name: matured for name in late.values() if name in with_name}
+    decided: dict[str, Decided] = dict.fromkeys(published, ("left out", PUBLISHED))
+    decided |= given_roles(request, split, labels, request.logged)
+    decided |= {name: ("left out", "from this time on a label is known") for name in late.values() if name in with_name}
     of_rows = assigned(split.table, request, rows)
     drafts, notes = draft_columns(layout.columns, column_of, decided, labels, of_rows, group)
     if not any(column.role == "input" for column in drafts):
@@ -152,6 +150,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     return Draft(
         request=request,
         layout=layout,
+        as_of=as_of,
         id=request.id or re.sub(r"[^a-z0-9_-]+", "-", called.lower()).strip("-_")[:100] or "data",
         rows=sample.table.num_rows,
         complete=sample.complete,
@@ -163,8 +162,8 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     )
 
 
-def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> list[str]:
-    """The columns that options name, beside labels; UserError for one that is not there or is two things."""
+def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> list[tuple[str, str]]:
+    """(option, column that it names), beside labels; UserError for one that is not there or is two things."""
     of_split = (("--time", request.time), ("--group", request.group), ("--split-column", request.column))
     named = [(option, column) for option, column in of_split if column is not None]
     if both := {column for _, column in named}.intersection(request.logged):
@@ -175,40 +174,29 @@ def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) 
         check_known("column", column, known, option)
         if column in labels:
             raise UserError(f"{option}: '{column}' is a label")
-    return [column for _, column in named]
+    return named
 
 
 def _late(
     request: CardRequest, labels: dict[str, Label], late: Mapping[str, str], table: Any, missing: Collection[str]
-) -> tuple[CardRequest, dict[str, Label]]:
-    """Labels that come late, without those that are open when the log was written; and the request, with that time."""
+) -> tuple[str | None, dict[str, Label]]:
+    """When the log was written, by its latest time; and the labels, without those that were open then."""
     if not late:
-        if request.as_of is not None:
-            raise UserError("--as-of: expected --matures beside it, found none")
-        return request, labels
+        return None, labels
     if request.time is None:
         raise UserError("--matures: expected --time COLUMN beside it, the time of each row, found none")
     times, found = hours_in(table[request.time], missing), dict(labels)
-    if request.as_of is None:
-        request = replace(request, as_of=str(table[request.time][int(np.nanargmax(times))].as_py()))
-    as_of = np.full(len(times), hours(str(request.as_of)))
+    latest = int(np.nanargmax(times))
+    written, as_of = str(table[request.time][latest].as_py()), np.full(len(times), times[latest])
     for name, label in labels.items():
         if (matures := late.get(label.rule.sources[-1])) is not None:
             if not is_span(matures):
                 check_known("column", matures, table.column_names, "--matures")
             rule = label.rule.model_copy(update={"matures": matures})
             known = rule.known(table, str(request.time), as_of, missing)
-            note = f"{(~known).sum():,} of {len(known):,} labels are open: they are known after {request.as_of}"
+            note = f"{(~known).sum():,} of {len(known):,} labels are open: they are known after {written}"
             found[name] = Label(rule, np.where(known, label.y, np.nan), (*label.notes, note))
-    return request, found
-
-
-def _check_files(files: Sequence[Path]) -> None:
-    resolved = [path.resolve() for path in files]
-    if len(folders := sorted({path.parent for path in resolved})) > 1:
-        raise UserError(f"expected files in one folder, which a card can name, found {folders[0]} and {folders[1]}")
-    if (twice := repeated(map(str, resolved))) is not None:
-        raise UserError(f"{twice} is given twice")
+    return written, found
 
 
 def proposals(

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from bench.core.errors import UserError, check_known, unknown
 from bench.core.schema import SCORE
 from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import Counted
-from bench.data.tasks import TaskRule, check_parents
+from bench.data.tasks import TaskRule, in_order
 from bench.data.values import canonical
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
@@ -97,7 +96,7 @@ def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
 
 def read(rule: TaskRule, columns: Mapping[str, Counted]) -> Floats:
     """(N,) the labels of a task, NaN where unobserved."""
-    product = np.ones(columns[rule.sources[0]].rows)
+    product = np.ones(len(columns[rule.sources[0]].codes))
     for column in map(columns.__getitem__, rule.sources):
         if rule.kind == "regression":
             return column.of_rows
@@ -149,10 +148,10 @@ def find_labels(
     names = _task_names(given)
     labels = {column: _label(names[column], columns, column, value) for column, value in given.items()}
     try:
-        check_parents(parents)
+        names_in_order = in_order(parents)
     except ValueError as error:
         raise UserError(f"--parent: {error}") from None
-    for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
+    for child in names_in_order:
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
     return {label.rule.name: label for label in labels.values()}
@@ -173,15 +172,14 @@ def _task_names(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | None) -> Label:
-    column, where = columns[of], f"--label: '{of}'"
+    column, where, rows = columns[of], f"--label: '{of}'", len(columns[of].codes)
     if not column.single:
         raise UserError(f"{where}: expected 0 and 1, two values or numbers, found a column of type {column.type}")
     texts = column.texts()
     if len(texts) < 2:
         found = f"only {texts[0]!r}" if texts else "no value"
-        raise UserError(f"{where}: expected both classes, found {found} in the {column.rows:,} rows inspected")
-    unlabelled = column.rows - column.known
-    notes = [f"{unlabelled:,} of {column.rows:,} rows have no label"] if unlabelled else []
+        raise UserError(f"{where}: expected both classes, found {found} in the {rows:,} rows inspected")
+    notes = [f"{rows - column.known:,} of {rows:,} rows have no label"] if column.known < rows else []
     yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
     means: dict[str, Any] = {}
     if positive is not None:

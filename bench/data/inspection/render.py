@@ -53,19 +53,17 @@ def _head(draft: Draft) -> Iterator[str]:
         "read it, above all post_exposure and [columns], and change what you know better."
     )
     unsaid = {"licence": "not stated", "citation": "none", "homepage": "none"}
-    yield from _values({"id": draft.id, "title": request.title or draft.id} | unsaid)
+    yield from _values({"id": draft.id, "title": draft.id} | unsaid)
     if request.folder != ".":
         yield f"folder = {toml(request.folder)}"
     if request.group is not None:
         yield from comment("Rows of one value are ranked against each other (GAUC).")
         yield f"group = {toml(request.group)}"
-    if request.time is not None and (request.chosen == "time" or "valid_from" in draft.split.table or request.matures):
+    if request.time is not None and (request.chosen == "time" or "valid_from" in draft.split.table or draft.as_of):
         yield f"time = {toml(request.time)}"
-    if request.matures:
-        yield from comment(
-            "When the log was written: labels that are known later do not count. Move it on with the log."
-        )
-        yield f"as_of = {toml(request.as_of)}"
+    if draft.as_of is not None:
+        yield from comment("The log's latest time: labels known later do not count. Move it on with the log.")
+        yield f"as_of = {toml(draft.as_of)}"
     yield from _proposed(draft, "")
     if logged := draft.of_role("logged"):
         yield from comment(

@@ -90,7 +90,7 @@ def draft_columns(
             together.add(column)
             rate = find_rate(column, train, split) if finding.category else None
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
-        counted = column.type, len(column.counts), 1 - column.known / column.rows, examples
+        counted = column.type, len(column.counts), 1 - column.known / len(column.codes), examples
         finding = _renamed(name, finding, taken)
         drafts.append(ColumnDraft(name, role, why, *counted, finding.name or name, finding.option, rate))
     return drafts, together.notes()
@@ -138,19 +138,17 @@ UNREAD = {
 
 def find_kind(column: Counted, labels: Labels) -> Finding:
     """The input that a column makes, by the first kind that claims it, or why it makes none."""
-    why = None
-    if not column.name:
-        why = "it has no name"
-    elif not column.readable:
-        why = f"values of type {column.type} make no input; write them as text or numbers"
-    elif len(column.counts) == 0:
-        why = "always missing"
-    elif len(column.counts) == 1 and column.known == column.rows and not column.vector:
-        why = "constant"
-    elif column.type == "text" and column.numbers is None:
-        why = next((why for form, why in UNREAD.items() if column.matching(form).all()), None)
-    if why is not None:
-        return Finding(None, why)
+    constant = len(column.counts) == 1 and column.known == len(column.codes) and not column.vector
+    unread = UNREAD if column.type == "text" and column.numbers is None else {}
+    reasons = {
+        "it has no name": not column.name,
+        f"values of type {column.type} make no input; write them as text or numbers": not column.readable,
+        "always missing": len(column.counts) == 0,
+        "constant": constant,
+    }
+    reasons |= {why: bool(column.matching(form).all()) for form, why in unread.items()}
+    if any(reasons.values()):
+        return Finding(None, next(why for why, holds in reasons.items() if holds))
     for kind in KINDS.values():
         if not kind.by_form and (why := _identity(column)):
             break
@@ -225,12 +223,11 @@ def find_rate(column: Counted, labels: Labels, split: NDArray[np.int8]) -> str |
     covered = float(often[column.codes[split == tried]].mean())
     if many <= 100 or covered < 0.5:
         return None
-    score = {name: out_of_fold(cells, label, 20.0) for name, label in labels.items() if label.fewest >= LEAST}
-    beyond = {name: each - labels[name].chance for name, each in score.items()}
-    task = max(beyond, key=beyond.__getitem__, default=None)
-    if task is None or beyond[task] < 0.05:
+    told = [(out_of_fold(cells, of, 20.0) - of.chance, name) for name, of in labels.items() if of.fewest >= LEAST]
+    beyond, task = max(told, default=(0.0, ""), key=lambda each: each[0])
+    if beyond < 0.05:
         return None
     return (
         f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
-        f"tell '{task}' ({labels[task].measure} {score[task]:.4f})"
+        f"tell '{task}' ({labels[task].measure} {beyond + labels[task].chance:.4f})"
     )

@@ -71,10 +71,8 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
         with closing(layout.parts(path, (), Silent())) as parts:
             headers[path] = next(parts).columns
         if differing := sorted(set(headers[first]) ^ set(headers[path])):
-            where, lacking = (first, path) if differing[0] in headers[first] else (path, first)
-            raise UserError(
-                f"expected files with the same columns, but '{differing[0]}' is in {where} and not in {lacking}"
-            )
+            both = f"{first} and {path}"
+            raise UserError(f"expected the same columns in {both}, but '{differing[0]}' is in one of them alone")
     return replace(layout, columns=headers[first])
 
 
@@ -86,11 +84,7 @@ def _kind(path: Path) -> Kind:
         raise UserError(f"file not found: {path}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    if not start:
-        raise UserError(f"{path}: expected rows, found an empty file")
-    if start != b"PAR1" and path.name.endswith(ENDINGS):
-        raise UserError(f"{path}: expected a parquet file, by its name, found one that does not begin as such")
-    return "parquet" if start == b"PAR1" else "csv"
+    return "parquet" if start == b"PAR1" or path.name.endswith(ENDINGS) else "csv"
 
 
 def _guess(path: Path) -> str:

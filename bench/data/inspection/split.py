@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from bench.core.errors import UserError
-from bench.core.objectives import random_ndcg, ranked_by_group
+from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import words
 from bench.data.spill import LabelCounts
-from bench.data.splits import CONFIRM, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
+from bench.data.splits import NAMED, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
 from bench.data.values import Text
 
 Kind = Literal["time", "hash", "random", "files", "column"]
@@ -87,12 +87,8 @@ class Split:
 
 
 Found = tuple[dict[str, Any], tuple[str, ...]]
-_NAMES = {
-    "train": ("train", "training"),
-    "valid": ("valid", "validation", "val", "dev"),
-    "test": ("test", "testing", "holdout"),
-}
-_SPLIT_OF = {spelling: name for name, spellings in _NAMES.items() for spelling in spellings}
+_SPLIT_OF = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing", "holdout"), "test")
+_SPLIT_OF |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid")
 
 
 def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
@@ -101,10 +97,7 @@ def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
     Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class in one.
     """
     late = [label.y for label in labels.values() if label.rule.matures]  # their rows are those at hand
-    if wish.chosen == "time":
-        table, why = _by_time(wish, rows, np.asarray(np.isfinite(late).all(axis=0)))
-    else:
-        table, why = _WAYS[wish.chosen](wish, rows)
+    table, why = _found(wish, rows, np.asarray(np.isfinite(late).all(axis=0)))
     split = assigned(table, wish, rows)
     rules = [label.rule for label in labels.values()]
     values = np.column_stack([of.y if late else read(of.rule, rows.columns) for of in labels.values()])
@@ -115,15 +108,6 @@ def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
             of_split.check(name, "no row is in it")
         except UserError as error:
             raise UserError(f"{error}; give it a larger share, or choose another --split") from None
-    if wish.group is not None:
-        served = rows.columns[wish.group].codes[split == CONFIRM]
-        sizes = np.unique(served[served >= 0], return_counts=True)[1]
-        if len(sizes) and not ranked_by_group(sizes):
-            why += (
-                f"A value of '{wish.group}' has only {sizes.mean():.1f} rows on average in validation. A random order "
-                f"of so few has an ndcg@5 of {random_ndcg(sizes):.2f}, so outcomes are of all rows together. As "
-                "--group, name a column such as the user or the request.",
-            )
     return Split(table, why, counts, int((split < 0).sum()))
 
 
@@ -143,71 +127,65 @@ def assigned(table: Mapping[str, Any], wish: Wish, rows: Rows) -> Assignment:
     return halved(rule.assign(given), given, group or text(wish.hashed))
 
 
-def _by_hash(wish: Wish, rows: Rows) -> Found:
-    why = (
-        f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
-        "tomorrow's, so that the test asks about values that train never saw."
-    )
-    return {"kind": "hash", "column": wish.hashed, "valid": wish.valid, "test": wish.test}, (why,)
-
-
-def _by_chance(wish: Wish, rows: Rows) -> Found:
+def _found(wish: Wish, rows: Rows, known: NDArray[np.bool_]) -> Found:
+    """`known` (N,) says whether all labels of a row are; one truth stands for all rows."""
+    shares = {"valid": wish.valid, "test": wish.test}
+    if wish.chosen == "time":
+        return _by_time(wish, rows.columns[wish.time or ""], known)
+    if wish.chosen in ("files", "column"):
+        return _by_name(wish, rows)
+    if wish.chosen == "hash":
+        why = (
+            f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
+            "tomorrow's, so that the test asks about values that train never saw."
+        )
+        return {"kind": "hash", "column": wish.hashed} | shares, (why,)
     unit = "row" if wish.group is None else "group"
     why = f"By a seeded draw for each {unit}. If the rows have a time, a split by time is closer to what is served."
-    return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, (why,)
+    return {"kind": "random", "unit": unit} | shares, (why,)
+
+
+_FORM = re.compile(r"0000([-/.])00(?:\1)00([TZ ]00:00(:00([.,]0+)?)?)?")
+_NUMBER = re.compile(r"-?\d+\.?\d*")
 
 
 def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
-    """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none."""
-    _check_sortable(column)
+    """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none.
+
+    Raises UserError where values do not sort as time does: times in two units, or texts of several forms.
+    """
+    where = f"--time: '{column.name}'"
+    if column.known == 0:
+        raise UserError(f"{where}: expected times, found no value")
     if column.numbers is None:
         times: list[Time] = [*column.texts()]
     else:
+        units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
+        if len(units) > 1 and np.any([*units.values()], axis=0).all():
+            raise UserError(f"{where}: expected times in one unit, found {' and '.join(units)} since 1970")
         whole = column.whole and abs(column.numbers).max() < 2**63  # TOML has no larger integers
         times = [int(number) if whole else number for number in column.numbers.tolist()]
     try:
         keys = np.array([time_key(time) for time in times], object)
     except ValueError as error:
-        raise UserError(f"--time: '{column.name}': {error}") from None
+        raise UserError(f"{where}: {error}") from None
+    if column.numbers is None and not column.temporal:
+        forms = [key.translate(DIGITS) for key in keys]
+        form = next(filter(_FORM.fullmatch, forms), None)
+        if wrong := [str(time) for time, own in zip(times, forms, strict=True) if own != form]:
+            found = repr(next((text for text in wrong if not _NUMBER.fullmatch(text)), wrong[0]))
+            found += "" if form is None else f" beside {times[forms.index(form)]!r}"
+            expected = "numbers, or texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
+            raise UserError(f"{where}: expected {expected}, found {found}")
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
 
 
-_ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?$"
-_OFFSET = r"(:\d{2}([.,]\d+)?) ?(Z|[+-]\d{2}(:?\d{2})?)$"
-
-
-def _check_sortable(column: Counted) -> None:
-    """Raises UserError where values do not sort as time does: times in two units, or texts of several forms."""
-    where = f"--time: '{column.name}'"
-    if not column.single or column.known == 0:
-        raise UserError(f"{where}: expected times, found {'no value' if column.single else f'type {column.type}'}")
-    if column.numbers is not None:
-        units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
-        if len(units) > 1 and np.any([*units.values()], axis=0).all():
-            raise UserError(f"{where}: expected times in one unit, found {' and '.join(units)} since 1970")
-    elif not column.temporal:
-        fits = column.matching(_ISO)
-        form = pc.replace_substring_regex(pc.replace_substring_regex(column.distinct, _OFFSET, r"\1Z"), r"\d", "0")
-        fits &= pc.equal(form, form[int(np.argmax(fits))]).to_numpy(zero_copy_only=False)
-        if not fits.all():
-            plain = fits | column.matching(r"^-?\d+\.?\d*$")
-            wrong = np.argmin(fits if plain.all() else plain)
-            found, beside = (column.distinct[int(at)].as_py() for at in (wrong, np.argmax(fits)))
-            also = f" beside {beside!r}" if fits.any() else ""
-            forms = "numbers, or texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
-            raise UserError(f"{where}: expected {forms}, found {found!r}{also}")
-
-
-def _by_time(wish: Wish, rows: Rows, known: NDArray[np.bool_]) -> Found:
-    """`known` (N,) says whether all labels of a row are; one truth stands for all rows."""
-    column = rows.columns[wish.time or ""]
+def _by_time(wish: Wish, column: Counted, known: NDArray[np.bool_]) -> Found:
     times, place = timeline(column)
-    if len(times) < 3:
-        raise UserError(f"--time: '{wish.time}' has {len(times)} distinct values; a split by time needs three or more")
     counted = place[(place >= 0) & known]
     if (latest := int(counted.max(initial=0))) < 2:
-        raise UserError(f"--matures: expected labels that are known at three times or more, found {latest + 1}")
+        raise UserError(f"--time: '{wish.time}': expected labels known at three times or more, found {latest + 1}")
     reached = np.cumsum(np.bincount(counted)) / len(counted)
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
     first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
@@ -229,14 +207,14 @@ def _by_time(wish: Wish, rows: Rows, known: NDArray[np.bool_]) -> Found:
     if latest < len(times) - 1:
         table["test"]["last"] = times[latest]
         why.append(f"Labels of rows after {times[latest]} are open, so these are in no split.")
-    if untimed := column.rows - column.known:
+    if untimed := len(place) - column.known:
         why.append(f"{untimed:,} {'row has' if untimed == 1 else 'rows have'} no time; left out.")
     return table, tuple(why)
 
 
 def said_splits(names: Sequence[str]) -> dict[str, list[str]]:
     """Split -> the names that say it, such as `test.csv`; under "" those that say none, or two."""
-    found: dict[str, list[str]] = {name: [] for name in (*_NAMES, "")}
+    found: dict[str, list[str]] = {name: [] for name in (*NAMED, "")}
     for name in names:
         said = {_SPLIT_OF[word] for word in words(name) if word in _SPLIT_OF}
         found[said.pop() if len(said) == 1 else ""].append(name)
@@ -272,7 +250,7 @@ def _by_name(wish: Wish, rows: Rows) -> Found:
         if lacking := next((name for name in ("train", "test") if not parts[name]), None):
             found = ", ".join(map(repr, names[:10]))
             raise UserError(f"--split-column: '{wish.column}': expected a value such as {lacking}, found {found}")
-    split = table | {name: parts[name] for name in _NAMES if parts[name]}
+    split = table | {name: parts[name] for name in NAMED if parts[name]}
     if parts["valid"]:
         return split, (how,)
     train, test = (np.append(np.isin(names, parts[name]), False)[codes] for name in ("train", "test"))
@@ -299,6 +277,3 @@ def _valid_of(
             why = f"{wish.valid:.0%} of '{wish.group}', by its hash, since test has other values of it than train"
             return taken | {"unit": "group"}, why
     return taken, f"{wish.valid:.0%} of its rows, by a seeded draw"
-
-
-_WAYS = {"hash": _by_hash, "random": _by_chance, "files": _by_name, "column": _by_name}

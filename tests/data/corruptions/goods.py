@@ -2,12 +2,8 @@
 
 import gzip
 import hashlib
-import io
 from collections.abc import Callable
 from pathlib import Path
-
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from bench.data.synthetic import synthesise
 from bench.system import content
@@ -87,39 +83,6 @@ def plain(raw):
     return CARD
 
 
-def gzipped(raw):
-    (raw / "log.csv.gz").write_bytes(gzip.compress(log(), mtime=0))
-    return CARD
-
-
-def parquet(raw):
-    write_parquet(raw, table())
-    return CARD.replace('kind = "csv"', 'kind = "parquet"').replace("log.csv", "log.parquet")
-
-
-def table():
-    """The log as an Arrow table."""
-    return pacsv.read_csv(io.BytesIO(log()))
-
-
-def write_parquet(raw, rows):
-    pq.write_table(rows, raw / "log.parquet", row_group_size=64)
-
-
-def joined(raw):
-    """The log beside a table of items."""
-    (raw / "log.csv").write_bytes(log())
-    items = [f"i{i},brand{i % 3},{i}.5" for i in range(6)]  # item 6 is not there: its rows lack brand and weight
-    (raw / "items.csv").write_text("\n".join(["item,brand,weight", *items]) + "\n")
-    card = CARD.replace('kind = "csv"', 'kind = "csv"\njoins = [{ file = "items.csv", on = "item" }]')
-    card = card.replace('name = "log.csv"', 'name = "log.csv"\n[[files]]\nname = "items.csv"')
-    return card + 'brand = "categorical"\nweight = "numeric"\n'
-
-
-def drops(raw):
-    return plain(raw).replace('kind = "csv"', 'kind = "csv"\non_bad_row = "drop"\nbad_row_limit = 0.05', 1)
-
-
 def ali(raw):
     raw.rmdir()
     size = {"rows": 2000, "users": 100, "items": 100, "list_length": 4, "click_rate": 0.3, "buy_rate": 0.4}
@@ -130,14 +93,7 @@ def ali(raw):
     return card.replace("valid_fraction = 0.1", "valid_fraction = 0.4").replace("min_count = 10", "min_count = 2")
 
 
-GOODS: dict[str, Callable[[Path], str]] = {
-    "log": plain,
-    "gzip": gzipped,
-    "parquet": parquet,
-    "joined": joined,
-    "drops": drops,
-    "ali": ali,
-}
+GOODS: dict[str, Callable[[Path], str]] = {"log": plain, "ali": ali}
 
 
 def serve(server):

@@ -1,87 +1,94 @@
-"""Bad data, one table: each corruption gives one sentence that says where, exit code 2, and an untouched store."""
+"""Full disks and processes that are killed: one sentence, exit code 2, an untouched store, and nothing half-written."""
 
 import json
+import re
 import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from corruptions import goods, table
-from corruptions.entry import Refused, matches
-from corruptions.table import TABLE
-from corruptions.work import arrays, run
+from corruptions import goods, small_disk
+from corruptions.work import Work, run
 
-FIRST = {(entry.good, type(entry)): entry for entry in reversed(TABLE)}
-"""One entry of each sort for each reader: after it the good data are prepared again, which must do nothing again.
+from bench.data import download
 
-The others take a tenth of a second each, which their number makes slow."""
+
+def anew(work):
+    """Another recipe, which makes the same arrays."""
+    work.card_edit("[columns]", "[encoding]\nseed = 1\n\n[columns]")
+
+
+def ali_anew(work):
+    work.card_edit("min_count = 2", "min_count = 2\nseed = 1")
+
+
+def fetched_anew(work):
+    """The fetched file is gone, and another recipe, which makes the same arrays, asks for it again."""
+    for path in (work.home / "raw" / "shop").iterdir():
+        path.unlink()
+    work.card_edit('["spend"]', '["spend", "plan"]')
+
+
+CHANGES = {"log": anew, "ali": ali_anew, goods.REMOTE: fetched_anew}
+PARTS = ("raw/shop", "raw/shop/downloads", "raw/shop/downloads/*-log.csv.gz.part")
+"""What a later call goes on from."""
+
+
+@pytest.fixture
+def work_of(tmp_path, request):
+    """A good data set, prepared, by name."""
+
+    def get(name):
+        work = Work(tmp_path / "work")
+        work.raw.mkdir(parents=True)
+        if name == goods.REMOTE:
+            work.server = request.getfixturevalue("server")
+            work.card.write_text(goods.remote(work.server))
+            goods.serve(work.server)
+        else:
+            work.card.write_text(goods.GOODS[name](work.raw))
+        said = run(work.prepare)
+        assert said.code == 0, said.err
+        return work
+
+    return get
 
 
 @pytest.mark.parametrize(
-    "entry",
-    [pytest.param(entry, id=entry.name, marks=() if entry in FIRST.values() else pytest.mark.slow) for entry in TABLE],
+    ("good", "size", "where"),
+    [
+        ("log", 0, "store/shop/..."),
+        ("log", 6_000, "store/shop/..."),
+        ("ali", 200_000, "store/ali-ccp/..."),
+        (goods.REMOTE, 300, "raw/shop/downloads/..."),
+    ],
 )
-def test_a_corruption(entry, work_of):
-    work = work_of(entry.good)
-    stores, inputs = work.stores(), work.inputs()
-    entry.corrupt(work)
+def test_a_full_disk(good, size, where, work_of, monkeypatch):
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
+    work = work_of(good)
+    stores, card = work.stores(), work.card.read_text()
+    CHANGES[good](work)
     names = work.names()
-    if isinstance(entry, Refused):
-        with entry.during(work):
-            said = run(work.prepare)
-        assert_refused(entry, said, work)
-        assert work.stores() == stores
-        new = work.names() - names
-        assert not [name for name in new if not any(fnmatch(name, pattern) for pattern in entry.leaves)]
-    else:
-        said = run([*work.prepare, "--json"])
-        assert_kept(entry, said, work, inputs)
-        assert stores.items() <= work.stores().items()
-    assert not [name for name in work.names() if name.startswith("store/") and ".part" in name]
-    if entry not in FIRST.values():
-        return
-    work.restore(inputs)
+    with small_disk.room(work.home, size):
+        said = run(work.prepare)
+    assert (said.code, said.out) == (2, "")
+    place = re.escape(f"{work.home}/{where}").replace(re.escape("..."), ".+")
+    assert re.fullmatch(f"seesaw: {place}: cannot be written: No space left on device\n", said.err), said.err
+    assert work.stores() == stores
+    kept = PARTS if good == goods.REMOTE else ()
+    assert not [name for name in work.names() - names if not any(fnmatch(name, pattern) for pattern in kept)]
+    work.card.write_text(card)
     again = run([*work.prepare, "--json"])
     assert again.code == 0, again.err
     assert stores.items() <= work.stores().items()  # the manifest says how long it took: nothing was done again
-    store = json.loads(again.out)["path"].removeprefix(f"{work.home}/store/")
-    assert f"{store}/manifest.json" in stores
-
-
-def assert_refused(entry, said, work):
-    assert said.code == 2, said.err[-800:]
-    assert said.out == ""
-    assert said.err.endswith("\n")
-    assert matches(f"seesaw: {entry.says}", said.err[:-1], work), said.err
-
-
-def assert_kept(entry, said, work, inputs):
-    assert said.code == 0, said.err[-800:]
-    assert matches(entry.says, said.err.rstrip("\n"), work), said.err
-    found = json.loads(said.out)
-    assert found["bad_rows"] == entry.counts
-    work.restore(inputs)
-    wanted = expected(entry.like, work)
-    for name, content in arrays(work.folder / found["path"]).items():
-        assert content == wanted[name] or not fnmatch(name, entry.equal), name
-
-
-def expected(like, work):
-    like(work)
-    said = run([*work.prepare, "--json"])
-    assert said.code == 0, said.err[-800:]
-    return arrays(work.folder / json.loads(said.out)["path"])
-
-
-CASES = [("log", table.anew), ("ali", table.ali_anew), (goods.REMOTE, table.fetched_anew(lambda work: None))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("good", "change"), CASES, ids=["log", "ali", "remote"])
-def test_killed_at_every_moment(good, change, work_of):
+@pytest.mark.parametrize("good", CHANGES)
+def test_killed_at_every_moment(good, work_of):
     work = work_of(good)
-    change(work)
+    CHANGES[good](work)
     url = [work.server.url] if work.server else []
     command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(work.folder), "1000", *url]
     said = subprocess.run(command, capture_output=True, text=True, check=False)

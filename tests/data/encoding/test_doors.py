@@ -152,11 +152,9 @@ def test_texts_in_two_spellings_stay_apart(tmp_path_factory, training, values):
 @pytest.mark.parametrize("column", [["1", "1.0"], ["a|1", "1.0|b"]])
 def test_the_user_is_told_of_two_spellings(column, recorder):
     fitter = EncoderFitter(CARD)
-    rows = len(column)
-    fitter.take(pa.table({"c": column, "n": [1.0] * rows}), np.ones(rows, bool), np.zeros((rows, 1), np.float32))
+    fitter.take(pa.table({"c": column, "n": [1.0] * 2}), np.ones(2, bool), np.zeros((2, 1), np.float32))
     encoder = fitter.finish(recorder)
     lists = "|" in column[0]
-    one, other = ("1", "1.0") if lists else column[:2] if column[0] != "-0.0" else ("0", "0.0")
     found = [note.partition(": they are two categories")[0] for note in recorder.notes]
-    assert found == [f"shop: '{name}' has one number as '{one}' and as '{other}'" for name in ("c", "list")][lists:]
+    assert found == [f"shop: '{name}' has one number as '1' and as '1.0'" for name in ("c", "list")][lists:]
     assert [part.source.spelled for part in encoder.fields[:2]] == [not lists, True]

@@ -27,15 +27,16 @@ def read(tmp_path, content, **options):
 
 
 def test_quotes_byte_order_mark_and_windows_lines(tmp_path):
-    table = read(tmp_path, b'\xef\xbb\xbfa,"b"\r\n1,"x, ""y"""\r\n')
-    assert table["a"].to_pylist() == [1]
-    assert texts(table["b"]) == ['x, "y"']
+    for end in (b"", b"\r\n", b"\r\n\r\n\n"):
+        table = read(tmp_path, b'\xef\xbb\xbfa,"b"\r\n1,"x, ""y"""' + end)
+        assert table["a"].to_pylist() == [1]
+        assert texts(table["b"]) == ['x, "y"']
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,b\n1,x\n2,y,3\n", "line 3: expected 2 columns, found 3"),
+        ("a,b\n1,x\n\n\r\n2,y,3\n", "line 5: expected 2 columns, found 3"),
         ("z,b,a\n1,x,1\n1,y,old\n", "line 3: 'a': expected a number, found 'old'"),
         ("a,b\n" + "1,x\n" * 700_000 + "old,y\n", "line 700002: 'a': expected a number, found 'old'"),
         ("", "expected rows, found an empty file"),
