@@ -18,14 +18,14 @@ among the first k is one row's, whatever it weighs. A row of weight 0 does not c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.objectives import LISTS, of_items, ranked
+from bench.core.objectives import AREAS, LISTS, of_items, ranked
 from bench.core.schema import Task
 from bench.measure.grouped import Grouped
 from bench.measure.labelled import Labelled
@@ -52,6 +52,9 @@ class Measure:
         names: the outcomes, (M,).
         slices: how many there are.
         units: by slice, how many are resampled; infinite without resamples.
+
+    Raises:
+        ValueError: an outcome's name or task is unknown.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Measure:
     ) -> None:
         self.names, self._rows = tuple(outcomes), len(rows.group)
         grouped = bool((rows.group >= 0).any()) if grouped is None else grouped
-        wanted = wanted_of(tasks, outcomes, grouped)
+        wanted = wanted_of(tasks, outcomes, grouped, items or ())
         gains = wanted.gains(rows.labels, items)
         plain = None if rows.weights is None else rows.weights.astype(np.float64)
         self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole | Varied]] = []
@@ -157,16 +160,21 @@ class AllWanted(NamedTuple):
         return found
 
 
-def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> AllWanted:
-    """How to measure outcomes.
+def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, items: Collection[str] = ()) -> AllWanted:
+    """How to measure outcomes; raises ValueError for an unknown outcome or task.
 
     Args:
         grouped: whether any row has a group; without, an outcome that is by group alone is left out.
+        items: names of columns.
     """
     found, names = AllWanted({}, {}, {}, {}), [task.name for task in tasks]
     for place, name in enumerate(outcomes):
         task, _, metric = name.partition(".")
         of, columns = ranked(metric), len(found.columns) + len(found.items)
+        if task not in (known := items if of_items(name) else names):
+            raise ValueError(f"outcome '{name}': expected one of {', '.join(known)}, found '{task}'")
+        if of is None and metric not in AREAS:
+            raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
         if of is not None and of_items(name):
             column = found.items.setdefault((task, of.limit), columns)
         else:
