@@ -31,6 +31,7 @@ from bench.reference.gains import over_others, summary
 from bench.reference.own import FEW, Compared, beside, compared, cost_of, effort, sentence
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, served, train
+from bench.report.text import count
 from bench.runs.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
@@ -110,7 +111,8 @@ def run_design(
     if only in BALANCING:
         skipped = {cell.part: FEW for cell in wanted if not beside(rows, cell)}
         if skipped:
-            progress.note(f"left out, {FEW}: {', '.join(skipped)}")
+            few = ", ".join([*skipped][:3]) + (" and others" if len(skipped) > 3 else "")
+            progress.note(f"left out {len(skipped)} of {count(len(wanted), 'cell')}, {FEW}: {few}")
         if len(skipped) == len(wanted):
             part = f"{wanted[0].data}/{wanted[0].sharing}/static"
             raise UserError(f"--only: nothing to compare with, {FEW}; `seesaw run {name} --part {part}` adds them")
