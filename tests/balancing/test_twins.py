@@ -74,8 +74,9 @@ def test_moco_follows_its_estimates():
         torch.testing.assert_close(step(balancer, g), 3 * w @ y, rtol=1e-4, atol=1e-4)
 
 
-def test_metabalance_brings_each_parts_length_to_the_targets():
-    balancer = build("metabalance", 3, target="b")
+@pytest.mark.parametrize(("scale", "least", "most"), [("both", 0, math.inf), ("down", 0, 1), ("up", 1, math.inf)])
+def test_metabalance_brings_each_parts_length_to_the_targets(scale, least, most):
+    balancer = build("metabalance", 3, target="b", scale=scale)
     m = torch.zeros(3, 3, dtype=torch.float64)
     for k in range(6):
         rows, _ = rows_and_losses(k)
@@ -83,7 +84,7 @@ def test_metabalance_brings_each_parts_length_to_the_targets():
         for part, (start, end) in enumerate([(0, 8), (8, 14), (14, 20)]):
             for task in (1, 0, 2):  # the target's average first, as in the algorithm
                 m[task, part] = 0.9 * m[task, part] + 0.1 * rows[task, start:end].norm()
-                ratio = m[1, part] / m[task, part]
+                ratio = min(max(m[1, part] / m[task, part], least), most)
                 expected[start:end] += (0.7 * ratio + 0.3) * rows[task, start:end]
         torch.testing.assert_close(step(balancer, rows), expected)
 
