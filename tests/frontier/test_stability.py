@@ -71,6 +71,13 @@ def test_holds_is_what_its_docstring_says():
     assert 0.1 < found.stability.holds < 0.9
 
 
+def test_a_pick_that_seldom_holds_says_how_often_it_breaks_a_limit():
+    choices = made({"current": (1.0, 1.0), "0": (1.5, 0.954)}, noise=0.01, draws=4000)
+    found = picked(choices, rule="knee", guard={"max_loss_vs_current": 0.05, "confidence": 0.5})
+    assert 0.7 < found.stability.keeps < 0.8
+    assert f"retrainings, and breaks a limit in {1 - found.stability.keeps:.0%}" in found.reason
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("apart", [0.0, 0.01, 0.04])
 def test_a_pick_holds_as_often_as_it_would_if_all_were_trained_again(apart):

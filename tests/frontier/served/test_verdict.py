@@ -232,6 +232,17 @@ def test_it_is_told_by_test_alone():
     assert found.both.utility.lost
 
 
+def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
+    served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)])
+    rarely = told(served, holds=0.49, others=("trial 8", "trial 9"), suspicion="Check it.")
+    rarely = " ".join((*rarely.answer, *rarely.notes))
+    assert "may change the pick: it holds in 49% of retrainings; trial 8 and trial 9 come first in the others" in rarely
+    assert rarely.endswith(" Check it.")
+    assert "The pick holds in 90% of retrainings." in told(served, holds=0.9).notes
+    kept = told(front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.36)]), holds=0.49)
+    assert "retrainings" not in " ".join(kept.notes), "nobody retrains what is not to be served"
+
+
 def cells_of(gains, error=0.01):
     """Cells of both splits: by scenario the gains of row 1 in both outcomes, NaN for too few positives."""
     cells = {(split, f"scenario={name}"): np.full((2, 2, len(PARTS)), np.nan)
