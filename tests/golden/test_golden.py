@@ -10,6 +10,9 @@ from remake import MADE, SAID, SHORT, as_text, read_values, unpack, values_of
 from searching import searched
 from trainings import configurations, designed, jobs, trained
 
+from bench.api import load_run
+from bench.runs.page import next_step
+
 EXACT = 1e-9, 1e-12
 """Relative and absolute. Sums may be taken in another order, and another processor's logarithm differs in its last
 bit."""
@@ -119,3 +122,8 @@ def test_a_difference_is_found():
     was = {"a": [1.0, float("nan")], "b": "told"}
     assert list(apart(was, {"a": [1.0 + 1e-12, float("nan")], "b": "told"})) == []
     assert len(list(apart(was, {"a": [1.1, 0.0], "c": "told"}))) == 4
+
+
+@pytest.mark.parametrize(("run", "step"), [("watched", "deploy"), ("two", "frontier")])
+def test_what_comes_next_is_a_deployment_where_the_verdict_switches_to_the_pick(home, run, step):
+    assert next_step([load_run(run, home).decision]).startswith(f"seesaw {step} ")
