@@ -91,6 +91,16 @@ def test_imports_follow_the_layers():
     assert not {str(path): rules for path, rules in found.items() if rules}
 
 
+def test_each_rule_can_be_broken():
+    assert broken("models", "bench.data.store") == "models may not import bench.data"
+    assert broken("cli", "studies.speed.table") == "the package may not import studies"
+    assert broken("search", "speed.table") == "the package may not import speed"
+    assert broken("runs", "mlflow.entities") == "only {'tracking'} may import mlflow"
+    assert broken("frontier", "torch") == "frontier must work without torch"
+    assert broken("core", "bench.system.lock") == "core may not import bench.system"
+    assert broken("frontier", "bench.core.errors") is None
+
+
 CIRCULAR = {("bench", "bench.api")}
 """Imports that may close a circle: (from, to). `bench` gives notebooks the names of `bench.api`, which it imports when
 one is first used; and modules take `__version__` from `bench`, which Python imports before any of them."""

@@ -56,7 +56,6 @@ def section_data(view: View) -> dict[str, Any]:
         "decision": _decision(view, titles) if view.decides else None,
         "leads": [[title, {point: _ends(each) for point, each in of.items()}] for title, of in view.leads.items()],
         "history": course(view.front, view.records),
-        "bySamples": True,  # what the history is by
         "influences": [list(astuple(each)) for each in influences(view.records, view.front)],
     }
 

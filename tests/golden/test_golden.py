@@ -13,7 +13,7 @@ from trainings import configurations, designed, jobs, trained
 from bench.api import load_run
 from bench.runs.page import next_step
 
-EXACT = 1e-8, 1e-12
+EXACT = 1e-9, 1e-12
 """Relative and absolute. Sums may be taken in another order, and another processor's logarithm differs in its last
 bit."""
 ROUNDED = 1e-6, 1e-9
