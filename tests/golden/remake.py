@@ -249,7 +249,7 @@ def values(home):
 def short(home):
     """What short trainings, jobs of every kind and a small design give, and which jobs a run asks for."""
     from searching import searched
-    from trainings import configurations, designed, jobs, trained
+    from short_trainings import configurations, designed, jobs, trained
 
     found = {name: trained(*each) for name, each in configurations().items()}
     return {"trainings": found, "jobs": jobs(home / "jobs"), "designed": designed(home), "searched": searched(home)}

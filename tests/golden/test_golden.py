@@ -8,7 +8,7 @@ import pytest
 from options import MISTAKES, OPTIONS, commands, said
 from remake import MADE, SAID, SHORT, as_text, read_values, unpack, values_of
 from searching import searched
-from trainings import configurations, designed, jobs, trained
+from short_trainings import configurations, designed, jobs, trained
 
 from bench.api import load_run
 from bench.runs.page import next_step

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from publish import publish
+from short_trainings import DESIGN
 
 from bench.cli import main
 from bench.core.errors import UserError
@@ -16,19 +17,8 @@ from bench.reference.execute import run_design
 from bench.reference.table import RESAMPLED_SEEDS, Rows, lines, read
 from bench.system.progress import Silent
 
-SUITE = """
-title = "Small"
-space = "quick"
-[[datasets]]
-id = "synthetic-funnel@rows=3000"
-[design]
-draws = 2
-seeds = 2
-weights = 3
-sharing = ["shared_bottom"]
-balancing = ["pcgrad"]
-set = { "optim.epochs" = 1, "embedding.dim" = 4, "tower.layers" = "8", "sharing.shared_bottom.layers" = "8" }
-ranges = { "optim.lr" = [0.001, 0.01] }
+SUITE = DESIGN.replace("rows=1000", "rows=3000").replace("weights = 2", "weights = 3")
+SUITE += """
 [confirm]
 baselines = []
 limit = 2
