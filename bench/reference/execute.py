@@ -122,21 +122,21 @@ def run_design(
     runners: dict[str, CellRunner] = {}
     try:
         for cell in wanted:
-            lacking = cell.data
-            if lacking in skipped:
+            left_out = cell.data
+            if left_out in skipped:
                 continue
             try:
                 if cell.data not in runners:
                     of = suite.dataset(cell.data)
                     runners[cell.data] = CellRunner(home, of, raw, workers or cores(), rows, progress)
-                lacking, runner = cell.part, runners[cell.data]
+                left_out, runner = cell.part, runners[cell.data]
                 if only in BALANCING and not beside(runner.current(cell), cell):
                     raise UserError("its data are prepared otherwise than the published ones")
                 runner.carry_out(cell, design)
                 done.append(cell)
             except UserError as error:
-                skipped[lacking] = str(error)
-                progress.note(f"{lacking} is left out: {error}")
+                skipped[left_out] = str(error)
+                progress.note(f"{left_out} is left out: {error}")
     finally:
         for runner in runners.values():
             runner.close()
