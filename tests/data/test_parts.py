@@ -29,6 +29,8 @@ def check(card, store, raw, home):
     for part in store.encoder.dense:
         if isinstance(part, NumericColumn):
             assert (part.mean, part.scale) == pytest.approx(slow.scales[part.name], rel=1e-9, abs=1e-12)
+    for name, values in slow.segments.items():
+        assert store.segments[name] == tuple(values)
     for number in store.schema.numbers:  # edges as models see them
         (mean, scale), edges = slow.scales[number.name], np.array(slow.vocabularies[f"{number.name}_bucket"])
         edges = np.sign(edges) * np.log1p(abs(edges)) if card.columns[number.name].log1p else edges
@@ -76,6 +78,10 @@ def log(rows, seed):
             "buy": click * rng.integers(0, 2, rows),
             "stay": [["", f"{x:.2f}"][int(k > 0)] for x, k in
                      zip(rng.random(rows), rng.integers(0, 9, rows), strict=True)],
+            "rate": rng.choice(["0.5", "0.1", "1"], rows),
+            "author": rng.choice(["ann", "bo", "?", "cy", *map(str, range(30))], rows),
+            "number": np.arange(rows),
+            "house": np.where(users < 18, users // 2, ""),
         }
     ).astype(str)  # fmt: skip
 
@@ -121,7 +127,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
                                                               {"file": "cities.csv", "on": "city"}]},
         "files": [{"name": "a.csv"}, {"name": "b.csv"}, {"name": "users.csv"}, {"name": "cities.csv"}],
         "columns": CARD["columns"] | {"age": "numeric", "kind": "categorical", "land": "categorical"},
-    }
+    },
+    "all that is kept beside inputs": {
+        "columns": CARD["columns"] | {"tags": CARD["columns"]["tags"] | {"keep": "last"}},
+        "tasks": [
+            {"name": "click", "column": "click"},
+            {"name": "buy", "column": "buy", "parent": "click", "where": {"when": {"first": 100}, "city": ["Rome"]},
+             "optional": True},
+            {"name": "stay", "column": "stay", "kind": "regression", "parent": "click", "censored": "price"},
+        ],
+        "weight": "number", "sampling": {"task": "click", "rate": "rate"}, "logged": ["number", "when"],
+        "segments": {"age": {"column": "clock", "ranges": [600, 1200.5]}, "author": {"column": "author"},
+                     "user": {"known": "user"}},
+        "items": {"author": "author"}, "item_numbers": {"price": "price"},
+    },
+    "thinned, by units": {"units": "house", "sampling": {"task": "click", "rate": 0.25},
+                          "split": {"kind": "random", "valid": 0.4, "test": 0.2, "unit": "group", "seed": 2}},
 }  # fmt: skip
 
 

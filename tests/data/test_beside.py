@@ -1,0 +1,150 @@
+"""Weights, bounds, items and units: what a card keeps beside inputs and labels. `test_parts` checks each array."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+
+from bench.core.errors import UserError
+from bench.core.rows import TEST
+from bench.data import parse_card, prepare
+from bench.data.batches import Batches
+from bench.data.checks import Rejects, Sieve, read_labels
+from bench.data.chunks import Plan, in_file_order, shuffled_by_chunk
+from bench.data.store import WeightFacts, part_of
+from bench.data.tasks import TaskRule
+from bench.measure.predictions import rows_of
+from bench.training.kept import write_rows
+
+
+def stored(shop, raw, tmp_path, **keys):
+    return prepare(parse_card(shop | keys, "here"), tmp_path / "home", raw)
+
+
+def changed(raw, old, new, times=-1):
+    text = (raw / "log.csv").read_text()
+    assert old in text
+    (raw / "log.csv").write_text(text.replace(old, new, times))
+
+
+def test_a_store_has_weights_only_if_its_card_has(shop, shop_raw, tmp_path):
+    plain, weighted = stored(shop, shop_raw, tmp_path), stored(shop, shop_raw, tmp_path, weight="weight")
+    assert (plain.weights, plain.split("train").weights) == (None, None)
+    assert weighted.weights == WeightFacts(plain=True)
+    changed(shop_raw, ",202401", ",0.01")
+    for rate, fixed in ((0.25, 0.25), ("day", None)):
+        thinned = stored(shop, shop_raw, tmp_path, sampling={"task": "click", "rate": rate})
+        assert thinned.weights == WeightFacts(plain=False, task="click", rate=fixed)
+    part = part_of(weighted.split("train"), 50)
+    assert part.weights.shape == (len(part), 1)
+
+
+@pytest.mark.parametrize(("weight", "found"), [("-3", "-3"), ("", "none"), ("inf", "inf"), ("1e39", r"1e\+39")])
+def test_a_weight_that_is_none_is_a_bad_row(shop, shop_raw, tmp_path, weight, found):
+    changed(shop_raw, ",20240102,21\n", f",20240102,{weight}\n")
+    with pytest.raises(UserError, match=rf"line 23: 'weight', the rows' weight: .* 0 or more, found {found}$"):
+        stored(shop, shop_raw, tmp_path, weight="weight")
+    drops = shop["reader"] | {"on_bad_row": "drop", "bad_row_limit": 0.1}
+    kept = stored(shop | {"reader": drops}, shop_raw, tmp_path, weight="weight")
+    assert kept.manifest["bad_rows"] == {"weight": 1}
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"weight": "weigth"}, "unknown raw column 'weigth'"),
+        ({"sampling": {"task": "click", "rate": "day"}}, "line 3: 'day', the rate of sampling: .* found 2.024"),
+        ({"sampling": {"task": "click", "rate": "click"}}, "line 3: 'click', the rate of sampling: .* found 0$"),
+    ],
+)
+def test_a_column_that_is_not_there_or_does_not_fit_is_one_sentence(shop, shop_raw, tmp_path, keys, says):
+    with pytest.raises(UserError, match=says):
+        stored(shop, shop_raw, tmp_path, **keys)
+
+
+def test_batches_bring_the_weights_of_their_rows(shop, shop_raw, tmp_path):
+    split = stored(shop, shop_raw, tmp_path, weight="weight").split("train")
+    data = Batches(split)
+    batches = [
+        *data.in_order(16),
+        *data.shuffled(16, 1),
+        *shuffled_by_chunk(split, Plan(64, 8), 16, 1),
+        *in_file_order(split, 16),
+    ]
+    assert len(batches) > 20
+    for batch in batches:
+        assert torch.equal(batch.labels[:, 0] == 1, batch.weights[:, 0] % 3 == 0)
+        assert len(batch.weights) == len(batch.ids)
+    own, parent = split.labels[:, 0], split.weights[:, 0].astype(float)
+    assert data.label_means([None, 0])[0] == pytest.approx(own @ parent / parent.sum())
+
+
+def labels(table, missing=(), **rule):
+    rows = pa.table(table)
+    sieve = Sieve(Rejects(), lambda row: f"/f.csv, line {row + 2}", rows.num_rows)
+    return [float(x) for x in read_labels(rows, (TaskRule(name="y", **rule),), missing, sieve)[:, 0]]
+
+
+def test_zero_and_one_in_every_spelling():
+    assert labels({"a": ["0", "1", "1.0", "0.0", "true", "False"]}, column="a") == [0, 1, 1, 0, 1, 0]
+    assert labels({"a": [True, False]}, column="a") == [1, 0]
+    assert labels({"a": [1.0, 0.0]}, column="a") == [1, 0]
+
+
+def test_a_label_that_is_neither_names_file_and_line():
+    with pytest.raises(UserError, match=r"/f\.csv, line 4: 'a', the label of task 'y': expected 0 or 1, found '2'"):
+        labels({"a": ["0", "1", "2", "2"]}, column="a")
+    with pytest.raises(UserError, match=r"line 3: .*expected one of '- 5', '5\+', found 'five'"):
+        labels({"a": ["5+", "five"]}, column="a", positive=["- 5"], negative=["5+"])
+
+
+def test_numbers_say_the_bound_of_a_label_and_a_view_keeps_its_tasks_bounds(shop, shop_raw, tmp_path):
+    watch = {"name": "watch", "column": "weight", "kind": "regression", "parent": "click"}
+    store = stored(shop, shop_raw, tmp_path, tasks=[*shop["tasks"], watch | {"duration": "price", "censored": "price"}])
+    task, train = store.schema.tasks[-1], store.split("train")
+    assert (task.parent, task.duration, task.censored) == ("click", "price", True)
+    bounds, cap = train.bounds[:, -1], task.cap
+    numbers, known = train.dense[:, cap.column] * cap.scale + cap.mean, np.isfinite(bounds)
+    np.testing.assert_allclose((np.expm1(numbers) if cap.log else numbers)[known], bounds[known], rtol=1e-5, atol=1e-4)
+    assert train.dense[~known, cap.missing].all()
+    assert store.with_tasks(["click"]).split("train").bounds is None
+    np.testing.assert_array_equal(store.with_tasks(["watch", "click"]).split("train").bounds[:, 0], bounds)
+
+
+def test_kept_predictions_have_the_items_of_their_rows(shop, shop_raw, tmp_path):
+    shop |= {"columns": {"day": "numeric"}, "logged": ["weight"], "items": {"author": "user"}}
+    store = stored(shop, shop_raw, tmp_path, item_numbers={"age": "price"})
+    assert store.fingerprint != stored(shop, shop_raw, tmp_path).fingerprint
+    write_rows(store, tmp_path / "kept")
+    kept, log = rows_of(tmp_path / "kept", TEST), pd.read_csv(shop_raw / "log.csv")
+    own = log.iloc[kept.logged["weight"].astype(int)]
+    np.testing.assert_array_equal(kept.items["age"], own["price"])
+    np.testing.assert_array_equal(kept.items["author"], own["user"].str[1:].astype(int))  # as they first appear
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"kind": "random", "valid": 0.3, "test": 0.2, "unit": "group"},
+        {"kind": "hash", "column": "request", "valid": 0.3, "test": 0.2},
+        {"kind": "time", "train": {"last": 20240105}, "valid": {"first": 20240106, "last": 20240108},
+         "test": {"first": 20240109}},
+    ],
+)  # fmt: skip
+def test_units_stay_whole_where_the_split_keeps_groups_whole(shop, shop_raw, tmp_path, split):
+    """A split by time parts them, but not validation's halves."""
+    log = pd.read_csv(shop_raw / "log.csv")
+    log["request"] = "r" + (log["weight"] // 2).astype(str)
+    log["user"] = "u" + (log["weight"] // 2 % 40).astype(str)
+    log.to_csv(shop_raw / "log.csv", index=False)
+    store = stored(shop, shop_raw, tmp_path, group="request", units="user", time="day", split=split)
+    sides = {name: set(store.split(name).together.tolist()) for name in ("train", "valid", "confirm", "test")}
+    assert not sides["valid"] & sides["confirm"]
+    shared = [bool(sides[one] & sides[other]) for one in sides for other in sides if one < other]
+    assert any(shared) == (split["kind"] == "time")
+    changed(shop_raw, "\nu1,", "\nu2,", 1)
+    with pytest.raises(
+        UserError, match=r"all rows of one 'request' to have one 'user', found 'r\d+' with two of them"
+    ):
+        stored(shop, shop_raw, tmp_path, group="request", units="user", time="day", split=split)
