@@ -1,4 +1,4 @@
-"""The parts of a release beside the wheel: the source distribution, the citation and the image for serving."""
+"""What a release has: wheel, source distribution, citation, and the image for serving."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,28 +20,76 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-@pytest.mark.slow
-def test_source_and_wheel_build_and_an_index_can_show_them(tmp_path):
-    """The wheel is built from the source distribution, so that this holds all that is needed."""
-    pytest.importorskip("build", reason="the package `build` makes them")
-    kept = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "build", "*.egg-info", ".*_cache", ".seesaw")
-    shutil.copytree(ROOT, tmp_path / "source", ignore=kept)
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"), "source"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+def run(*command, cwd):
+    """What it prints."""
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    made = sorted((tmp_path / "dist").iterdir())
-    assert [path.name for path in made] == [
-        f"seesaw_bench-{__version__}-py3-none-any.whl",
-        f"seesaw_bench-{__version__}.tar.gz",
-    ]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A copy of the checkout: a build leaves files."""
+    kept = shutil.ignore_patterns(
+        ".git", ".venv*", "__pycache__", "build", "*.egg-info", ".*_cache", ".seesaw", "tests"
+    )
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("source") / "seesaw", ignore=kept)
+
+
+@pytest.fixture(scope="module")
+def made(source, tmp_path_factory):
+    """Wheel and source distribution; the wheel is built from the other, so that this holds all that is needed."""
+    pytest.importorskip("build", reason="the package `build` makes them")
+    out = tmp_path_factory.mktemp("dist")
+    assert "Warning" not in run("-m", "build", "--no-isolation", "--outdir", out, source, cwd=out)
+    return sorted(out.iterdir())
+
+
+@pytest.mark.slow
+def test_an_install_in_place_shows_no_warning(source, tmp_path):
+    code = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
+    said = run("-c", code, tmp_path, cwd=source)
+    assert list(tmp_path.glob("*.whl"))
+    assert "Warning" not in said
+    assert "InformationOnly" not in said
+
+
+def test_the_source_has_what_it_needs_and_no_tests_and_an_index_can_show_both(made, tmp_path):
+    name = f"seesaw_bench-{__version__}"
+    assert [path.name for path in made] == [f"{name}-py3-none-any.whl", f"{name}.tar.gz"]
     with tarfile.open(made[1]) as source:
         tops = {name.split("/")[1] for name in source.getnames() if "/" in name}
     assert {"bench", "datasets", "search_spaces", "reports", "seesaw.py", "CITATION.cff"} <= tops
     assert not {"tests", "studies"} & tops
     if find_spec("twine") is None:
         pytest.skip("no twine: built, but not checked")
-    done = subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *made], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    run("-m", "twine", "check", "--strict", *made, cwd=tmp_path)
+
+
+def test_the_wheel_holds_every_module_and_all_content_and_no_other_top_level_name(made):
+    inside = set(zipfile.ZipFile(made[0]).namelist())
+    tops = {name.split("/")[0] for name in inside}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"bench", "seesaw.py"}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "bench").rglob("*.py")}
+    folders = (ROOT / kind for kind in ("datasets", "search_spaces", "reports"))
+    content = {f"bench/_content/{path.relative_to(ROOT)}" for folder in folders for path in folder.rglob("*.toml")}
+    assert content
+    assert modules | content | {"bench/py.typed", "bench/_content/reports/reference/table.parquet"} <= inside
+
+
+def test_the_wheel_finds_its_content_from_an_empty_directory(made, tmp_path):
+    site, empty = tmp_path / "site", tmp_path / "empty"
+    zipfile.ZipFile(made[0]).extractall(site)
+    empty.mkdir()
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import bench; from bench.system import content; "
+        "assert bench.__file__.startswith(sys.argv[1]), bench.__file__; "
+        "print(content.names('datasets'), content.names('search_spaces'), content.names('reports')); "
+        "content.read_toml(content.find('reports', 'quick')); "
+        "from bench.reference.execute import published; assert published('reference').is_file()"
+    )
+    said = run("-c", code, site, cwd=empty)
+    assert all(name in said for name in ("census-income", "synthetic-funnel", "quick"))
 
 
 def test_the_citation_is_of_this_version_and_names_no_person():

@@ -85,11 +85,11 @@ baselines = ["single_task"]
 
 SMALL = """
 title = "Small"
-space = "{space}"
+space = "quick"
 [[datasets]]
 id = "synthetic-funnel@rows=2000"
 [budget]
-trials = {trials}
+trials = 3
 [search]
 sampler = "random"
 tries = 0
@@ -178,15 +178,13 @@ def module_shop(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def two_runs(tmp_path_factory):
-    """A home with two small runs on generated data: balancers on one MMoE, and ways of sharing."""
-    folder = tmp_path_factory.mktemp("two")
-    for name, space, trials in (("balancers", "balancing", 4), ("kinds", "quick", 3)):
-        suite = folder / name / "suite.toml"
-        suite.parent.mkdir()
-        suite.write_text(SMALL.format(space=space, trials=trials))
-        assert main(["run", str(suite), "--name", name, "--home", str(folder / "home"), "--executor", "inline"]) == 0
-    return folder / "home"
+def small_run(tmp_path_factory):
+    """A home with a small run on generated data, `kinds`: ways of sharing."""
+    suite, home = tmp_path_factory.mktemp("suite") / "kinds" / "suite.toml", tmp_path_factory.mktemp("small")
+    suite.parent.mkdir()
+    suite.write_text(SMALL)
+    assert main(["run", str(suite), "--name", "kinds", "--home", str(home), "--executor", "inline"]) == 0
+    return home
 
 
 @pytest.fixture

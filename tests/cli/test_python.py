@@ -3,7 +3,6 @@
 import inspect
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,37 +23,6 @@ PAGE = Path(bench.__file__).parents[1] / "docs" / "python.md"
 def log(shop):
     shop.write_log(today=True)
     return pd.read_csv(shop.log)
-
-
-ALL = """
-import pandas as pd
-import bench
-
-found = bench.run(
-    pd.read_csv({log!r}), labels=["click", "buy"], parents={{"buy": "click"}}, time="day", group="user",
-    logged="today", current="column:today", suite={suite!r}, home={home!r}, name="a", workers=2,
-)
-print(found.verdict())
-"""
-
-
-@pytest.mark.slow
-def test_one_line_of_python_makes_a_run_of_a_table_and_shows_how_far_it_is(shop, log, tmp_path):
-    code = ALL.format(log=str(shop.log), suite=str(shop.suite), home=str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "The search ended at its limit of 6 trials." in done.stderr
-    found = bench.load_run("a", tmp_path)
-    assert done.stdout == found.verdict() + "\n"
-    assert found.decision.serving.against.startswith("today's score, column 'today'")
-    front, points = found.front(), found.points()
-    assert front["on_front"].all()
-    assert len(front) == points["on_front"].sum() < len(points)
-    assert set(front["point"]) <= set(found.cells()["point"])
-    assert set(found.points(heads=True)["role"]) >= {"baseline"}
-    assert found.figure().svg in found._repr_html_()
-    answer = found.backtest(cuts=2, points=[str(points["point"][points["role"] == "baseline"].iloc[0])])
-    assert all(each.endswith(".") for each, *_ in answer.sentences.values())
 
 
 @pytest.mark.slow
@@ -137,7 +105,11 @@ def test_a_mistake_is_one_sentence_and_makes_no_run(tmp_path, data, options, say
 def test_what_has_no_trainings_says_so(log, tmp_path):
     table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60)
     found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "p"], "b": ["q", "q"]}, unseen=True)
-    assert len(found.front()) <= len(found.points())
+    front, points = found.front(), found.points()
+    assert front["on_front"].all()
+    assert len(front) == points["on_front"].sum() <= len(points)
+    assert set(front["point"]) <= set(found.cells()["point"])
+    assert found.figure().svg in found._repr_html_()
     for method in (found.trials, found.replicates, found.deploy, found.backtest):
         with pytest.raises(UserError, match=r"^expected a run, found a decision on a log, which has no trainings"):
             method()

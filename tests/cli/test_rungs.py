@@ -28,48 +28,6 @@ def valid(metrics):
     return {name: value for name, value in metrics.items() if name.startswith("valid/")}
 
 
-@pytest.mark.slow
-def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_path):
-    document = rungs.run(seesaw, "a")
-    home = tmp_path / "home"
-    folder = next(iter(Run.open(home, "a").datasets.values())).folder
-    assert {"study.jsonl", "cells.parquet", "picked.json", "store.json"} <= {path.name for path in folder.iterdir()}
-    assert not (folder / "checkpoints").exists()
-    records = Study.read(folder).records()
-    ladder = Study.read(folder).ladder
-    assert len(ladder) == 3
-    assert ladder[-1] == 2 * 534  # the suite's full length goes before the passes of the space
-    assert {record.state for record in records} == {"completed", "pruned"}
-    assert any(record.state == "completed" and record.sharing == "single_task" for record in records)
-    trained = sum(record.rungs[-1].samples for record in records)
-    assert BUDGET - ladder[0] < trained <= BUDGET
-    for record in records:
-        assert [at.samples for at in record.rungs] == list(ladder[: len(record.rungs)])
-        # whole batches of 64, so a little later than the rung says
-        assert 0 <= record.speed["samples_trained"] - record.rungs[-1].samples < 128 or record.state == "completed"
-        assert all(valid(at.metrics) for at in record.rungs)
-
-    assert document["points"]
-    confirmed = [record for record in records if record.replicates]
-    trials = {point["trial"] for point in document["points"] if point["role"] == "trial"}
-    assert trials <= {record.number for record in confirmed}
-    status = json.loads(seesaw("status", "a", "--json").out)
-    assert status["completed"] + status["pruned"] == len(records)
-    search = next(iter(status["datasets"].values()))["search"]
-    assert search["samples"] == {"used": trained, "budget": BUDGET}
-    assert [rung["trials"] for rung in search["rungs"]] == [
-        sum(len(record.rungs) > rung for record in records) for rung in range(3)
-    ]
-    assert {sum(reached) for reached in zip(*search["kinds"].values(), strict=True)} == {
-        rung["trials"] for rung in search["rungs"]
-    }
-    assert search["hypervolume"] > 0
-    said = seesaw("status", "a").out
-    assert f"{ladder[0]:,} samples" in said
-    assert f"{trained:,} of {BUDGET:,} training samples" in said
-    assert json.loads(seesaw("pick", "a", "--json").out)["trial"] == document["pick"]["trial"]
-
-
 def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs):
     """How long a trial is, is known once the data is prepared."""
     rungs.edit(rungs.suite, f"samples = {BUDGET}", "samples = 99")

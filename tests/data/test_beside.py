@@ -4,14 +4,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import torch
 
 from bench.core.errors import UserError
 from bench.core.rows import TEST
 from bench.data import parse_card, prepare
-from bench.data.batches import Batches
 from bench.data.checks import Rejects, Sieve, read_labels
-from bench.data.chunks import Plan, in_file_order, shuffled_by_chunk
 from bench.data.store import WeightFacts, part_of
 from bench.data.tasks import TaskRule
 from bench.measure.predictions import rows_of
@@ -61,23 +58,6 @@ def test_a_weight_that_is_none_is_a_bad_row(shop, shop_raw, tmp_path, weight, fo
 def test_a_column_that_is_not_there_or_does_not_fit_is_one_sentence(shop, shop_raw, tmp_path, keys, says):
     with pytest.raises(UserError, match=says):
         stored(shop, shop_raw, tmp_path, **keys)
-
-
-def test_batches_bring_the_weights_of_their_rows(shop, shop_raw, tmp_path):
-    split = stored(shop, shop_raw, tmp_path, weight="weight").split("train")
-    data = Batches(split)
-    batches = [
-        *data.in_order(16),
-        *data.shuffled(16, 1),
-        *shuffled_by_chunk(split, Plan(64, 8), 16, 1),
-        *in_file_order(split, 16),
-    ]
-    assert len(batches) > 20
-    for batch in batches:
-        assert torch.equal(batch.labels[:, 0] == 1, batch.weights[:, 0] % 3 == 0)
-        assert len(batch.weights) == len(batch.ids)
-    own, parent = split.labels[:, 0], split.weights[:, 0].astype(float)
-    assert data.label_means([None, 0])[0] == pytest.approx(own @ parent / parent.sum())
 
 
 def labels(table, missing=(), **rule):
@@ -144,7 +124,5 @@ def test_units_stay_whole_where_the_split_keeps_groups_whole(shop, shop_raw, tmp
     shared = [bool(sides[one] & sides[other]) for one in sides for other in sides if one < other]
     assert any(shared) == (split["kind"] == "time")
     changed(shop_raw, "\nu1,", "\nu2,", 1)
-    with pytest.raises(
-        UserError, match=r"all rows of one 'request' to have one 'user', found 'r\d+' with two of them"
-    ):
+    with pytest.raises(UserError, match=r"all rows of one 'request' to have one 'user', found 'r\d+' with two of them"):
         stored(shop, shop_raw, tmp_path, group="request", units="user", time="day", split=split)

@@ -1,9 +1,8 @@
 import gzip
 import hashlib
-import io
-import tarfile
 
 import pytest
+from data_toys import tar_bytes
 
 from bench.core.errors import UserError
 from bench.data import parse_card
@@ -14,20 +13,10 @@ def sha(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def tar(**members):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as pack:
-        for name, content in members.items():
-            info = tarfile.TarInfo(f"top/{name}")
-            info.size = len(content)
-            pack.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 @pytest.fixture
 def two(shop, server):
     """A card of two pinned files, in an archive at the first source and singly at the second."""
-    server.files["/all.tgz"] = tar(log=b"log", side=b"side")
+    server.files["/all.tgz"] = tar_bytes({"top/log": b"log", "top/side": b"side"})
     server.files["/log.gz"] = gzip.compress(b"log")
     server.files["/side"] = b"side"
     shop["files"] = [{"name": "log.csv", "sha256": sha(b"log")}, {"name": "side.csv", "sha256": sha(b"side")}]
@@ -63,7 +52,7 @@ def test_the_next_source_is_tried_and_may_be_packed(tmp_path, two, server, recor
 
 
 def test_other_bytes_than_pinned_count_as_nothing(tmp_path, two, server, recorder):
-    server.files["/all.tgz"] = tar(log=b"forged", side=b"side")
+    server.files["/all.tgz"] = tar_bytes({"top/log": b"forged", "top/side": b"side"})
     paths = fetch(parse_card(two, "here"), tmp_path, recorder)
     assert gzip.decompress(paths["log.csv"][0].read_bytes()) == b"log"
     assert f"log.csv: expected sha256 {sha(b'log')}, found {sha(b'forged')}" in recorder.notes[0]

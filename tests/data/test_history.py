@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from data_toys import card_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data import history as module
-from bench.data import load_card, prepare
+from bench.data import prepare
 from bench.data.history import HistoryConfig, Past, Rows, past
 from bench.data.splits import SPLITS
 
@@ -73,27 +74,14 @@ def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay, within):
     np.testing.assert_array_equal(found.numbers, expected.numbers)
 
 
-CARD = """
-id = "log"
-title = "log"
-licence = "-"
-citation = "-"
-homepage = "-"
-group = "user"
-reader = { kind = "csv" }
-files = [{ name = "log.csv" }]
-split = { kind = "column", column = "part", train = ["train"], valid = ["valid"], test = ["test"] }
-tasks = [{ name = "click", column = "click" }]
-[history]
-time = "at"
-actions = ["click"]
-lists = ["item"]
-same = ["item"]
-length = 4
-[columns]
-user = "categorical"
-item = { kind = "categorical", min_count = 1 }
-"""
+CARD = card_of(
+    group="user",
+    reader={"kind": "csv"},
+    files=[{"name": "log.csv"}],
+    split={"kind": "column", "column": "part", "train": ["train"], "valid": ["valid"], "test": ["test"]},
+    history={"time": "at", "actions": ["click"], "lists": ["item"], "same": ["item"], "length": 4},
+    columns={"user": "categorical", "item": {"kind": "categorical", "min_count": 1}},
+)
 
 
 def log(rows=800):
@@ -113,16 +101,14 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     monkeypatch.setattr(module, "ROWS", 100)  # several shares
     frame = log()
     frame.to_csv(tmp_path / "log.csv", index=False)
-    (tmp_path / "card.toml").write_text(CARD)
-    card = load_card(str(tmp_path / "card.toml"))
-    store = prepare(card, tmp_path / "home", tmp_path)
+    store = prepare(CARD, tmp_path / "home", tmp_path)
     group, item = pd.factorize(frame["user"])[0], [int(text[1:]) if text else -1 for text in frame["item"]]
     confirm = (frame["part"] == "valid") & np.isin(group, store.split("confirm").group)
     split = np.select([frame["part"] == "train", confirm, frame["part"] == "valid"], [0, 2, 1], 3)
     order = np.argsort(split, kind="stable")  # among rows of one time train's count as the older ones
     frame, group, item, split = frame.iloc[order], group[order], np.array(item, np.int32)[order], split[order]
     assert [len(store.split(name)) for name in SPLITS] == np.bincount(split, minlength=4).tolist()
-    config = card.history
+    config = CARD.history
     rows = Rows(
         group.astype(np.int32),
         frame["at"].to_numpy(float),

@@ -67,7 +67,7 @@ def log(rows, seed):
             "user": [["", "?"][u % 2] if u > 22 else text for u, text in zip(users, spelled, strict=True)],
             "city": rng.choice(["Rome", "Oslo ", "", " ?", "x" * 40, "Łódź", "0", "-0.0", "007"], rows),
             "tags": ["|".join(rng.choice(tags, k)) for k in rng.integers(0, 6, rows)],
-            "price": [["", "?", "1e3", "0", "0", f"{x:.3f}"][min(k, 5)] for x, k in
+            "price": [["", "?", "1e3", *["0"] * 5, f"{x:.3f}"][min(k, 8)] for x, k in
                       zip(rng.lognormal(size=rows), rng.integers(0, 20, rows), strict=True)],
             "clock": rng.integers(0, 24, rows) * 100 + rng.integers(0, 60, rows),
             "day": [f"2024-01-{d:02d}" for d in rng.integers(1, 29, rows)],
@@ -137,7 +137,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             {"name": "stay", "column": "stay", "kind": "regression", "parent": "click", "censored": "price"},
         ],
         "weight": "number", "sampling": {"task": "click", "rate": "rate"}, "logged": ["number", "when"],
-        "segments": {"age": {"column": "clock", "ranges": [600, 1200.5]}, "author": {"column": "author"},
+        "segments": {"at": {"column": "number", "ranges": [50, 120.5]}, "author": {"column": "author"},
                      "user": {"known": "user"}},
         "items": {"author": "author"}, "item_numbers": {"price": "price"},
     },

@@ -20,21 +20,12 @@ from bench.data.values import Text, canonical
 
 
 def frame_of(card, paths, names):
-    """All columns as they stand, as text where the format is text."""
-    kind = card.reader.kind
-    if kind == "parquet":
-        return pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True).astype(object)
-    separator = {"double-colon": "::"}.get(kind) or getattr(card.reader, "separator", ",")
-    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8", "engine": "python"}
+    """All columns of CSV files as they stand, as text."""
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8"}
     if names:
         options |= {"header": None, "names": list(names)}
-    frames = [pd.read_csv(path, sep=separator, compression=packing(path), **options) for path in paths]
-    frame = pd.concat(frames, ignore_index=True)
-    return frame.rename(columns=str.strip)
-
-
-def packing(path):
-    return {".gz": "gzip"}.get(path.suffix)
+    frames = [pd.read_csv(path, sep=card.reader.separator, **options) for path in paths]
+    return pd.concat(frames, ignore_index=True).rename(columns=str.strip)
 
 
 def rows_of(card, paths):

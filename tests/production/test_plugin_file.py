@@ -8,7 +8,7 @@ from serving_toys import parts_of, raw_rows, trained
 
 from bench.core import plugins
 from bench.core.plugins import PLUGIN, PluginFile
-from bench.production.package import Package, write_package
+from bench.production.package import write_package
 from bench.tracking.registry import save_model
 
 TWIN = """
@@ -20,59 +20,31 @@ SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of an
 """
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """The plug-in that the model needs, and another one."""
-    folder = tmp_path_factory.mktemp("plugins")
-    (folder / "mine.py").write_text(TWIN)
-    (folder / "other.py").write_text(TWIN.replace('"twin"', '"other"'))
-    return [folder / "mine.py", folder / "other.py"]
-
-
-@pytest.fixture
-def elsewhere(monkeypatch):
-    """A process that knows no plug-in file yet."""
-    monkeypatch.setattr(plugins, "_FILES", {})
-    return monkeypatch
-
-
-@pytest.fixture(scope="module")
-def made(store, files, tmp_path_factory):
-    """The model of MLflow, and what it predicts for 20 rows."""
-    folder = tmp_path_factory.mktemp("twin")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plugins, "_FILES", {})
-        plugins.add(PluginFile.read(files[0]))
-        parts = parts_of(store, trained(store, **{"sharing.kind": "twin"}))
-        package: Package = write_package(parts, folder / "package", onnx=False)
-        save_model(package, folder / "model")
-        return folder / "model", package.scorer().predict(rows())
-
-
-def rows():
-    return raw_rows().slice(0, 20).to_pandas()
-
-
-def test_the_variable_names_the_files(made, files, elsewhere):
-    import mlflow.pyfunc
-
-    elsewhere.setenv(PLUGIN, os.pathsep.join(map(str, files)))
-    found = mlflow.pyfunc.load_model(str(made[0])).predict(rows())
-    pd.testing.assert_frame_equal(found, made[1])
-
-
-@pytest.mark.parametrize(
-    ("named", "sentence"),
-    [
-        ("", r"expected sharing.twin of the plug-in mine.py .*, found none; name it with .* SEESAW_PLUGIN"),
-        ("{other}", r"expected sharing.twin of the plug-in mine.py .*, found none"),
-        ("nowhere.py", "^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"),
-    ],
-)
-def test_without_it_a_sentence_says_so(made, files, elsewhere, named, sentence):
+def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(store, tmp_path, monkeypatch):
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
 
-    elsewhere.setenv(PLUGIN, named.format(other=files[1]))
-    with pytest.raises(MlflowException, match=sentence):
-        mlflow.pyfunc.load_model(str(made[0]))
+    mine, other = tmp_path / "mine.py", tmp_path / "other.py"
+    mine.write_text(TWIN)
+    other.write_text(TWIN.replace('"twin"', '"other"'))
+    monkeypatch.setattr(plugins, "_FILES", {})
+    plugins.add(PluginFile.read(mine))
+    parts = parts_of(store, trained(store, **{"sharing.kind": "twin"}))
+    package = write_package(parts, tmp_path / "package", onnx=False)
+    save_model(package, tmp_path / "model")
+    rows = raw_rows().slice(0, 20).to_pandas()
+    expected = package.scorer().predict(rows)
+    lacking = "expected sharing.twin of the plug-in mine.py .*, found none"
+    for named, sentence in (
+        ("", f"{lacking}; name it with .* SEESAW_PLUGIN"),
+        (str(other), lacking),
+        ("nowhere.py", "^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"),
+    ):
+        monkeypatch.setattr(plugins, "_FILES", {})  # as in a process that knows no plug-in file yet
+        monkeypatch.setenv(PLUGIN, named)
+        with pytest.raises(MlflowException, match=sentence):
+            mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    monkeypatch.setattr(plugins, "_FILES", {})
+    monkeypatch.setenv(PLUGIN, os.pathsep.join([str(mine), str(other)]))
+    found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(rows)
+    pd.testing.assert_frame_equal(found, expected)

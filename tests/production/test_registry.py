@@ -35,7 +35,7 @@ def registry(uri, home):
 
 @pytest.fixture(scope="module")
 def deploy(registry, home, package):
-    run_id = registry.log(package, "seesaw/test", "deployed", {"a": "b"}, {"test/x": 0.5})
+    run_id = registry.log(package, EXPERIMENT, "deployed", {"a": "b"}, {"test/x": 0.5})
 
     def do(name, alias):
         number = registry.register(name, run_id, "a card", {"k": "v"})
@@ -94,7 +94,7 @@ def test_a_model_made_anew_is_fetched_anew(registry, deploy, package, tmp_path):
     registry.fetch("anew/1", tmp_path / "models")
     registry._store.ask("delete the model", "delete_registered_model", "anew")
     other = Package.open(tampered(package.folder, tmp_path / "other", "policy.json", lambda _: {"rule": "other"}))
-    run_id = registry.log(other, "seesaw/test", "deployed", {}, {})
+    run_id = registry.log(other, EXPERIMENT, "deployed", {}, {})
     assert registry.register("anew", run_id, "a card", {}) == "1"
     assert registry.fetch("anew/1", tmp_path / "models").digest == other.digest != package.digest
 
@@ -160,17 +160,6 @@ def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):
         mlflow.pyfunc.load_model(str(tmp_path / "model"))
 
 
-def status_of(uri, run):
-    store = MlflowStore(uri)
-    found = {node.run_id: node for node in Node.search(store, store.experiment(EXPERIMENT), "")}
-    return found[run].status
-
-
-def newest(uri):
-    store = MlflowStore(uri)
-    return Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
-
-
 @pytest.mark.parametrize(("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
 def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monkeypatch, error, status):
     def fail(*arguments):
@@ -179,5 +168,7 @@ def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monke
     monkeypatch.setattr(module, "save_model", fail)
     with pytest.raises(type(error)):
         Registry(uri, tmp_path).log(package, EXPERIMENT, "deployed", {}, {})
-    assert status_of(uri, newest(uri)) == status
+    store = MlflowStore(uri)
+    newest = Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
+    assert store.ask("look", "get_run", newest).info.status == status
     assert not list(package.folder.parent.glob(".*.part"))

@@ -44,8 +44,9 @@ def rows(requests):
 
 
 @pytest.mark.parametrize("beside", [None, 1.5, "absent"])
-def test_an_id_keeps_its_digits_beside_one_that_is_none(requests, rows, beside):
-    rows[0]["user_id"], rows[1]["user_id"] = LONG, None if beside == "absent" else beside
+@pytest.mark.parametrize("own", [LONG, -LONG])
+def test_an_id_keeps_its_digits_beside_one_that_is_none(requests, rows, own, beside):
+    rows[0]["user_id"], rows[1]["user_id"] = own, None if beside == "absent" else beside
     columns = list(rows[0])
     cells = [[row[name] for name in columns] for row in rows]
     forms: list[dict[str, Any]] = [{"dataframe_split": {"columns": columns, "data": cells}}]
@@ -55,7 +56,7 @@ def test_an_id_keeps_its_digits_beside_one_that_is_none(requests, rows, beside):
     forms.append({"dataframe_records": rows})
     for data in forms:
         table = requests.package._scorer.rows.table(requests.frame(data))
-        assert table["user_id"].to_pylist()[0] == str(LONG)
+        assert table["user_id"].to_pylist()[0] == str(own)
 
 
 def test_an_id_that_is_a_float_already_is_refused(requests, rows):
@@ -72,14 +73,6 @@ def test_an_id_that_is_a_float_already_is_refused(requests, rows):
         requests.json({"dataframe_records": rows})
     rows[1]["user_id"] = float(2**53 - 1)
     assert len(requests.package._scorer.predict(rows)) == 2
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_numbers_that_no_float_holds_are_texts_at_any_depth(sign):
-    from bench.tracking import served
-
-    nested = {"a": [sign * LONG, sign * 3, None], "b": [[sign * (LONG - 1)]]}
-    assert served._exact(nested, 3) == {"a": [str(sign * LONG), sign * 3, None], "b": [[str(sign * (LONG - 1))]]}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,6 @@ from servers import RealServer, faulty_proxy, free_port, silent_server
 from bench.core.records import RungResult
 from bench.tracking.logbook import Logbook
 
-LONG = 120.0
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from contents import content, everything_once
 from found import found_in
 
 from bench.tracking.store import Node
@@ -42,23 +43,12 @@ def test_parent_says_what_it_is(send, client, asked):
     assert client.get_run(parent.place[1]).info.status == "FINISHED"
 
 
-def test_trial_is_nested_with_names_curve_and_times(send, client, asked, below, make_trial):
+def test_trial_is_nested_with_its_parameters_curve_and_times(send, client, below, make_trial):
+    """Its name, tags and metrics are those of `tests/golden`."""
     run = below(send(make_trial(12)).place[1])["mmoe trial 12"]
-    assert run.info.status == "FINISHED"
-    assert run.info.end_time - run.info.start_time == 12_500
-    assert run.data.params == {
-        "sharing.kind": "mmoe",
-        "funnel.kind": "independent",
-        "balancing.kind": "static",
-        "optimizer.lr": "0.01",
-    }
-    assert run.data.metrics["valid/click.auc"] == 0.7
-    assert run.data.metrics["what it costs/parameters"] == 1012
+    assert (run.info.status, run.info.end_time - run.info.start_time) == ("FINISHED", 12_500)
+    assert run.data.params == {name: str(value) for name, value in make_trial(12).config.items()}
     assert values(client, run.info.run_id, "curve/loss/click") == [(100, 0.5), (200, 0.4)]
-    assert run.data.metrics["speed/train_samples_per_s"] == 5e4
-    assert "curve/samples" not in run.data.metrics
-    assert run.data.tags["seesaw.trial"] == "12"
-    assert run.data.tags["seesaw.run"] == asked["identity"]["run"]
 
 
 def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_trial):
@@ -74,30 +64,14 @@ def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_
     assert second.data.tags["seesaw.seed"] == "42"
 
 
-def test_logging_again_after_a_resume_changes_nothing(send, client, asked, below, find, make_trial, make_failed):
-    records = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)]
-
-    def log():
-        return send(*records, ending="FINISHED").place[1]
-
-    def everything(run_id):
-        runs = {**below(run_id), **find(f"tags.`seesaw.parent` = '{run_id}'")}
-        histories = {
-            (name, metric): values(client, run.info.run_id, metric)
-            for name, run in runs.items()
-            for metric in run.data.metrics
-        }
-        return {name: (run.info.run_id, run.data.tags, run.data.params) for name, run in runs.items()}, histories
-
-    first = log()
-    before = everything(first)
-    assert log() == first
-    assert everything(first) == before
-    assert len(before[0]) == 3
-    assert values(client, first, "hypervolume") == [(0, pytest.approx(0.06)), (1, pytest.approx(0.06))]
-    assert list(find(f"tags.`seesaw.run` = '{asked['identity']['run']}' and tags.`seesaw.kind` = 'parent'")) == [
-        f"{asked['identity']['run']} census-income"
-    ]
+def test_logging_again_after_a_resume_changes_nothing(send, tracker, client, asked, tmp_path, make_trial, make_failed):
+    records, run = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)], asked["identity"]["run"]
+    place = send(*records, ending="FINISHED").place
+    before = content(tracker.uri, run, tmp_path)
+    everything_once(before, records)
+    assert send(*records, ending="FINISHED").place == place
+    assert content(tracker.uri, run, tmp_path) == before
+    assert values(client, place[1], "hypervolume") == [(0, pytest.approx(0.06)), (1, pytest.approx(0.06))]
 
 
 def test_a_run_cut_off_half_written_is_made_whole(send, client, below, make_trial, monkeypatch):
@@ -148,15 +122,6 @@ def page(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("<!doctype html><title>front</title>")
     return path
-
-
-def test_the_front_is_found_by_a_query(send, asked, find, records, page):
-    send(*records, front=found_in(records, folder=page.parent))
-    mine = f" and tags.`seesaw.run` = '{asked['identity']['run']}'"
-    assert set(find("tags.`front.on_front` = 'true'" + mine)) == {"mmoe trial 1", "mmoe trial 2"}
-    assert set(find("tags.`front.on_front` = 'false'" + mine)) == {"single_task trial 0", "mmoe trial 3", "ple trial 4"}
-    assert set(find("tags.`front.rank` = '1'" + mine)) == {"single_task trial 0"}
-    assert len(find("tags.`seesaw.picked` = 'true'" + mine)) == 1
 
 
 def test_parent_has_tables_pick_and_page(send, tracker, client, records, page, tmp_path, monkeypatch):

@@ -26,15 +26,6 @@ def cuts(numbers, most):
     return values[1:][begins(counts, most)].tolist()
 
 
-def test_a_spike_has_a_range_of_its_own_and_the_rest_is_still_cut():
-    rest = np.arange(1.0, 101.0)
-    edges = cuts(np.concatenate([np.zeros(900), rest]), 11)
-    counts = np.bincount(np.searchsorted(edges, rest, side="right"))
-    assert counts[0] == 0
-    np.testing.assert_allclose(counts[1:], 10, atol=1)
-    assert len(counts) == 11
-
-
 @given(st.lists(st.lists(st.floats(allow_infinity=False), max_size=9), max_size=6), st.integers(2, 9))
 def test_ranges_of_parts_are_those_of_the_whole(parts, most):
     found = ranges(parts, most)

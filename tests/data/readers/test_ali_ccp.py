@@ -12,6 +12,7 @@ from bench.data.readers import blocks
 from bench.data.readers.ali_ccp import COMMON, SKELETON, read_ali_ccp
 from bench.data.splits import SPLITS
 from bench.data.synthetic import synthesise
+from bench.system import content
 from bench.system.progress import Silent
 
 RATES = {"click_rate": 0.3, "buy_rate": 0.4}
@@ -56,7 +57,9 @@ def test_every_row_is_that_of_the_line_by_line_reader(raw, monkeypatch):
 
 
 def test_no_group_is_in_two_splits_and_a_purchase_without_a_click_is_none(raw, tmp_path):
-    store = prepare(load_card("ali-ccp"), tmp_path, raw)
+    values = content.read_toml(content.find("datasets", "ali-ccp"))
+    values["split"]["valid_fraction"] = 0.4
+    store = prepare(parse_card(values, "here"), tmp_path, raw)
     splits = [store.split(name) for name in SPLITS]
     groups = [set(each.group.tolist()) for each in splits]
     assert sum(map(len, groups)) == len(set.union(*groups)) == len(indices(raw))

@@ -1,7 +1,6 @@
-"""Runs that are over, as a new user sees them: compared, in a notebook."""
+"""A run that is over, as a new user sees it: through MLflow, in a notebook, with a guard that nothing passes."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -11,35 +10,14 @@ from mlflow import MlflowClient
 
 import bench
 
-pytestmark = pytest.mark.slow  # two runs are made first
+pytestmark = pytest.mark.slow  # a run is made first
 
 
-def test_two_runs_are_compared(seesaw, two_runs, tmp_path):
-    said = seesaw("compare", "balancers", "kinds", "--home", two_runs, home=None)
-    assert said.code == 0, said.err
-    assert re.search(r"^This run cannot say .* at least 7 are needed; `seesaw confirm ", said.out, re.M)
-    page = tmp_path / "c.html"
-    document = json.loads(
-        seesaw(
-            "compare", "balancers", "kinds", "--by", "run", "--out", page, "--json", "--home", two_runs, home=None
-        ).out
-    )
-    [group] = document["groups"]
-    assert [family["name"] for family in group["families"]] == ["balancers", "kinds"]
-    assert group["runs"] == ["balancers", "kinds"]
-    assert group["answer"]["verdict"] == "cannot say"
-    assert {test["measure"] for test in group["tests"]} == {"click.auc", "purchase.ctcvr.auc", "hypervolume"}
-    assert all(family["trials"] > 0 and family["training_samples"] > 0 for family in group["families"])
-    text = page.read_text()
-    assert "<script" not in text
-    assert group["answer"]["sentence"].split(":")[0] in text
-
-
-def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs):
-    store = f"sqlite:///{two_runs / 'mlflow.db'}"
-    assert seesaw("sync", "kinds", "--home", two_runs, home=None).code == 0  # on a busy machine, what was not sent
+def test_an_experiment_s_front_is_read_from_mlflow(seesaw, small_run):
+    store = f"sqlite:///{small_run / 'mlflow.db'}"
+    assert seesaw("sync", "kinds", "--home", small_run, home=None).code == 0  # on a busy machine, what was not sent
     document = json.loads(seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store, "--json").out)
-    own = json.loads(seesaw("frontier", "kinds", "--json", "--home", two_runs, home=None).out)
+    own = json.loads(seesaw("frontier", "kinds", "--json", "--home", small_run, home=None).out)
     assert document["hypervolumes"][0]["value"] == own["hypervolume"]["value"]
     on_front = {point["trial"] for point in own["points"] if point["role"] == "trial"}
     assert {point["trial"] for point in document["points"]} >= on_front  # MLflow has no baselines to compare with
@@ -47,10 +25,10 @@ def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs):
     assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
 
 
-def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_csv(seesaw, two_runs, tmp_path):
-    assert seesaw("sync", "kinds", "--home", two_runs, home=None).code == 0
-    (path,) = (two_runs / "runs" / "kinds").glob("*/cells.parquet")
-    kept, run = pd.read_parquet(path), bench.load_run("kinds", home=two_runs)
+def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_csv(seesaw, small_run, tmp_path):
+    assert seesaw("sync", "kinds", "--home", small_run, home=None).code == 0
+    (path,) = (small_run / "runs" / "kinds").glob("*/cells.parquet")
+    kept, run = pd.read_parquet(path), bench.load_run("kinds", home=small_run)
     assert set(kept["split"]) == {"valid", "confirm", "test"}
 
     def plain(table):
@@ -58,20 +36,19 @@ def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_cs
         return list(table.where(table.notna(), None).itertuples(index=False))
 
     assert plain(kept) == plain(run.cells())
-    (place,) = json.loads((two_runs / "runs" / "kinds" / "mlflow.json").read_text()).values()
-    client = MlflowClient(f"sqlite:///{two_runs / 'mlflow.db'}")
+    (place,) = json.loads((small_run / "runs" / "kinds" / "mlflow.json").read_text()).values()
+    client = MlflowClient(f"sqlite:///{small_run / 'mlflow.db'}")
     sent = Path(client.download_artifacts(place[1], "cells.parquet", str(tmp_path)))
     assert sent.read_bytes() == path.read_bytes()
-    said = seesaw("frontier", "kinds", "--csv", tmp_path / "new" / "cells.csv", "--home", two_runs, home=None)
+    said = seesaw("frontier", "kinds", "--csv", tmp_path / "new" / "cells.csv", "--home", small_run, home=None)
     assert said.code == 0, said.err
     read = pd.read_csv(tmp_path / "new" / "cells.csv", dtype={"point": str}, float_precision="round_trip")
     assert set(read.pop("dataset")) == {*run.run.datasets}
     assert plain(read[list(kept)]) == plain(kept)
 
 
-@pytest.mark.slow
-def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard(seesaw, two_runs, tmp_path):
-    home = shutil.copytree(two_runs, tmp_path / "home")
+def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard(seesaw, small_run, tmp_path):
+    home = shutil.copytree(small_run, tmp_path / "home")
     folder = home / "runs" / "kinds"
     part = next(folder.glob("*/picked.json")).parent
     manifest = json.loads((folder / "run.json").read_text())
