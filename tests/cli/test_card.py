@@ -88,6 +88,10 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     assert len(means) == 4
     assert all(10 < float(mean) < 100 for mean in means)
     assert not {"units", "weight"} & set(card_of(tmp_path))
+    splits = json.loads(seesaw("prepare", card, "--json").out)["splits"]
+    rows = {name: part["rows"] for name, part in splits.items()}
+    assert rows == json.loads(said.out)["split"]["rows"]
+    assert all(f"# {name}: {count:,} rows" in text for name, count in rows.items())
     card.write_text(re.sub(r"^# (units|weight|parent) =", r"\1 =", text, flags=re.MULTILINE))
     read = card_of(tmp_path)
     assert (read["tasks"][2]["parent"], read["reader"]["missing"]) == ("buy", ["NA"])
@@ -95,11 +99,7 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     assert (read["columns"]["price_value"]["from"], 'said "so", é' in read["columns"]) == ("price", True)
     told = seesaw("datasets", card, "--json")
     assert json.loads(told.out)["weight"] == "sample_weight"
-    manifest = json.loads(seesaw("prepare", card, "--json").out)
-    assert manifest["weights"]["plain"]
-    rows = {name: part["rows"] for name, part in manifest["splits"].items()}
-    assert rows == json.loads(said.out)["split"]["rows"]
-    assert all(f"# {name}: {count:,} rows" in text for name, count in rows.items())
+    assert json.loads(seesaw("prepare", card, "--json").out)["weights"]["plain"]
 
 
 def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path):

@@ -58,7 +58,7 @@ class Flow:
 def ran(module_shop, tmp_path_factory):
     shop, home = module_shop, tmp_path_factory.mktemp("home")
     shop.write_log(4000, seed=1, today=True)
-    shop.edit(shop.card, "[reader]", 'logged = ["today"]\n\n[reader]')
+    shop.edit(shop.card, "reader =", 'logged = ["today"]\nreader =')
     shop.edit(shop.suite, "trials = 6", "trials = 3")
     shop.edit(shop.suite, '["single_task"]', '["single_task", "equal_weights", "trees"]')
     raw = ["--raw", str(shop.raw), "--home", str(home)]

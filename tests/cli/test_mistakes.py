@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from corruptions.work import files
 
 
 def card(old, new):
@@ -84,10 +85,6 @@ MISTAKES = [
     ("a path as a run's name", (*RUN, "--name", "../out"), ("--name", "../out")),
     ("an empty split", PREPARE, ("test",), card("first = 26", "first = 260")),
 ]
-
-
-def files(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(("name", "arguments", "says", "do"), [(*each, None)[:4] for each in MISTAKES])

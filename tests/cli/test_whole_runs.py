@@ -101,14 +101,38 @@ def test_a_run_of_all_baselines_keeps_every_replicates_predictions(seesaw, shop,
     assert (part.folder / "study.jsonl").read_bytes() == log
 
 
+CURRENT = """
+[config]
+"sharing.kind" = "shared_bottom"
+"optim.batch_size" = 64
+"embedding.dim" = 4
+"optim.lr" = {lr}
+[score]
+weights = {{ click = 1, buy = 1 }}
+"""
+
+
+def current_in(document):
+    [found] = [each for each in document["baselines"] if each["name"] == "current"]
+    assert found["replicates"] == 2
+    return found
+
+
 @pytest.mark.slow
-def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_path):
+def test_a_run_tells_diagnoses_and_its_current_model_is_a_baseline_that_may_change(seesaw, shop, monkeypatch, tmp_path):
     from mlflow import MlflowClient
 
     monkeypatch.setattr("bench.training.diagnosis.interval", lambda total, batch, tasks: 4)
     shop.edit(shop.suite, "trials = 6", "trials = 3")
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--json")
-    assert said.code == 0, said.err
+    (tmp_path / "a.toml").write_text(CURRENT.format(lr=0.004))
+    current = current_in(shop.run(seesaw, "a", "--current", tmp_path / "a.toml"))
+    (tmp_path / "a.toml").write_text(CURRENT.format(lr=0.008))  # the run keeps what it said
+    part = next(iter(Run.open(tmp_path / "home", "a").datasets.values()))
+    [before] = [each for each in Study.read(part.folder).baselines() if each.kind == "current"]
+    assert before.config["optim.lr"] == 0.004
+    seeds = {run.seed for record in Study.read(part.folder).records() for run in record.replicates}
+    assert {run.seed for run in before.replicates} <= seeds
+
     every = json.loads(seesaw("diagnose", "a", "--all", "--json").out)["trials"]
     assert [one["trial"] for one in every] == [0, 1, 2]
     for number, one in enumerate(every):
@@ -120,53 +144,11 @@ def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_p
     assert "either a trial or --all" in seesaw("diagnose", "a", 1, "--all").err
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("seesaw/shop").experiment_id
-    runs = client.search_runs([experiment], "metrics.`diagnosis/probes` = 4")
+    runs = client.search_runs([experiment], "metrics.`diagnosis/probes` = 4 and tags.`seesaw.kind` = 'trial'")
     assert len(runs) == 3
     for logged in runs:
-        of = every[int(logged.data.tags["seesaw.trial"])]["diagnosis"]
-        assert logged.data.metrics["diagnosis/loss/click"] == of["tasks"]["click"]["loss"]
-        assert (
-            logged.data.metrics.items() >= {f"diagnosis/{name}": value for name, value in numbers(of).items()}.items()
-        )
+        own = numbers(every[int(logged.data.tags["seesaw.trial"])]["diagnosis"])
+        assert logged.data.metrics.items() >= {f"diagnosis/{name}": value for name, value in own.items()}.items()
 
-
-CONFIG = """
-[config]
-"sharing.kind" = "shared_bottom"
-"optim.epochs" = 2
-"optim.batch_size" = 64
-"embedding.dim" = 4
-"tower.layers" = "8"
-"optim.lr" = {lr}
-[score]
-weights = {{ click = 1, buy = 1 }}
-"""
-
-
-def write(file, lr):
-    file.write_text(CONFIG.format(lr=lr))
-    return file
-
-
-@pytest.mark.slow
-def test_current_is_confirmed_like_a_baseline_and_may_change(seesaw, shop, tmp_path):
-    shop.edit(shop.suite, "trials = 6", "trials = 2")
-    home, first, second = tmp_path / "home", write(tmp_path / "a.toml", 0.004), write(tmp_path / "b.toml", 0.008)
-    options = ("--executor", "inline", "--raw", shop.raw, "--name", "one", "--json")
-    said = seesaw("run", shop.suite, "--current", first, *options)
-    assert said.code == 0, said.err
-    document = json.loads(said.out)
-    current = next(each for each in document["baselines"] if each["name"] == "current")
-    assert current["replicates"] == 2
-    assert set(current) >= {"metrics", "on_front", "p_nondominated"}
-    first.unlink()  # the run keeps what it said
-    part = next(iter(Run.open(home, "one").datasets.values()))
-    [before] = [each for each in Study.read(part.folder).baselines() if each.kind == "current"]
-    assert before.config["optim.lr"] == 0.004
-    seeds = {run.seed for record in Study.read(part.folder).records() for run in record.replicates}
-    assert {run.seed for run in before.replicates} <= seeds
-    said = seesaw("confirm", "one", "--current", second, "--json")
-    assert said.code == 0, said.err
-    again = next(each for each in json.loads(said.out)["baselines"] if each["name"] == "current")
-    assert again["replicates"] == 2
-    assert again["metrics"] != current["metrics"]
+    again = json.loads(seesaw("confirm", "a", "--current", tmp_path / "a.toml", "--json").out)
+    assert current_in(again)["metrics"] != current["metrics"]

@@ -12,7 +12,6 @@ import twin
 from data_toys import LEAST, arrays
 
 from bench.data import load_card, parse_card, prepare, spill
-from bench.data.columns import moments
 from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.fetch import at_hand
 from bench.data.readers import base, blocks
@@ -250,19 +249,3 @@ def test_kuairand(kuairand_raw, tmp_path, monkeypatch):
     assert store.manifest["duplicates_dropped"] > 0
     check(card, store, tmp_path / "raw", tmp_path / "home")
     assert json.loads((store.path / "manifest.json").read_text())["bad_rows"] == {}
-
-
-def test_files_may_be_cut_anywhere(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(moments, "PIECE", 64)
-    write(raw, ",")
-    header, *lines = (raw / "a.csv").read_text().splitlines(keepends=True)
-    found = []
-    for cuts in ([0, 150], [0, 1, 90, 91, 150], [0, 120, 150]):
-        names = [f"part-{at}.csv" for at in range(len(cuts) - 1)]
-        folder = tmp_path / "-".join(map(str, cuts))
-        folder.mkdir()
-        for name, start, end in zip(names, cuts, cuts[1:], strict=False):
-            (folder / name).write_text(header + "".join(lines[start:end]))
-        card = parse_card(CARD | {"files": [{"name": name} for name in names]}, "here")
-        found.append(arrays(prepare(card, folder / "home", folder)))
-    assert found[0] == found[1] == found[2]

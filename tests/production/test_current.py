@@ -6,6 +6,7 @@ import pytest
 from serving_toys import FUNNEL, funnel_package, package_of
 
 from bench.core.errors import UserError
+from bench.core.records import Point
 from bench.data import load_card
 from bench.frontier.score import Score
 from bench.results.points import parts_of
@@ -45,3 +46,15 @@ def test_a_score_of_conditional_predictions_has_no_fusion(store, tmp_path):
     made = funnel_package(tmp_path / "package", store, score=Score(weights={"purchase.cvr": 1.0}))
     with pytest.raises(UserError, match=r"score: expected weights .* found purchase.cvr = 1"):
         read_current(str(made.folder), load_card(FUNNEL), TASKS, tmp_path, None)
+
+
+def test_a_blend_has_the_network_and_the_trees_where_it_takes_some_of_both():
+    network, trees = Point("trial", {}, "single_task", 5), Point("trees", {}, "trees", None)
+
+    def blend(click, buy):
+        shares = {"blend.share.click": click, "blend.share.buy": buy}
+        made = Point("blend", {"blend.network": "5", "blend.trees": "trees", **shares}, "blend", None)
+        return parts_of(made, [network, trees], ["click", "buy"])
+
+    assert blend(0.75, 0.0) == [(network, (0.75, 0.0)), (trees, (0.25, 1.0))]
+    assert blend(1.0, 1.0) == [(network, (1.0, 1.0))]

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import serving_toys
+from data_toys import card_of
 from scipy.stats import contingency, norm
 from serving_toys import package_of
 
 from bench.core.schema import Task
-from bench.data import parse_card, prepare
+from bench.data import prepare
 from bench.data.columns.base import Source
 from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.encoding.encoder import Encoder
@@ -200,14 +201,14 @@ def planted(folder, seed, copy, rows=12_000):
     part = np.repeat(["train", "valid", "test"], [rows // 2, rows // 6, rows // 3])
     folder.mkdir()
     pd.DataFrame(inputs | {"part": part, "click": click * 1, "buy": buy * 1}).to_csv(folder / "log.csv", index=False)
-    card = dict.fromkeys(("id", "title", "licence", "citation", "homepage"), "planted") | {
-        "reader": {"kind": "csv"},
-        "files": [{"name": "log.csv"}],
-        "tasks": [{"name": "click", "column": "click"}, {"name": "buy", "column": "buy", "parent": "click"}],
-        "split": {"kind": "column", "column": "part", "train": ["train"], "valid": ["valid"], "test": ["test"]},
-        "columns": {name: "numeric" if own.dtype.kind == "f" else "categorical" for name, own in inputs.items()},
-    }
-    store = prepare(parse_card(card, "here"), folder / "home", folder, Silent())
+    card = card_of(
+        reader={"kind": "csv"},
+        files=[{"name": "log.csv"}],
+        tasks=[{"name": "click", "column": "click"}, {"name": "buy", "column": "buy", "parent": "click"}],
+        split={"kind": "column", "column": "part", "train": ["train"], "valid": ["valid"], "test": ["test"]},
+        columns={name: "numeric" if own.dtype.kind == "f" else "categorical" for name, own in inputs.items()},
+    )
+    store = prepare(card, folder / "home", folder, Silent())
     return store.with_tasks(store.default_tasks)
 
 

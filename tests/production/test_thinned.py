@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 import pytest
+from data_toys import card_of
 from serving_toys import raw_rows
 
 from bench.core.objectives import parse
-from bench.data import load_card, parse_card, prepare
+from bench.data import load_card, prepare
 from bench.frontier.retraining import Length, Retraining
 from bench.production.evaluation import judge, judgements
 from bench.production.package import Parts, write_package
@@ -18,12 +19,12 @@ FUNNEL = "synthetic-funnel@rows=20000"
 CONFIG = {"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8", "optim.lr": 0.005}
 
 
-def card_of(**keys):
+def card(**keys):
     columns = {name: column.model_dump(by_alias=True) for name, column in load_card(FUNNEL).columns.items()}
     tasks = [{"name": "click", "column": "click"}, {"name": "purchase", "column": "purchase", "parent": "click"}]
-    own = dict.fromkeys(("id", "title", "licence", "citation", "homepage"), "thinned") | {"columns": columns}
-    own |= {"reader": {"kind": "csv"}, "files": [{"name": "log.csv"}], "tasks": tasks}
-    return parse_card(own | {"split": {"kind": "hash", "column": "row", "valid": 0.4, "test": 0.3}} | keys, "here")
+    split = {"kind": "hash", "column": "row", "valid": 0.4, "test": 0.3}
+    files = {"reader": {"kind": "csv"}, "files": [{"name": "log.csv"}]}
+    return card_of(**files, tasks=tasks, columns=columns, split=split, **keys)
 
 
 @pytest.mark.parametrize("rate", [0.25, "kept"])
@@ -35,18 +36,18 @@ def test_a_package_predicts_for_all_rows(tmp_path, rate):
     for folder, rows in ((whole, np.ones(len(table), bool)), (thinned, rng.random(len(table)) < kept)):
         folder.mkdir()
         csv.write_csv(table.filter(pa.array(rows)), folder / "log.csv")
-    card = card_of(sampling={"task": "click", "rate": rate})
-    store = prepare(card, tmp_path / "home", thinned)
+    thin = card(sampling={"task": "click", "rate": rate})
+    store = prepare(thin, tmp_path / "home", thinned)
     part, chosen = PartOrder(CONFIG, Length(), (1.0, 1.0)), Retraining(seeds=1, held_out=0.3)
     aims = (parse("click.logloss", store.schema.tasks, "here"),)
-    made = retrain(RetrainSpec(card, store, (part,), aims, chosen), tmp_path / "work", {})
+    made = retrain(RetrainSpec(thin, store, (part,), aims, chosen), tmp_path / "work", {})
     rows, members = (np.array(store.split("valid").ids[:9]), np.array(store.split("valid").dense[:9])), made.members
     parts = Parts(store.key, store.schema, made.parts, [each.parts for each in members], store.encoder, rows,
                   calibrations=made.calibrations)  # fmt: skip
     scorer = write_package(parts, tmp_path / "package", onnx=False).scorer()
     judged = [
         judge(own, tmp_path / "home", folder, "test", [scorer], Silent())
-        for own, folder in ((card_of(), whole), (card, thinned))
+        for own, folder in ((card(), whole), (thin, thinned))
     ]
     found, told = ({each.metric: each.estimate for each in judgements(each, store.schema, 50, 0.99)} for each in judged)
     for name in ("click", "purchase.cvr", "purchase.ctcvr"):

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from made_up import objectives_of, records_of, view_of
 
 from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
-from bench.report.view import scenario_fronts, spread_of
+from bench.report.view import scenario_fronts, splits_of, spread_of
 
 
 def test_regions_are_of_paired_differences(view):
@@ -17,12 +18,13 @@ def test_regions_are_of_paired_differences(view):
     common = 1 + 0.1 * rng.normal(size=(400, 1, 1))
     own = 1 + 0.01 * rng.normal(size=(400, 3, 2))
     found = spread_of(replace(view.served, draws={"test": common * own}, current=1))["test"]
+    assert splits_of(view.front) == ("test", "confirm", "valid")  # the one that is told first
     assert np.allclose(found[1], 0)
     assert found[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
 
 
-def test_choices_are_thinned_to_what_may_matter(make_records, make_objectives, make_view):
-    view = make_view(make_records(objectives=5), make_objectives(5), served=5)
+def test_choices_are_thinned_to_what_may_matter():
+    view = view_of(records_of(objectives=5), objectives_of(5), served=5)
     few, more = view.choices, {name: np.tile(getattr(view.choices, name), (4, 1, 1)) for name in ("draws", "retrained")}
     choices = replace(few, **more)
     pick = SimpleNamespace(row=3, point="3", stability=view.pick.stability, runners_up=[SimpleNamespace(row=5)])
