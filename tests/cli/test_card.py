@@ -159,7 +159,7 @@ def test_each_mistake_is_one_sentence(mistakes, arguments, message, seesaw, monk
 
 @pytest.mark.slow
 def test_real_census_income(seesaw, tmp_path, census_raw):
-    names = load_names("census-income")
+    names = ",".join(load_values("census-income")["reader"]["columns"])
     files = [census_raw / "census-income.data.gz", census_raw / "census-income.test.gz"]
     out = tmp_path / "card.toml"
     options = ["--columns", names, "--split", "files", "--rows", 20_000, "--out", out]
@@ -205,10 +205,6 @@ def load_values(name):
     from bench.system import content
 
     return content.read_toml(content.find("datasets", name))
-
-
-def load_names(name):
-    return ",".join(load_values(name)["reader"]["columns"])
 
 
 def test_the_guide_names_every_key_of_a_card():

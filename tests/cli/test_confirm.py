@@ -36,17 +36,14 @@ def study_of(home, name):
 
 def essence(records):
     """What of records does not depend on the machine's pace."""
-    return [
-        (
-            record.number,
-            record.config,
-            [
-                (run.replicate, run.seed, {k: v for k, v in run.metrics.items() if not k.startswith("cost/latency")})
-                for run in record.replicates
-            ],
-        )
-        for record in records
-    ]
+
+    def metrics(run):
+        return {name: value for name, value in run.metrics.items() if not name.startswith("cost/latency_ms")}
+
+    every = {
+        record.number: [(run.replicate, run.seed, metrics(run)) for run in record.replicates] for record in records
+    }
+    return every, [record.config for record in records]
 
 
 @pytest.mark.slow

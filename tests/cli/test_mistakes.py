@@ -66,7 +66,7 @@ MISTAKES = [
     (
         "nobody confirms it",
         (*RUN, "--current", "{card}"),
-        ("expected a run that confirms",),
+        ("a run that confirms",),
         NO_REPLICATES,
     ),
     ("an address without Ray", (*RUN, "--address", "here:1"), ("--address: expected --executor ray",)),

@@ -3,16 +3,13 @@
 import inspect
 import os
 import re
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 import bench
-from bench.cli import output
 from bench.core.errors import UserError
 from bench.runs.folder import Run
 
@@ -133,19 +130,3 @@ def test_the_page_on_python_has_all_that_is_public_and_nothing_else():
     assert {*re.findall(r"bench\.(\w+)", text)} - {"run"} == {*bench.__all__} - {"__version__", "run"} | {"__all__"}
     taken = {*inspect.signature(bench.run).parameters} - {"data", "asked"}
     assert not {name for name in taken if f"`{name}`" not in text}
-
-
-def test_a_notebook_shows_the_last_note_and_how_far_the_work_is(monkeypatch):
-    shown = []
-    display = SimpleNamespace(update=lambda data, raw: shown.append(data["text/plain"]))
-    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=lambda *given, **options: display))
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())
-    monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
-    progress = output.NotebookProgress()
-    progress.note("reading")
-    with progress.task("search", 100, "samples") as advance:
-        advance(1)
-    progress.note("done")
-    assert shown[0] == "reading"
-    assert shown[1].startswith("reading\nsearch: 1 of 100 samples, ")
-    assert shown[2] == "done"

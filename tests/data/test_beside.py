@@ -1,4 +1,4 @@
-"""Weights, bounds, items and units: what a card keeps beside inputs and labels. `test_parts` checks each array."""
+"""Weights, bounds, items, units, scenarios, scales: beside inputs and labels. `test_parts` checks each array."""
 
 import numpy as np
 import pandas as pd
@@ -7,10 +7,12 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.rows import TEST
-from bench.data import parse_card, prepare
+from bench.data import Store, parse_card, prepare
 from bench.data.checks import Rejects, Sieve, read_labels
+from bench.data.preparation import recipe
+from bench.data.shape import shape_of
 from bench.data.store import WeightFacts, part_of
-from bench.data.tasks import TaskRule
+from bench.data.tasks import TaskRule, scale_of
 from bench.measure.predictions import rows_of
 from bench.training.kept import write_rows
 
@@ -126,3 +128,66 @@ def test_units_stay_whole_where_the_split_keeps_groups_whole(shop, shop_raw, tmp
     changed(shop_raw, "\nu1,", "\nu2,", 1)
     with pytest.raises(UserError, match=r"all rows of one 'request' to have one 'user', found 'r\d+' with two of them"):
         stored(shop, shop_raw, tmp_path, group="request", units="user", time="day", split=split)
+
+
+RNG = np.random.default_rng(0)
+NORMAL = RNG.normal(100, 7, 4000)
+SKEWED = RNG.lognormal(2, 1.2, 4000)
+RARE = np.where(np.arange(4000) % 50 == 0, SKEWED, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "log"),
+    [(NORMAL, False), (-SKEWED, False), (SKEWED, True), (RARE, True), (RNG.integers(1, 6, 4000) * 1.0, False)],
+)
+def test_a_logarithm_is_taken_of_skewed_labels_that_are_never_negative(labels, log):
+    found = scale_of(labels)
+    values = np.log1p(labels) if log else labels
+    assert found.log == log
+    assert found.centre == pytest.approx(values.mean(), rel=0.05)
+    assert found.spread == pytest.approx(values.std(), rel=0.05)
+    assert found.mean == pytest.approx(labels.mean(), rel=0.05)
+
+
+def test_a_store_keeps_the_scale_of_train_as_its_card_asks(shop, shop_raw, tmp_path):
+    shop["split"] = {"kind": "time", "train": {"last": 20240106}, "valid": {"first": 20240107, "last": 20240108},
+                     "test": {"first": 20240109}}  # fmt: skip
+    shop["time"], found = "day", {}
+    for scale in ("auto", "none", "standard", "log1p"):
+        shop["tasks"] = [{"name": "weight", "column": "weight", "kind": "regression", "scale": scale}]
+        (task,) = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw).schema.tasks
+        found[scale] = task.scale
+    train = np.arange(120.0)  # rows to the sixth day
+    assert found["none"] is None
+    assert found["auto"] == found["standard"] == scale_of(train, log=False)
+    assert found["log1p"] == scale_of(train, log=True)
+
+
+def test_a_scenario_is_a_segment_that_models_know(shop, shop_raw, tmp_path):
+    """Its field is named in the schema; values that are rare on train have its code of the unknown."""
+    frame = pd.read_csv(shop_raw / "log.csv").assign(page=["cart", *["search", "search", "home"] * 66, "home"])
+    frame.to_csv(shop_raw / "log.csv", index=False)
+    split = {"kind": "time", "train": {"last": 20240105}, "valid": {"first": 20240106, "last": 20240108}}
+    shop |= {"time": "day", "split": split | {"test": {"first": 20240109}}}
+    place = {"kind": "categorical", "from": "page"}
+    shop["columns"] = {"price": "numeric", "place": place}
+    segments = {"user": {"known": "user"}, "weight": {"column": "weight", "ranges": [25, 45.5]}}
+    card = parse_card(shop | {"scenario": "page", "segments": segments}, "here")
+    assert shape_of(card).scenario == "place"
+    store = prepare(card, tmp_path / "home", shop_raw)
+    assert store.schema.scenario == "place"
+    assert store.schema.fields[0].cardinality == 3
+    ranges = ("< 25", "25 to 45.5", ">= 45.5")
+    assert store.segments == {"scenario": ("search", "home", "cart"), "user": ("known", "new"), "weight": ranges}
+    train = store.split("train")
+    assert train.segments.dtype == np.int16
+    assert train.ids[train.segments[:, 0] == 2, 0].tolist() == [store.schema.offsets[0]]
+    assert Store.open(store.path).schema == store.schema
+    assert recipe(card) != recipe(parse_card(shop, "here"))
+    for changes, message in (
+        ({"scenario": "pages"}, "raw column of a categorical input without 'derive', found 'pages'; .* are page"),
+        ({"scenario": "price"}, "found 'price'"),
+        ({"scenario": "page", "segments": {"scenario": {"column": "day"}}}, "'scenario' makes a segment of this name"),
+    ):
+        with pytest.raises(UserError, match=message):
+            parse_card(shop | changes, "here")

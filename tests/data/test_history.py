@@ -109,13 +109,8 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     frame, group, item, split = frame.iloc[order], group[order], np.array(item, np.int32)[order], split[order]
     assert [len(store.split(name)) for name in SPLITS] == np.bincount(split, minlength=4).tolist()
     config = CARD.history
-    rows = Rows(
-        group.astype(np.int32),
-        frame["at"].to_numpy(float),
-        split.astype(np.int8),
-        item[:, None],
-        frame[["click"]].to_numpy() == 1,
-    )
+    clicked, at = frame[["click"]].to_numpy() == 1, frame["at"].to_numpy(float)
+    rows = Rows(group.astype(np.int32), at, split.astype(np.int8), item[:, None], clicked)
     known = past(rows, config)
     brought = {name: known.numbers[:, at] for at, name in enumerate(config.numbers)}
     lists = [[f"i{code}" for code in codes if code >= 0] for codes in known.lists[:, 0].tolist()]

@@ -20,6 +20,7 @@ from bench.models.funnels.links import Links
 from bench.system.progress import Silent
 
 DAYS, ROWS, RATE = 30, 800, 0.3
+DAYS_OF = {"kind": "time", "train": {"last": "2024-03-16"}, "valid": {"first": "2024-03-17", "last": "2024-03-19"}}
 CARD = LEAST | {
     "time": "date",
     "as_of": "2024-03-31",
@@ -29,12 +30,7 @@ CARD = LEAST | {
         {"name": "click", "column": "click"},
         {"name": "buy", "column": "buy", "parent": "click", "matures": "7d"},
     ],
-    "split": {
-        "kind": "time",
-        "train": {"last": "2024-03-16"},
-        "valid": {"first": "2024-03-17", "last": "2024-03-19"},
-        "test": {"first": "2024-03-20"},
-    },
+    "split": DAYS_OF | {"test": {"first": "2024-03-20"}},
     "columns": {"x": "numeric"},
 }
 

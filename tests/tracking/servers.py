@@ -33,14 +33,9 @@ class RealServer:
         options += ["--artifacts-destination", str(self.folder / "artifacts")]
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         log = (self.folder / "server.log").open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *options],
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **quiet},
-            start_new_session=True,
-            cwd=self.folder,
-        )
+        command, environment = [sys.executable, "-m", "mlflow", "server", *options], {**os.environ, **quiet}
+        own = {"env": environment, "cwd": self.folder, "start_new_session": True}
+        self._process = subprocess.Popen(command, stdout=log, stderr=log, **own)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self._process.poll() is None:
             try:

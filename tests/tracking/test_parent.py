@@ -1,12 +1,15 @@
-"""A driver's log is in MLflow: once, nested, and found by a query."""
+"""A driver's log is in MLflow: once, nested, and with steps that never fall."""
+
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from contents import content, everything_once
-from found import found_in
+from found import found_in, history
 
+from bench.core.records import RungResult
 from bench.tracking.store import Node
-from bench.tracking.values import Value, inward, outward
+from bench.tracking.values import Value, inward, outward, volumes
 
 EXPERIMENT = "seesaw/quick"
 
@@ -107,13 +110,8 @@ def test_another_run_is_another_parent(send, other):
 
 @pytest.fixture
 def records(make_trial, make_failed):
-    return [
-        make_trial(0, 0.70, 0.80, "single_task"),
-        make_trial(1, 0.72, 0.82),
-        make_trial(2, 0.74, 0.81),
-        make_trial(3, 0.70, 0.79),
-        make_failed(4),
-    ]
+    shared = [make_trial(number, *at) for number, at in enumerate(((0.72, 0.82), (0.74, 0.81), (0.70, 0.79)), start=1)]
+    return [make_trial(0, 0.70, 0.80, "single_task"), *shared, make_failed(4)]
 
 
 @pytest.fixture
@@ -188,3 +186,29 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
     assert sizes == [[800, 0, 1]]
     assert again.send([Value("m49", -1.0, 1699)]) == 1  # another value of the last step
     assert again.send([Value("m49", -1.0, 1699), Value("m49", 3.0, 1649)]) == 0
+
+
+@pytest.fixture
+def at_two_rungs(make_trial):
+    """Trials at two rungs; all first rungs are told before any second one, and take longer the earlier they began."""
+    found = []
+    for number in range(4):
+        whole = make_trial(number, 0.6 + number / 100, 0.8 - number / 100)
+        rungs = tuple(RungResult(100 * (1 + r), 4 * r + number, whole.metrics, 50.0 - 9 * number) for r in (0, 1))
+        found.append(replace(whole, rungs=rungs, started=1.9e9 + number))
+    return found
+
+
+@pytest.mark.parametrize("by_rungs", [True, False])
+def test_steps_and_times_never_fall_and_depend_on_no_batch(at_two_rungs, by_rungs):
+    whole = history(by_rungs)
+    whole.add(at_two_rungs, 8)
+    points = volumes(whole)
+    assert {point.name for point in points} == {"hypervolume.by_samples" if by_rungs else "hypervolume"}
+    assert len(points) == (8 if by_rungs else 4)
+    for values in ([point.step for point in points], [point.time for point in points]):
+        assert values == sorted(values)
+    live = history(by_rungs)
+    for told in range(1, 9):
+        live.add([at_two_rungs[(told - 1) % 4]], told)
+    assert live.rows == whole.rows  # one at a time as all at once
