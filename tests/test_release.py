@@ -1,4 +1,4 @@
-"""Parts of a release: wheel, source distribution, citation, image for serving, and the tested versions."""
+"""Parts of a release: wheel, source distribution, citation, image for serving, tested versions, and documents."""
 
 import os
 import re
@@ -167,3 +167,21 @@ def test_integration_checks_the_oldest_python():
     assert PYTHONS[0] == f"{oldest}.0"
     assert f"for version in {oldest} {PYTHONS[-1].removesuffix('.0')};" in (ROOT / ".ci" / "run").read_text()
     assert f"--python-version {oldest} " in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.slow
+def test_the_site_has_no_dead_link_and_loads_nothing_from_elsewhere(tmp_path):
+    for module in ("mkdocs", "material", "mkdocstrings"):
+        if find_spec(module) is None:
+            pytest.skip(f"no {module}: the extra `docs` makes the site")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    subprocess.run([sys.executable, "docs/site.py"], cwd=ROOT, check=True)
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(build, cwd=ROOT, env=quiet, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    index = (tmp_path / "site" / "search" / "search_index.js").read_text(encoding="utf-8")
+    for found in ("LossWeighting", "loss_power", "fusion weights"):
+        assert found in index
+    for page in (tmp_path / "site").rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"<(?:script|img|iframe)[^>]* src=\"?https?:|<link[^>]* href=\"?https?:", text), page
