@@ -35,7 +35,7 @@ def test_labels_follow_their_truth():
 
 @pytest.mark.parametrize("uneven", [False, True])
 def test_thinned_rows_are_rows_of_the_whole_log(uneven):
-    whole, thinned = impressions(), feed(kept=0.1, uneven=uneven)
+    whole, thinned = impressions(), impressions(kept=0.1, uneven=uneven)
     assert thinned.click.sum() == whole.click.sum()
     none, left = whole[whole.click == 0], thinned[thinned.click == 0]
     assert left.p_click.isin(none.p_click).all()
