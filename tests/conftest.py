@@ -17,7 +17,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402  the environment must be set before anything imports torch
+from hypothesis import settings  # noqa: E402
 
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
+settings.load_profile("no deadline")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 # modules that tests share are imported by their own name, from any folder; so are those of studies

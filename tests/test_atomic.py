@@ -9,13 +9,7 @@ import pytest
 
 from bench.system import atomic
 from bench.system import mapped as module
-from bench.system.atomic import (
-    Unwritable,
-    atomic_folder,
-    scratch_folder,
-    this_process,
-    write_text,
-)
+from bench.system.atomic import Unwritable, atomic_folder, scratch_folder, this_process, write_text
 from bench.system.mapped import mapped
 
 

@@ -146,15 +146,8 @@ def test_objectives_have_keys_and_signs():
 
 
 def test_outcomes_of_rankings_are_objectives_on_all_impressions():
-    for name in (
-        "click.ndcg@5",
-        "buy.recall@10",
-        "refund.recall@2.5%",
-        "price.value@10%",
-        "price.ndcg@3",
-        "buy.map@5",
-        "buy.mrr",
-    ):
+    of_lists = ["click.ndcg@5", "buy.recall@10", "price.ndcg@3", "buy.map@5", "buy.mrr"]
+    for name in (*of_lists, "refund.recall@2.5%", "price.value@10%"):
         assert objectives.parse(name, FUNNEL, "suite") == objectives.Objective(name, "maximize")
         assert objectives.in_thousandths(name)
     assert objectives.outcome("buy.gauc_positives", FUNNEL, "suite").direction == "maximize"

@@ -60,14 +60,7 @@ def test_kuairand_late_window(home, kuairand_raw):
 @pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, itertools.cycle(FUNNELS), strict=False)))
 def test_every_sharing_and_funnel_comes_near_the_best_reachable_auc(sharing, funnel, home):
     store = prepare(load_card("synthetic-funnel"), home)
-    metrics = measure(
-        store,
-        sharing__kind=sharing,
-        funnel__kind=funnel,
-        optim__lr=5e-3,
-        optim__epochs=2,
-        optim__batch_size=1024,
-        embedding__dim=8,
-    )
+    kinds = {"sharing__kind": sharing, "funnel__kind": funnel, "embedding__dim": 8}
+    metrics = measure(store, **kinds, optim__lr=5e-3, optim__epochs=2, optim__batch_size=1024)
     best = store.manifest["reachable"]["test/click.auc"]
     assert best - 0.02 <= metrics["test/click.auc"] <= best + 0.01

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +15,9 @@ licence = "none"
 citation = "none"
 homepage = "https://example.org"
 post_exposure = ["dwell"]
-
-[reader]
-kind = "csv"
-
-[[files]]
-name = "log.csv"
+time = "day"
+reader = { kind = "csv" }
+files = [{ name = "log.csv" }]
 
 [split]
 kind = "time"
@@ -85,11 +81,11 @@ baselines = ["single_task"]
 
 SMALL = """
 title = "Small"
-space = "{space}"
+space = "quick"
 [[datasets]]
 id = "synthetic-funnel@rows=2000"
 [budget]
-trials = {trials}
+trials = 3
 [search]
 sampler = "random"
 tries = 0
@@ -110,27 +106,12 @@ class Said:
     err: str
 
 
-@dataclass(frozen=True)
 class Shop:
     """A folder with a card, its raw file, a space and a suite."""
 
-    folder: Path
-
-    @property
-    def card(self):
-        return self.folder / "card.toml"
-
-    @property
-    def suite(self):
-        return self.folder / "suite.toml"
-
-    @property
-    def raw(self):
-        return self.folder / "raw"
-
-    @property
-    def log(self):
-        return self.raw / "log.csv"
+    def __init__(self, folder):
+        self.folder, self.card, self.suite = folder, folder / "card.toml", folder / "suite.toml"
+        self.raw, self.log = folder / "raw", folder / "raw" / "log.csv"
 
     def edit(self, file, old, new):
         text = file.read_text()
@@ -159,7 +140,7 @@ class Shop:
 def open_shop(folder):
     made = Shop(folder)
     made.raw.mkdir(parents=True)
-    made.card.write_text(CARD.replace("[reader]", 'time = "day"\n\n[reader]', 1))
+    made.card.write_text(CARD)
     (made.folder / "space.toml").write_text(SPACE)
     made.suite.write_text(SUITE.format(space=made.folder / "space.toml", card=made.card))
     made.write_log()
@@ -178,15 +159,13 @@ def module_shop(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def two_runs(tmp_path_factory):
-    """A home with two small runs on generated data: balancers on one MMoE, and ways of sharing."""
-    folder = tmp_path_factory.mktemp("two")
-    for name, space, trials in (("balancers", "balancing", 4), ("kinds", "quick", 3)):
-        suite = folder / name / "suite.toml"
-        suite.parent.mkdir()
-        suite.write_text(SMALL.format(space=space, trials=trials))
-        assert main(["run", str(suite), "--name", name, "--home", str(folder / "home"), "--executor", "inline"]) == 0
-    return folder / "home"
+def small_run(tmp_path_factory):
+    """A home with a small run on generated data, `kinds`: ways of sharing."""
+    suite, home = tmp_path_factory.mktemp("suite") / "kinds" / "suite.toml", tmp_path_factory.mktemp("small")
+    suite.parent.mkdir()
+    suite.write_text(SMALL)
+    assert main(["run", str(suite), "--name", "kinds", "--home", str(home), "--executor", "inline"]) == 0
+    return home
 
 
 @pytest.fixture

@@ -71,40 +71,6 @@ def trains(seesaw, card, *options):
     return json.loads(prepared.out)
 
 
-def test_a_csv_file_becomes_a_trained_model(seesaw, tmp_path):
-    log().to_csv(tmp_path / "log.csv", index=False)
-    said = seesaw("card", tmp_path / "log.csv", *FUNNEL, "--time", "seen at", "--group", "user_id", "--json", home=None)
-    assert said.code == 0, said.err
-    inspected = json.loads(said.out)["split"]["rows"]
-    card = card_of(tmp_path)
-    assert (card["group"], card["time"]) == ("user_id", "seen at")
-    assert card["post_exposure"] == ["dwell", "bought_at", "price_paid_in"]
-    assert card["reader"] == {"kind": "csv", "missing": ["NA"]}
-    kinds = {name: column if isinstance(column, str) else column["kind"] for name, column in card["columns"].items()}
-    assert kinds == {
-        "user_id": "categorical",
-        "item_id": "categorical",
-        "price_value": "numeric",
-        "price_bucket": "categorical",
-        "age": "numeric",
-        "stock": "numeric",
-        "premium": "categorical",
-        "tags": "multi-valued",
-        'said "so", é': "categorical",
-        "hourmin_hour": "categorical",
-    }
-    assert card["columns"]["price_value"]["from"] == "price"
-    assert card["tasks"][1] == {"name": "buy", "columns": ["click", "buy"], "parent": "click"}
-    manifest = trains(seesaw, tmp_path / "card.toml")
-    rows = {name: part["rows"] for name, part in manifest["splits"].items()}
-    assert (rows["train"], rows["valid"] + rows["confirm"], rows["test"]) == (960, 120, 120)
-    assert rows == inspected
-    text = (tmp_path / "card.toml").read_text(encoding="utf-8")
-    for name, part in manifest["splits"].items():
-        assert f"# {name}: {part['rows']:,} rows" in text
-        assert f"buy {part['tasks']['buy']['positives']:,} (" in text
-
-
 def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     rng, frame = np.random.default_rng(0), log(2400)
     frame = pd.concat([frame, frame.tail(5)]).assign(sample_weight=lambda all_: rng.uniform(1, 100, len(all_)).round(2))
@@ -122,8 +88,15 @@ def test_what_it_proposes_can_be_uncommented(seesaw, tmp_path):
     assert len(means) == 4
     assert all(10 < float(mean) < 100 for mean in means)
     assert not {"units", "weight"} & set(card_of(tmp_path))
+    splits = json.loads(seesaw("prepare", card, "--json").out)["splits"]
+    rows = {name: part["rows"] for name, part in splits.items()}
+    assert rows == json.loads(said.out)["split"]["rows"]
+    assert all(f"# {name}: {count:,} rows" in text for name, count in rows.items())
     card.write_text(re.sub(r"^# (units|weight|parent) =", r"\1 =", text, flags=re.MULTILINE))
-    assert card_of(tmp_path)["tasks"][2]["parent"] == "buy"
+    read = card_of(tmp_path)
+    assert (read["tasks"][2]["parent"], read["reader"]["missing"]) == ("buy", ["NA"])
+    assert read["post_exposure"] == ["dwell", "bought_at", "price_paid_in"]
+    assert (read["columns"]["price_value"]["from"], 'said "so", é' in read["columns"]) == ("price", True)
     told = seesaw("datasets", card, "--json")
     assert json.loads(told.out)["weight"] == "sample_weight"
     assert json.loads(seesaw("prepare", card, "--json").out)["weights"]["plain"]
@@ -186,7 +159,7 @@ def test_each_mistake_is_one_sentence(mistakes, arguments, message, seesaw, monk
 
 @pytest.mark.slow
 def test_real_census_income(seesaw, tmp_path, census_raw):
-    names = load_names("census-income")
+    names = ",".join(load_values("census-income")["reader"]["columns"])
     files = [census_raw / "census-income.data.gz", census_raw / "census-income.test.gz"]
     out = tmp_path / "card.toml"
     options = ["--columns", names, "--split", "files", "--rows", 20_000, "--out", out]
@@ -232,10 +205,6 @@ def load_values(name):
     from bench.system import content
 
     return content.read_toml(content.find("datasets", name))
-
-
-def load_names(name):
-    return ",".join(load_values(name)["reader"]["columns"])
 
 
 def test_the_guide_names_every_key_of_a_card():

@@ -99,20 +99,15 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(seesaw, sh
     shop.edit(shop.suite, 'baselines = ["single_task"]\n', "")
     document = shop.run(seesaw, "a")
     assert not asked
-    assert document["points"]
     every = ["single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend"]
     assert [baseline["name"] for baseline in document["baselines"]] == every
     folder = tmp_path / "home" / "runs" / "a"
-    page = (folder / "report.html").read_text()
-    assert not re.search(r'(src|href)="https?://', page)
+    assert not re.search(r'(src|href)="https?://', (folder / "report.html").read_text())
     part = next(path for path in folder.iterdir() if path.is_dir())
     assert {"study.jsonl", "cells.parquet", "picked.json", "store.json"} <= {p.name for p in part.iterdir()}
-
     status = json.loads(seesaw("status", "a", "--json").out)
     assert (status["completed"], status["running"], status["failed"]) == (6, 0, 0)
     assert json.loads(seesaw("frontier", "a", "--json").out)["points"] == document["points"]
-    assert json.loads(seesaw("pick", "a", "--json").out)["trial"] == document["pick"]["trial"]
-
     records = Study.read(part).records()
     assert not [key for record in records for key in record.metrics if key.startswith("test/")]  # a search sees none
     assert [run for record in records for run in record.replicates if "test/click.auc" in run.metrics]

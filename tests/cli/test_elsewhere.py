@@ -7,15 +7,12 @@ import re
 import sys
 
 import pytest
+from corruptions.work import files
 
 import bench
 from bench.cli import main
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-
-
-def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +55,19 @@ def test_a_run_is_looked_at_from_any_folder(seesaw, made, elsewhere):
 
 
 def test_asking_is_not_choosing(seesaw, made, monkeypatch):
-    home, before, asked = made.parents[1], contents(made), ["pick", "here", "--maximize", "click.auc"]
+    home, before, asked = made.parents[1], files(made), ["pick", "here", "--maximize", "click.auc"]
     saving, follows = f"seesaw {' '.join(asked)} --save", "The pick follows the last `seesaw pick --save`"
     monkeypatch.setattr(sys, "argv", ["seesaw", *asked])
     said = seesaw(*asked, home=home).out
     assert said.endswith(f"not saved; to make it the pick that `deploy` trains: {saving}\n")
     answer = json.loads(seesaw(*asked, "--json", home=home).out)
-    assert (answer.pop("save"), contents(made), follows in said) == (saving, before, False)
+    assert (answer.pop("save"), files(made), follows in said) == (saving, before, False)
     assert json.loads(seesaw(*asked, "--save", "--json", home=home).out) == answer
     assert json.loads(next(made.glob("*/picked.json")).read_text()) == answer
     assert follows in seesaw("frontier", "here", home=home).out
     assert "not saved" in seesaw("pick", "here", home=home).out
     said = seesaw("pick", "here", "--save", home=home).out  # goes back to the suite's policy
-    assert ("not saved" in said, follows in said, contents(made)) == (False, False, before)
+    assert ("not saved" in said, follows in said, files(made)) == (False, False, before)
 
 
 @pytest.mark.slow
@@ -90,7 +87,7 @@ def test_it_goes_on_from_any_folder_with_its_own_card(seesaw, made, elsewhere):
 
 def test_other_data_is_refused_before_anything_of_the_run_is_written(seesaw, made, tmp_path):
     log = made.parents[2] / "raw" / "log.csv"
-    text, before = log.read_text(), contents(made)
+    text, before = log.read_text(), files(made)
     log.write_text(text.replace("u1,", "u2,"))
     try:
         said = seesaw("resume", made, "--trials", 200000, home=None)
@@ -98,7 +95,7 @@ def test_other_data_is_refused_before_anything_of_the_run_is_written(seesaw, mad
         log.write_text(text)
     assert said.code == 2
     assert "expected the data of" in said.err
-    assert {**contents(made), "driver.lock": b""} == {**before, "driver.lock": b""}
+    assert {**files(made), "driver.lock": b""} == {**before, "driver.lock": b""}
 
 
 @pytest.fixture

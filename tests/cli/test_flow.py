@@ -58,7 +58,7 @@ class Flow:
 def ran(module_shop, tmp_path_factory):
     shop, home = module_shop, tmp_path_factory.mktemp("home")
     shop.write_log(4000, seed=1, today=True)
-    shop.edit(shop.card, "[reader]", 'logged = ["today"]\n\n[reader]')
+    shop.edit(shop.card, "reader =", 'logged = ["today"]\nreader =')
     shop.edit(shop.suite, "trials = 6", "trials = 3")
     shop.edit(shop.suite, '["single_task"]', '["single_task", "equal_weights", "trees"]')
     raw = ["--raw", str(shop.raw), "--home", str(home)]
@@ -145,23 +145,16 @@ def test_trees_are_picked_deployed_and_score_rows(flow, tmp_path):
         shutil.move(tmp_path / "kept", kept)
 
 
-def with_current(flow, tmp_path, name, current):
-    """The current point of a small run in words, and the run."""
-    suite = tmp_path / "suite.toml"
-    text = flow.shop.suite.read_text().replace("trials = 3", "trials = 2")
-    suite.write_text(text.replace('["single_task", "equal_weights", "trees"]', "[]"))
-    options = ("--executor", "inline", "--raw", flow.shop.raw, "--name", name)
-    document = flow.json("run", suite, "--current", current, *options)
-    assert document["served"]["current"]["name"]
-    part = next(iter(Run.open(flow.home, name).datasets.values()))
-    return result_of(part).serving.against, part
-
-
 def test_a_column_of_the_log_is_current(flow, tmp_path):
     """Rows without today's score were ranked last."""
-    (tmp_path / "today.toml").write_text('column = "today"')
-    sentence, part = with_current(flow, tmp_path, "column", tmp_path / "today.toml")
-    assert "today's score, column 'today'" in sentence
+    suite, today = tmp_path / "suite.toml", tmp_path / "today.toml"
+    today.write_text('column = "today"')
+    text = flow.shop.suite.read_text().replace("trials = 3", "trials = 2")
+    suite.write_text(text.replace('["single_task", "equal_weights", "trees"]', "[]"))
+    options = ("--executor", "inline", "--raw", flow.shop.raw, "--name", "column")
+    assert flow.json("run", suite, "--current", today, *options)["served"]["current"]["name"]
+    part = next(iter(Run.open(flow.home, "column").datasets.values()))
+    assert "today's score, column 'today'" in result_of(part).serving.against
     rows, front = rows_of(part.folder / FOLDER, "test"), result_of(part).serving.served
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
@@ -169,14 +162,3 @@ def test_a_column_of_the_log_is_current(flow, tmp_path):
     expected = measure.values(np.where(np.isnan(score), -1e9, score))[0]
     assert list(front.names) == OUTCOMES
     np.testing.assert_allclose(front.at("test")[front.current], expected)
-
-
-@pytest.mark.parametrize("which", ["package", "registered"])
-def test_a_deployed_model_is_current(flow, tmp_path, which):
-    current = flow.package.folder if which == "package" else "models:/shop@champion"
-    sentence, part = with_current(flow, tmp_path, which, current)
-    assert f"the current model ({current})" in sentence
-    front = result_of(part).serving.served
-    own, score = front.table.iloc[front.current], flow.package.manifest.score
-    assert own["role"] == "current"
-    assert own["weights"] == pytest.approx({name.partition(".")[0]: weight for name, weight in score.weights.items()})

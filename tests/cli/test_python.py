@@ -3,17 +3,13 @@
 import inspect
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 import bench
-from bench.cli import output
 from bench.core.errors import UserError
 from bench.runs.folder import Run
 
@@ -24,37 +20,6 @@ PAGE = Path(bench.__file__).parents[1] / "docs" / "python.md"
 def log(shop):
     shop.write_log(today=True)
     return pd.read_csv(shop.log)
-
-
-ALL = """
-import pandas as pd
-import bench
-
-found = bench.run(
-    pd.read_csv({log!r}), labels=["click", "buy"], parents={{"buy": "click"}}, time="day", group="user",
-    logged="today", current="column:today", suite={suite!r}, home={home!r}, name="a", workers=2,
-)
-print(found.verdict())
-"""
-
-
-@pytest.mark.slow
-def test_one_line_of_python_makes_a_run_of_a_table_and_shows_how_far_it_is(shop, log, tmp_path):
-    code = ALL.format(log=str(shop.log), suite=str(shop.suite), home=str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "The search ended at its limit of 6 trials." in done.stderr
-    found = bench.load_run("a", tmp_path)
-    assert done.stdout == found.verdict() + "\n"
-    assert found.decision.serving.against.startswith("today's score, column 'today'")
-    front, points = found.front(), found.points()
-    assert front["on_front"].all()
-    assert len(front) == points["on_front"].sum() < len(points)
-    assert set(front["point"]) <= set(found.cells()["point"])
-    assert set(found.points(heads=True)["role"]) >= {"baseline"}
-    assert found.figure().svg in found._repr_html_()
-    answer = found.backtest(cuts=2, points=[str(points["point"][points["role"] == "baseline"].iloc[0])])
-    assert all(each.endswith(".") for each, *_ in answer.sentences.values())
 
 
 @pytest.mark.slow
@@ -137,7 +102,11 @@ def test_a_mistake_is_one_sentence_and_makes_no_run(tmp_path, data, options, say
 def test_what_has_no_trainings_says_so(log, tmp_path):
     table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60)
     found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "p"], "b": ["q", "q"]}, unseen=True)
-    assert len(found.front()) <= len(found.points())
+    front, points = found.front(), found.points()
+    assert front["on_front"].all()
+    assert len(front) == points["on_front"].sum() <= len(points)
+    assert set(front["point"]) <= set(found.cells()["point"])
+    assert found.figure().svg in found._repr_html_()
     for method in (found.trials, found.replicates, found.deploy, found.backtest):
         with pytest.raises(UserError, match=r"^expected a run, found a decision on a log, which has no trainings"):
             method()
@@ -161,19 +130,3 @@ def test_the_page_on_python_has_all_that_is_public_and_nothing_else():
     assert {*re.findall(r"bench\.(\w+)", text)} - {"run"} == {*bench.__all__} - {"__version__", "run"} | {"__all__"}
     taken = {*inspect.signature(bench.run).parameters} - {"data", "asked"}
     assert not {name for name in taken if f"`{name}`" not in text}
-
-
-def test_a_notebook_shows_the_last_note_and_how_far_the_work_is(monkeypatch):
-    shown = []
-    display = SimpleNamespace(update=lambda data, raw: shown.append(data["text/plain"]))
-    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=lambda *given, **options: display))
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())
-    monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
-    progress = output.NotebookProgress()
-    progress.note("reading")
-    with progress.task("search", 100, "samples") as advance:
-        advance(1)
-    progress.note("done")
-    assert shown[0] == "reading"
-    assert shown[1].startswith("reading\nsearch: 1 of 100 samples, ")
-    assert shown[2] == "done"

@@ -1,16 +1,14 @@
 """MLflow that was away during a run, and `seesaw sync` after it: from the command line, with a real server."""
 
-import contextlib
-import io
 import json
 import shutil
 import sys
 
 import pytest
 from contents import content, everything_once
+from corruptions.work import run
 from servers import RealServer, silent_server
 
-from bench import cli
 from bench.core.errors import UserError
 from bench.runs.create import create
 from bench.runs.execute import extend
@@ -29,10 +27,7 @@ class Shell:
         self.home = home
 
     def __call__(self, *arguments):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = cli.main([str(argument) for argument in (*arguments, "--home", self.home)])
-        return code, out.getvalue(), err.getvalue()
+        return run([*arguments, "--home", self.home])
 
     def records(self, name):
         (part,) = Run.open(self.home, name).datasets.values()

@@ -1,5 +1,7 @@
-"""What tests of data share: the least of a card, and the bytes of a store."""
+"""What tests of data share: the least of a card, the bytes of a store, and an archive."""
 
+import io
+import tarfile
 from typing import Any
 
 from bench.data import parse_card
@@ -21,3 +23,14 @@ def arrays(store):
     """Everything in a store without the manifest, whose times differ."""
     files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
     return {str(path.relative_to(store.path)): path.read_bytes() for path in files}
+
+
+def tar_bytes(members, mode="w:gz"):
+    """A tar file of these names and contents."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()

@@ -65,18 +65,8 @@ def kuairand(folder, edition, parts, rng):
 
 
 def tenrec(folder, name, history, rng):
-    columns = [
-        "user_id",
-        "item_id",
-        "click",
-        "follow",
-        "like",
-        "share",
-        "video_category",
-        "watching_times",
-        "gender",
-        "age",
-    ]
+    labels = ["click", "follow", "like", "share"]
+    columns = ["user_id", "item_id", *labels, "video_category", "watching_times", "gender", "age"]
     columns += [f"hist_{i}" for i in range(1, 11)] if history else []
     values = rng.integers(0, 20, (ROWS, len(columns))).astype(object)
     values[:, 2:6] = (rng.random((ROWS, 4)) < 0.4).astype(int)

@@ -69,6 +69,8 @@ MISTAKES = [
     ("tasks", [CLICK | {"censored": "price"}], "'censored' is for a regression"),
     ("tasks", [CLICK | {"where": {"day": {}}}], "expected 'first', 'last' or both"),
     ("tasks", [CLICK | {"where": {"day": []}}], "where.day.values: expected at least 1 item"),
+    ("tasks", [CLICK | {"matures": "7d"}], "'matures' needs the top-level keys 'time' and 'as_of'"),
+    ("", {"as_of": "soon", "time": "day", "tasks": [CLICK | {"matures": "7d"}]}, "as_of: expected times in seconds"),
     ("weight", "price", "the column that 'weight' names"),
     ("sampling", {"task": "click", "rate": 0}, "expected a rate above 0 and at most 1"),
     ("sampling", {"task": "clack", "rate": 0.5}, "sampling.task: unknown task 'clack'"),

@@ -6,16 +6,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from data_toys import card_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.core.objectives import parse
 from bench.data import history as module
-from bench.data import load_card, prepare
+from bench.data import prepare
 from bench.data.history import HistoryConfig, Past, Rows, past
 from bench.data.splits import SPLITS
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
 
 CONFIG = HistoryConfig(actions=("click", "like"), lists=("item", "author"), same=("item", "author"), length=3)
 
@@ -76,32 +74,14 @@ def test_the_past_is_what_a_loop_over_all_pairs_finds(rows, delay, within):
     np.testing.assert_array_equal(found.numbers, expected.numbers)
 
 
-CARD = """
-id = "log"
-title = "log"
-licence = "-"
-citation = "-"
-homepage = "-"
-group = "user"
-reader = { kind = "csv" }
-files = [{ name = "log.csv" }]
-split = { kind = "column", column = "part", train = ["train"], valid = ["valid"], test = ["test"] }
-tasks = [{ name = "click", column = "click"TRUTH }]
-[history]
-time = "at"
-actions = ["click"]
-lists = ["item"]
-same = ["item"]
-length = 4
-[columns]
-user = "categorical"
-item = { kind = "categorical", min_count = 1 }
-"""
-
-
-def card(folder, truth=""):
-    (folder / "card.toml").write_text(CARD.replace("TRUTH", truth))
-    return load_card(str(folder / "card.toml"))
+CARD = card_of(
+    group="user",
+    reader={"kind": "csv"},
+    files=[{"name": "log.csv"}],
+    split={"kind": "column", "column": "part", "train": ["train"], "valid": ["valid"], "test": ["test"]},
+    history={"time": "at", "actions": ["click"], "lists": ["item"], "same": ["item"], "length": 4},
+    columns={"user": "categorical", "item": {"kind": "categorical", "min_count": 1}},
+)
 
 
 def log(rows=800):
@@ -121,22 +101,16 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     monkeypatch.setattr(module, "ROWS", 100)  # several shares
     frame = log()
     frame.to_csv(tmp_path / "log.csv", index=False)
-    store = prepare(card(tmp_path), tmp_path / "home", tmp_path)
+    store = prepare(CARD, tmp_path / "home", tmp_path)
     group, item = pd.factorize(frame["user"])[0], [int(text[1:]) if text else -1 for text in frame["item"]]
     confirm = (frame["part"] == "valid") & np.isin(group, store.split("confirm").group)
     split = np.select([frame["part"] == "train", confirm, frame["part"] == "valid"], [0, 2, 1], 3)
     order = np.argsort(split, kind="stable")  # among rows of one time train's count as the older ones
     frame, group, item, split = frame.iloc[order], group[order], np.array(item, np.int32)[order], split[order]
     assert [len(store.split(name)) for name in SPLITS] == np.bincount(split, minlength=4).tolist()
-    config = load_card(str(tmp_path / "card.toml")).history
-    assert config is not None
-    rows = Rows(
-        group.astype(np.int32),
-        frame["at"].to_numpy(float),
-        split.astype(np.int8),
-        item[:, None],
-        frame[["click"]].to_numpy() == 1,
-    )
+    config = CARD.history
+    clicked, at = frame[["click"]].to_numpy() == 1, frame["at"].to_numpy(float)
+    rows = Rows(group.astype(np.int32), at, split.astype(np.int8), item[:, None], clicked)
     known = past(rows, config)
     brought = {name: known.numbers[:, at] for at, name in enumerate(config.numbers)}
     lists = [[f"i{code}" for code in codes if code >= 0] for codes in known.lists[:, 0].tolist()]
@@ -156,35 +130,3 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     assert (field.of, field.slots, field.cardinality) == ("item", 4, store.schema.fields[1].cardinality)
     kept = (module.TIMES, module.EVENTS, module.PAST)
     assert not [path for path in store.path.rglob("*") if path.name.startswith(kept)]
-
-
-def test_a_truth_that_depends_on_the_past_is_reached_with_history_alone(tmp_path):
-    """Who has clicked an item clicks it again. Without history nothing tells: users and items are all alike."""
-    rng = np.random.default_rng(0)
-    rows = 60_000
-    frame = pd.DataFrame({"user": rng.integers(0, 3000, rows), "item": rng.integers(0, 8, rows), "at": np.arange(rows)})
-    clicked, truth, click = set[tuple[int, int]](), np.empty(rows), np.empty(rows, int)
-    for row, pair in enumerate(zip(frame["user"], frame["item"], strict=True)):
-        truth[row] = 0.8 if pair in clicked else 0.3
-        click[row] = rng.random() < truth[row]
-        if click[row]:
-            clicked.add(pair)
-    frame = frame.assign(click=click, truth=truth)
-    frame["part"] = np.select([frame["at"] < 0.7 * rows, frame["at"] < 0.85 * rows], ["train", "valid"], "test")
-    frame.to_csv(tmp_path / "log.csv", index=False)
-    own = card(tmp_path, truth=', truth = "truth"')
-    stores = [
-        prepare(each, tmp_path / f"home{number}", tmp_path)
-        for number, each in enumerate((own, own.model_copy(update={"history": None})))
-    ]
-    reachable = stores[0].manifest["reachable"]["test/click.auc"]
-    config = TrialConfig.parse({"optim.epochs": 2, "optim.lr": 0.005})
-    found = [auc(store, config) for store in stores]
-    assert found[0] > reachable - 0.01
-    assert found[1] < reachable - 0.05
-
-
-def auc(store, config):
-    trainer = Trainer(store, config, [parse("click.auc", store.schema.tasks, "objectives")], 0)
-    trainer.run_to()
-    return trainer.metrics("test")["test/click.auc"]

@@ -1,4 +1,4 @@
-"""Columns of lists: read as parquet holds them, as texts with a separator are."""
+"""Columns of lists: of categories, read as texts with a separator are; and of numbers, which are vectors."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,6 @@ from data_toys import card_of
 
 from bench.data import prepare
 from bench.data.splits import SPLITS
-from bench.production.scorer import RawRows
 
 KINDS = {
     "texts": (pa.string(), lambda n: f"t{n}" if n else " "),
@@ -16,15 +15,6 @@ KINDS = {
     "numbers": (pa.float64(), lambda n: n / 2),
     "bytes": (pa.binary(), lambda n: f"t{n}".encode()),
 }
-
-
-def card(**column):
-    options = {"max_length": 3} if column.get("kind", "multi-valued") == "multi-valued" else {}
-    return card_of(
-        reader={"kind": "parquet", "missing": ["-1", "t3"], "drop_duplicates": True},
-        files=[{"name": "log.parquet"}],
-        columns={"tags": {"kind": "multi-valued", **options, **column}, "n": "numeric"},
-    )
 
 
 def rows(of, kind):
@@ -39,18 +29,22 @@ def rows(of, kind):
 def stored(table, folder, **column):
     folder.mkdir()
     pq.write_table(table, folder / "log.parquet", row_group_size=90)
-    return prepare(card(**column), folder / "home", folder)
+    card = card_of(
+        reader={"kind": "parquet", "missing": ["-1", "t3"], "drop_duplicates": True},
+        files=[{"name": "log.parquet"}],
+        columns={"tags": {"kind": "multi-valued", "max_length": 3, **column}, "n": "numeric"},
+    )
+    return prepare(card, folder / "home", folder)
 
 
-@pytest.mark.parametrize("keep", ["first", "last"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_lists_make_the_store_that_texts_make(kind, keep, tmp_path):
+def test_lists_make_the_store_that_texts_make(kind, tmp_path):
     table, lists = rows(KINDS[kind][1], KINDS[kind][0])
     texts = [value.decode() if isinstance(value, bytes) else str(value) for row in lists for value in row or ()]
     at = np.cumsum([0, *(len(row or ()) for row in lists)])
     joined = [None if row is None else "|".join(texts[at[i] : at[i + 1]]) for i, row in enumerate(lists)]
-    one = stored(table, tmp_path / "lists", keep=keep)
-    other = stored(table.set_column(0, "tags", pa.array(joined)), tmp_path / "texts", keep=keep, separator="|")
+    one = stored(table, tmp_path / "lists")
+    other = stored(table.set_column(0, "tags", pa.array(joined)), tmp_path / "texts", separator="|")
     assert one.manifest["duplicates_dropped"] <= other.manifest["duplicates_dropped"] <= 60
     first, second = (store.encoder.fields[0].model_dump(exclude={"separator"}) for store in (one, other))
     assert first == second
@@ -59,7 +53,35 @@ def test_lists_make_the_store_that_texts_make(kind, keep, tmp_path):
             found, wanted = (np.load(store.path / name / f"{array}.npy") for store in (one, other))
             np.testing.assert_array_equal(found, wanted)
     assert (one.split("train").ids[:, 2] > 0).any()
-    for given in (table, table.to_pylist(), table.to_pandas()) if kind != "bytes" else ():  # what serving does
-        served = one.encoder.encode(RawRows(one.encoder).table(given))
-        wanted = other.encoder.encode(pa.table({"tags": joined, "n": table["n"]}))
-        np.testing.assert_array_equal(served[0], wanted[0])
+
+
+LENGTH = 4
+COLUMNS = {"v": {"kind": "vector", "length": LENGTH}, "n": "numeric"}
+CARD = card_of(reader={"kind": "parquet"}, files=[{"name": "log.parquet"}], columns=COLUMNS)
+LISTS = (pa.list_(pa.float32()), pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float32(), LENGTH))
+
+
+def vectors_stored(vectors, kind, folder):
+    folder.mkdir()
+    data = pa.table({"v": pa.array(vectors, kind), "n": range(300), "click": [0, 1, 1] * 100})
+    pq.write_table(data, folder / "log.parquet", row_group_size=70)
+    store = prepare(CARD, folder / "home", folder)
+    return store, [store.split(name).dense for name in ("train", "valid", "confirm", "test")]
+
+
+@pytest.mark.parametrize("lacking", [True, False])
+def test_each_number_is_standardised_by_train_in_whatever_list_it_is(lacking, tmp_path):
+    drawn = np.random.default_rng(0).normal([0, 5, -3, 100], [1, 2, 0.1, 30], (300, LENGTH)).astype(np.float32)
+    vectors = [None if lacking and at % 7 == 0 else vector.tolist() for at, vector in enumerate(drawn)]
+    store, splits = vectors_stored(vectors, LISTS[0], tmp_path / "one")
+    assert store.schema.dense == (*(f"v_{at}" for at in range(LENGTH)), *["v_missing"] * lacking, "n")
+    assert [field.name for field in store.schema.fields] == ["n_bucket"]
+    missing = splits[0][:, LENGTH] == 1 if lacking else np.zeros(len(splits[0]), bool)
+    given = splits[0][~missing, :LENGTH]
+    np.testing.assert_allclose([given.mean(axis=0), given.std(axis=0)], [[0] * LENGTH, [1] * LENGTH], atol=1e-5)
+    if lacking:
+        assert not splits[0][missing, :LENGTH].any()
+        assert sum((dense[:, LENGTH] == 1).sum() for dense in splits) == vectors.count(None)
+    for at, kind in enumerate(LISTS[1 : 4 - lacking]):
+        for found, wanted in zip(vectors_stored(vectors, kind, tmp_path / f"{at}")[1], splits, strict=True):
+            np.testing.assert_array_equal(found, wanted)

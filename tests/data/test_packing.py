@@ -9,7 +9,7 @@ from bench.data.arrays import ArrayWriter
 from bench.data.batches import Batches
 from bench.data.packing import MOST, Packing
 from bench.data.store import ARRAYS, Split, part_of
-from bench.training.device import ResidentFeed
+from bench.training.device import CopyingFeed, ResidentFeed
 
 ROWS = 4000
 FIELDS = (
@@ -38,12 +38,14 @@ def ids():
 
 @pytest.fixture
 def split(ids, tmp_path):
-    """Mapped, with the number of each row as its label."""
+    """Mapped; row i has the dense number 2 i, the labels -i and i, the weight i, and group i // 7."""
     rows = np.arange(ROWS, dtype=np.int32)
-    arrays = (PACKING.packed(ids), rows[:, None][:, :0].astype(np.float32), rows[:, None].astype(np.float32), rows // 7)
-    for name, array in zip(ARRAYS, arrays, strict=True):
+    own = rows[:, None].astype(np.float32)
+    arrays = {**dict(zip(ARRAYS, (PACKING.packed(ids), 2 * own, np.hstack([own, -own]), rows // 7), strict=True))}
+    for name, array in (arrays | {"weights": own}).items():
         np.save(tmp_path / f"{name}.npy", array)
-    return Split(*(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ARRAYS), packing=PACKING)
+    arrays = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in (*ARRAYS, "weights")]
+    return Split(*arrays[:4], columns=(1, 0), weights=arrays[4], packing=PACKING)
 
 
 def test_a_field_of_few_rows_takes_16_bits(ids, split):
@@ -52,21 +54,34 @@ def test_a_field_of_few_rows_takes_16_bits(ids, split):
     np.testing.assert_array_equal(split.ids, ids)
     np.testing.assert_array_equal(split.ids_of(slice(7, 9)), ids[7:9])
     part = part_of(split, 100)
-    np.testing.assert_array_equal(part.ids, ids[part.labels[:, 0].astype(int)])
+    np.testing.assert_array_equal(part.ids, ids[part.labels[:, 1].astype(int)])
     with pytest.raises(IndexError):
         PACKING.unpacked(split.stored_ids, np.array([ROWS]))
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_each_way_to_a_batch_gives_rows_of_the_table(ids, split, grouped):
-    held, beyond = Batches(split, grouped=grouped), Batches(split, 100_000, grouped)
+def test_each_way_to_a_batch_gives_whole_rows_once_and_can_begin_in_the_middle(ids, split, grouped):
+    """Of a view of tasks: held in memory, beyond it, on a device, or copied to it."""
+    device, held, beyond = torch.device("cpu"), Batches(split, grouped=grouped), Batches(split, 150_000, grouped)
     assert held.in_memory
     assert not beyond.in_memory
-    for feed in (held, beyond, ResidentFeed(split, torch.device("cpu"), grouped)):
-        for batches in (feed.shuffled(32, 0), feed.in_order(32)):
-            for batch in batches:
-                assert batch.ids.dtype == torch.int32
-                np.testing.assert_array_equal(batch.ids, ids[batch.labels[:, 0].int()])
+    orders = []
+    for feed in (held, ResidentFeed(split, device, grouped), CopyingFeed(held, device), beyond):
+        shuffled, in_order = list(feed.shuffled(32, 5)), list(feed.in_order(32))
+        for batch in (*shuffled, *in_order):
+            rows = batch.labels[:, 1].int().numpy()
+            np.testing.assert_array_equal(batch.ids, ids[rows])
+            assert batch.ids.dtype == torch.int32
+            np.testing.assert_array_equal(batch.dense[:, 0], 2 * rows)
+            np.testing.assert_array_equal(batch.labels[:, 0], -rows)
+            np.testing.assert_array_equal(batch.weights[:, 0], rows)
+            assert not grouped or batch.group.tolist() == (rows // 7).tolist()
+        orders.append(torch.cat([batch.labels[:, 1] for batch in shuffled]).tolist())
+        assert len({*orders[-1]}) == len(orders[-1]) == ROWS
+        assert torch.cat([batch.labels[:, 1] for batch in in_order]).tolist() == list(range(ROWS))
+        rest = [batch.labels[:, 1].tolist() for batch in feed.shuffled(32, 5, start=100)]
+        assert rest == [batch.labels[:, 1].tolist() for batch in shuffled[100:]]
+    assert orders[0] == orders[1] == orders[2] != orders[3]
 
 
 @pytest.mark.parametrize(("dtype", "row"), [(np.float32, (3,)), (np.int32, ()), (np.int32, (0,))])

@@ -12,7 +12,6 @@ import twin
 from data_toys import LEAST, arrays
 
 from bench.data import load_card, parse_card, prepare, spill
-from bench.data.columns import moments
 from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.fetch import at_hand
 from bench.data.readers import base, blocks
@@ -29,6 +28,8 @@ def check(card, store, raw, home):
     for part in store.encoder.dense:
         if isinstance(part, NumericColumn):
             assert (part.mean, part.scale) == pytest.approx(slow.scales[part.name], rel=1e-9, abs=1e-12)
+    for name, values in slow.segments.items():
+        assert store.segments[name] == tuple(values)
     for number in store.schema.numbers:  # edges as models see them
         (mean, scale), edges = slow.scales[number.name], np.array(slow.vocabularies[f"{number.name}_bucket"])
         edges = np.sign(edges) * np.log1p(abs(edges)) if card.columns[number.name].log1p else edges
@@ -65,7 +66,7 @@ def log(rows, seed):
             "user": [["", "?"][u % 2] if u > 22 else text for u, text in zip(users, spelled, strict=True)],
             "city": rng.choice(["Rome", "Oslo ", "", " ?", "x" * 40, "Łódź", "0", "-0.0", "007"], rows),
             "tags": ["|".join(rng.choice(tags, k)) for k in rng.integers(0, 6, rows)],
-            "price": [["", "?", "1e3", "0", "0", f"{x:.3f}"][min(k, 5)] for x, k in
+            "price": [["", "?", "1e3", *["0"] * 5, f"{x:.3f}"][min(k, 8)] for x, k in
                       zip(rng.lognormal(size=rows), rng.integers(0, 20, rows), strict=True)],
             "clock": rng.integers(0, 24, rows) * 100 + rng.integers(0, 60, rows),
             "day": [f"2024-01-{d:02d}" for d in rng.integers(1, 29, rows)],
@@ -76,6 +77,10 @@ def log(rows, seed):
             "buy": click * rng.integers(0, 2, rows),
             "stay": [["", f"{x:.2f}"][int(k > 0)] for x, k in
                      zip(rng.random(rows), rng.integers(0, 9, rows), strict=True)],
+            "rate": rng.choice(["0.5", "0.1", "1"], rows),
+            "author": rng.choice(["ann", "bo", "?", "cy", *map(str, range(30))], rows),
+            "number": np.arange(rows),
+            "house": np.where(users < 18, users // 2, ""),
         }
     ).astype(str)  # fmt: skip
 
@@ -121,7 +126,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
                                                               {"file": "cities.csv", "on": "city"}]},
         "files": [{"name": "a.csv"}, {"name": "b.csv"}, {"name": "users.csv"}, {"name": "cities.csv"}],
         "columns": CARD["columns"] | {"age": "numeric", "kind": "categorical", "land": "categorical"},
-    }
+    },
+    "all that is kept beside inputs": {
+        "columns": CARD["columns"] | {"tags": CARD["columns"]["tags"] | {"keep": "last"}},
+        "tasks": [
+            {"name": "click", "column": "click"},
+            {"name": "buy", "column": "buy", "parent": "click", "where": {"when": {"first": 100}, "city": ["Rome"]},
+             "optional": True},
+            {"name": "stay", "column": "stay", "kind": "regression", "parent": "click", "censored": "price"},
+        ],
+        "weight": "number", "sampling": {"task": "click", "rate": "rate"}, "logged": ["number", "when"],
+        "segments": {"at": {"column": "number", "ranges": [50, 120.5]}, "author": {"column": "author"},
+                     "user": {"known": "user"}},
+        "items": {"author": "author"}, "item_numbers": {"price": "price"},
+    },
+    "thinned, by units": {"units": "house", "sampling": {"task": "click", "rate": 0.25},
+                          "split": {"kind": "random", "valid": 0.4, "test": 0.2, "unit": "group", "seed": 2}},
 }  # fmt: skip
 
 
@@ -229,19 +249,3 @@ def test_kuairand(kuairand_raw, tmp_path, monkeypatch):
     assert store.manifest["duplicates_dropped"] > 0
     check(card, store, tmp_path / "raw", tmp_path / "home")
     assert json.loads((store.path / "manifest.json").read_text())["bad_rows"] == {}
-
-
-def test_files_may_be_cut_anywhere(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(moments, "PIECE", 64)
-    write(raw, ",")
-    header, *lines = (raw / "a.csv").read_text().splitlines(keepends=True)
-    found = []
-    for cuts in ([0, 150], [0, 1, 90, 91, 150], [0, 120, 150]):
-        names = [f"part-{at}.csv" for at in range(len(cuts) - 1)]
-        folder = tmp_path / "-".join(map(str, cuts))
-        folder.mkdir()
-        for name, start, end in zip(names, cuts, cuts[1:], strict=False):
-            (folder / name).write_text(header + "".join(lines[start:end]))
-        card = parse_card(CARD | {"files": [{"name": name} for name in names]}, "here")
-        found.append(arrays(prepare(card, folder / "home", folder)))
-    assert found[0] == found[1] == found[2]

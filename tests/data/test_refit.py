@@ -16,7 +16,6 @@ def split(rows, groups=0, first=0):
 
 
 TIME = {"kind": "time", "train": {"last": 5}, "valid": {"first": 6, "last": 7}, "test": {"first": 8}}
-COLUMN = {"kind": "column", "column": "part", "train": ["a"], "valid": ["b"], "test": ["c"]}
 
 
 def card_with(shop, rule):
@@ -59,17 +58,8 @@ def test_every_row_is_there_once_and_test_is_as_it_was(shop, shop_raw, tmp_path)
     assert refit.encoder.encode is not None
     masks = held_out(parse_card(shop, "here"), [store.split(name) for name in JOINED], 0.2, 3)
     whole = Store.open(refit.path)
-    for array in (
-        "stored_ids",
-        "dense",
-        "stored_labels",
-        "group",
-        "segments",
-        "logged",
-        "weights",
-        "stored_bounds",
-        "units",
-    ):
+    beside = ("segments", "logged", "weights", "stored_bounds", "units")
+    for array in ("stored_ids", "dense", "stored_labels", "group", *beside):
         rows = np.concatenate([getattr(store.split(name), array) for name in JOINED])
         aside = np.concatenate(masks)
         np.testing.assert_array_equal(getattr(whole.split("train"), array), rows[~aside])

@@ -13,27 +13,19 @@ from bench.core.seeds import derive
 from bench.data.columns.base import DERIVATIONS
 from bench.data.columns.categorical import Categorical
 from bench.data.columns.numeric import Numeric
+from bench.data.segments import MOST, OTHER
 from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
 from bench.data.tasks import Span
 from bench.data.values import Text, canonical
 
 
 def frame_of(card, paths, names):
-    """All columns as they stand, as text where the format is text."""
-    kind = card.reader.kind
-    if kind == "parquet":
-        return pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True).astype(object)
-    separator = {"double-colon": "::"}.get(kind) or getattr(card.reader, "separator", ",")
-    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8", "engine": "python"}
+    """All columns of CSV files as they stand, as text."""
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8"}
     if names:
         options |= {"header": None, "names": list(names)}
-    frames = [pd.read_csv(path, sep=separator, compression=packing(path), **options) for path in paths]
-    frame = pd.concat(frames, ignore_index=True)
-    return frame.rename(columns=str.strip)
-
-
-def packing(path):
-    return {".gz": "gzip"}.get(path.suffix)
+    frames = [pd.read_csv(path, sep=card.reader.separator, **options) for path in paths]
+    return pd.concat(frames, ignore_index=True).rename(columns=str.strip)
 
 
 def rows_of(card, paths):
@@ -72,12 +64,14 @@ class Prepared:
         arrays: split -> name -> array.
         vocabularies: field -> its values in order; edges of a bucket field.
         scales: dense column -> (mean, deviation).
+        segments: segment -> its values in order.
     """
 
     def __init__(self, card, table, file):
         self.card, self.table = card, table
         self.vocabularies: dict[str, list[Any]] = {}
         self.scales: dict[str, tuple[float, float]] = {}
+        self.segments: dict[str, list[Any]] = {}
         self.labels = np.array([self.label(rule) for rule in card.task_rules], np.float32).T.reshape(len(table), -1)
         group = None if card.group is None else self.text(card.group, None)
         self.group = np.full(len(table), -1) if group is None else coded(group).codes
@@ -85,21 +79,60 @@ class Prepared:
         if card.split_times:
             time = coded(self.text(card.time, None)) if card.textual_time else np.array(self.numbers(card.time, None))
         column = None if card.split_column is None else coded(self.text(card.split_column, None))
-        codes = None if group is None else coded(group)
-        rows = SplitInput(card.row_files, file.astype(np.int16), time, codes, column)
-        together = codes or (column if isinstance(card.split, HashSplit) else None)
+        together = None if group is None else coded(group)
+        if card.units:
+            own = zip(self.text(card.units, None), group, strict=True)  # a row without a unit is of its group
+            together = coded([each and f"\0{each}" if unit is None else unit for unit, each in own])
+        self.units = None if together is None else together.codes
+        rows = SplitInput(card.row_files, file.astype(np.int16), time, together, column)
+        together = together or (column if isinstance(card.split, HashSplit) else None)
         self.split = halved(card.split.assign(rows), rows, together)
         self.train = np.flatnonzero(self.split == 0)
         ids, dense = self.encoded()
+        every = {"ids": ids, "dense": dense, "labels": self.labels, "group": self.group, **self.beside()}
         self.arrays = {
-            name: {
-                "ids": ids[self.split == number],
-                "dense": dense[self.split == number],
-                "labels": self.labels[self.split == number],
-                "group": self.group[self.split == number],
-            }
+            name: {key: array[self.split == number] for key, array in every.items()}
             for number, name in enumerate(SPLITS)
         }
+
+    def beside(self):
+        """What the card names beside inputs and labels."""
+        card, found = self.card, {}
+        if any(rule.censored for rule in card.task_rules):
+            found["bounds"] = [self.bounds(rule) for rule in card.task_rules]
+        if card.logged:
+            found["logged"] = [self.numbers(raw, None) for raw in card.logged]
+        if card.segments:
+            found["segments"] = [self.segment(name, rule) for name, rule in card.segments.items()]
+        if card.items or card.item_numbers:
+            codes = [coded(self.text(raw, None)).codes for raw in card.items.values()]
+            found["items"] = [[math.nan if code < 0 else code for code in each] for each in codes]
+            found["items"] += [self.numbers(raw, None) for raw in card.item_numbers.values()]
+        if card.weight or card.sampling:
+            found["weights"] = [self.numbers(card.weight, None) if card.weight else [1] * len(self.table)]
+        if card.sampling:
+            thinned = [task.name for task in card.tasks].index(card.sampling.task)
+            rates = card.sampling.rate
+            rates = self.numbers(rates, None) if isinstance(rates, str) else [rates] * len(self.table)
+            negative = (self.labels[:, thinned] == 0).tolist()
+            found["weights"].append([1 / rate if of else 1 for rate, of in zip(rates, negative, strict=True)])
+        arrays = {name: np.array(columns, float).T for name, columns in found.items()}
+        arrays = {name: each if name == "items" else each.astype(np.float32) for name, each in arrays.items()}
+        return arrays | ({"units": self.units} if card.units else {})
+
+    def segment(self, name, rule):
+        """Its code in each row; the values of a category are those that are frequent on train."""
+        texts = self.text(rule.raw, None)
+        seen = [texts[at] for at in self.train if texts[at] is not None]
+        if rule.ranges:
+            numbers = self.numbers(rule.raw, None)
+            return [-1 if x != x else sum(end <= x for end in rule.ranges) for x in numbers]
+        if rule.known:
+            return [-1 if text is None else int(text not in seen) for text in texts]
+        first = {text: at for at, text in reversed(list(enumerate(texts)))}
+        named = sorted({*seen} - {OTHER}, key=lambda text: (-seen.count(text), first[text]))[:MOST]
+        self.segments[name] = named + [OTHER] * (len(named) < len({*texts} - {None}))
+        return [-1 if text is None else named.index(text) if text in named else len(named) for text in texts]
 
     def lists(self, raw, column):
         """The values of each row; one number in two spellings is two values where the column has both."""
@@ -130,10 +163,7 @@ class Prepared:
 
     def label(self, rule):
         if rule.kind == "regression":
-            product = np.array(self.numbers(rule.column, None)) / rule.unit
-            if rule.censored is not None:
-                bounds = np.array(self.numbers(rule.censored, None)) / rule.unit
-                product = np.minimum(product, np.where(np.isnan(bounds), math.inf, bounds))
+            product = np.minimum(np.array(self.numbers(rule.column, None)) / rule.unit, self.bounds(rule))
         else:
             product = self.happened(rule)
         for raw, holds in rule.where.items():
@@ -144,6 +174,13 @@ class Prepared:
                 counts = np.array([canonical(value, self.card.missing) in holds for value in self.table[raw]])
             product = np.where(counts, product, math.nan)
         return product.tolist()
+
+    def bounds(self, rule):
+        """The most that a label can be."""
+        if rule.censored is None:
+            return np.full(len(self.table), math.inf)
+        bounds = np.array(self.numbers(rule.censored, None)) / rule.unit
+        return np.where(np.isnan(bounds), math.inf, bounds)
 
     def happened(self, rule):
         product = np.ones(len(self.table))
@@ -252,7 +289,9 @@ def coded(values):
 
 def pieces(joined, column, missing, spelled):
     parts = [canonical(part, missing, spelled) for part in (joined or "").split(column.separator)]
-    return list(dict.fromkeys(part for part in parts if part is not None))[: column.max_length]
+    last = column.keep == "last"
+    known = [part for part in parts if part is not None][:: -1 if last else 1]
+    return list(dict.fromkeys(known))[: column.max_length][:: -1 if last else 1]
 
 
 def edges_of(numbers, buckets):

@@ -13,14 +13,8 @@ from bench.frontier.retraining import Length, Retraining
 from bench.production.retrain import PartOrder, RetrainSpec
 
 FULL = Length()
-CONFIG = {
-    "sharing.kind": "shared_bottom",
-    "embedding.dim": 4,
-    "tower.layers": "8",
-    "optim.epochs": 2,
-    "optim.batch_size": 256,
-    "optim.lr": 0.01,
-}
+CONFIG = {"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8"}
+CONFIG |= {"optim.epochs": 2, "optim.batch_size": 256, "optim.lr": 0.01}
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Callable
-from typing import Any
 
 from bench.production.package import digest_of, facts_of
 
-Change = Callable[[Any], Any]
-"""Values of a document, changed in place or replaced."""
-
 
 def tampered(package, into, name, change):
-    """A copy of a package with a change to the JSON of one file: `manifest.json`, or one with its digest made right."""
+    """A copy of a package with the JSON of one file changed, in place or replaced, and its digest made right."""
     shutil.copytree(package, into)
     (into / name).write_bytes(edited((into / name).read_bytes(), change))
     sign(into)

@@ -6,13 +6,12 @@ import pytest
 from serving_toys import FUNNEL, funnel_package, package_of
 
 from bench.core.errors import UserError
-from bench.core.records import Job
+from bench.core.records import Point
 from bench.data import load_card
 from bench.frontier.score import Score
 from bench.results.points import parts_of
 from bench.runs.current import read_current
 from bench.tracking import registry
-from bench.training.job import run_job
 from bench.training.parts import networks_in
 
 TASKS = ("click", "purchase")
@@ -32,20 +31,9 @@ def test_a_package_gives_its_configuration_and_score(package, monkeypatch):
 
 @pytest.mark.slow  # trains several models
 @pytest.mark.parametrize("kind", ["blend", "composite", "trees"])
-def test_a_package_of_any_kind_is_trained_again(kind, store, tmp_path):
-    """Whole: a task that is one network's own is as that network alone has it, and a mix is none of its parts."""
+def test_a_package_of_any_kind_gives_the_parts_that_are_trained_again(kind, store, tmp_path):
     package = package_of(kind, tmp_path / "package", store)
     found = read_current(str(package.folder), load_card(FUNNEL), TASKS, tmp_path, None)
-
-    def job(config):
-        aims = ("click.auc", "purchase.ctcvr.auc")
-        return Job(None, 1, dict(config), str(store.path), 5, ("valid",), aims, TASKS, 1, device="cpu", kind="current")
-
-    whole = run_job(job(found.point.config)).metrics
-    first = run_job(job(package.manifest.parts[0].config)).metrics
-    same = whole["valid/click.auc"] == first["valid/click.auc"]
-    assert same == (kind != "blend")
-    assert (whole["cost/parameters"] > first["cost/parameters"]) == (kind != "trees")
     parts = parts_of(found.point, [found.point], TASKS)
     assert [own for _, own in parts] == [part.shares for part in package.manifest.parts]
     assert [networks_in(part.config) for part, _ in parts] == [
@@ -58,3 +46,18 @@ def test_a_score_of_conditional_predictions_has_no_fusion(store, tmp_path):
     made = funnel_package(tmp_path / "package", store, score=Score(weights={"purchase.cvr": 1.0}))
     with pytest.raises(UserError, match=r"score: expected weights .* found purchase.cvr = 1"):
         read_current(str(made.folder), load_card(FUNNEL), TASKS, tmp_path, None)
+
+
+def test_a_blend_has_the_network_and_the_trees_where_it_takes_some_of_both():
+    network, trees = (
+        Point("trial", {"sharing.kind": "mmoe"}, "mmoe", 5),
+        Point("trees", {"trees.click.leaves": 7}, "trees"),
+    )
+
+    def blend(click, buy):
+        shares = {"blend.share.click": click, "blend.share.buy": buy}
+        made = Point("blend", {"blend.network": "5", "blend.trees": "trees", **shares}, "blend", None)
+        return parts_of(made, [network, trees], ["click", "buy"])
+
+    assert blend(0.75, 0.0) == [(network, (0.75, 0.0)), (trees, (0.25, 1.0))]
+    assert blend(1.0, 1.0) == [(network, (1.0, 1.0))]

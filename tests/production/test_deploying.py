@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.runs import deploy
-from bench.runs.deploy import check_name, deploying
+from bench.runs.deploy import deploying
 from bench.tracking.registry import CHAMPION, DATASET, TASKS, Registry
 
 CODE = """
@@ -56,39 +57,32 @@ def test_a_registry_that_cannot_be_reached_is_told_before_a_training(tmp_path):
         raise AssertionError("nothing may begin")
 
 
-def registered(monkeypatch, tags):
-    """A model of that name, whose champion has these tags."""
-    monkeypatch.setattr(Registry, "__init__", lambda self, uri: None)
-    monkeypatch.setattr(Registry, "aliases", lambda self, name: {CHAMPION: "1"})
-    monkeypatch.setattr(Registry, "_version", lambda self, name, number: SimpleNamespace(tags=tags))
-
-
-def test_a_new_version_of_the_same_model_is_taken(tmp_path, monkeypatch):
-    for tags in ({}, {TASKS: "buy", DATASET: "/a/card.toml"}, {TASKS: "buy"}):
-        registered(monkeypatch, tags)
-        check_name(deployment(tmp_path))
-    registered(monkeypatch, {TASKS: "buy", DATASET: "/b/card.toml"})
-    check_name(deployment(tmp_path, named=True))
+PREDICTS = "which predicts visit, found a pick that predicts click, buy"
 
 
 @pytest.mark.parametrize(
     ("tags", "named", "sentence"),
     [
+        ({}, False, ""),
+        ({TASKS: "buy", DATASET: "/a/card.toml"}, False, ""),
+        ({TASKS: "buy"}, False, ""),
+        ({TASKS: "buy", DATASET: "/b/card.toml"}, True, ""),
         (
             {TASKS: "visit", DATASET: "/a/card.toml"},
             True,
-            "which predicts visit, found a pick that predicts click, buy",
+            PREDICTS,
         ),
         ({TASKS: "buy", DATASET: "/b/card.toml"}, False, "whose data are /b/card.toml, found a pick on /a/card.toml"),
     ],
 )
 def test_another_model_of_the_same_name_is_not_replaced(tmp_path, monkeypatch, tags, named, sentence):
-    registered(monkeypatch, tags)
-    with (
-        pytest.raises(UserError, match=f"registered model 'shop', {sentence}; .* with --name"),
-        deploying(deployment(tmp_path, named=named)),
-    ):
-        raise AssertionError("nothing may begin")
+    """A version of the same model is; its champion has these tags."""
+    monkeypatch.setattr(Registry, "__init__", lambda self, uri: None)
+    monkeypatch.setattr(Registry, "aliases", lambda self, name: {CHAMPION: "1"})
+    monkeypatch.setattr(Registry, "_version", lambda self, name, number: SimpleNamespace(tags=tags))
+    told = pytest.raises(UserError, match=f"registered model 'shop', {sentence}; .* with --name")
+    with told if sentence else nullcontext(), deploying(deployment(tmp_path, named=named)):
+        assert not sentence, "nothing may begin"
 
 
 @pytest.mark.slow  # seconds for a process that loads torch

@@ -7,10 +7,10 @@ from typing import cast
 
 import numpy as np
 import pytest
+from data_toys import card_of
 
 from bench.core.errors import UserError
 from bench.core.schema import SCORE, Schema, Task
-from bench.data import load_card
 from bench.production.evaluation import Judged, judge, judgements, served
 from bench.production.scorer import Scorer
 from bench.system.progress import Silent
@@ -143,37 +143,13 @@ def test_the_interval_of_a_gain_is_that_of_a_paired_bootstrap(rng):
     assert np.ptp(apart) > 1.5 * (gain.high - gain.low)  # so a bootstrap that is not paired would fail
 
 
-CARD = """
-id = "log"
-title = "A log"
-licence = "none"
-citation = "none"
-homepage = "https://example.org"
-logged = ["today"]
-[reader]
-kind = "csv"
-[[files]]
-name = "log.csv"
-[split]
-kind = "random"
-valid = 0.1
-test = 0.1
-[[tasks]]
-name = "click"
-column = "click"
-[columns]
-price = "numeric"
-"""
-
-
 def test_a_logged_score_ranks_as_the_second_model(tmp_path):
     """Of 100 rows the best ten scores have six clicks; four clicks are rows without a score, which rank last."""
     today = [*(f"{-1 - at}" for at in range(96)), *[""] * 4]
     clicks = [*[1] * 6, *[0] * 90, *[1] * 4]
     lines = [f"{at},{score},{click}" for at, (score, click) in enumerate(zip(today, clicks, strict=True))]
     (tmp_path / "log.csv").write_text("\n".join(["price,today,click", *lines]))
-    (tmp_path / "card.toml").write_text(CARD)
-    card = load_card(str(tmp_path / "card.toml"))
+    card = card_of(reader={"kind": "csv"}, files=[{"name": "log.csv"}], columns={"price": "numeric"}, logged=["today"])
     scorer = SimpleNamespace(
         dataset=card.key,
         schema=ONE,
@@ -190,7 +166,7 @@ def test_a_logged_score_ranks_as_the_second_model(tmp_path):
     assert (top.estimate.value, all_scored.estimate.value) == pytest.approx((0.4, 0.6))  # the dearest first
     assert (top.other.value, all_scored.other.value) == pytest.approx((0.6, 0.6))
     with pytest.raises(
-        UserError, match=r"^--against: expected a column under 'logged' of log \(today\), found 'price'$"
+        UserError, match=r"^--against: expected a column under 'logged' of shop \(today\), found 'price'$"
     ):
         judged("price")
     (tmp_path / "log.csv").write_text("price,today,click\n1,,0\n2,,1\n")

@@ -65,6 +65,15 @@ def log(tmp_path_factory):
     return folder, frame, card, prepare(card, folder / "home", folder)
 
 
+@pytest.fixture(scope="module")
+def packaged(log):
+    """A package, and what it says of test's rows with their history."""
+    folder, _, card, store = log
+    plain = card.model_dump(mode="json", by_alias=True)
+    package = write_package(parts_of(store, trained(store), card=plain), folder / "package", onnx=False)
+    return package, package.scorer().predict_encoded(store.split("test").ids, store.split("test").dense)["click"]
+
+
 def test_rows_are_those_of_the_store(log):
     folder, frame, card, store = log
     assert write_history(card, folder / "all.parquet", folder / "home", folder, math.inf, Silent()) == ROWS
@@ -79,11 +88,9 @@ def test_rows_are_those_of_the_store(log):
 
 
 @pytest.mark.slow  # the package is exported
-def test_files_are_scored_with_it(log):
+def test_files_are_scored_with_it(log, packaged):
     """By the commands; the same predictions as of rows that bring their history."""
-    folder, frame, card, store = log
-    plain = card.model_dump(mode="json", by_alias=True)
-    package = write_package(parts_of(store, trained(store), card=plain), folder / "package", onnx=False)
+    (folder, frame, card, _), (package, expected) = log, packaged
     frame.iloc[VALID:].drop(columns="click").to_csv(folder / "asked.csv", index=False)
     past = folder / "past.parquet"
     home = ["--home", str(folder / "home")]
@@ -93,25 +100,21 @@ def test_files_are_scored_with_it(log):
     command = ["score", str(package.folder), str(folder / "asked.csv"), "--history", str(past)]
     assert main([*command, "--out", str(folder / "out"), *home]) == 0
     scores = pd.read_parquet(folder / "out" / "asked-00000.parquet")
-    expected = package.scorer().predict_encoded(store.split("test").ids, store.split("test").dense)
-    np.testing.assert_allclose(scores["click"], expected["click"], rtol=1e-5)
+    np.testing.assert_allclose(scores["click"], expected, rtol=1e-5)
     judged = judge(card, folder / "home", folder, "test", [package.scorer()], Silent())  # what `seesaw evaluate` does
-    np.testing.assert_allclose(judged.predictions[0]["click"], expected["click"], rtol=1e-5)
+    np.testing.assert_allclose(judged.predictions[0]["click"], expected, rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_the_server_reads_it(log, tmp_path, monkeypatch):
+def test_the_server_reads_it(log, packaged, tmp_path, monkeypatch):
     import mlflow.pyfunc
 
-    folder, frame, card, store = log
-    plain = card.model_dump(mode="json", by_alias=True)
-    package = write_package(parts_of(store, trained(store), card=plain), tmp_path / "package", onnx=False)
+    (folder, frame, card, _), (package, expected) = log, packaged
     save_model(package, tmp_path / "model")
     write_history(card, tmp_path / "past.parquet", folder / "home", folder, math.inf, Silent())
     monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "past.parquet"))
     found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(frame.iloc[VALID:].drop(columns="click"))
-    expected = package.scorer().predict_encoded(store.split("test").ids, store.split("test").dense)
-    np.testing.assert_allclose(found["click"], expected["click"], rtol=1e-5)
+    np.testing.assert_allclose(found["click"], expected, rtol=1e-5)
     monkeypatch.setenv("SEESAW_HISTORY", str(tmp_path / "none.parquet"))
     with pytest.raises(mlflow.exceptions.MlflowException, match="that `seesaw history` wrote, found no "):
         mlflow.pyfunc.load_model(str(tmp_path / "model"))

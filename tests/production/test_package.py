@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from data_toys import card_of
 from serving_toys import parts_of, trained
 
 from bench.core.errors import UserError
-from bench.data import load_card, prepare
+from bench.data import prepare
 from bench.production.latency import latencies
 from bench.production.package import Package, write_package
 
@@ -54,20 +55,6 @@ def test_separate_models_and_averages_are_packaged_whole(store, tmp_path):
     np.testing.assert_allclose(conditional, np.mean(expected, axis=0), atol=1e-5)
 
 
-SPEND = """
-id = "spend"
-title = "Visits and what they bring"
-licence = "MIT"
-citation = "-"
-homepage = "-"
-reader = { kind = "csv" }
-files = [{ name = "log.csv" }]
-tasks = [{ name = "visit", column = "visit" }, { name = "spend", column = "spend", kind = "regression" }]
-split = { kind = "random", valid = 0.2, test = 0.2 }
-columns = { user = "categorical", age = { kind = "numeric" } }
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("sharing", ["single_task", "mmoe"])
 def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing, tmp_path):
@@ -77,8 +64,10 @@ def test_a_skewed_regression_is_served_in_its_own_unit_by_every_engine(sharing, 
     spend = np.where(visit, np.exp(3 + 0.5 * age + 0.5 * np.sin(user) + rng.normal(0, 0.5, 4000)), 0.0)
     lines = [f"{u},{a},{int(v)},{s}" for u, a, v, s in zip(user, age, visit, spend, strict=True)]
     (tmp_path / "log.csv").write_text("\n".join(["user,age,visit,spend", *lines]))
-    (tmp_path / "card.toml").write_text(SPEND)
-    store = prepare(load_card(str(tmp_path / "card.toml")), tmp_path / "home", tmp_path)
+    tasks = [{"name": "visit", "column": "visit"}, {"name": "spend", "column": "spend", "kind": "regression"}]
+    columns = {"user": "categorical", "age": "numeric"}
+    card = card_of(reader={"kind": "csv"}, files=[{"name": "log.csv"}], tasks=tasks, columns=columns)
+    store = prepare(card, tmp_path / "home", tmp_path)
     trainer = trained(
         store, **{"sharing.kind": sharing, "optim.epochs": 5.0, "optim.batch_size": 128, "optim.precision": "fp32"}
     )

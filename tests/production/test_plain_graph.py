@@ -21,16 +21,10 @@ from bench.production.served_model import Network, Part, ServedModel
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 
+FIELDS = (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24))
 SCALE = Scale(True, 3.0, 2.0, 0.0, 9.0, 40.0)
 SCHEMA = Schema(
-    (
-        Field("user", 40),
-        Field("tags", 12, slots=3),
-        Field("item", 25),
-        Field("hour", 24),
-        Field("past_item", 25, slots=3, of="item"),
-        Field("age_bucket", 6),
-    ),
+    (*FIELDS, Field("past_item", 25, slots=3, of="item"), Field("age_bucket", 6)),
     ("rate", "age", "age_missing", "text_0", "text_1"),
     (
         Task("click"),

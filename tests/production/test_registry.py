@@ -1,15 +1,21 @@
-"""Versions and aliases in a store of the test's own, and a model that MLflow loads back."""
+"""Versions and aliases in a store of the test's own, a model that MLflow loads back, and requests as it reads them."""
 
 import json
+import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from serving_toys import parts_of, raw_rows, trained
 from tampered import sign, tampered
 
+from bench.core import plugins
 from bench.core.errors import UserError
+from bench.core.plugins import PLUGIN, PluginFile
 from bench.frontier.score import Score
-from bench.production.package import Package
+from bench.production.package import Package, write_package
 from bench.production.scorer import example_rows
 from bench.tracking import registry as module
 from bench.tracking.registry import CHALLENGER, CHAMPION, Registry, save_model
@@ -35,7 +41,7 @@ def registry(uri, home):
 
 @pytest.fixture(scope="module")
 def deploy(registry, home, package):
-    run_id = registry.log(package, "seesaw/test", "deployed", {"a": "b"}, {"test/x": 0.5})
+    run_id = registry.log(package, EXPERIMENT, "deployed", {"a": "b"}, {"test/x": 0.5})
 
     def do(name, alias):
         number = registry.register(name, run_id, "a card", {"k": "v"})
@@ -94,7 +100,7 @@ def test_a_model_made_anew_is_fetched_anew(registry, deploy, package, tmp_path):
     registry.fetch("anew/1", tmp_path / "models")
     registry._store.ask("delete the model", "delete_registered_model", "anew")
     other = Package.open(tampered(package.folder, tmp_path / "other", "policy.json", lambda _: {"rule": "other"}))
-    run_id = registry.log(other, "seesaw/test", "deployed", {}, {})
+    run_id = registry.log(other, EXPERIMENT, "deployed", {}, {})
     assert registry.register("anew", run_id, "a card", {}) == "1"
     assert registry.fetch("anew/1", tmp_path / "models").digest == other.digest != package.digest
 
@@ -160,17 +166,6 @@ def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):
         mlflow.pyfunc.load_model(str(tmp_path / "model"))
 
 
-def status_of(uri, run):
-    store = MlflowStore(uri)
-    found = {node.run_id: node for node in Node.search(store, store.experiment(EXPERIMENT), "")}
-    return found[run].status
-
-
-def newest(uri):
-    store = MlflowStore(uri)
-    return Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
-
-
 @pytest.mark.parametrize(("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
 def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monkeypatch, error, status):
     def fail(*arguments):
@@ -179,5 +174,125 @@ def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monke
     monkeypatch.setattr(module, "save_model", fail)
     with pytest.raises(type(error)):
         Registry(uri, tmp_path).log(package, EXPERIMENT, "deployed", {}, {})
-    assert status_of(uri, newest(uri)) == status
+    store = MlflowStore(uri)
+    newest = Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
+    assert store.ask("look", "get_run", newest).info.status == status
     assert not list(package.folder.parent.glob(".*.part"))
+
+
+LONG = 2**53 + 1  # the first whole number that is no float64
+
+
+class Requests:
+    """What MLflow's server does with a request's body, in this process."""
+
+    def __init__(self, package):
+        from bench.tracking import registry, served
+
+        self.schema = registry.signature_of(package).inputs
+        self.package, self.texts, self.exact = served.ServedPackage(), served._texts, served._exact_rows
+        self.package._scorer = package.scorer()
+
+    def frame(self, data):
+        from mlflow.models.utils import _enforce_schema
+        from mlflow.pyfunc.scoring_server import infer_and_parse_data
+
+        found: pd.DataFrame = _enforce_schema(self.exact(infer_and_parse_data)(data, self.schema), self.schema)
+        return found
+
+    def json(self, data):
+        return self.package.predict(None, self.frame(data))
+
+
+@pytest.fixture(scope="module")
+def requests(package):
+    return Requests(package)
+
+
+@pytest.fixture
+def rows(requests):
+    return raw_rows().select(requests.schema.input_names()).slice(0, 2).to_pylist()
+
+
+@pytest.mark.parametrize("beside", [None, 1.5, "absent"])
+@pytest.mark.parametrize("own", [LONG, -LONG])
+def test_an_id_keeps_its_digits_beside_one_that_is_none(requests, rows, own, beside):
+    rows[0]["user_id"], rows[1]["user_id"] = own, None if beside == "absent" else beside
+    columns = list(rows[0])
+    cells = [[row[name] for name in columns] for row in rows]
+    forms: list[dict[str, Any]] = [{"dataframe_split": {"columns": columns, "data": cells}}]
+    forms.append({"inputs": dict(zip(columns, map(list, zip(*cells, strict=True)), strict=True))})
+    if beside == "absent":
+        del rows[1]["user_id"]
+    forms.append({"dataframe_records": rows})
+    for data in forms:
+        table = requests.package._scorer.rows.table(requests.frame(data))
+        assert table["user_id"].to_pylist()[0] == str(own)
+
+
+def test_an_id_that_is_a_float_already_is_refused(requests, rows):
+    """In a frame, a table and a request; a number may be as large as it likes."""
+    rows[1] |= {"user_id": float(LONG), "price": 1e300}
+    expected = "row 2: 'user_id': expected an id as a whole number or a text, found the float 9007199254740992, which"
+    frame = pd.DataFrame(rows)
+    for given in (frame, rows, pa.Table.from_pandas(frame)):
+        with pytest.raises(UserError, match=expected):
+            requests.package._scorer.predict(given)
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match=expected):
+        requests.json({"dataframe_records": rows})
+    rows[1]["user_id"] = float(2**53 - 1)
+    assert len(requests.package._scorer.predict(rows)) == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"dataframe_records": [{"x": 1}]}, {"dataframe_split": {"columns": ["x"], "data": [[1]]}}, {"inputs": {"x": [1]}}],
+)
+def test_rows_without_a_known_column_are_refused(requests, data):
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match=r"expected rows with the columns user_id, .*, found none") as error:
+        requests.json(data)
+    assert error.value.get_http_status_code() == 400
+    assert len(requests.json({"dataframe_records": []})) == 0
+
+
+TWIN = """
+from bench.models.config import HiddenConfig
+from bench.models.sharing.shared_bottom import SharedBottom
+from bench.core.registry import Entry
+
+SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of another name")}
+"""
+
+
+def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(store, tmp_path, monkeypatch):
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+
+    mine, other = tmp_path / "mine.py", tmp_path / "other.py"
+    mine.write_text(TWIN)
+    other.write_text(TWIN.replace('"twin"', '"other"'))
+    monkeypatch.setattr(plugins, "_FILES", {})
+    plugins.add(PluginFile.read(mine))
+    parts = parts_of(store, trained(store, **{"sharing.kind": "twin"}))
+    package = write_package(parts, tmp_path / "package", onnx=False)
+    save_model(package, tmp_path / "model")
+    rows = raw_rows().slice(0, 20).to_pandas()
+    expected = package.scorer().predict(rows)
+    lacking = "expected sharing.twin of the plug-in mine.py .*, found none"
+    for named, sentence in (
+        ("", f"{lacking}; name it with .* SEESAW_PLUGIN"),
+        (str(other), lacking),
+        ("nowhere.py", "^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"),
+    ):
+        monkeypatch.setattr(plugins, "_FILES", {})  # as in a process that knows no plug-in file yet
+        monkeypatch.setenv(PLUGIN, named)
+        with pytest.raises(MlflowException, match=sentence):
+            mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    monkeypatch.setattr(plugins, "_FILES", {})
+    monkeypatch.setenv(PLUGIN, os.pathsep.join([str(mine), str(other)]))
+    found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(rows)
+    pd.testing.assert_frame_equal(found, expected)

@@ -60,7 +60,7 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
         (
             "manifest.json",
             at("parts", 0, "config", "tower.layers", value="65536-65536-65536"),
-            "expected weights as the conf",
+            "expected weights as the",
         ),
         ("manifest.json", at("parts", 0, "config", "tower.layers", value="-".join("1" * 9999)), "at most 64 items"),
         ("manifest.json", at("parts", 0, "config", "sharing.mmoe.experts", value=10**9), "sharing.mmoe.experts"),

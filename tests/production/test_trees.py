@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from serving_toys import package_of, trees_of
+from serving_toys import measured_package, package_of, trees_of
 from tampered import sign
 
 from bench.core.errors import UserError
@@ -69,8 +69,9 @@ def test_missing_values_unseen_categories_and_values_on_a_threshold(grown):
 
 
 @pytest.fixture(scope="module")
-def package(store, tmp_path_factory):
-    return package_of("blend", tmp_path_factory.mktemp("trees") / "package", store, onnx=not without_onnx())
+def blend(store, tmp_path_factory):
+    """A package, and the joint predictions of test that a run keeps."""
+    return measured_package("blend", tmp_path_factory.mktemp("trees") / "package", store, onnx=not without_onnx())
 
 
 @pytest.fixture(scope="module")
@@ -80,30 +81,12 @@ def alone(store, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_every_engine_serves_a_blend(package, store):
-    """Log odds mixed by each task's share, computed here from the parts alone."""
-    rows = slice(0, 300)
-    ids, dense = store.split("test").ids_of(rows), np.array(store.split("test").dense[rows])
-    network, trees = (
-        package.manifest.spec.__class__(package.schema, (part.model_copy(update={"shares": (1.0, 1.0)}),), ((shape,),))
-        for part, shape in zip(package.manifest.parts, package.manifest.members[0], strict=True)
-    )
-    weights = load_file(package.folder / "model.safetensors")
-    said = []
-    for at, spec in enumerate((network, trees)):
-        model = spec.build()
-        prefix = f"members.0.{at}."
-        own = {"members.0.0." + k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-        model.load_state_dict(own)
-        with torch.inference_mode():
-            said.append([each.numpy().astype(float) for each in model(torch.from_numpy(ids), torch.from_numpy(dense))])
+def test_every_engine_serves_the_blend_that_a_run_measures(blend, store):
+    package, measured = blend
+    split = store.split("test")
     for name in package.manifest.agreement:
-        found = open_engine(name, package.folder, package.manifest.spec)(ids, dense)
-        for got, a, b in zip(found, *said, strict=True):
-            odds = [np.log(each) - np.log1p(-each) for each in (a, b)]
-            shares = np.array([[0.5, 0.8], [0.5, 0.2]])
-            expected = 1 / (1 + np.exp(-(odds[0] * shares[0] + odds[1] * shares[1])))
-            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
+        found = open_engine(name, package.folder, package.manifest.spec)(np.array(split.ids), np.array(split.dense))
+        np.testing.assert_allclose(found[1], measured, rtol=1e-5, atol=1e-7)
 
 
 Wrong = Callable[[np.ndarray, np.random.Generator], None]
@@ -173,12 +156,12 @@ def test_wrong_trees_are_refused_in_a_sentence(alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_trees_in_onnx_are_looked_at_too(package, tmp_path, monkeypatch):
+def test_trees_in_onnx_are_looked_at_too(blend, tmp_path):
     if without_onnx():
         pytest.skip(without_onnx())
     onnx: Any = pytest.importorskip("onnx")
     folder = tmp_path / "package"
-    shutil.copytree(package.folder, folder)
+    shutil.copytree(blend[0].folder, folder)
     model = onnx.load(folder / "model.onnx", load_external_data=False)
     (left,) = (each for each in model.graph.initializer if each.name == "members.0.1.left")
     facts = {each.key: each.value for each in left.external_data}

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_up import objectives_of, records_of, view_of
 
 from bench.frontier.verdict import Verdict
 from bench.report.comparison import comparison_document
@@ -56,22 +57,9 @@ def test_an_explanation_says_what_is_beyond_chance():
 
 
 def test_nothing_of_data_is_markup(view):
-    odd = replace(
-        view,
-        title=EVIL,
-        dataset=EVIL,
-        about=EVIL,
-        run=EVIL,
-        verdict=Verdict("model", (EVIL,)),
-        also=(EVIL,),
-        commands={EVIL: EVIL},
-        made={EVIL: EVIL},
-        policy=EVIL,
-        current=EVIL,
-        incomplete=EVIL,
-        no_pick=EVIL,
-        explained=explanation(EVIL),
-    )
+    names = ("title", "dataset", "about", "run", "policy", "current", "incomplete", "no_pick")
+    lists = {"also": (EVIL,), "commands": {EVIL: EVIL}, "made": {EVIL: EVIL}, "explained": explanation(EVIL)}
+    odd = replace(view, **dict.fromkeys(names, EVIL), **lists, verdict=Verdict("model", (EVIL,)))
     page = document([odd, odd], EVIL)
     assert EVIL not in page
     assert "&lt;img" in page
@@ -97,7 +85,7 @@ def test_words_are_there_without_scripts(view):
     assert data["run"] == "quick-7"
 
 
-def test_pictures_stand_alone(view, make_records, make_objectives, make_view):
+def test_pictures_stand_alone(view):
     cells = {key: np.where(np.arange(7) < 3, of, np.nan) for key, of in view.front.cells.items()}
     values = replace(view.front, cells=cells)  # no gains: drawn as they are
     costly = tuple(replace(each, direction="minimize") for each in values.measures)
@@ -114,8 +102,8 @@ def test_pictures_stand_alone(view, make_records, make_objectives, make_view):
         assert "var(" not in svg
         assert "xmlns" in svg
     assert "<polyline" in picture(view)
-    assert "<polyline" not in picture(make_view(make_records(objectives=3), make_objectives(3)))
-    assert picture(make_view(make_records(objectives=1), make_objectives(1))) == ""
+    assert "<polyline" not in picture(view_of(records_of(objectives=3), objectives_of(3)))
+    assert picture(view_of(records_of(objectives=1), objectives_of(1))) == ""
 
 
 def test_the_page_has_the_answer_and_nothing_of_data_is_markup():

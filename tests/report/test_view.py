@@ -1,28 +1,15 @@
-"""What a page shows, as tables: planes, what can be picked, and sentences."""
+"""What a page shows, as tables, where the pages of stored runs (`tests/golden`) do not have it."""
 
 import base64
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from made_up import objectives_of, records_of, view_of
 
 from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
-from bench.report.view import axes_of, scenario_fronts, splits_of, spread_of
-
-
-def test_heads_are_differences_from_the_best_single_task_trial_of_each_objective(view):
-    front = view.front
-    assert splits_of(front) == ("test", "confirm", "valid")
-    assert [axis.scale for axis in axes_of(front)] == [1000.0, 1000.0]
-    single = (front.table["sharing"] == "single_task").to_numpy()
-    values, gains = front.at("valid"), front.at("valid", "gain")
-    assert np.nanmax(gains[single], axis=0).tolist() == [0.0, 0.0]
-    best = np.nanmax(values, axis=0) - np.nanmax(values[single], axis=0)
-    np.testing.assert_allclose(np.nanmax(gains, axis=0), best)
-    trials = (front.table["role"] == "trial").to_numpy()
-    assert np.isfinite(front.at("test")[trials, 0]).sum() == 9  # what was not confirmed has no place beside it
+from bench.report.view import scenario_fronts, splits_of, spread_of
 
 
 def test_regions_are_of_paired_differences(view):
@@ -31,12 +18,13 @@ def test_regions_are_of_paired_differences(view):
     common = 1 + 0.1 * rng.normal(size=(400, 1, 1))
     own = 1 + 0.01 * rng.normal(size=(400, 3, 2))
     found = spread_of(replace(view.served, draws={"test": common * own}, current=1))["test"]
+    assert splits_of(view.front) == ("test", "confirm", "valid")  # the one that is told first
     assert np.allclose(found[1], 0)
     assert found[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
 
 
-def test_choices_are_thinned_to_what_may_matter(make_records, make_objectives, make_view):
-    view = make_view(make_records(objectives=5), make_objectives(5), served=5)
+def test_choices_are_thinned_to_what_may_matter():
+    view = view_of(records_of(objectives=5), objectives_of(5), served=5)
     few, more = view.choices, {name: np.tile(getattr(view.choices, name), (4, 1, 1)) for name in ("draws", "retrained")}
     choices = replace(few, **more)
     pick = SimpleNamespace(row=3, point="3", stability=view.pick.stability, runners_up=[SimpleNamespace(row=5)])
@@ -51,31 +39,6 @@ def test_choices_are_thinned_to_what_may_matter(make_records, make_objectives, m
     assert found["rates"] is None  # an ndcg among them does not add up
     current = choices.values(choices.objectives)[choices.current]
     assert found["values"][found["current"]] == pytest.approx(current.tolist(), rel=1e-5)
-
-
-@pytest.mark.parametrize("outcomes", [0, 2, 3])
-def test_all_that_scripts_read_is_json(outcomes, make_records, make_objectives, make_view):
-    count = outcomes or 2
-    view = make_view(make_records(objectives=count), make_objectives(count), served=outcomes)
-    data = section_data(view)
-    assert json.loads(json.dumps(data, allow_nan=False)) == json.loads(json.dumps(data))
-    assert list(data["planes"]) == (["served", "heads"] if outcomes else ["heads"])
-    if outcomes:  # shares of all rows add up, so that events can have a worth
-        assert data["decision"]["rates"] == pytest.approx(
-            [view.rates[name.split(".")[0]] for name in view.served.names]
-        )
-        served, decision = data["planes"]["served"], data["decision"]
-        assert [cell[3] for cell in served["at"]["test"][served["current"]]] == [0] * outcomes
-        assert min(decision["row"]) >= 0
-        for r, row in zip(decision["row"], decision["rows"], strict=True):
-            assert served["rows"][r]["weights"] == row["weights"]
-
-
-def test_a_run_with_nothing_confirmed_shows_validation(make_records, make_objectives, make_view):
-    view = make_view(make_records(confirmed=0), make_objectives())
-    assert not view.decides
-    assert section_data(view)["decision"] is None
-    assert splits_of(view.front) == ("valid",)
 
 
 def test_a_scenario_has_a_front_of_its_own(view):

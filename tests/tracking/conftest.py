@@ -5,14 +5,10 @@ import shutil
 
 import pytest
 from found import OBJECTIVES, changed, history, put
-from hypothesis import settings
 
 from bench.core.records import Failure, Replicate, TrialRecord
 from bench.tracking.logbook import Section
 from bench.tracking.store import MlflowStore
-
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
-settings.load_profile("untimed")
 
 
 @pytest.fixture
@@ -99,16 +95,8 @@ def trial(number, click=0.7, like=0.8, kind="mmoe", replicates=()):
 
 
 def failed(number, reason="the loss became NaN after 300 samples"):
-    return TrialRecord(
-        number=number,
-        state="failed",
-        params={"sharing.kind": "ple"},
-        config={"sharing.kind": "ple"},
-        architecture="ple",
-        failure=Failure("diverged", reason),
-        started=1_900_000_000.0,
-        seconds=1.0,
-    )
+    kind, why = {"sharing.kind": "ple"}, Failure("diverged", reason)
+    return TrialRecord(number, "failed", kind, kind, "ple", failure=why, started=1_900_000_000.0, seconds=1.0)
 
 
 @pytest.fixture

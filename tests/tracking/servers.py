@@ -1,4 +1,4 @@
-"""A real MLflow server that can be stopped and started, and servers that go wrong."""
+"""A real MLflow server that can be stopped and started, and a server that never answers."""
 
 import os
 import signal
@@ -7,10 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -35,14 +33,9 @@ class RealServer:
         options += ["--artifacts-destination", str(self.folder / "artifacts")]
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         log = (self.folder / "server.log").open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *options],
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **quiet},
-            start_new_session=True,
-            cwd=self.folder,
-        )
+        command, environment = [sys.executable, "-m", "mlflow", "server", *options], {**os.environ, **quiet}
+        own = {"env": environment, "cwd": self.folder, "start_new_session": True}
+        self._process = subprocess.Popen(command, stdout=log, stderr=log, **own)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
@@ -82,55 +75,3 @@ def silent_server():
         server.close()
         for connection in accepted:
             connection.close()
-
-
-@contextmanager
-def faulty_proxy(uri, fault, every=3):
-    """Passes requests on, but spoils every third: `error` answers 500 instead, `lost` passes it on and hangs up."""
-    lock, seen = threading.Lock(), []
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_one(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
-            with lock:
-                seen.append(self.path)
-                spoilt = len(seen) % every == 0
-            if spoilt and fault == "error":
-                self.answer(500, b"{}")
-                return
-            kept = {k: v for k, v in self.headers.items() if k in ("Content-Type", "Accept", "User-Agent")}
-            request = urllib.request.Request(uri + self.path, body, kept, method=self.command)
-            try:
-                with urllib.request.urlopen(request, timeout=60) as got:
-                    code, data = got.status, got.read()
-            except urllib.error.HTTPError as got:
-                code, data = got.code, got.read()
-            if spoilt:
-                self.close_connection = True
-                self.connection.close()
-                return
-            self.answer(code, data)
-
-        def answer(self, code, data):
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
-
-        def log_message(self, *_arguments):
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_arguments):
-            pass
-
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", seen
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -1,11 +1,15 @@
-"""A driver's log is in MLflow: once, nested, and found by a query."""
+"""A driver's log is in MLflow: once, nested, and with steps that never fall."""
+
+from dataclasses import replace
 
 import pandas as pd
 import pytest
-from found import found_in
+from contents import content, everything_once
+from found import found_in, history
 
+from bench.core.records import RungResult
 from bench.tracking.store import Node
-from bench.tracking.values import Value, inward, outward
+from bench.tracking.values import Value, inward, outward, volumes
 
 EXPERIMENT = "seesaw/quick"
 
@@ -42,23 +46,12 @@ def test_parent_says_what_it_is(send, client, asked):
     assert client.get_run(parent.place[1]).info.status == "FINISHED"
 
 
-def test_trial_is_nested_with_names_curve_and_times(send, client, asked, below, make_trial):
+def test_trial_is_nested_with_its_parameters_curve_and_times(send, client, below, make_trial):
+    """Its name, tags and metrics are those of `tests/golden`."""
     run = below(send(make_trial(12)).place[1])["mmoe trial 12"]
-    assert run.info.status == "FINISHED"
-    assert run.info.end_time - run.info.start_time == 12_500
-    assert run.data.params == {
-        "sharing.kind": "mmoe",
-        "funnel.kind": "independent",
-        "balancing.kind": "static",
-        "optimizer.lr": "0.01",
-    }
-    assert run.data.metrics["valid/click.auc"] == 0.7
-    assert run.data.metrics["what it costs/parameters"] == 1012
+    assert (run.info.status, run.info.end_time - run.info.start_time) == ("FINISHED", 12_500)
+    assert run.data.params == {name: str(value) for name, value in make_trial(12).config.items()}
     assert values(client, run.info.run_id, "curve/loss/click") == [(100, 0.5), (200, 0.4)]
-    assert run.data.metrics["speed/train_samples_per_s"] == 5e4
-    assert "curve/samples" not in run.data.metrics
-    assert run.data.tags["seesaw.trial"] == "12"
-    assert run.data.tags["seesaw.run"] == asked["identity"]["run"]
 
 
 def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_trial):
@@ -74,30 +67,14 @@ def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_
     assert second.data.tags["seesaw.seed"] == "42"
 
 
-def test_logging_again_after_a_resume_changes_nothing(send, client, asked, below, find, make_trial, make_failed):
-    records = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)]
-
-    def log():
-        return send(*records, ending="FINISHED").place[1]
-
-    def everything(run_id):
-        runs = {**below(run_id), **find(f"tags.`seesaw.parent` = '{run_id}'")}
-        histories = {
-            (name, metric): values(client, run.info.run_id, metric)
-            for name, run in runs.items()
-            for metric in run.data.metrics
-        }
-        return {name: (run.info.run_id, run.data.tags, run.data.params) for name, run in runs.items()}, histories
-
-    first = log()
-    before = everything(first)
-    assert log() == first
-    assert everything(first) == before
-    assert len(before[0]) == 3
-    assert values(client, first, "hypervolume") == [(0, pytest.approx(0.06)), (1, pytest.approx(0.06))]
-    assert list(find(f"tags.`seesaw.run` = '{asked['identity']['run']}' and tags.`seesaw.kind` = 'parent'")) == [
-        f"{asked['identity']['run']} census-income"
-    ]
+def test_logging_again_after_a_resume_changes_nothing(send, tracker, client, asked, tmp_path, make_trial, make_failed):
+    records, run = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)], asked["identity"]["run"]
+    place = send(*records, ending="FINISHED").place
+    before = content(tracker.uri, run, tmp_path)
+    everything_once(before, records)
+    assert send(*records, ending="FINISHED").place == place
+    assert content(tracker.uri, run, tmp_path) == before
+    assert values(client, place[1], "hypervolume") == [(0, pytest.approx(0.06)), (1, pytest.approx(0.06))]
 
 
 def test_a_run_cut_off_half_written_is_made_whole(send, client, below, make_trial, monkeypatch):
@@ -133,13 +110,8 @@ def test_another_run_is_another_parent(send, other):
 
 @pytest.fixture
 def records(make_trial, make_failed):
-    return [
-        make_trial(0, 0.70, 0.80, "single_task"),
-        make_trial(1, 0.72, 0.82),
-        make_trial(2, 0.74, 0.81),
-        make_trial(3, 0.70, 0.79),
-        make_failed(4),
-    ]
+    shared = [make_trial(number, *at) for number, at in enumerate(((0.72, 0.82), (0.74, 0.81), (0.70, 0.79)), start=1)]
+    return [make_trial(0, 0.70, 0.80, "single_task"), *shared, make_failed(4)]
 
 
 @pytest.fixture
@@ -148,15 +120,6 @@ def page(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("<!doctype html><title>front</title>")
     return path
-
-
-def test_the_front_is_found_by_a_query(send, asked, find, records, page):
-    send(*records, front=found_in(records, folder=page.parent))
-    mine = f" and tags.`seesaw.run` = '{asked['identity']['run']}'"
-    assert set(find("tags.`front.on_front` = 'true'" + mine)) == {"mmoe trial 1", "mmoe trial 2"}
-    assert set(find("tags.`front.on_front` = 'false'" + mine)) == {"single_task trial 0", "mmoe trial 3", "ple trial 4"}
-    assert set(find("tags.`front.rank` = '1'" + mine)) == {"single_task trial 0"}
-    assert len(find("tags.`seesaw.picked` = 'true'" + mine)) == 1
 
 
 def test_parent_has_tables_pick_and_page(send, tracker, client, records, page, tmp_path, monkeypatch):
@@ -223,3 +186,29 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
     assert sizes == [[800, 0, 1]]
     assert again.send([Value("m49", -1.0, 1699)]) == 1  # another value of the last step
     assert again.send([Value("m49", -1.0, 1699), Value("m49", 3.0, 1649)]) == 0
+
+
+@pytest.fixture
+def at_two_rungs(make_trial):
+    """Trials at two rungs; all first rungs are told before any second one, and take longer the earlier they began."""
+    found = []
+    for number in range(4):
+        whole = make_trial(number, 0.6 + number / 100, 0.8 - number / 100)
+        rungs = tuple(RungResult(100 * (1 + r), 4 * r + number, whole.metrics, 50.0 - 9 * number) for r in (0, 1))
+        found.append(replace(whole, rungs=rungs, started=1.9e9 + number))
+    return found
+
+
+@pytest.mark.parametrize("by_rungs", [True, False])
+def test_steps_and_times_never_fall_and_depend_on_no_batch(at_two_rungs, by_rungs):
+    whole = history(by_rungs)
+    whole.add(at_two_rungs, 8)
+    points = volumes(whole)
+    assert {point.name for point in points} == {"hypervolume.by_samples" if by_rungs else "hypervolume"}
+    assert len(points) == (8 if by_rungs else 4)
+    for values in ([point.step for point in points], [point.time for point in points]):
+        assert values == sorted(values)
+    live = history(by_rungs)
+    for told in range(1, 9):
+        live.add([at_two_rungs[(told - 1) % 4]], told)
+    assert live.rows == whole.rows  # one at a time as all at once

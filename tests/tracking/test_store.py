@@ -121,11 +121,6 @@ def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
     assert "s3cret" not in str(error.value)
 
 
-# MLflow asks IPython, where it is installed, whether this is a notebook. Then leaves of Python's own library.
-OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments", "IPython", "traitlets"}
-OF_MLFLOW_ALONE |= {"codeop", "getopt", "netrc", "socketserver"}
-
-
 @pytest.mark.slow
 def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     """Even where the program that uses it logs everything."""

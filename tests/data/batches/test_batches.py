@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,30 +40,12 @@ def test_within_memory_the_order_is_one_permutation_of_all_rows(split, labels, r
         np.testing.assert_array_equal(torch.cat([batch.labels for batch in batches]), labels[expected])
 
 
-@pytest.mark.parametrize("memory", [None, 75_000])
-def test_a_pass_can_begin_in_its_middle(split, rows_of, memory):
-    data = Batches(split) if memory is None else Batches(split, memory)
-    assert data.in_memory == (memory is None)
-    whole = [rows_of(batch) for batch in data.shuffled(32, seed=3)]
-    rest = [rows_of(batch) for batch in data.shuffled(32, seed=3, start=100)]
-    np.testing.assert_array_equal(whole[100:], rest)
-    assert list(data.shuffled(32, seed=3, start=len(whole))) == []
-
-
 @pytest.mark.parametrize("rows", [1, 63, 64, 200])
 def test_steps_counts_the_batches_of_a_pass(tmp_path, rows, mapped):
     data = Batches(mapped(tmp_path, np.zeros((rows, 1))))
     batches = list(data.shuffled(64, seed=0))
     assert len(batches) == data.steps(64) == max(1, rows // 64)
     assert {len(batch.labels) for batch in batches} == {min(64, rows)}
-
-
-def test_in_order_gives_every_row_once_in_its_place(split, labels, rows_of):
-    for source in (split, Split(*map(np.array, (split.ids, split.dense, split.labels, split.group)))):
-        batches = list(Batches(source).in_order(512))
-        np.testing.assert_array_equal(np.concatenate([rows_of(batch) for batch in batches]), np.arange(5000))
-        np.testing.assert_array_equal(torch.cat([batch.labels for batch in batches]), labels)
-        assert [len(batch.labels) for batch in batches] == [512] * 9 + [392]
 
 
 def test_the_lower_limit_of_a_container_counts(monkeypatch, tmp_path):
@@ -75,27 +58,18 @@ def test_the_lower_limit_of_a_container_counts(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 99_999])
-def test_a_view_of_fewer_tasks_never_copies_all_labels(tmp_path, labels, memory, mapped, rows_of):
-    split = mapped(tmp_path, labels, columns=(2, 0))
-    data = Batches(split, memory)
-    assert data.in_memory == (memory == 1 << 30)
-    for batch in data.in_order(700):
-        np.testing.assert_array_equal(batch.labels, labels[rows_of(batch)][:, [2, 0]])
-    assert "labels" not in vars(split)
-    for batch in data.shuffled(64, seed=1):
-        np.testing.assert_array_equal(batch.labels, labels[rows_of(batch)][:, [2, 0]])
-    assert ("labels" in vars(split)) == data.in_memory
-    np.testing.assert_array_equal(split.labels, labels[:, [2, 0]])
-
-
-@pytest.mark.parametrize("memory", [1 << 30, 99_999])
 @pytest.mark.parametrize("columns", [None, (1, 0)])
-def test_label_means(tmp_path, labels, memory, columns, monkeypatch, mapped):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_label_means(tmp_path, labels, memory, columns, weighted, monkeypatch, mapped):
     monkeypatch.setattr("bench.data.batches.LABEL_BLOCK", 1024)
-    parents = [None, 0, None] if columns is None else [1, None]
-    means = Batches(mapped(tmp_path, labels, columns), memory).label_means(parents)
-    click, buy, weight = labels.T.astype(np.float64)
-    expected = [np.nanmean(click), np.nanmean(buy[click == 1]), np.nanmean(weight)]
+    parents, weights = [None, 0, None] if columns is None else [1, None], np.arange(5000) % 3 * 1.0
+    split = replace(
+        mapped(tmp_path, labels, columns), weights=weights[:, None].astype(np.float32) if weighted else None
+    )
+    means = Batches(split, memory).label_means(parents)
+    click, buy, weight = (np.ma.masked_invalid(each) for each in labels.T.astype(np.float64))
+    bought = np.ma.masked_where(click.filled(0) != 1, buy)
+    expected = [np.ma.average(each, weights=weights if weighted else None) for each in (click, bought, weight)]
     np.testing.assert_allclose(means, expected if columns is None else [expected[1], expected[0]], rtol=1e-5)
 
 

@@ -1,10 +1,9 @@
-"""Chunk-shuffled reading: which rows, in which order, in how much memory. How well it mixes is tested beside this."""
+"""Chunk-shuffled reading: which rows, in which order, in how much memory, and how well it mixes."""
 
 import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +12,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.core.errors import UserError
-from bench.data.batches import Batch, Batches
+from bench.data.batches import Batches
 from bench.data.chunks import LARGEST_WINDOW, Plan, shuffled_by_chunk
-from bench.data.store import Split
 from bench.system.machine import peak_memory_mb, reset_peak_memory
 
 
-@given(
-    rows=st.integers(1, 400), chunk=st.integers(1, 50), chunks=st.integers(1, 12), size=st.integers(1, 120), seed=...
-)
-@example(rows=400, chunk=7, chunks=2, size=100, seed=0)  # a batch larger than a window
-@example(rows=400, chunk=100, chunks=4, size=100, seed=0)  # one window
+@given(st.integers(1, 400), st.integers(1, 50), st.integers(1, 12), st.integers(1, 120), st.integers(0, 1))
+@example(400, 7, 2, 100, 0)  # a batch larger than a window
+@example(400, 100, 4, 100, 0)  # one window
 @settings(max_examples=60)
-def test_each_row_once_but_for_the_left_over(
-    rows: int,
-    chunk: int,
-    chunks: int,
-    size: int,
-    seed: bool,
-    mapped: Callable[..., Split],
-    rows_of: Callable[[Batch], np.ndarray],
-) -> None:
+def test_each_row_once_but_for_the_left_over(mapped, rows_of, rows, chunk, chunks, size, seed):
     with tempfile.TemporaryDirectory() as folder:
         split = mapped(Path(folder), np.arange(rows)[:, None])
-        batches = list(shuffled_by_chunk(split, Plan(chunk * chunks, chunk), size, int(seed)))
+        batches = list(shuffled_by_chunk(split, Plan(chunk * chunks, chunk), size, seed))
         seen = np.concatenate([rows_of(batch) for batch in batches]) if batches else np.empty(0, np.int64)
         assert len(set(seen)) == len(seen) == rows // size * size
         assert {len(batch.ids) for batch in batches} <= {size}
@@ -112,3 +100,37 @@ def test_resident_memory_stays_within_the_limit(tmp_path, mapped):
     before = peak_memory_mb()
     assert sum(int(batch.ids[0, 0]) >= 0 for batch in Batches(split).shuffled(512, seed=0)) == rows // 512
     assert peak_memory_mb() - before > 80  # as a whole it does take its size: the measurement sees mapped pages
+
+
+ROWS, SIZE, PLAN = 1 << 16, 256, Plan(window=1 << 13, chunk=32)
+
+
+@pytest.fixture(scope="module")
+def by_label(tmp_path_factory, mapped):
+    """All negatives, then all positives (a tenth); a row's number is its time."""
+    labels = (np.arange(ROWS) >= 0.9 * ROWS)[:, None]
+    return mapped(tmp_path_factory.mktemp("sorted"), labels)
+
+
+def spread(batches, what):
+    return float(np.std([what(batch) for batch in batches], ddof=1))
+
+
+def positives(batch):
+    return float(batch.labels.mean())
+
+
+def moment(batch):
+    return float(batch.ids[:, 0].double().mean())
+
+
+@pytest.mark.parametrize("what", [positives, moment])
+def test_batch_means_of_sorted_data_spread_like_those_of_a_full_shuffle(by_label, what):
+    """Standard deviation over a pass's 256 batches within 15% of drawing without replacement from all rows."""
+    values = by_label.labels[:, 0] if what is positives else np.arange(ROWS)
+    drawn = float(values.std(ddof=1)) * np.sqrt((1 - SIZE / ROWS) / SIZE)
+    found = np.mean([spread(shuffled_by_chunk(by_label, PLAN, SIZE, seed), what) for seed in range(6)])
+    full = np.mean([spread(Batches(by_label).shuffled(SIZE, seed), what) for seed in range(6)])
+    assert full == pytest.approx(drawn, rel=0.1)  # the reference itself
+    assert found == pytest.approx(drawn, rel=0.15)
+    assert spread(Batches(by_label).in_order(SIZE), what) > 10 * drawn

@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.batches import Batches
 from bench.data.chunks import Plan, grouped_order, shuffled_by_chunk
-from bench.data.store import Split
-from bench.training.device import CopyingFeed, ResidentFeed
 
 SIZE = 64
-
-
-def split_of(group):
-    rows = len(group)
-    ids = np.arange(rows, dtype=np.int32)[:, None]
-    return Split(ids, np.zeros((rows, 0), np.float32), np.zeros((rows, 1), np.float32), group.astype(np.int32))
 
 
 def cuts(group, order, size):
@@ -38,24 +29,6 @@ def test_groups_are_whole_and_every_row_comes_once():
     assert cuts(group, order, SIZE) <= 1  # the last batches may have no other group to fill up with
     assert np.array_equal(order, grouped_order(group, SIZE, np.random.default_rng(1)))
     assert not np.array_equal(order, grouped_order(group, SIZE, np.random.default_rng(2)))
-
-
-def test_every_feed_gives_the_same_batches_with_groups(tmp_path, mapped):
-    group = np.random.default_rng(0).integers(-1, 60, 1000)
-    split = split_of(group)
-    feeds = (
-        Batches(split, grouped=True),
-        ResidentFeed(split, torch.device("cpu"), grouped=True),
-        CopyingFeed(Batches(split, grouped=True), torch.device("cpu")),
-    )
-    passes = [list(feed.shuffled(SIZE, seed=4)) for feed in feeds]
-    assert [len(batches) for batches in passes] == [1000 // SIZE] * 3
-    for batches in zip(*passes, strict=True):
-        for batch in batches:
-            assert torch.equal(batch.ids, batches[0].ids)
-            assert batch.group.tolist() == group[batch.ids[:, 0]].tolist()
-    rest = list(feeds[0].shuffled(SIZE, seed=4, start=10))
-    assert torch.equal(rest[0].ids, passes[0][10].ids)
 
 
 def test_beyond_memory_groups_of_a_window_come_together(tmp_path, mapped):

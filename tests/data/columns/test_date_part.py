@@ -1,15 +1,15 @@
 """Parts of times, against the calendar of the standard library."""
 
-from __future__ import annotations
-
 import datetime
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import UserError
+from bench.data.columns.base import DERIVATIONS, weekday_of_yyyymmdd
 from bench.data.columns.date_part import TimeSource, part_of
 
 FIRST, LAST = datetime.datetime(1900, 1, 1), datetime.datetime(2100, 1, 1)
@@ -62,3 +62,19 @@ def test_other_texts_are_no_times(text):
     assert part_of(column, "month")[1].tolist() == [False, True, False]
     with pytest.raises(UserError, match=f"'t': expected a time such as 2024-03-01 10:00:00, found '{text}'"):
         TimeSource(column="t", part="hour").values(pa.table({"t": column}))
+
+
+@given(st.lists(st.dates(datetime.date(1900, 1, 1), datetime.date(2100, 1, 1)), min_size=1))
+def test_weekday_is_that_of_the_calendar(days):
+    numbers = np.array([float(day.strftime("%Y%m%d")) for day in days])
+    np.testing.assert_array_equal(weekday_of_yyyymmdd(numbers), [day.weekday() for day in days])
+
+
+@given(st.lists(st.datetimes(datetime.datetime(1950, 1, 1), datetime.datetime(2100, 1, 1)), min_size=1))
+def test_hours_and_weekdays_of_unix_time_are_those_of_utc(times):
+    aware = [time.replace(tzinfo=datetime.UTC, microsecond=0) for time in times]
+    seconds = np.array([time.timestamp() for time in aware])
+    for unit, units in (("s", seconds), ("ms", seconds * 1000)):
+        hours, weekdays = DERIVATIONS[f"hour_of_unix_{unit}"](units), DERIVATIONS[f"weekday_of_unix_{unit}"](units)
+        np.testing.assert_array_equal(hours, [time.hour for time in aware])
+        np.testing.assert_array_equal(weekdays, [time.weekday() for time in aware])

@@ -1,5 +1,7 @@
 """Full disks and processes that are killed: one sentence, exit code 2, an untouched store, and nothing half-written."""
 
+import gzip
+import hashlib
 import json
 import re
 import subprocess
@@ -8,46 +10,69 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from corruptions import goods, small_disk
+from corruptions import small_disk
 from corruptions.work import Work, run
 
 from bench.data import download
+from bench.data.synthetic import synthesise
+from bench.system import content
 
-
-def anew(work):
-    """Another recipe, which makes the same arrays."""
-    work.card_edit("[columns]", "[encoding]\nseed = 1\n\n[columns]")
-
-
-def ali_anew(work):
-    work.card_edit("min_count = 2", "min_count = 2\nseed = 1")
-
-
-def fetched_anew(work):
-    """The fetched file is gone, and another recipe, which makes the same arrays, asks for it again."""
-    for path in (work.home / "raw" / "shop").iterdir():
-        path.unlink()
-    work.card_edit('["spend"]', '["spend", "plan"]')
-
-
-CHANGES = {"log": anew, "ali": ali_anew, goods.REMOTE: fetched_anew}
+FILES = 'files = [{ name = "log.csv" }]'
+CARD = f"""
+id = "shop"
+title = "A shop"
+licence = "none"
+citation = "none"
+homepage = "https://example.org"
+group = "user"
+reader = {{ kind = "csv" }}
+{FILES}
+tasks = [{{ name = "click", column = "click" }}, {{ name = "buy", column = "buy", parent = "click" }}]
+split = {{ kind = "random", valid = 0.2, test = 0.2 }}
+[encoding]
+min_count = 2
+[columns]
+user = "categorical"
+price = "numeric"
+tags = "multi-valued"
+"""
 PARTS = ("raw/shop", "raw/shop/downloads", "raw/shop/downloads/*-log.csv.gz.part")
 """What a later call goes on from."""
 
 
+def anew(work):
+    """Another recipe, which makes the same arrays; a fetched file is gone, so that it is asked for again."""
+    for path in work.home.glob("raw/shop/*"):
+        path.unlink()
+    work.card_edit("min_count = 2", "min_count = 2\nseed = 1")
+
+
+def ali(work):
+    size = {"rows": 2000, "users": 100, "items": 100, "list_length": 4, "click_rate": 0.3, "buy_rate": 0.4}
+    work.raw.rmdir()
+    synthesise("ali-ccp", work.raw, size)
+    card = content.find("datasets", "ali-ccp").read_text(encoding="utf-8")
+    return card.replace("valid_fraction = 0.1", "valid_fraction = 0.4").replace("min_count = 10", "min_count = 2")
+
+
 @pytest.fixture
-def work_of(tmp_path, request):
-    """A good data set, prepared, by name."""
+def work_of(tmp_path, shop_raw, request):
+    """A good data set, prepared, by name: a log, the same from a server, or a pair of Ali-CCP's files."""
 
     def get(name):
-        work = Work(tmp_path / "work")
+        work, log = Work(tmp_path / "work"), (shop_raw / "log.csv").read_bytes()
         work.raw.mkdir(parents=True)
-        if name == goods.REMOTE:
+        if name == "remote":
             work.server = request.getfixturevalue("server")
-            work.card.write_text(goods.remote(work.server))
-            goods.serve(work.server)
+            work.server.files = {"/log.csv.gz": gzip.compress(log, mtime=0)}
+            source = f'sources = [{{ kind = "url", urls = {{ "log.csv" = "{work.server.url}/log.csv.gz" }} }}]'
+            pinned = FILES.replace(" }", f', sha256 = "{hashlib.sha256(log).hexdigest()}" }}')
+            work.card.write_text(CARD.replace(FILES, f"{pinned}\n{source}"))
+        elif name == "ali":
+            work.card.write_text(ali(work))
         else:
-            work.card.write_text(goods.GOODS[name](work.raw))
+            (work.raw / "log.csv").write_bytes(log)
+            work.card.write_text(CARD)
         said = run(work.prepare)
         assert said.code == 0, said.err
         return work
@@ -61,14 +86,14 @@ def work_of(tmp_path, request):
         ("log", 0, "store/shop/..."),
         ("log", 6_000, "store/shop/..."),
         ("ali", 200_000, "store/ali-ccp/..."),
-        (goods.REMOTE, 300, "raw/shop/downloads/..."),
+        ("remote", 300, "raw/shop/downloads/..."),
     ],
 )
 def test_a_full_disk(good, size, where, work_of, monkeypatch):
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     work = work_of(good)
     stores, card = work.stores(), work.card.read_text()
-    CHANGES[good](work)
+    anew(work)
     names = work.names()
     with small_disk.room(work.home, size):
         said = run(work.prepare)
@@ -76,7 +101,7 @@ def test_a_full_disk(good, size, where, work_of, monkeypatch):
     place = re.escape(f"{work.home}/{where}").replace(re.escape("..."), ".+")
     assert re.fullmatch(f"seesaw: {place}: cannot be written: No space left on device\n", said.err), said.err
     assert work.stores() == stores
-    kept = PARTS if good == goods.REMOTE else ()
+    kept = PARTS if good == "remote" else ()
     assert not [name for name in work.names() - names if not any(fnmatch(name, pattern) for pattern in kept)]
     work.card.write_text(card)
     again = run([*work.prepare, "--json"])
@@ -85,10 +110,10 @@ def test_a_full_disk(good, size, where, work_of, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("good", CHANGES)
+@pytest.mark.parametrize("good", ["log", "ali", "remote"])
 def test_killed_at_every_moment(good, work_of):
     work = work_of(good)
-    CHANGES[good](work)
+    anew(work)
     url = [work.server.url] if work.server else []
     command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(work.folder), "1000", *url]
     said = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -2,20 +2,12 @@
 
 import contextlib
 import io
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections import namedtuple
 
 from bench.cli import main
 
-
-@dataclass(frozen=True)
-class Said:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
+Said = namedtuple("Said", "code out err")
+"""What a command answered."""
 
 
 def run(arguments):
@@ -26,24 +18,12 @@ def run(arguments):
     return Said(code, out.getvalue(), err.getvalue())
 
 
-@dataclass
 class Work:
     """Paths of a data set, and an edit of its card."""
 
-    folder: Path
-    server: Any = None
-
-    @property
-    def card(self):
-        return self.folder / "card.toml"
-
-    @property
-    def raw(self):
-        return self.folder / "raw"
-
-    @property
-    def home(self):
-        return self.folder / "home"
+    def __init__(self, folder, server=None):
+        self.folder, self.server = folder, server
+        self.card, self.raw, self.home = folder / "card.toml", folder / "raw", folder / "home"
 
     @property
     def prepare(self):

@@ -7,22 +7,16 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.data import load_card, parse_card
+from bench.data import load_card, parse_card, prepare
 from bench.data.readers import blocks
-from bench.data.readers.ali_ccp import COMMON, SKELETON, parts, read_ali_ccp
-from bench.data.readers.feature_lists import Wanted
+from bench.data.readers.ali_ccp import COMMON, SKELETON, read_ali_ccp
+from bench.data.splits import SPLITS
 from bench.data.synthetic import synthesise
+from bench.system import content
 from bench.system.progress import Silent
 
+RATES = {"click_rate": 0.3, "buy_rate": 0.4}
 SLOTS = dict.fromkeys((*COMMON, *SKELETON), 1) | {"109_14": 5, "110_14": 2, "150_14": 40, "210": 4, "853": 3}
-
-
-def wanted(fields):
-    return Wanted(fields, tuple(SLOTS[field] for field in fields), (True,) * len(fields))
-
-
-def read(path, of, labelled):
-    return list(parts([path], of, labelled, Silent()))
 
 
 def tables(raw, drop=False):
@@ -40,7 +34,7 @@ def tables(raw, drop=False):
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     out = tmp_path_factory.mktemp("ali") / "raw"
-    synthesise("ali-ccp", out, {"rows": 4000, "users": 500, "items": 800, "dirty_rate": 0.01})
+    synthesise("ali-ccp", out, {"rows": 4000, "users": 500, "items": 800, "dirty_rate": 0.01} | RATES)
     return out
 
 
@@ -60,6 +54,25 @@ def test_every_row_is_that_of_the_line_by_line_reader(raw, monkeypatch):
     assert len(set(groups.values())) == len(groups) > 20  # one hash an index
     assert any(len(row[3]["150_14"]) == 40 for row in found if "150_14" in row[3])
     assert sorted(path.name for path in raw.iterdir() if path.suffix not in (".csv", ".npy")) == []
+
+
+def test_no_group_is_in_two_splits_and_a_purchase_without_a_click_is_none(raw, tmp_path):
+    values = content.read_toml(content.find("datasets", "ali-ccp"))
+    values["split"]["valid_fraction"] = 0.4
+    store = prepare(parse_card(values, "here"), tmp_path, raw)
+    splits = [store.split(name) for name in SPLITS]
+    groups = [set(each.group.tolist()) for each in splits]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == len(indices(raw))
+    assert sum(map(len, splits)) == 4000
+    assert all((each.labels[:, 1] <= each.labels[:, 0]).all() for each in splits)
+    assert store.manifest["schema"]["dense"][:2] == ["met_categories_weight", "met_categories_weight_missing"]
+    assert len(store.schema.numbers) == 8
+
+
+def indices(raw):
+    """Of common features: all rows of one are a group."""
+    files = [raw / f"sample_skeleton_{name}.csv" for name in ("train", "test")]
+    return {line.split(",")[3] for file in files for line in file.read_text().splitlines()}
 
 
 GOOD = "1,0,0,ab,1,205\x025\x031.0\n"
