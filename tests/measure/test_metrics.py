@@ -9,6 +9,8 @@ from in_memory import binary, evaluate, predicted, regression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from bench.core.schema import Task
+from bench.measure.labelled import Labelled
+from bench.measure.outcomes import Measure
 from bench.measure.tally import Tally
 
 NAN = float("nan")
@@ -92,16 +94,25 @@ def funnel(rows=2000):
 
 def test_each_metric_is_taken_on_its_sample_space():
     labels, conditional, joint, group = funnel()
-    found = evaluate(labels, conditional, joint, group, TASKS, "valid/")
+    found = evaluate(labels, conditional, joint, group, TASKS, "valid/", ("buy.ndcg@4", "seconds.value@20%"))
     click, view = labels[:, 0] == 1, labels[:, 1] == 1
+    bought, watched = labels[:, 0] * labels[:, 1] * labels[:, 3], labels[:, 0] * labels[:, 2]
+
+    def ranked(name, task, labels, scores):
+        """By the joint prediction, on all impressions."""
+        rows = Labelled(labels[:, None], group)
+        return pytest.approx(Measure((task,), (f"{task.name}.{name}",), rows).values(scores)[0, 0], rel=1e-12)
+
     expected = {
         "click": binary(labels[:, 0], conditional[:, 0], group),
         "view.cvr": binary(labels[click, 1], conditional[click, 1], group[click]),
         "view.ctcvr": binary(labels[:, 0] * labels[:, 1], joint[:, 1], group),
         "seconds.cvr": regression(labels[click, 2], conditional[click, 2]),
-        "seconds.ctcvr": regression(labels[:, 0] * labels[:, 2], joint[:, 2]),
+        "seconds.ctcvr": regression(watched, joint[:, 2]),
         "buy.cvr": binary(labels[view, 3], conditional[view, 3], group[view]),
-        "buy.ctcvr": binary(labels[:, 0] * labels[:, 1] * labels[:, 3], joint[:, 3], group),
+        "buy.ctcvr": binary(bought, joint[:, 3], group),
+        "buy": {"ndcg@4": ranked("ndcg@4", Task("buy"), bought, joint[:, 3])},
+        "seconds": {"value@20%": ranked("value@20%", Task("seconds", "regression"), watched, joint[:, 2])},
     }
     assert found == {f"valid/{name}.{metric}": value for name, of in expected.items() for metric, value in of.items()}
     assert len({round(value, 6) for value in found.values()}) == len(found)  # no two spaces are confused

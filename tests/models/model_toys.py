@@ -1,5 +1,10 @@
 """Small models and batches on a schema of a test's own."""
 
+import importlib
+import threading
+from unittest import mock
+
+import pytest
 import torch
 
 from bench.core.registry import Choice
@@ -40,3 +45,10 @@ def batch_on(schema, size):
     if not schema.fields:
         return torch.zeros(size, 0, dtype=torch.int32), torch.randn(size, len(schema.dense))
     return of.batch_of(schema, size)[:2]
+
+
+def package(name):
+    """Imports a package, or skips. DeepCTR-Torch starts a thread on import that asks the network for news of itself."""
+    with mock.patch.object(threading.Thread, "start"):
+        pytest.importorskip(name.partition(".")[0], reason=f"{name.partition('.')[0]} is not installed")
+        return importlib.import_module(name)

@@ -99,7 +99,9 @@ def test_a_model_is_what_it_is_in_plain_float32(kind, members, compiled, precisi
         found = [each for batch in batches for each in outcome(*batch)]
     plain(monkeypatch)
     model.precision = "fp32"
-    for a, b in zip(found, [each for batch in batches for each in outcome(*batch)], strict=True):
+    plainly = [each for batch in batches for each in outcome(*batch)]
+    assert precision == "fp32" or not torch.equal(found[-1], plainly[-1])  # rounding is seen
+    for a, b in zip(found, plainly, strict=True):
         assert a.dtype == torch.float32  # parameters, logits and gradients are, in any precision
         if precision == "fp32":
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item() if b.numel() else 0.0)

@@ -26,27 +26,6 @@ def batch_of(size):
     return (codes + torch.tensor(SCHEMA.offsets)).int(), torch.randn(size, 1), labels
 
 
-@pytest.mark.parametrize("kind", SHARING)
-def test_bf16_is_used_where_asked_for_and_repeats_bit_for_bit(kind):
-    ids, dense, labels = batch_of(64)
-
-    def trained(precision):
-        torch.manual_seed(1)
-        model = model_of(kind, precision)
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-        for _ in range(3):
-            optimizer.zero_grad()
-            model.losses(model(ids, dense), labels).sum().backward()
-            optimizer.step()
-        assert all(tensor.dtype == torch.float32 for tensor in model.state_dict().values())
-        return [model(ids, dense).detach(), *model.state_dict().values()]
-
-    low = trained("bf16")
-    assert all(torch.equal(a, b) for a, b in zip(low, trained("bf16"), strict=True))
-    assert low[0].dtype == torch.float32
-    assert not torch.equal(low[0], trained("fp32")[0])
-
-
 def test_embeddings_as_precise_as_the_products_change_nothing():
     model, (ids, dense, labels) = model_of("mmoe", "bf16"), batch_of(64)
     found = []

@@ -168,14 +168,11 @@ def interrupted_at(run, trial):
 
 
 def essence(records):
-    """Records as JSON, in which one NaN is another, without what time they were made."""
-    return [
-        {key: value for key, value in plain(record).items() if key not in ("started", "seconds")} for record in records
-    ]
-
-
-def plain(record):
-    found: dict[str, Any] = json.loads(json.dumps(asdict(record)))
+    """Records as JSON, in which one NaN is another, without what time they took."""
+    found = json.loads(json.dumps([asdict(record) for record in records]))
+    for each in (*found, *(rung for record in found for rung in record["rungs"])):
+        for name in ("started", "seconds"):
+            each.pop(name, None)
     return found
 
 
