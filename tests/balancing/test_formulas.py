@@ -107,13 +107,6 @@ def test_two_tasks_have_a_closed_form():
             torch.testing.assert_close(weigh(torch.stack([g, h])), 2 * torch.stack([a, 1 - a]), rtol=1e-6, atol=1e-6)
 
 
-def test_weights_are_convex_times_the_number_of_tasks():
-    for tasks in range(1, 7):
-        weights = weigh(torch.randn(tasks, 10))
-        assert (weights >= 0).all()
-        torch.testing.assert_close(weights.sum(), torch.tensor(float(tasks)))
-
-
 def test_optimality():
     """v is the shortest point of the hull exactly where g_i . v >= |v|^2 for all i."""
     for tasks in range(2, 7):

@@ -2,11 +2,9 @@ from bisect import bisect_right
 
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import binary, evaluate, predicted, regression
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from bench.core.schema import Task
 from bench.measure.labelled import Labelled
@@ -14,14 +12,6 @@ from bench.measure.outcomes import Measure
 from bench.measure.tally import Tally
 
 NAN = float("nan")
-NO_GROUP = np.full(2000, -1, np.int32)
-
-
-def sample(rows=2000, rate=0.2, seed=0):
-    """Labels and predictions that know something of them."""
-    rng = np.random.default_rng(seed)
-    labels = (rng.random(rows) < rate).astype(np.float32)
-    return labels, rng.beta(1 + labels, 2).astype(np.float32)
 
 
 def slow_ece(labels, predictions):
@@ -32,21 +22,6 @@ def slow_ece(labels, predictions):
     for label, prediction in zip(labels.tolist(), predictions.tolist(), strict=True):
         bins.setdefault(bisect_right(thresholds, prediction), []).append(prediction - label)
     return sum(abs(sum(excess)) for excess in bins.values()) / len(ordered)
-
-
-def test_binary_metrics_equal_independent_references():
-    labels, predictions = sample()
-    found = binary(labels, predictions, NO_GROUP)
-    rate = labels.mean(dtype=np.float64)
-    expected = {
-        "auc": roc_auc_score(labels, predictions),
-        "logloss": log_loss(labels, predictions.astype(np.float64)),
-        "brier": brier_score_loss(labels, predictions.astype(np.float64)),
-        "ne": log_loss(labels, predictions.astype(np.float64)) / scipy.stats.entropy([rate, 1 - rate]),
-        "pcoc": predictions.mean(dtype=np.float64) / rate,
-        "ece": slow_ece(labels, predictions),
-    }
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9)
 
 
 @settings(deadline=None)  # the first call compiles

@@ -46,10 +46,8 @@ def test_each_resample_is_what_its_rows_repeated_are_of_every_metric(rows, weigh
     weights = np.random.default_rng(1).integers(0, 4, (ROWS, 1)).astype(np.float32) if weighted else None
     found, drawn = resampled(rows, weights, (700, ROWS)), counts(units_of(rows[3], 0), "valid", 12)
     whole = evaluate(*rows, TASKS, "valid/", OUTCOMES, weights)
-    named = [
-        f"valid/{of}.{name}" for of, kind in (("click", "binary"), ("stay", "regression")) for name in METRICS[kind]
-    ]
-    assert found.keys() == whole.keys() >= {*named}
+    kinds = {"click": "binary", "stay": "regression"}
+    assert found.keys() == whole.keys() >= {f"valid/{of}.{name}" for of in kinds for name in METRICS[kinds[of]]}
     near = {"auc": 2e-4, "ece": 1e-2 if weighted else 3e-3, "decile_error": 2e-2}  # by bins
     for b in (0, 7):
         again = np.repeat(np.arange(ROWS), drawn[:, b])

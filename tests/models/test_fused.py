@@ -138,3 +138,16 @@ def test_passes_on_three_threads_are_those_on_one(kind, precision, monkeypatch):
     monkeypatch.setattr(compiling, "WORTH_SHARING", 0)
     for a, b in zip(outcome(), one, strict=True):
         assert torch.equal(a, b)
+
+
+def test_embeddings_as_precise_as_the_products_change_nothing():
+    model, (ids, dense) = model_of("mmoe", "bf16"), batch_on(SCHEMA, 64)
+    found = []
+    for exact in (True, False):
+        with torch.no_grad():
+            e = model.embed(ids, exact)
+        assert e.dtype == (torch.float32 if exact or model.pooling.pools else torch.bfloat16)
+        logits = model.logits(e.requires_grad_(), ids, dense)
+        gradients = torch.autograd.grad(logits.square().sum(), [e, *model.dense_parameters()])
+        found.append([logits, *(gradient.float() for gradient in gradients)])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
