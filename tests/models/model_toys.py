@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bench.core.registry import Choice
+from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
@@ -16,6 +17,9 @@ from bench.testing import models as of
 from bench.training.config import AXES, DEFAULTS
 
 SMALL = EmbeddingConfig(dim=4)
+TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
+FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
+SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 
 
 def model_on(schema, embedding=SMALL, tower=(8,), members=1, precision="fp32", **kinds):

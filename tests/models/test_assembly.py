@@ -5,18 +5,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from model_toys import batch_on, model_on
+from model_toys import SCHEMA, batch_on, model_on
 
 from bench.core.schema import Field, Schema, Task
 from bench.models.embedding import FieldPooling, FusedEmbedding
 from bench.models.sharing import SHARING
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
-
-TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
-SCHEMA = Schema(
-    (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS, scenario="item"
-)
 
 
 def model_of(sharing="mmoe", funnel="entire_space", schema=SCHEMA):

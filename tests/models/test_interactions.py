@@ -4,15 +4,11 @@ from itertools import combinations
 
 import pytest
 import torch
-from model_toys import package
+from model_toys import SCHEMA, package
 
-from bench.core.schema import Field, Schema, Task
 from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS
 
-TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
-FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
-SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 LAYOUT = Layout(SCHEMA, 4)
 
 

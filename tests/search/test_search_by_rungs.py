@@ -133,30 +133,6 @@ class TestBudget:
         assert not spy.jobs
 
 
-def fails_at(rung):
-    def run(job):
-        if job.trial % 3 == 1 and job.until == (*LADDER[:-1], None)[rung]:
-            raise FloatingPointError("the loss of click became nan")
-        return train(job)
-
-    return run
-
-
-class TestFailures:
-    def test_a_failure_above_keeps_the_rungs_below(self, tmp_path):
-        plan = rung_plan()
-        with Study.open(tmp_path, plan) as study:
-            search(plan, study, InlineExecutor(fails_at(1)), make_job, ignore)
-            study.conclude()
-            records = study.records()
-        failed = [record for record in records if record.failure]
-        assert failed
-        for record in failed:
-            assert (record.state, len(record.rungs)) == ("pruned", 1)
-            assert record.metrics == record.rungs[0].metrics
-            assert not (tmp_path / "checkpoints" / str(record.number)).exists()
-
-
 @pytest.mark.slow
 class TestConclude:
     @pytest.mark.slow

@@ -44,20 +44,6 @@ def test_samples_of_shipped_spaces_parse(name):
         assert {key: parsed[key] for key in config} == config
 
 
-def test_a_sample_holds_its_branch_and_nothing_of_the_others():
-    common = {"sharing.kind", "optim.epochs", "optim.lr", "tower.layers", "balancing.static.weight.like"}
-    own = {
-        "single_task": set(),
-        "mmoe": {"sharing.mmoe.experts", "sharing.mmoe.dropout"},
-        "ple": {"sharing.ple.levels", "sharing.ple.dropout"},
-    }
-    seen = set()
-    for config in samples(toy_space()):
-        seen.add(config["sharing.kind"])
-        assert set(config) == common | own[config["sharing.kind"]]
-    assert seen == set(own)
-
-
 def test_suggest_and_sample_draw_from_the_same_distributions():
     """Against optuna's own random sampler, name by name, by a test that holds for any number of draws."""
     space = load_space("wide")

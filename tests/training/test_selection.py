@@ -4,9 +4,16 @@ import torch
 from bench.core.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.selection import LOOKS, Averaging, selectors
+from bench.training.selection import LOOKS, Averaging, Selector, selectors
 
 CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.logloss", "minimize")
+
+
+def test_it_waits_since_the_best_and_ties_do_not_count():
+    selector = Selector((CLICK,))
+    found = [selector.judge({"valid/click.auc": value}, at) for at, value in enumerate((0.6, 0.7, 0.7, 0.65), 1)]
+    assert found == [True, True, False, False]
+    assert (selector.best, selector.waited, selector.samples) == (0.7, 2, 2)
 
 
 def test_separate_tasks_follow_their_own_objectives_else_all():

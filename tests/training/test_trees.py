@@ -9,7 +9,7 @@ from bench.core.schema import Field, Schema, Task
 from bench.testing.training import VALUES, MemoryStore
 from bench.training.tree_data import FOLDS, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_model import _predictions, run_trees
-from bench.training.tree_settings import RANGES, TreeSettings, best_by_task, configurations
+from bench.training.tree_settings import RANGES, TreeSettings, configurations
 from bench.training.trees import train_trees
 
 
@@ -97,18 +97,6 @@ class TestSettings:
                 assert low <= getattr(settings, name) <= high
                 assert type(getattr(settings, name)) is type(low)
         assert len({tuple(config.items()) for config in many}) == 9
-
-    def test_each_task_has_the_settings_that_validation_found_best(self):
-        first, second, third = (TreeSettings(leaves=leaves) for leaves in (10, 20, 30))
-        tasks = ["click", "buy", "spend", "never"]
-        metrics = [
-            {"valid/click.logloss": 0.3, "valid/buy.cvr.logloss": 0.4, "valid/spend.rmse": 2.0},
-            {"valid/click.logloss": 0.2, "valid/buy.cvr.logloss": 0.5, "valid/spend.rmse": 1.0},
-            {"valid/click.logloss": 0.2, "test/buy.cvr.logloss": 0.0},
-        ]
-        configs = [{k: v for t in tasks for k, v in each.dotted(t).items()} for each in (first, second, third)]
-        best = best_by_task(tasks, zip(configs, metrics, strict=True))
-        assert [TreeSettings.of(best, task).leaves for task in tasks] == [20, 10, 20, TreeSettings().leaves]
 
 
 def test_a_regression_with_a_parent_has_both_readings():

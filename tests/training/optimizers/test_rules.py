@@ -78,26 +78,6 @@ def test_equals_the_slow_twin(compiled, seed, sizes, l2):
     np.testing.assert_allclose(weight.numpy(), expected, atol=3e-6, rtol=3e-6)
 
 
-@PATHS
-@few
-@given(seed=SEEDS, size=st.integers(0, 4))
-def test_untouched_rows_and_padding_keep_every_bit(compiled, seed, size):
-    weight = table()
-    before = weight.clone()
-    optimizer = build(weight, l2=1.0, compiled=compiled)
-    untrained = {key: tensor.clone() for key, tensor in optimizer.state_dict().items()}
-    ids, gradient = batch(seed, size)
-    optimizer.step(ids, gradient + 0.25)  # so that no row's gradient is likely to be zero
-    untouched = np.setdiff1d(np.arange(SCHEMA.rows), ids.numpy())
-    assert torch.equal(weight[untouched], before[untouched])
-    assert torch.equal(weight[0], torch.zeros(weight.shape[1]))
-    for key, tensor in optimizer.state_dict().items():
-        assert torch.equal(tensor[untouched], untrained[key][untouched])
-        assert not tensor[0].any()
-    touched = [row for row in np.unique(ids.numpy()) if row]
-    assert (weight[touched] != before[touched]).any(dim=1).all()
-
-
 @few
 @given(seed=SEEDS, threads=st.integers(2, 9))
 def test_thread_count_changes_no_bit(seed, threads):
@@ -108,26 +88,6 @@ def test_thread_count_changes_no_bit(seed, threads):
             ids, gradient = batch(seed + step)
             optimizer.step(ids, gradient * 0.3)  # 0.3 is not exact: the order of additions would show
     assert torch.equal(one, many)
-
-
-@PATHS
-@few
-@given(seed=SEEDS, done=st.integers(0, 3))
-def test_a_resumed_optimizer_goes_on_bit_for_bit(compiled, seed, done):
-    straight, resumed = table(), table()
-    whole = build(straight, compiled=compiled)
-    first = build(resumed, compiled=compiled)
-    for step in range(done):
-        whole.step(*batch(seed + step))
-        first.step(*batch(seed + step))
-    second = build(resumed, compiled=compiled)
-    second.load_state_dict({key: tensor.clone() for key, tensor in first.state_dict().items()})
-    for step in range(done, done + 2):
-        whole.step(*batch(seed + step))
-        second.step(*batch(seed + step))
-    assert torch.equal(straight, resumed)
-    for key, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, second.state_dict()[key])
 
 
 @PATHS
