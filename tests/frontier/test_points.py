@@ -74,21 +74,18 @@ def test_every_replicate_of_a_trial_belongs_to_exactly_one_point(trials):
 @pytest.fixture
 def singles(trial):
     """Trial 0 is the better of the search in like, trial 1 in click; their replicates say the opposite."""
-    first = trial(0, 0.70, 0.84, "single_task", runs=(((0.71, 0.81), (0.61, 0.71)), ((0.73, 0.82), (0.63, 0.72))))
-    second = trial(1, 0.74, 0.80, "single_task", runs=(((0.69, 0.83), (0.59, 0.73)), ((0.70, 0.85), (0.60, 0.75))))
-    sized = []
-    for record, size in ((first, 100.0), (second, 300.0)):
-        runs = tuple(
-            replace(
-                run,
-                seed=run.replicate,
-                metrics=run.metrics | {"cost/parameters": size},
-                resampled={key: [run.replicate + record.number, 0.0] for key in run.metrics},
-            )
-            for run in record.replicates
-        )
-        sized.append(replace(record, replicates=runs))
-    return [*sized, trial(2, 0.9, 0.9)]
+
+    def single(number, click, like, size, *runs):
+        made = trial(number, click, like, "single_task", runs=runs)
+        cost, own = {"cost/parameters": size}, []
+        for run in made.replicates:
+            moved = {key: [run.replicate + number, 0.0] for key in run.metrics}
+            own.append(replace(run, seed=run.replicate, metrics=run.metrics | cost, resampled=moved))
+        return replace(made, replicates=tuple(own))
+
+    first = single(0, 0.70, 0.84, 100.0, ((0.71, 0.81), (0.61, 0.71)), ((0.73, 0.82), (0.63, 0.72)))
+    second = single(1, 0.74, 0.80, 300.0, ((0.69, 0.83), (0.59, 0.73)), ((0.70, 0.85), (0.60, 0.75)))
+    return [first, second, trial(2, 0.9, 0.9)]
 
 
 def test_each_task_comes_from_the_point_that_the_search_found_best_in_it(singles, objectives):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.core.schema import Field, Schema
+from bench.system import intrinsics
 from bench.training.optimizers.adam import RowAdam
 
 SCHEMA = Schema(
@@ -78,6 +79,26 @@ def test_equals_the_slow_twin(compiled, seed, sizes, l2):
     np.testing.assert_allclose(weight.numpy(), expected, atol=3e-6, rtol=3e-6)
 
 
+@PATHS
+@few
+@given(seed=SEEDS, size=st.integers(0, 4))
+def test_untouched_rows_and_padding_keep_every_bit(compiled, seed, size):
+    weight = table()
+    before = weight.clone()
+    optimizer = build(weight, l2=1.0, compiled=compiled)
+    untrained = {key: tensor.clone() for key, tensor in optimizer.state_dict().items()}
+    ids, gradient = batch(seed, size)
+    optimizer.step(ids, gradient + 0.25)  # so that no row's gradient is likely to be zero
+    untouched = np.setdiff1d(np.arange(SCHEMA.rows), ids.numpy())
+    assert torch.equal(weight[untouched], before[untouched])
+    assert torch.equal(weight[0], torch.zeros(weight.shape[1]))
+    for key, tensor in optimizer.state_dict().items():
+        assert torch.equal(tensor[untouched], untrained[key][untouched])
+        assert not tensor[0].any()
+    touched = [row for row in np.unique(ids.numpy()) if row]
+    assert (weight[touched] != before[touched]).any(dim=1).all()
+
+
 @few
 @given(seed=SEEDS, threads=st.integers(2, 9))
 def test_thread_count_changes_no_bit(seed, threads):
@@ -110,3 +131,20 @@ def test_bias_corrections_hold_however_many_steps_a_row_has_had():
             t = steps + 1
             m, v = 0.1 * 2.0 / (1 - 0.9**t), 0.001 * 4.0 / (1 - 0.999**t)
             np.testing.assert_allclose(weight[7].numpy(), -0.1 * m / np.sqrt(v), rtol=1e-6)
+
+
+def test_kernels_work_where_no_cache_can_be_written(monkeypatch):
+    plain = intrinsics.numba.njit
+
+    def refuses(*args, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function 'double': no locator available for file 'x.py'")
+        return plain(*args, **options)
+
+    monkeypatch.setattr(intrinsics.numba, "njit", refuses)
+
+    @intrinsics.jit("contract")
+    def double(x):
+        return x + x
+
+    assert double(21) == 42
