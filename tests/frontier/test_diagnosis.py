@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.results.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, OUTWEIGHED, Gap, causes, sentences
+from bench.results.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, OUTWEIGHED, Gap, References, causes, sentences
 
 
 def seen(cosine=0.0, below=0.5, ratio=1.0, best=(100, 100), lost=0.0):
@@ -59,3 +59,25 @@ def test_too_few_probes_say_nothing_but_that_one_task_outweighs_all(ratio, scale
     assert names(few) == scale
     (said,) = sentences(few, [Gap("like.auc", 0.01, 3, True, 0.0)])
     assert ("seen in 2 probes only" in said) == (not scale)
+
+
+def test_a_point_is_held_against_the_best_single_task_model(point, objectives):
+    points = [point(0, 0.70, 0.85, kind="single_task"), point(1, 0.74, 0.80), point(2, 0.76, 0.86)]
+    click, like = References(points, objectives).gaps(points[1])
+    assert (click.short, click.single, click.real) == (pytest.approx(-0.04), True, False)
+    assert (like.short, like.trial, like.real) == (pytest.approx(0.05), 0, True)
+
+
+def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(point, objectives):
+    def runs(*values):
+        return tuple(((value, value), (value, value)) for value in values)
+
+    single = point(0, 0.9, 0.9, kind="single_task", runs=runs(0.80, 0.82))
+    near, far = point(1, 0.7, 0.7, runs=runs(0.78, 0.80)), point(2, 0.7, 0.7, runs=runs(0.70, 0.72))
+    unconfirmed = point(3, 0.85, 0.85)
+    references = References([single, near, far, unconfirmed], objectives)
+    deviation = 0.02 / 2**0.5  # of two values .02 apart
+    assert references.gaps(near)[0].short == pytest.approx(0.02)
+    assert references.gaps(near)[0].noise == pytest.approx(2 * deviation)
+    assert [references.gaps(point)[0].real for point in (near, far)] == [False, True]
+    assert references.gaps(unconfirmed)[0].short == pytest.approx(0.05)  # against .9, which the search saw

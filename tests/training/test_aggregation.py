@@ -133,6 +133,27 @@ def trainer_of(store, balancing, funnel="independent", **more):
     return trainer(store, {"sharing.kind": "mmoe", "funnel.kind": funnel, "balancing.kind": balancing} | more)
 
 
+@pytest.mark.parametrize("funnel", ["independent", "entire_space"])
+def test_a_combination_is_given_the_tasks_gradients_and_what_is_a_tasks_own_keeps_its_own(tiny, monkeypatch, funnel):
+    made = trainer_of(tiny, "graddrop", funnel)
+    batch = next(Batches(tiny.split("train")).in_order(64))
+    _, shared, own, expected, of_own = separate(made, batch)
+    seen = []
+
+    def second_task(gradients):
+        seen.extend(gradients)
+        return [part.clone() for part in gradients[1]]
+
+    monkeypatch.setattr(made.step.balancer, "forward", second_task)
+    e = made.step.embed(batch[0])
+    made.step.backward(e, *made.step.forward(e, batch.ids, batch))
+    given = [part for of_task in seen for part in of_task]
+    torch.testing.assert_close(given, [part for of_task in expected for part in of_task], rtol=1e-4, atol=1e-6)
+    found = [tensor.grad for tensor in (e, *shared[1:], *own)]
+    summed = [sum(parts) for parts in zip(*of_own, strict=True)]
+    torch.testing.assert_close(found, [*expected[1], *summed], rtol=1e-4, atol=1e-6)
+
+
 def test_the_second_look_draws_what_the_first_drew(tiny):
     """Where nothing is updated the losses are the same, dropout and all; the next draws are those of a plain step."""
     made, plain = (trainer_of(tiny, kind, **{"tower.dropout": 0.5}) for kind in ("famo", "static"))
