@@ -52,6 +52,21 @@ def test_the_long_table_has_a_row_for_each_known_cell(ledger):
     assert set(both["weights"]) == {"click 0.8, like 0.2", ""}
 
 
+def test_the_wide_table_has_the_cells_of_all_rows_and_agrees_with_the_long_one(ledger):
+    wide, long = ledger.wide, ledger.long.set_index(["point", "split", "slice", "measure"])
+    assert not [name for name in wide if "country" in name]
+    assert [name for name in wide if name.startswith("valid/")] == ["valid/click.auc", "valid/like.recall@10%"]
+    pd.testing.assert_frame_equal(wide[list(ledger.table)], ledger.table)
+    wide = wide.set_index("point")
+    for measure in MEASURES:
+        for split in SPLITS:
+            for part, end in zip(PARTS, ("", *(f".{part}" for part in PARTS[1:])), strict=True):
+                values = wide.get(f"{measure.key(split)}{end}", pd.Series(np.nan, wide.index))
+                for point, value in values.items():
+                    place = (point, split, ALL, measure.name)
+                    np.testing.assert_equal(value, long.at[place, part] if place in long.index else np.nan)
+
+
 def test_what_was_not_measured_is_unknown(ledger):
     assert ledger.slices("test") == ["country=US"]
     assert ledger.slices("confirm") == []

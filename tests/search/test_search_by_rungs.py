@@ -133,6 +133,23 @@ class TestBudget:
         assert not spy.jobs
 
 
+def test_a_failure_above_keeps_the_rungs_below(tmp_path):
+    def fails(job):
+        if job.trial % 3 == 1 and job.until == LADDER[1]:
+            raise FloatingPointError("the loss of click became nan")
+        return train(job)
+
+    with Study.open(tmp_path, plan := rung_plan()) as study:
+        search(plan, study, InlineExecutor(fails), make_job, ignore)
+        study.conclude()
+        failed = [record for record in study.records() if record.failure]
+    assert failed
+    for record in failed:
+        assert (record.state, len(record.rungs)) == ("pruned", 1)
+        assert record.metrics == record.rungs[0].metrics
+        assert not (tmp_path / "checkpoints" / str(record.number)).exists()
+
+
 @pytest.mark.slow
 class TestConclude:
     @pytest.mark.slow
