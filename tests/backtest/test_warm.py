@@ -25,14 +25,24 @@ def trainer(store, epochs, seed=3, **config):
     return Trainer(store, chosen, objectives, seed, select=False)
 
 
-@pytest.fixture(scope="module")
-def stores(days):
+def stores_of(days):
     """The first cut's store, and that of the second, which goes on from it."""
     times = days.times()
     first, second, *_ = times.cuts(5, None)
     before = prepare(card_of(times, first), days.home, days.raw)
     known = card_of(times, second, known_before=first.first)
     return before, prepare(known, days.home, days.raw, before=before_of(before.path))
+
+
+@pytest.fixture(scope="module")
+def stores(days):
+    return stores_of(days)
+
+
+def go_on(old, new, folder):
+    """Starts a training from what another one keeps."""
+    keep(old, folder, 1)
+    start_from(new, Start.open(folder, ["click", "buy"]))
 
 
 def test_old_values_keep_their_ids_and_numbers_their_units(stores):
@@ -63,8 +73,7 @@ def test_going_on_equals_training_without_a_break(stores, sharing, tmp_path):
     half = trainer(before, 1, **{"sharing.kind": sharing})
     half.run_to()
     rest = trainer(before, 1, **{"sharing.kind": sharing})
-    keep(half, tmp_path / "half", 1)
-    start_from(rest, Start.open(tmp_path / "half", ["click", "buy"]))
+    go_on(half, rest, tmp_path / "half")
     rest.run_to()
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, rest.model.state_dict()[name]), name
@@ -75,8 +84,7 @@ def test_a_new_value_begins_from_its_fields_mean_and_a_fresh_state(stores, tmp_p
     old = trainer(before, 1)
     old.run_to()
     new = trainer(going_on(after), 1)
-    keep(old, tmp_path / "old", 1)
-    start_from(new, Start.open(tmp_path / "old", ["click", "buy"]))
+    go_on(old, new, tmp_path / "old")
     rows = rows_before(old.model.schema, new.model.schema)
     table, earlier = new.model.embedding.weight.detach(), old.model.embedding.weight.detach()
     assert torch.equal(table[rows >= 0], earlier[rows[rows >= 0]])
@@ -93,15 +101,10 @@ def test_a_new_position_begins_without_an_effect(tmp_path):
     rows["place"] = np.arange(len(rows)) % (4 + pd.factorize(rows["date"])[0])  # one more each day
     rows.to_csv(tmp_path / "log.csv", index=False)
     card = parse_card(CARD | {"columns": CARD["columns"] | {"place": "position"}}, "here")
-    days = Log(card, tmp_path, tmp_path / "home")
-    first, second, *_ = days.times().cuts(5, None)
-    before = prepare(card_of(days.times(), first), days.home, days.raw)
-    known = card_of(days.times(), second, known_before=first.first)
-    after = going_on(prepare(known, days.home, days.raw, before=before_of(before.path)))
-    old, new = trainer(before, 1), trainer(after, 1)
+    before, after = stores_of(Log(card, tmp_path, tmp_path / "home"))
+    old, new = trainer(before, 1), trainer(going_on(after), 1)
     old.run_to()
-    keep(old, tmp_path / "old", 1)
-    start_from(new, Start.open(tmp_path / "old", ["click", "buy"]))
+    go_on(old, new, tmp_path / "old")
     weight, earlier = new.model.position.weight, old.model.position.weight
     assert torch.equal(weight[:, : earlier.shape[1]], earlier)
     fresh = weight[:, earlier.shape[1] :]
@@ -113,9 +116,7 @@ def test_a_new_position_begins_without_an_effect(tmp_path):
 
 def test_other_inputs_are_refused(stores, funnel_like, tmp_path):
     before, _ = stores
-    old, other = trainer(before, 1), trainer(funnel_like, 1)
-    keep(old, tmp_path / "old", 1)
     with pytest.raises(UserError, match="the inputs of the model to start from, found others"):
-        start_from(other, Start.open(tmp_path / "old", ["click", "buy"]))
+        go_on(trainer(before, 1), trainer(funnel_like, 1), tmp_path / "old")
     with pytest.raises(UserError, match="expected a folder of `seesaw train --save`, or a package"):
         Start.open(tmp_path, ["click"])

@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from scipy.optimize import nnls
+from scipy.optimize import minimize, nnls
 from torchjd.scalarization import DWA as Reference
 
 from bench.balancing import BALANCING
+from bench.balancing.cagrad import CAGrad, CAGradConfig
 from bench.balancing.dwa import DWA, DWAConfig
 from bench.balancing.gls import GLS
 from bench.balancing.mgda import MGDA
@@ -107,13 +109,6 @@ def test_two_tasks_have_a_closed_form():
             torch.testing.assert_close(weigh(torch.stack([g, h])), 2 * torch.stack([a, 1 - a]), rtol=1e-6, atol=1e-6)
 
 
-def test_weights_are_convex_times_the_number_of_tasks():
-    for tasks in range(1, 7):
-        weights = weigh(torch.randn(tasks, 10))
-        assert (weights >= 0).all()
-        torch.testing.assert_close(weights.sum(), torch.tensor(float(tasks)))
-
-
 def test_optimality():
     """v is the shortest point of the hull exactly where g_i . v >= |v|^2 for all i."""
     for tasks in range(2, 7):
@@ -144,3 +139,40 @@ def test_upgrad_equals_projections_in_the_space_of_parameters(width):
             near = 1e-4 if tasks <= width else 2e-2  # dependent gradients are taken as just independent
             atol = near * float(jacobian.norm(dim=1).max())
             torch.testing.assert_close(step(jacobian), projected(jacobian), rtol=0, atol=atol)
+
+
+def cagrad_step(jacobian, c):
+    """The paper's d: without our scale."""
+    tasks = len(jacobian)
+    return CAGrad("abcdef"[:tasks], CAGradConfig(c=c))(jacobian @ jacobian.T) @ jacobian * (1 + c) / tasks
+
+
+def brute_force(jacobian, c):
+    """The paper's dual, min over the simplex of g_w . g_0 + c |g_0| |g_w|, from many starts."""
+    tasks, mean = len(jacobian), jacobian.mean(0)
+
+    def dual(w):
+        return float(w @ jacobian @ mean + c * np.linalg.norm(mean) * np.linalg.norm(w @ jacobian))
+
+    found = [
+        minimize(
+            dual,
+            start,
+            method="SLSQP",
+            bounds=[(0, 1)] * tasks,
+            constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+            options={"ftol": 1e-14, "maxiter": 500},
+        )
+        for start in [np.full(tasks, 1 / tasks), *(0.9 * np.eye(tasks) + 0.1 / tasks)]
+    ]
+    g = min(found, key=lambda result: result.fun).x @ jacobian
+    return mean + c * np.linalg.norm(mean) * g / np.linalg.norm(g)
+
+
+@pytest.mark.parametrize("c", [0.0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("tasks", range(1, 6))
+def test_cagrad_equals_brute_force_on_the_dual(tasks, c):
+    for seed in range(4):
+        jacobian = torch.randn(tasks, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        expected = torch.from_numpy(brute_force(jacobian.numpy(), c))
+        torch.testing.assert_close(cagrad_step(jacobian, c), expected, rtol=0, atol=1e-3 * float(expected.norm()))

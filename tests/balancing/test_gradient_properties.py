@@ -1,4 +1,4 @@
-"""What some balancers of gradients claim, of both kinds, on Jacobians built to have it."""
+"""What some balancers claim: those of gradients on Jacobians built to have it, and weightings of losses."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.balancing import BALANCING, works_on_gradients
-from bench.testing.balancing import MANY, SAMPLERS, SCALES, agreeing, build, normal, stationary, step
+from bench.testing.balancing import MANY, SAMPLERS, SCALES, agreeing, build, normal, stationary, step, weights
 
 RANDOM = [name for name in BALANCING if works_on_gradients(name) and "random" in build(name, 2).claims]
 # Weights that are never negative.
@@ -72,3 +72,11 @@ def test_random_rules_draw(name):
     balancer = build(name, 6)
     runs = [step(balancer, stationary(6)) for _ in range(2)]
     assert not torch.equal(runs[0], runs[1])
+
+
+@pytest.mark.parametrize("name", [name for name in BALANCING if not works_on_gradients(name)])
+def test_weights_of_losses_are_positive(name):
+    balancer = build(name, 6)
+    for seed in range(10):
+        losses = torch.rand(6, generator=torch.Generator().manual_seed(seed)) + 0.01
+        assert (weights(balancer, losses) > 0).all()

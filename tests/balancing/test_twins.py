@@ -104,11 +104,12 @@ def opposed(tasks, noise):
     rng = np.random.default_rng(tasks)
     rows = rng.normal(size=(tasks, 50))
     if noise is None:
-        return torch.from_numpy(rows)
+        return torch.from_numpy(rows * np.logspace(-2, 2, tasks)[:, None])
     return torch.from_numpy(noise * rows + np.outer([1, *-rng.uniform(0.1, 10, tasks - 1)], rng.normal(size=50)))
 
 
 BARGAINS = [(noise, tasks, alpha) for noise in (None, 0.1, 1e-3, 0) for tasks in (2, 3) for alpha in (0.5, 1.0, 5.0)]
+BARGAINS += [(None, tasks, alpha) for tasks in (1, 6) for alpha in (0.5, 1.0, 2.0, 5.0)]
 
 
 @pytest.mark.parametrize(("noise", "tasks", "alpha"), BARGAINS)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from shutil import copytree
 
 import pytest
+from rung_toys import leaving_predictions
 from search_toys import (
     OBJECTIVES,
     SCHEMA,
@@ -36,20 +37,17 @@ PLAN = toy_plan(trials=12)
 def confirmed(done, tmp_path):
     """Confirms that search in a folder of its own, and reads what is there then."""
 
-    def carry_out(name, executor, race=RACE, wanted=TRAINED):
-        if not (tmp_path / name).exists():
-            copytree(done, tmp_path / name)
-        return searched(tmp_path / name, executor, race, wanted)
+    def carry_out(name, executor, race=RACE, wanted=TRAINED, make=make_job):
+        folder = tmp_path / name
+        if not folder.exists():
+            copytree(done, folder)
+        with Study.open(folder, PLAN) as study:
+            chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 5)
+            others = baselines_of(study.records(), OBJECTIVES, REFERENCE, wanted, SCHEMA)
+            confirm(study, executor, make, chosen, on_record=ignore, baselines=others, **race)
+        return Study.read(folder)
 
     return carry_out
-
-
-def searched(folder, executor, race, wanted):
-    with Study.open(folder, PLAN) as study:
-        chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 5)
-        others = baselines_of(study.records(), OBJECTIVES, REFERENCE, wanted, SCHEMA)
-        confirm(study, executor, make_job, chosen, on_record=ignore, baselines=others, **race)
-    return Study.read(folder)
 
 
 def replicates(study):
@@ -115,6 +113,31 @@ def test_neither_test_nor_the_searchs_rows_decide_anything(confirmed):
         return result
 
     assert replicates(confirmed("a", InlineExecutor(treacherous))) == replicates(confirmed("b", InlineExecutor(close)))
+
+
+def test_replicates_whose_predictions_are_gone_are_trained_again_and_stored_as_they_were(confirmed, tmp_path):
+    folder = tmp_path / "predictions"
+
+    def make(*given):
+        return replace(make_job(*given), predictions=str(folder))
+
+    def again():
+        """The jobs of a confirmation, and what is stored then."""
+        jobs: list[Job] = []
+        executor = InlineExecutor(lambda job: jobs.append(job) or leaving_predictions(job))
+        study = confirmed("a", executor, {"replicates": 2}, ("trees", "equal_weights"), make)
+        return jobs, study.replicates(), {path: path.read_bytes() for path in folder.iterdir()}
+
+    jobs, stored, files = again()
+    assert len(files) == len(REPLICATED) * len(jobs)
+    assert again() == ([], stored, files)
+    gone, damaged = (next(path for path in files if path.name.startswith(name)) for name in ("trees", "equal_weights"))
+    gone.unlink()
+    damaged.write_bytes(files[damaged][:-1])
+    more, *rest = again()
+    assert sorted(job.kind for job in more) == ["equal_weights", "trees"]
+    assert all(job in jobs for job in more)
+    assert rest == [stored, files]
 
 
 class TestBaselines:

@@ -41,22 +41,6 @@ class TestLattice:
         assert normed == {(c, a, b) for a, b, c in normed}  # it is the same seen from any task
 
 
-class TestDraws:
-    def test_they_share_a_model_lie_in_the_space_and_have_no_balancing(self):
-        found = draws(toy_space(), TASKS, 64, seed=3)
-        kinds = [each["sharing.kind"] for each in found]
-        assert set(kinds) == {"mmoe", "ple"}
-        assert 20 <= kinds.count("mmoe") <= 44
-        assert not any(key.startswith("balancing") for each in found for key in each)
-        assert all(each["optim.epochs"] == 2 for each in found)
-        rates = [math.log10(each["optim.lr"]) for each in found]
-        assert -5 <= min(rates) < -4.8 < -1.2 < max(rates) <= -1
-
-    def test_fewer_are_the_first_of_more(self):
-        assert draws(toy_space(), TASKS, 3, seed=3) == draws(toy_space(), TASKS, 20, seed=3)[:3]
-        assert draws(toy_space(), TASKS, 3, seed=3) != draws(toy_space(), TASKS, 3, seed=4)
-
-
 @pytest.mark.parametrize("name", ["balancing", "funnel", "joint", "losses", "quick", "wide"])
 def test_every_draw_of_our_spaces_is_a_configuration(name):
     weights = {"balancing.kind": "static", "balancing.static.weight.like": 4.0}

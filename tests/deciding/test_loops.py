@@ -6,18 +6,13 @@ import pytest
 from sklearn import metrics
 
 import bench
-from bench.core.objectives import Objective
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked
-from bench.deciding.decision import _gains
 from bench.deciding.log import of_frame, times, until
 from bench.deciding.models import models_of
 from bench.deciding.rows import parted
-from bench.frontier.aims import aims_of
-from bench.frontier.policy import Policy
 from bench.results.fusion import fused
 from bench.results.ledger import ALL
-from bench.results.served.measuring import Candidate
 
 MODELS = {"today": ["p_click", "p_buy"], "candidate": ["q_click", "q_buy"]}
 
@@ -33,7 +28,8 @@ def table(log):
 def found(table):
     return bench.decide(
         table, labels=["click", "buy"], parents={"buy": "click"}, joint=["buy"], models=MODELS, part="part",
-        segments=["country"], unseen=True, outcomes=["click.recall@10%", "buy.recall@10%"], weights="p_click + 9 p_buy",
+        segments=["country"], unseen=True, outcomes=["click.recall@10%", "buy.recall@10%"],
+        weights="p_click^0.3 * p_buy^2",
     ).decision  # fmt: skip
 
 
@@ -51,30 +47,9 @@ def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
             top = rows.iloc[np.argsort(-score)[: len(rows) // 10]]
             expected = [top[task].sum() / rows[task].sum() for task in ("click", "buy")]
             assert served.cells[split, ALL][at, :, 0] == pytest.approx(expected, abs=1e-6)
-
-
-@pytest.mark.parametrize("weights", ["p_click + 9 p_buy", "p_click^0.3 * p_buy^2", "5 p_buy"])
-def test_what_is_served_today_ranks_as_its_formula_says(table, weights):
-    found = bench.decide(
-        table, labels=["click", "buy"], models=MODELS, part="part", weights=weights, unseen=True,
-        outcomes=["click.recall@10%", "buy.recall@10%"],
-    ).decision.serving.served  # fmt: skip
-    rows = table[table["part"] == "judge"]
-    score = rows.eval(weights.replace("9 p", "9 * p").replace("5 p", "5 * p").replace("^", "**"))
-    top = rows.loc[score.sort_values(ascending=False).index[: len(rows) // 10]]
-    expected = [top[task].sum() / rows[task].sum() for task in ("click", "buy")]
-    assert found.today
-    assert found.cells[TEST, ALL][found.current, :, 0] == pytest.approx(expected, abs=1e-6)
-
-
-def test_thinned_negatives_count_for_what_they_stand_for_in_rates(table):
-    rows = bench.decide(
-        table, labels=["click", "buy"], models=MODELS, part="part", sampling=0.25, unseen=True
-    ).decision.rows[CONFIRM]  # fmt: skip
-    own = table[table["part"] == "choose"][["click", "buy"]]
-    weights = np.where(own.max(axis=1) > 0, 1, 4)
-    assert rows.rates == pytest.approx((own.T @ weights / weights.sum()).tolist())
-    assert rows.weights.tolist() == weights.tolist()
+    top = rows.loc[rows.eval("p_click**0.3 * p_buy**2").sort_values(ascending=False).index[: len(rows) // 10]]
+    now = [top[task].sum() / rows[task].sum() for task in ("click", "buy")]
+    assert served.cells[TEST, ALL][served.current, :, 0] == pytest.approx(now, abs=1e-6)
 
 
 def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_their_order():
@@ -162,20 +137,7 @@ def test_equal_values_and_no_others_have_one_code(values):
         assert [codes[at] == each for each in codes] == [value == each for each in values]
 
 
-def test_a_recalibrated_model_joins_where_it_gains(table, found):
-    """Not where it reaches the same."""
-    own = table[table["part"] == "choose"]
-    outcomes = [Objective(f"{task}.recall@10%", "maximize") for task in ("click", "buy")]
-    aim = aims_of(Policy(), [each.name for each in outcomes], {"click": 0.2, "buy": 0.1}, True)[0]
-    today, candidate = (
-        Candidate(name, name, name, "trial", (), lambda split, run, of=of: of.to_numpy(np.float32))
-        for name, of in ((name, own[columns]) for name, columns in MODELS.items())
-    )
-    for old, new, gains in ((today, today, False), (today, candidate, True), (candidate, today, False)):
-        assert _gains(old, new, found.rows[CONFIRM], outcomes, aim) == gains
-
-
-def test_seeds_keep_their_names_and_resamples_count_the_rarer_class(table):
+def test_seeds_of_a_model_are_its_retrainings_and_resamples_count_the_rarer_class(table):
     """Of a label that most rows have these are the rows without it."""
     rng = np.random.default_rng(3)
     often = table.assign(click=1 - table["click"])
@@ -185,6 +147,8 @@ def test_seeds_keep_their_names_and_resamples_count_the_rarer_class(table):
     models = MODELS | {f"candidate#{seed}": [f"click{seed}", f"buy{seed}"] for seed in (7, 3)}
     del models["candidate"]
     found = bench.decide(often, labels=["click", "buy"], models=models, part="part", unseen=True).decision
+    assert found.serving.served.seeded
+    assert found.pick.stability.holds is not None
     runs = {point.id: point.replicates for point in found.frontier.points}
     assert [run.seed for run in runs["candidate"]] == [7, 3]
     judging = often[often["part"] == "judge"]

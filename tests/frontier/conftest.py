@@ -31,12 +31,13 @@ def trial():
                 i,
                 100 * number + i,  # no seed is shared
                 {
-                    "valid/click.auc": confirm[0] + 0.01,
-                    "valid/like.auc": confirm[1] + 0.01,
-                    "confirm/click.auc": confirm[0],
-                    "confirm/like.auc": confirm[1],
-                    "test/click.auc": test[0],
-                    "test/like.auc": test[1],
+                    f"{split}/{name}.auc": values[at] + by
+                    for split, values, by in (
+                        ("valid", confirm, 0.01),
+                        ("confirm", confirm, 0.0),
+                        ("test", test, 0.0),
+                    )
+                    for at, name in enumerate(("click", "like"))
                 },
             )
             for i, (confirm, test) in enumerate(runs, start=1)

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.objectives import Objective
-from bench.core.records import Point, Replicate, RungResult, TrialRecord
-from bench.results.frontier import frontier
+from bench.core.records import Replicate, RungResult, TrialRecord
 from bench.results.points import (
     composite,
     estimate,
@@ -43,19 +42,6 @@ CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximiz
 SIZE = Objective("cost/parameters", "minimize")
 
 
-def runs_of(click, like, **more):
-    """Three replicates on the seeds that all points share."""
-    luck = (-0.0004, 0.0001, 0.0003)
-    values = [{"confirm/click.auc": click + by, "confirm/like.auc": like - by, "test/click.auc": click} for by in luck]
-    return tuple(Replicate(seed, seed, of | more) for seed, of in enumerate(values, 1))
-
-
-def record(number, click, like, kind="mmoe"):
-    metrics = {"valid/click.auc": click, "valid/like.auc": like}
-    config = {"sharing.kind": kind}
-    return TrialRecord(number, "completed", {}, config, kind, metrics, replicates=runs_of(click, like))
-
-
 @given(
     st.lists(
         st.tuples(
@@ -85,44 +71,21 @@ def test_every_replicate_of_a_trial_belongs_to_exactly_one_point(trials):
     assert all(run.until == point.until for point in points for run in point.replicates)
 
 
-def test_a_baseline_that_is_better_takes_the_place_of_a_trial():
-    """Found in use: a pick was reported with P(non-dominated) .9998 while equal weights beat it in two of three."""
-    three = (CLICK, LIKE, SIZE)
-    trials = [
-        replace(record(at, click, like), replicates=runs_of(click, like, **{"cost/parameters": 100.0}))
-        for at, (click, like) in enumerate([(0.74, 0.80), (0.70, 0.84), (0.65, 0.70)])
-    ]
-    equal = Point("equal_weights", {"sharing.kind": "mmoe"}, "mmoe")
-    equal = replace(equal, replicates=runs_of(0.75, 0.81, **{"cost/parameters": 100.0}))
-    alone = frontier(trials, three, {"cost/parameters": 1000}).table.set_index("point")
-    front = frontier(trials, three, {"cost/parameters": 1000}, baselines=[equal])
-    table = front.table.set_index("point")
-    assert alone.loc["0", "p_nondominated"] > 0.95
-    assert table.loc["0", "p_nondominated"] < 0.05
-    assert table["on_front"].to_dict() == {"0": False, "1": True, "2": False, "equal_weights": True}
-    assert table["role"].to_dict() == {"0": "trial", "1": "trial", "2": "trial", "equal_weights": "baseline"}
-    assert [point["point"] for point in front.to_json()["points"]] == ["equal_weights", "1"]
-    assert front.hypervolume == pytest.approx(frontier(trials, three, {"cost/parameters": 1000}).hypervolume)
-
-
 @pytest.fixture
 def singles(trial):
     """Trial 0 is the better of the search in like, trial 1 in click; their replicates say the opposite."""
-    first = trial(0, 0.70, 0.84, "single_task", runs=(((0.71, 0.81), (0.61, 0.71)), ((0.73, 0.82), (0.63, 0.72))))
-    second = trial(1, 0.74, 0.80, "single_task", runs=(((0.69, 0.83), (0.59, 0.73)), ((0.70, 0.85), (0.60, 0.75))))
-    sized = []
-    for record, size in ((first, 100.0), (second, 300.0)):
-        runs = tuple(
-            replace(
-                run,
-                seed=run.replicate,
-                metrics=run.metrics | {"cost/parameters": size},
-                resampled={key: [run.replicate + record.number, 0.0] for key in run.metrics},
-            )
-            for run in record.replicates
-        )
-        sized.append(replace(record, replicates=runs))
-    return [*sized, trial(2, 0.9, 0.9)]
+
+    def single(number, click, like, size, *runs):
+        made = trial(number, click, like, "single_task", runs=runs)
+        cost, own = {"cost/parameters": size}, []
+        for run in made.replicates:
+            moved = {key: [run.replicate + number, 0.0] for key in run.metrics}
+            own.append(replace(run, seed=run.replicate, metrics=run.metrics | cost, resampled=moved))
+        return replace(made, replicates=tuple(own))
+
+    first = single(0, 0.70, 0.84, 100.0, ((0.71, 0.81), (0.61, 0.71)), ((0.73, 0.82), (0.63, 0.72)))
+    second = single(1, 0.74, 0.80, 300.0, ((0.69, 0.83), (0.59, 0.73)), ((0.70, 0.85), (0.60, 0.75)))
+    return [first, second, trial(2, 0.9, 0.9)]
 
 
 def test_each_task_comes_from_the_point_that_the_search_found_best_in_it(singles, objectives):

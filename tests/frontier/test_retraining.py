@@ -1,31 +1,10 @@
-"""How long to train the pick, and prediction intervals against a simulation with known truth."""
-
-from dataclasses import replace
+"""Prediction intervals against a simulation with known truth."""
 
 import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.frontier.retraining import Length, length_of, place, prediction_intervals
-
-CURVE = [
-    {"samples": 100.0, "epoch": 0.5, "valid/click.auc": 0.60, "valid/like.auc": 0.70},
-    {"samples": 200.0, "epoch": 1.0, "valid/click.auc": 0.64, "valid/like.auc": 0.69},
-    {"samples": 300.0, "epoch": 1.5, "valid/click.auc": 0.62, "valid/like.auc": 0.68},
-    {"samples": 400.0, "epoch": 2.0, "valid/click.auc": 0.70},
-]
-
-
-def test_the_best_mean_and_each_metrics_own_best(point, objectives):
-    found = length_of(replace(point(0), curve=CURVE), objectives)
-    assert found == Length(1.0, {"click.auc": 2.0, "like.auc": 0.5})
-
-
-def test_a_point_short_of_full_length_looks_no_further(trial, objectives):
-    from bench.core.records import RungResult
-
-    (stopped,) = replace(trial(0), curve=CURVE, state="pruned", rungs=(RungResult(300, 0, {}),)).points
-    assert length_of(stopped, objectives).own == {"click.auc": 1.0, "like.auc": 0.5}
+from bench.frontier.retraining import place, prediction_intervals
 
 
 def confirmed(point, rng, points=4, runs=3, sd=0.01):

@@ -7,7 +7,6 @@ import numpy as np
 from bench.confirm.race import SETTLED, kinds, members, next_round
 from bench.core.objectives import Objective
 from bench.core.records import RungResult
-from bench.results.posterior import p_nondominated
 from bench.results.samples import Sample
 
 
@@ -74,22 +73,6 @@ def test_the_undecided_come_first_and_then_one_that_rests():
     assert uncertain in {2, 3}
     assert resting not in {2, 3}
     assert next_round(samples, TWO, 1, seed=0) == [uncertain]
-
-
-def test_a_point_with_two_unlucky_replicates_comes_back():
-    """Truly ahead of the front, its first two replicates are far behind; it rests, is measured again, and races."""
-    truth = [(0.70 + 0.001 * i, 0.70 - 0.001 * i) for i in range(6)] + [(0.7027, 0.7027)]
-    rng = np.random.default_rng(0)
-    values = [rng.normal(each, 0.001, (3, 2)) for each in truth]
-    values[6] = rng.normal(np.array(truth[6]) - 0.006, 0.0005, (2, 2))
-    chances = []
-    for _ in range(4):
-        samples = [Sample(each, np.zeros((len(each), 0, 2))) for each in values]
-        chances.append(p_nondominated(samples, TWO, 0, 1000)[6])
-        for chosen in next_round(samples, TWO, 3, seed=0):
-            values[chosen] = np.vstack([values[chosen], rng.normal(truth[chosen], 0.001, (1, 2))])
-    assert chances[0] < SETTLED
-    assert chances[-1] > 0.3
 
 
 def test_a_round_has_the_half_whose_means_another_replicate_would_settle_most(monkeypatch):

@@ -33,14 +33,20 @@ def cells(rows, levels, groups, seed):
     return rng.integers(0, levels, rows) / 7, labels, rng.integers(-1, groups, rows) if groups else np.full(rows, -1)
 
 
-def by_hand(scores, labels, group):
-    columns = {task.name: labels[:, at].tolist() for at, task in enumerate(TASKS)}
+def items_of(rows, seed):
+    """Authors, some more frequent, and ages, with gaps."""
+    rng = np.random.default_rng(seed)
+    author, age = rng.integers(0, 4, rows) ** 2 * 1e6, rng.integers(0, 6, rows) * 1.0
+    return {name: np.where(rng.random(rows) < 0.15, NAN, each) for name, each in (("author", author), ("age", age))}
+
+
+def by_hand(names, columns, scores, group):
+    """Of columns by the name of a task or of items."""
     found = []
-    for name in NAMES:
-        task, metric = name.split(".", 1)
-        found.append(
-            slow_outcomes.outcome(metric, list(zip(scores.tolist(), columns[task], group.tolist(), strict=True)))
-        )
+    for name in names:
+        of, metric = name.split(".", 1)
+        rows = zip(scores.tolist(), columns[of].tolist(), group.tolist(), strict=True)
+        found.append(slow_outcomes.outcome(metric, list(rows)))
     return found
 
 
@@ -51,7 +57,11 @@ def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups
     if groups and not (group >= 0).any():
         group[:] = -1
     found = Measure(TASKS, NAMES, Labelled(labels, group)).values(scores)[0]
-    np.testing.assert_allclose(found, by_hand(scores, labels, group), rtol=1e-12)
+    of_tasks = {task.name: labels[:, at] for at, task in enumerate(TASKS)}
+    np.testing.assert_allclose(found, by_hand(NAMES, of_tasks, scores, group), rtol=1e-12)
+    items, weights = items_of(rows, seed), np.arange(rows) + 0.5  # no part of what is shown
+    shown = Measure(TASKS, ITEMS, Labelled(labels, group, weights), items=items).values(scores)[0]
+    np.testing.assert_allclose(shown, by_hand(ITEMS, items, scores, group), rtol=1e-12)
 
 
 @pytest.mark.parametrize("piece", [3, 1 << 12])
@@ -60,20 +70,19 @@ def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups
 def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, groups, seed):
     monkeypatch.setattr("bench.measure.whole.PIECE", piece)
     scores, labels, group = cells(rows, levels, groups, seed)
-    grouped = (group >= 0).any()
-    own = Labelled(labels, group)
-    found = Measure(TASKS, NAMES, own, drawn=drawn_of(own, "confirm", 9))
-    drawn = counts(units_of(group, 0), "confirm", 9)
-    resampled = found.resampled(scores)[:, 0]
-    np.testing.assert_array_equal(resampled[0], found.values(scores)[0])
-    for b in (0, 8):
-        again = np.repeat(np.arange(rows), drawn[:, b])
-        copies = np.concatenate([np.arange(n) for n in drawn[:, b]]) if rows else again
+    own, items, half = Labelled(labels, group), items_of(rows, seed), np.arange(rows) % 2 == 0
+    drawn, both = counts(units_of(group, 0), "confirm", 9), [half | True, half]
+    found = Measure(TASKS, NAMES + ITEMS, own, both, drawn_of(own, "confirm", 9), items=items)
+    resampled = found.resampled(scores)
+    np.testing.assert_array_equal(resampled[0], found.values(scores))
+    for part, b in ((0, 0), (0, 8), (1, 3)):
+        again = np.repeat(np.flatnonzero(both[part]), drawn[both[part], b])
+        copies = np.concatenate([np.arange(n) for n in drawn[both[part], b]])
         users = np.where(group[again] >= 0, group[again] * 100 + copies, -1)  # a user drawn twice is two users
-        if grouped and not (users >= 0).any():
-            continue  # what is left has no group, and would be ranked as a whole
-        there = Measure(TASKS, NAMES, Labelled(labels[again], users)).values(scores[again])[0]
-        np.testing.assert_allclose(resampled[1 + b], there, rtol=1e-9)
+        there, shown = Labelled(labels[again], users), {name: each[again] for name, each in items.items()}
+        grouped = bool((group >= 0).any())
+        expected = Measure(TASKS, NAMES + ITEMS, there, grouped=grouped, items=shown).values(scores[again])[0]
+        np.testing.assert_allclose(resampled[1 + b, part], expected, rtol=1e-9)
 
 
 @settings(deadline=None, max_examples=30)
@@ -133,44 +142,3 @@ def test_a_task_is_ranked_within_groups_where_enough_groups_have_different_label
     assert ranked_tasks(tasks, labels[shuffled], group[shuffled]) == {"mixed"}
     assert ranked_tasks(tasks, labels, np.where(group < 30, -1, group)) == set()
     assert ranked_tasks(tasks, labels, np.arange(200)) == ranked_tasks(tasks, labels, np.full(200, -1)) == set()
-
-
-def items_of(rows, seed):
-    """Authors, some more frequent, and ages, with gaps."""
-    rng = np.random.default_rng(seed)
-    author, age = rng.integers(0, 4, rows) ** 2 * 1e6, rng.integers(0, 6, rows) * 1.0
-    return {name: np.where(rng.random(rows) < 0.15, NAN, each) for name, each in (("author", author), ("age", age))}
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(0, 7), st.sampled_from([1, 2, 4, 1000]), st.integers(0, 3), st.integers(0, 10**6))
-def test_outcomes_of_items_are_means_over_all_orders_of_equal_scores(rows, levels, groups, seed):
-    scores, labels, group = cells(rows, levels, groups, seed)
-    if groups and not (group >= 0).any():
-        group[:] = -1
-    items = items_of(rows, seed)
-    weights = np.arange(rows) + 0.5  # no part of what is shown
-    found = Measure(TASKS, ITEMS, Labelled(labels, group, weights), items=items).values(scores)[0]
-    columns = {
-        name: [*zip(scores.tolist(), each.tolist(), group.tolist(), strict=True)] for name, each in items.items()
-    }
-    expected = [slow_outcomes.outcome(name.partition(".")[2], columns[name.partition(".")[0]]) for name in ITEMS]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(1, 400), st.sampled_from([1, 3, 40, 10**6]), st.integers(0, 30), st.integers(0, 10**6))
-def test_a_resample_of_items_is_its_rows_repeated(rows, levels, groups, seed):
-    scores, labels, group = cells(rows, levels, groups, seed)
-    grouped, items = (group >= 0).any(), items_of(rows, seed)
-    own = Labelled(labels, group)
-    half = np.arange(rows) % 2 == 0
-    drawn, both = counts(units_of(group, 0), "confirm", 9), [half | True, half]
-    resampled = Measure(TASKS, ITEMS, own, both, drawn_of(own, "confirm", 9), items=items).resampled(scores)
-    for part, b in ((0, 0), (0, 8), (1, 3)):
-        again = np.repeat(np.flatnonzero(both[part]), drawn[both[part], b])
-        copies = np.concatenate([np.arange(n) for n in drawn[both[part], b]])
-        users = np.where(group[again] >= 0, group[again] * 100 + copies, -1)
-        there, shown = Labelled(labels[again], users), {name: each[again] for name, each in items.items()}
-        expected = Measure(TASKS, ITEMS, there, grouped=bool(grouped), items=shown).values(scores[again])[0]
-        np.testing.assert_allclose(resampled[1 + b, part], expected, rtol=1e-9)

@@ -2,24 +2,16 @@ from bisect import bisect_right
 
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import binary, evaluate, predicted, regression
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from bench.core.schema import Task
+from bench.measure.labelled import Labelled
+from bench.measure.outcomes import Measure
 from bench.measure.tally import Tally
 
 NAN = float("nan")
-NO_GROUP = np.full(2000, -1, np.int32)
-
-
-def sample(rows=2000, rate=0.2, seed=0):
-    """Labels and predictions that know something of them."""
-    rng = np.random.default_rng(seed)
-    labels = (rng.random(rows) < rate).astype(np.float32)
-    return labels, rng.beta(1 + labels, 2).astype(np.float32)
 
 
 def slow_ece(labels, predictions):
@@ -30,21 +22,6 @@ def slow_ece(labels, predictions):
     for label, prediction in zip(labels.tolist(), predictions.tolist(), strict=True):
         bins.setdefault(bisect_right(thresholds, prediction), []).append(prediction - label)
     return sum(abs(sum(excess)) for excess in bins.values()) / len(ordered)
-
-
-def test_binary_metrics_equal_independent_references():
-    labels, predictions = sample()
-    found = binary(labels, predictions, NO_GROUP)
-    rate = labels.mean(dtype=np.float64)
-    expected = {
-        "auc": roc_auc_score(labels, predictions),
-        "logloss": log_loss(labels, predictions.astype(np.float64)),
-        "brier": brier_score_loss(labels, predictions.astype(np.float64)),
-        "ne": log_loss(labels, predictions.astype(np.float64)) / scipy.stats.entropy([rate, 1 - rate]),
-        "pcoc": predictions.mean(dtype=np.float64) / rate,
-        "ece": slow_ece(labels, predictions),
-    }
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9)
 
 
 @settings(deadline=None)  # the first call compiles
@@ -92,16 +69,25 @@ def funnel(rows=2000):
 
 def test_each_metric_is_taken_on_its_sample_space():
     labels, conditional, joint, group = funnel()
-    found = evaluate(labels, conditional, joint, group, TASKS, "valid/")
+    found = evaluate(labels, conditional, joint, group, TASKS, "valid/", ("buy.ndcg@4", "seconds.value@20%"))
     click, view = labels[:, 0] == 1, labels[:, 1] == 1
+    bought, watched = labels[:, 0] * labels[:, 1] * labels[:, 3], labels[:, 0] * labels[:, 2]
+
+    def ranked(name, task, labels, scores):
+        """By the joint prediction, on all impressions."""
+        rows = Labelled(labels[:, None], group)
+        return pytest.approx(Measure((task,), (f"{task.name}.{name}",), rows).values(scores)[0, 0], rel=1e-12)
+
     expected = {
         "click": binary(labels[:, 0], conditional[:, 0], group),
         "view.cvr": binary(labels[click, 1], conditional[click, 1], group[click]),
         "view.ctcvr": binary(labels[:, 0] * labels[:, 1], joint[:, 1], group),
         "seconds.cvr": regression(labels[click, 2], conditional[click, 2]),
-        "seconds.ctcvr": regression(labels[:, 0] * labels[:, 2], joint[:, 2]),
+        "seconds.ctcvr": regression(watched, joint[:, 2]),
         "buy.cvr": binary(labels[view, 3], conditional[view, 3], group[view]),
-        "buy.ctcvr": binary(labels[:, 0] * labels[:, 1] * labels[:, 3], joint[:, 3], group),
+        "buy.ctcvr": binary(bought, joint[:, 3], group),
+        "buy": {"ndcg@4": ranked("ndcg@4", Task("buy"), bought, joint[:, 3])},
+        "seconds": {"value@20%": ranked("value@20%", Task("seconds", "regression"), watched, joint[:, 2])},
     }
     assert found == {f"valid/{name}.{metric}": value for name, of in expected.items() for metric, value in of.items()}
     assert len({round(value, 6) for value in found.values()}) == len(found)  # no two spaces are confused

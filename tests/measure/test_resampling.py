@@ -5,6 +5,7 @@ import pytest
 from in_memory import evaluate, predicted
 from scipy import stats
 
+from bench.core.objectives import METRICS
 from bench.core.records import RARER
 from bench.core.schema import Task
 from bench.measure.resamples import counts, units_of
@@ -29,26 +30,32 @@ def rows():
     return labels, said.astype(np.float32), joint.astype(np.float32), group
 
 
-def resampled(rows, pieces=(ROWS,), resamples=12):
-    resampling = Resampling(TASKS, "valid", resamples)
-    at = 0
-    for end in pieces:
-        resampling.add(predicted(*(array[at:end] for array in rows)))
-        at = end
-    return resampling.result()
+OUTCOMES = ("click.recall@7.5%", "buy.recall@20%", "stay.value@5%")
 
 
-@pytest.mark.parametrize("b", [0, 7])
-def test_each_resample_is_what_its_rows_repeated_are(rows, b):
-    drawn = counts(units_of(rows[3], 0), "valid", 12)[:, b]
-    again = np.repeat(np.arange(ROWS), drawn)
-    whole = evaluate(*rows, TASKS, "valid/")
-    there = evaluate(*(array[again] for array in rows), TASKS, "valid/")
-    found = {key: values for key, values in resampled(rows).items() if not key.endswith(RARER)}
-    assert set(found) == set(whole)
-    for key, values in found.items():
-        about = {"auc": 2e-4, "ece": 3e-3, "decile_error": 2e-2}.get(key.rsplit(".", 1)[1], 1e-6)  # by bins
-        assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
+def resampled(rows, weights=None, pieces=(ROWS,), resamples=12):
+    resampling = Resampling(TASKS, "valid", resamples, OUTCOMES)
+    for part in np.split(np.arange(ROWS), pieces[:-1]):
+        resampling.add(predicted(*(array[part] for array in rows), None if weights is None else weights[part]))
+    return {key: values for key, values in resampling.result().items() if not key.endswith(RARER)}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_each_resample_is_what_its_rows_repeated_are_of_every_metric(rows, weighted):
+    """Outcomes among them; with weights each row counts in a resample as often as it is drawn times its weight."""
+    weights = np.random.default_rng(1).integers(0, 4, (ROWS, 1)).astype(np.float32) if weighted else None
+    found, drawn = resampled(rows, weights, (700, ROWS)), counts(units_of(rows[3], 0), "valid", 12)
+    whole = evaluate(*rows, TASKS, "valid/", OUTCOMES, weights)
+    kinds = {"click": "binary", "stay": "regression"}
+    assert found.keys() == whole.keys() >= {f"valid/{of}.{name}" for of in kinds for name in METRICS[kinds[of]]}
+    near = {"auc": 2e-4, "ece": 1e-2 if weighted else 3e-3, "decile_error": 2e-2}  # by bins
+    for b in (0, 7):
+        again = np.repeat(np.arange(ROWS), drawn[:, b])
+        of = None if weights is None else weights[again]
+        there = evaluate(*(array[again] for array in rows), TASKS, "valid/", OUTCOMES, of)
+        for key, values in found.items():
+            about = near.get(key.rsplit(".", 1)[1], 1e-6)
+            assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
 
 
 def test_two_models_are_measured_on_the_same_resamples(rows):

@@ -1,8 +1,14 @@
 """Small models and batches on a schema of a test's own."""
 
+import importlib
+import threading
+from unittest import mock
+
+import pytest
 import torch
 
 from bench.core.registry import Choice
+from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
@@ -11,6 +17,9 @@ from bench.testing import models as of
 from bench.training.config import AXES, DEFAULTS
 
 SMALL = EmbeddingConfig(dim=4)
+TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
+FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
+SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 
 
 def model_on(schema, embedding=SMALL, tower=(8,), members=1, precision="fp32", **kinds):
@@ -40,3 +49,10 @@ def batch_on(schema, size):
     if not schema.fields:
         return torch.zeros(size, 0, dtype=torch.int32), torch.randn(size, len(schema.dense))
     return of.batch_of(schema, size)[:2]
+
+
+def package(name):
+    """Imports a package, or skips. DeepCTR-Torch starts a thread on import that asks the network for news of itself."""
+    with mock.patch.object(threading.Thread, "start"):
+        pytest.importorskip(name.partition(".")[0], reason=f"{name.partition('.')[0]} is not installed")
+        return importlib.import_module(name)

@@ -1,18 +1,17 @@
+"""A model put together: its table, its start, its initial weights, how fields are pooled."""
+
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
-from model_toys import batch_on, model_on
+from model_toys import SCHEMA, batch_on, model_on
 
 from bench.core.schema import Field, Schema, Task
-from bench.models.embedding import INITIAL_STD, FieldPooling, FusedEmbedding
+from bench.models.embedding import FieldPooling, FusedEmbedding
 from bench.models.sharing import SHARING
-
-TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
-SCHEMA = Schema(
-    (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS, scenario="item"
-)
+from bench.training.config import TrialConfig
+from bench.training.step import build_model
 
 
 def model_of(sharing="mmoe", funnel="entire_space", schema=SCHEMA):
@@ -53,7 +52,6 @@ def schema_of(*slots):
 def test_padding_is_zero_and_gets_no_gradient():
     table = FusedEmbedding(1000, 8)
     assert not table.weight[0].any()
-    assert table.weight[1:].std().item() == pytest.approx(INITIAL_STD, rel=0.05)
     table(torch.tensor([[0, 3, 0], [3, 0, 7]])).sum().backward()
     assert sorted(table.weight.grad.any(dim=1).nonzero().flatten().tolist()) == [3, 7]
     torch.testing.assert_close(table.weight.grad[3], torch.full((8,), 2.0))
@@ -86,3 +84,41 @@ def test_pools_like_a_loop_over_samples_and_fields(slots, batch):
                 expected = sum(kept) / len(kept) if kept else torch.zeros(5)
             torch.testing.assert_close(pooled[sample, field], expected)
             at += n
+
+
+LARGE = Schema((Field("user", 50), Field("item", 5000)), ("age",), (Task("click"), Task("like")))
+
+
+def made(seed=3, **changes):
+    config = {"sharing.kind": "mmoe", "embedding.dim": 4} | {key.replace("__", "."): v for key, v in changes.items()}
+    torch.manual_seed(seed)
+    return build_model(LARGE, TrialConfig.parse(config))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sharing__mmoe__experts": 7},
+        {"sharing__mmoe__gate_layers": (8,)},
+        {"sharing__kind": "shared_bottom"},
+        {"interaction__kind": "dcn_v2"},
+    ],
+)
+def test_they_agree_where_name_and_shape_do(changes):
+    one, other = dict(made().named_parameters()), dict(made(**changes).named_parameters())
+    assert {(name, value.shape) for name, value in one.items()} != {(name, v.shape) for name, v in other.items()}
+    same = [name for name, value in one.items() if name in other and other[name].shape == value.shape]
+    assert "embedding.weight" in same
+    assert any(name.startswith("towers") for name in same)
+    for name in same:
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
+
+
+def test_another_seed_draws_other_values_and_columns_of_the_table_are_unlike():
+    model, other = made(), made(seed=4)
+    for (name, one), two in zip(model.named_parameters(), other.parameters(), strict=True):
+        if one.dim() > 1 and not name.endswith("bias"):
+            assert not torch.equal(one, two)
+    table = model.embedding.weight[1:]
+    assert torch.corrcoef(table.T).fill_diagonal_(0).abs().max() < 0.06
+    assert (table / 0.01).pow(4).mean().item() == pytest.approx(3, rel=0.1)  # normal

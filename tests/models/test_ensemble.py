@@ -5,10 +5,10 @@ from itertools import cycle
 
 import pytest
 import torch
-from model_toys import model_on
+from model_toys import FIELDS, model_on
 from torch import nn
 
-from bench.core.schema import Field, Scale, Schema, Task
+from bench.core.schema import Scale, Schema, Task
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
@@ -22,9 +22,7 @@ TASKS = (
     Task("watch", "regression", scale=SCALE),
     Task("rate", "regression"),
 )
-SCHEMA = Schema(
-    (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS, scenario="item"
-)
+SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 
 
 def model_of(sharing, funnel, members, interaction="none"):

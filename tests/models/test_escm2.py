@@ -72,20 +72,6 @@ def test_losses_are_the_papers(kind, options, schema):
     torch.testing.assert_close(funnel.losses(logits, labels), expected, rtol=1e-9, atol=1e-9)
 
 
-@EACH
-def test_a_propensity_has_no_gradient(kind, options):
-    """All that a child's risk does to its ancestors' logits is nothing."""
-    funnel = funnel_on(CHAIN, kind, ctcvr_weight=0.0, **options)
-    logits, labels = drawn(CHAIN, len(funnel.outputs))
-    logits.requires_grad_()
-    for task in (1, 2):
-        (gradient,) = torch.autograd.grad(funnel.losses(logits, labels)[task], logits)
-        own = [output for output, of in enumerate(funnel.outputs) if of == task]
-        others = [output for output, of in enumerate(funnel.outputs) if of != task]
-        assert gradient[:, own].any(dim=0).all()
-        assert not gradient[:, others].any()
-
-
 @pytest.mark.parametrize(
     ("kind", "options", "rate"),
     [("independent", {}, 0.3), *((kind, {"ctcvr_weight": 0.0} | options, 0.5) for kind, options in KINDS)],

@@ -20,7 +20,6 @@ from bench.models.funnels.links import Links
 NAN = math.nan
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
 TREE = (Task("buy", parent="click"), Task("click"), Task("like", parent="click"), Task("other"))  # child before parent
-MIXED = (Task("click"), Task("watch", "regression", parent="click"), Task("age", "regression"))
 
 
 def schema_of(tasks):
@@ -96,38 +95,6 @@ def test_independent_trains_each_task_on_its_own_space():
     for task, space in enumerate([labels[:, 0] >= 0, labels[:, 0] == 1, labels[:, 1] == 1]):
         expected = F.binary_cross_entropy_with_logits(logits[space, task], labels[space, task])
         torch.testing.assert_close(losses[task], expected)
-
-
-@pytest.mark.parametrize("funnel", FUNNELS)
-@pytest.mark.parametrize("tasks", [CHAIN, TREE, MIXED], ids=["chain", "tree", "mixed"])
-def test_unobserved_labels_carry_no_gradient(funnel, tasks):
-    built = funnel_on(schema_of(tasks), funnel)
-    labels = labels_of(tasks, 40)
-    hidden = torch.rand(40, len(tasks)) < 0.3
-    labels = torch.where(hidden, NAN, labels)
-    logits = torch.randn(40, len(built.outputs), dtype=torch.float64, requires_grad=True)
-    losses = built.losses(logits, labels)
-    assert losses.isfinite().all()
-    for task in range(len(tasks)):
-        (gradient,) = torch.autograd.grad(losses[task], logits, retain_graph=True)
-        unknown = _unknown(schema_of(tasks), task, labels, funnel)
-        assert not gradient[unknown].any()
-        assert gradient[~unknown, task].any()
-
-
-def _unknown(schema, task, labels, funnel):
-    """By a loop over samples: is nothing known of the task on its sample space?"""
-    out = []
-    for row in labels.tolist():
-        *above, own = [row[t] for t in schema.chain(task)]
-        happened = next((label for label in above if label != 1), 1.0)  # the first ancestor that did not, or is NaN
-        if funnel != "independent" and schema.tasks[task].kind == "binary" and happened == 0:
-            out.append(False)  # known not to have happened, whatever its own label
-        elif funnel != "independent" and schema.tasks[task].kind == "binary":
-            out.append(math.isnan(happened) or math.isnan(own))
-        else:
-            out.append(math.isnan(own) or (bool(above) and above[-1] != 1))
-    return torch.tensor(out)
 
 
 @pytest.mark.parametrize("funnel", FUNNELS)

@@ -1,20 +1,14 @@
 """Each interaction against something that we did not write, or a slow twin."""
 
-import importlib
-import threading
 from itertools import combinations
-from unittest import mock
 
 import pytest
 import torch
+from model_toys import SCHEMA, package
 
-from bench.core.schema import Field, Schema, Task
 from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS
 
-TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
-FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
-SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 LAYOUT = Layout(SCHEMA, 4)
 
 
@@ -31,19 +25,11 @@ def test_fm_is_the_sum_over_pairs_of_fields():
     torch.testing.assert_close(found, expected)
 
 
-def deepctr(name):
-    """A layer of DeepCTR-Torch, which starts a thread on import that asks the network for news of itself."""
-    with mock.patch.object(threading.Thread, "start"):
-        pytest.importorskip("deepctr_torch", reason="deepctr_torch is not installed")
-        layer: type = getattr(importlib.import_module("deepctr_torch.layers"), name)
-    return layer
-
-
 @pytest.mark.parametrize("rank", [0, 3])
 def test_dcn_v2_equals_deepctr(rank):
     """Theirs with the matrices of ours; under a rank, with the products of ours."""
     ours = made("dcn_v2", layers=3, rank=rank)
-    theirs = deepctr("CrossNet")(LAYOUT.inputs, layer_num=3, parameterization="matrix")
+    theirs = package("deepctr_torch.layers").CrossNet(LAYOUT.inputs, layer_num=3, parameterization="matrix")
     with torch.no_grad():
         for number, layer in enumerate(ours.layers):
             layer[-1].bias.normal_()

@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from model_toys import batch_on
+from model_toys import FIELDS, TASKS, batch_on
 
-from bench.core.schema import Field, Number, Schema, Task
+from bench.core.schema import Field, Number, Schema
 from bench.models.numeric import NUMERIC
 from bench.models.numeric.piecewise_linear import bin_edges
 
-TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 EDGES = ((-1.0, -0.5, 0.0, 0.25, 2.0), (-2.0, 0.5, 1.0), (0.0, 0.0))
 COUNTS = ((10, 20, 60, 10), (70, 30), (100,))
 NUMBERS = (
@@ -19,7 +18,6 @@ NUMBERS = (
     Number("price", 2, 3, EDGES[1], COUNTS[1]),
     Number("same", 4, None, EDGES[2], COUNTS[2]),
 )
-FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
 RANGES = tuple(Field(f"{number.name}_bucket", len(number.counts) + 2) for number in NUMBERS)
 DENSE = ("age", "user_rate", "price", "price_missing", "same")
 SCHEMA = Schema((*FIELDS, *RANGES), DENSE, TASKS, None, NUMBERS, scenario="item")

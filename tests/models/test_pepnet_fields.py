@@ -14,30 +14,25 @@ from bench.training.config import TrialConfig
 SCHEMA = Schema((Field("hour", 24), Field("user", 90), Field("item", 70)), ("age",), (Task("click"),))
 
 
-def prior(fields, schema=SCHEMA):
-    made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate({"fields": fields}))
-    assert isinstance(made, PEPNet)
-    return made.prior.tolist()
+def columns(schema=SCHEMA, **options):
+    """Of the domain and of the prior."""
+    made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate(options))
+    return made.domain.tolist(), made.prior.tolist()
 
 
 @pytest.mark.parametrize(
-    ("fields", "columns"), [("", [2, 3]), ("hour", [0, 1]), ("item, user", [2, 3, 4, 5]), ("user,user", [2, 3])]
+    ("fields", "expected"), [("", [2, 3]), ("hour", [0, 1]), ("item, user", [2, 3, 4, 5]), ("user,user", [2, 3])]
 )
-def test_it_is_the_named_fields_else_the_one_with_most_values(fields, columns):
-    assert prior(fields) == columns
+def test_the_prior_is_of_the_named_fields_else_of_the_one_with_most_values(fields, expected):
+    assert columns(fields=fields)[1] == expected
 
 
 def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not():
-    def columns(schema, **options):
-        made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate(options))
-        assert isinstance(made, PEPNet)
-        return made.domain.tolist(), made.prior.tolist()
-
-    assert columns(SCHEMA) == ([2, 3], [2, 3])
+    assert columns() == ([2, 3], [2, 3])
     assert columns(replace(SCHEMA, scenario="hour")) == ([0, 1], [2, 3])
     assert columns(replace(SCHEMA, scenario="hour"), domain="item", fields="hour") == ([4, 5], [0, 1])
     with pytest.raises(UserError, match=r"sharing\.pepnet\.domain: .*'itme'"):
-        columns(SCHEMA, domain="itme")
+        columns(domain="itme")
 
 
 @pytest.mark.parametrize("kind", ["star", "mlora"])

@@ -3,13 +3,9 @@
 Both are installed for tests alone; without them these tests are skipped.
 """
 
-import importlib
-import threading
-from unittest import mock
-
 import pytest
 import torch
-from model_toys import model_on
+from model_toys import model_on, package
 from torch import nn
 
 from bench.core.schema import Field, Schema, Task
@@ -19,13 +15,6 @@ from bench.models.sharing.cgc import CGC
 SIZES, DIM, DENSE, BATCH = (11, 7, 5), 4, 2, 33
 EXPERT, TOWER = (32, 16), (12,)
 TASKS = (Task("ctr"), Task("cvr", parent="ctr"))
-
-
-def package(name):
-    """Imports a package, or skips. DeepCTR-Torch starts a thread on import that asks the network for news of itself."""
-    with mock.patch.object(threading.Thread, "start"):
-        pytest.importorskip(name.partition(".")[0], reason=f"{name.partition('.')[0]} is not installed")
-        return importlib.import_module(name)
 
 
 def our_model(sharing, options, dense, funnel="independent"):

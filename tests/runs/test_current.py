@@ -12,7 +12,6 @@ from bench.data import load_card
 from bench.frontier.score import Score
 from bench.results.fusion import Fusion
 from bench.runs.current import Current, read_current
-from bench.runs.folder import DatasetRun
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")
@@ -22,15 +21,6 @@ def read(tmp_path, text, card=CARD):
     file = tmp_path / "current.toml"
     file.write_text(text)
     return read_current(str(file), card, TASKS, tmp_path, None)
-
-
-def current(content):
-    """Of a run's part that keeps this."""
-    kept = {} if content is None else {"shop": content}
-    run = SimpleNamespace(manifest=SimpleNamespace(current=kept))
-    part = SimpleNamespace(run=run, key="shop", tasks=[SimpleNamespace(name=task) for task in TASKS])
-    part.current = DatasetRun.current.fget(part)
-    return part
 
 
 def test_a_file_with_a_configuration_and_weights(tmp_path):
@@ -47,18 +37,9 @@ def test_a_file_with_a_configuration_and_weights(tmp_path):
     )
     assert (found.config["sharing.kind"], found.config["optim.lr"]) == ("mmoe", 0.002)
     assert found.config["optim.epochs"]  # the whole configuration: no later default changes it
-    said = current(found).current
-    assert said.point == Point("current", found.config, "mmoe")
-    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", (0.75, 0.25))
-    assert str(tmp_path / "current.toml") in said.sentence
-    assert "mmoe" in said.sentence
-
-
-def test_without_a_file_the_single_task_models_stand_for_it():
-    said = current(None).current
-    assert (said.id, said.point) == ("single_task", None)
-    assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("power", (0.5, 0.5))
-    assert not said.sentence
+    assert found.point == Point("current", found.config, "mmoe")
+    assert found.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", (0.75, 0.25))
+    assert f"the mmoe model of {tmp_path / 'current.toml'}" in found.sentence
 
 
 @pytest.mark.parametrize(

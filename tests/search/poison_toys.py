@@ -35,10 +35,6 @@ def good(job):
     )
 
 
-def _raise(error):
-    raise error
-
-
 def _hungry():
     """More memory than the system lets this process have."""
     resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
@@ -87,15 +83,12 @@ HARMS: dict[str, Any] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "kill, a child lives": _die_before_a_child,
     "leave": lambda: sys.exit(4),
-    "hang": lambda: time.sleep(600),
     "spin": lambda: ctypes.PyDLL(None).sleep(600),  # a sleep that holds the interpreter's lock: no thread can run
     "hungry": _hungry,
-    "memory": lambda: _raise(MemoryError()),
     "lock in the result": _unserialisable,
     "garbage": lambda: _write(b"garbage"),
     "a wrong length": lambda: _write(b"garbage", 1 << 30),
     "another's answer": lambda: _write(b'{"result": null, "failure": null, "started": 0, "seconds": 0}'),
     "closed pipe": _close_everything,
     "chatter": _chatter,
-    "nan": lambda: _raise(FloatingPointError("the loss of click became nan")),
 }

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from search_toys import objectives, toy_plan
@@ -49,16 +48,6 @@ def train(job):
 def _end(job):
     known = job.config["sharing.kind"] in ("single_task", "mmoe", "ple")
     return objectives(job.config) if known else (0.0, 0.0)
-
-
-def essence(records):
-    """Records without what time they took."""
-    found = []
-    for record in records:
-        plain = asdict(record) | {"started": 0, "seconds": 0}
-        plain["rungs"] = [{**rung, "seconds": 0} for rung in plain["rungs"]]
-        found.append(plain)
-    return found
 
 
 def spent(records):

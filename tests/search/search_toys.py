@@ -16,6 +16,7 @@ from bench.core.objectives import Objective
 from bench.core.records import Job, Point, TrialResult
 from bench.core.schema import Field, Schema, Task
 from bench.core.seeds import derive
+from bench.search.executors import ProcessExecutor
 from bench.search.executors.base import attempt
 from bench.search.plan import Plan
 from bench.search.space import load_space
@@ -87,6 +88,14 @@ def say_pid_and_sleep(job):
     (Path(job.store) / f"pid-{job.trial}").write_text(str(os.getpid()))
     time.sleep(600)
     return train(job)
+
+
+def drive_sleepers():
+    """A driver by itself, whose two workers work for long."""
+    executor = ProcessExecutor(say_pid_and_sleep, 2)
+    for trial in range(2):
+        executor.submit(job_of(trial, 0, {}, ("valid",), sys.argv[1]))
+    executor.next()
 
 
 def toy_plan(**changes):
@@ -168,14 +177,11 @@ def interrupted_at(run, trial):
 
 
 def essence(records):
-    """Records as JSON, in which one NaN is another, without what time they were made."""
-    return [
-        {key: value for key, value in plain(record).items() if key not in ("started", "seconds")} for record in records
-    ]
-
-
-def plain(record):
-    found: dict[str, Any] = json.loads(json.dumps(asdict(record)))
+    """Records as JSON, in which one NaN is another, without what time they took."""
+    found = json.loads(json.dumps([asdict(record) for record in records]))
+    for each in (*found, *(rung for record in found for rung in record["rungs"])):
+        for name in ("started", "seconds"):
+            each.pop(name, None)
     return found
 
 

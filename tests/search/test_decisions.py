@@ -1,5 +1,7 @@
 """What is begun next, by hand. Rungs at 1, 4, 16 samples; eta 4; values are (click, like), larger is better."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rung_toys import rung_plan
@@ -20,16 +22,43 @@ def waits(number, *values, kind="mmoe"):
 
 SINGLE = Standing(0, "single_task", ((0.1, 0.1), (0.1, 0.1), (0.1, 0.1)), "waiting")  # at the top: 16 samples
 FOUR = [SINGLE, *(waits(n, 0.1 * n) for n in range(1, 4))]  # 19 samples; trial 3 has earned the next rung, of 3
+POOR = [waits(0, -0.5, kind="single_task"), *FOUR[1:]]  # 4 samples; the baseline lacks 15
+ALONE = [waits(n, 0.1 * n, *more, kind="single_task") for n, more in enumerate([(), (0.2,), (0.3,)])]
+DONE = [waits(n, 0.1, kind="single_task") for n in range(3)]
+WITHOUT = toy_space().restricted({"sharing.kind": "ple"})
+CASES = {
+    "a promotion comes before a new trial": (plan(None), FOUR, RungStep(3, 1)),
+    "nothing has earned one": (plan(None), FOUR[:3], "new trial"),
+    "the budget holds it": (plan(22), FOUR, RungStep(3, 1)),
+    "what the budget does not hold makes room for what it does": (plan(21), FOUR, "new trial"),
+    "the budget holds one sample": (plan(20), FOUR, "new trial"),
+    "the budget is used up": (plan(19), FOUR, None),
+    "the trials are used up, and one may go on": (plan(None, trials=4), FOUR, RungStep(3, 1)),
+    "the trials are used up": (plan(None, trials=3), FOUR[:3], None),
+    "what the baseline lacks is set aside": (plan(22), POOR, RungStep(3, 1)),
+    "no promotion but a trial fits beside it": (plan(20), POOR, "new trial"),
+    "nothing else fits": (plan(19), POOR, RungStep(0, 1, floor=True)),
+    "the baseline's next step does not fit": (plan(6), POOR, None),
+    "the first trial is a whole single-task one": (plan(16), [], "new trial"),
+    "for which there is no room": (plan(15), [], None),
+    "without single-task models nothing is set aside": (plan(1, space=WITHOUT), [], "new trial"),
+    "the baseline waits for others": (plan(None, trials=3), [*POOR[:2], Standing(2, "ple", (), "running")], None),
+    "the best at the highest rung is the baseline": (plan(None, trials=3), ALONE, RungStep(2, 2, floor=True)),
+    "no rungs": (plan(None, ladder=(), trials=4), DONE, "new trial"),
+    "no rungs, and all trials": (plan(None, ladder=(), trials=3), DONE, None),
+    "one rung": (plan(4 * 16, ladder=(16,)), DONE, "new trial"),
+    "one rung, and no room": (plan(4 * 16 - 1, ladder=(16,)), DONE, None),
+}
 
 
-def test_a_promotion_comes_before_a_new_trial():
-    assert decide(plan(None), FOUR) == RungStep(3, 1)
-    assert decide(plan(None), FOUR[:3]) == "new trial"
+@pytest.mark.parametrize(("plan", "standings", "decision"), CASES.values(), ids=CASES)
+def test_by_hand(plan, standings, decision):
+    assert decide(plan, standings) == decision
 
 
-@pytest.mark.parametrize(("budget", "decision"), [(22, RungStep(3, 1)), (21, "new trial"), (20, "new trial")])
-def test_what_the_budget_does_not_hold_makes_room_for_what_it_does(budget, decision):
-    assert decide(plan(budget), FOUR) == decision
+def test_when_it_is_late_the_baseline_alone_goes_on():
+    assert decide(plan(None), FOUR, late=True) is None
+    assert decide(plan(None), ALONE, late=True) == RungStep(2, 2, floor=True)
 
 
 def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung():
@@ -44,56 +73,6 @@ def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung():
     assert decide(plan(60), more) == RungStep(21, 1)
 
 
-def test_no_new_trial_where_the_budget_or_the_trials_are_used_up():
-    assert decide(plan(19), FOUR) is None
-    assert decide(plan(None, trials=4), [*FOUR[:3], waits(3, -0.9)]) == RungStep(2, 1)
-    assert decide(plan(None, trials=3), FOUR[:3]) is None
-
-
-def test_what_the_baseline_still_needs_is_set_aside():
-    standings = [waits(0, -0.5, kind="single_task"), *(waits(n, 0.1 * n) for n in range(1, 4))]  # 4 samples
-    # trial 3 takes 3 samples and the baseline 15 more
-    assert decide(plan(22), standings) == RungStep(3, 1)
-    assert decide(plan(21), standings) == "new trial"
-    assert decide(plan(20), standings) == "new trial"
-    assert decide(plan(19), standings) == RungStep(0, 1, floor=True)
-    assert decide(plan(6), standings) is None
-
-
-def test_before_any_single_task_trial_a_whole_one_is_set_aside():
-    assert decide(plan(16), []) == "new trial"  # which is the single-task one
-    assert decide(plan(15), []) is None
-    without = toy_space().restricted({"sharing.kind": "ple"})
-    assert decide(plan(1, space=without), []) == "new trial"
-
-
-def test_the_baseline_waits_for_all_else_to_end():
-    standings = [waits(0, -0.5, kind="single_task"), waits(1, 0.1), Standing(2, "ple", (), "running")]
-    assert decide(plan(None, trials=3), standings) is None
-    assert decide(plan(None, trials=3), [*standings[:2], waits(2, 0.2)]) == RungStep(0, 1, floor=True)
-
-
-def test_of_single_task_trials_the_best_of_the_highest_rung_goes_to_the_top():
-    standings = [
-        waits(0, 0.9, kind="single_task"),
-        waits(1, 0.1, 0.2, kind="single_task"),
-        waits(2, 0.1, 0.3, kind="single_task"),
-    ]
-    assert decide(plan(None), standings, late=True) == RungStep(2, 2, floor=True)
-
-
-def test_when_it_is_late_nothing_but_the_baseline_goes_on():
-    assert decide(plan(None), FOUR, late=True) is None
-
-
-def test_without_rungs_new_trials_are_all_there_is():
-    done = [waits(n, 0.1, kind="single_task") for n in range(3)]
-    assert decide(plan(None, ladder=(), trials=4), done) == "new trial"
-    assert decide(plan(None, ladder=(), trials=3), done) is None
-    assert decide(plan(4 * 16, ladder=(16,)), done) == "new trial"
-    assert decide(plan(4 * 16 - 1, ladder=(16,)), done) is None
-
-
 def ledger(*values, running=0):
     """Trials with a result at the lowest rung, then some under way."""
     of = Ledger()
@@ -104,41 +83,40 @@ def ledger(*values, running=0):
     return of
 
 
-class TestProposals:
-    def test_an_opening_is_kept_and_what_it_leaves_open_is_filled_in(self):
-        of = rung_plan(tries=1, sampler="gp")
-        defaults = Proposals(of).next(ledger(), [])
-        assert defaults == of.openings[0]
-        configs = of.openings[:3]
-        tried = Proposals(of).next(ledger(running=3), configs)
-        assert tried["sharing.kind"] == "single_task"
-        assert set(tried) == set(of.openings[0])
+GP = rung_plan(tries=0, sampler="gp", ladder=(64,))
+CONFIGS = [toy_space().sample(rng, TASKS) for rng in [np.random.default_rng(0)] for _ in range(32)]
 
-    def test_a_proposal_follows_the_seed_and_the_results_alone(self):
-        of = rung_plan(tries=0, sampler="gp", ladder=(64,))
-        rng = np.random.default_rng(0)
-        configs = [toy_space().sample(rng, TASKS) for _ in range(32)]
-        rates = np.log([float(str(config["optim.lr"])) for config in configs]) / 100
-        rising, falling = ledger(*rates), ledger(*-rates)
-        first = Proposals(of).next(rising, configs)
-        assert first == Proposals(of).next(rising, configs)
-        assert first != Proposals(of).next(falling, configs)
-        assert first != Proposals(rung_plan(tries=0, seed=8, sampler="gp", ladder=(64,))).next(rising, configs)
 
-    def test_a_batch_knows_what_was_told_when_its_first_trial_was_begun(self):
-        of, rng = rung_plan(tries=0, sampler="gp", ladder=(64,)), np.random.default_rng(0)
-        configs = [toy_space().sample(rng, TASKS) for _ in range(32)]
-        known, proposals = ledger(*np.arange(32) / 100), Proposals(of)
-        first = proposals.next(known, configs)
-        known.ask(RungStep(32, 0), "mmoe")
-        second = proposals.next(known, [*configs, first])
-        known.tell((9.0, 9.0))
-        assert second == Proposals(of).next(known, [*configs, first])
-        assert second != first
+def test_an_opening_is_kept_and_what_it_leaves_open_is_filled_in():
+    of = rung_plan(tries=1, sampler="gp")
+    assert Proposals(of).next(ledger(), []) == of.openings[0]
+    tried = Proposals(of).next(ledger(running=3), of.openings[:3])
+    assert tried["sharing.kind"] == "single_task"
+    assert set(tried) == set(of.openings[0])
 
-    def test_a_trial_that_failed_without_a_result_is_passed_over(self):
-        known = ledger(0.1, 0.2)
-        known.ask(RungStep(2, 0), "mmoe")
-        known.tell(None)
-        assert known.known_at(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
-        assert known.known_at(1) == [()]  # trial 1 was begun before anything was told
+
+def test_a_proposal_follows_the_seed_and_the_results_alone():
+    rates = np.log([float(str(config["optim.lr"])) for config in CONFIGS]) / 100
+    rising, falling = ledger(*rates), ledger(*-rates)
+    first = Proposals(GP).next(rising, CONFIGS)
+    assert first == Proposals(GP).next(rising, CONFIGS)
+    assert first != Proposals(GP).next(falling, CONFIGS)
+    assert first != Proposals(replace(GP, seed=8)).next(rising, CONFIGS)
+
+
+def test_a_batch_knows_what_was_told_when_its_first_trial_was_begun():
+    known, proposals = ledger(*np.arange(32) / 100), Proposals(GP)
+    first = proposals.next(known, CONFIGS)
+    known.ask(RungStep(32, 0), "mmoe")
+    second = proposals.next(known, [*CONFIGS, first])
+    known.tell((9.0, 9.0))
+    assert second == Proposals(GP).next(known, [*CONFIGS, first])
+    assert second != first
+
+
+def test_a_trial_that_failed_without_a_result_is_passed_over():
+    known = ledger(0.1, 0.2)
+    known.ask(RungStep(2, 0), "mmoe")
+    known.tell(None)
+    assert known.known_at(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
+    assert known.known_at(1) == [()]  # trial 1 was begun before anything was told

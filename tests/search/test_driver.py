@@ -157,17 +157,3 @@ class TestResume:
             folder.mkdir()
             (folder / FILE).write_bytes(text[:end])
             assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
-
-
-class TestTestIsClosed:
-    """Choosing looks at validation only."""
-
-    def test_search_asks_for_validation_alone(self, tmp_path):
-        splits: set[tuple[str, ...]] = set()
-
-        def spy(job):
-            splits.add(job.splits)
-            return train(job)
-
-        run(tmp_path, toy_plan(trials=6), InlineExecutor(spy))
-        assert splits == {("valid",)}

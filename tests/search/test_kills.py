@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from kill_toys import LADDER
-from rung_toys import essence, spent
+from rung_toys import spent
+from search_toys import essence
 
 from bench.search.study import Study
 

@@ -6,8 +6,8 @@ import random
 import struct
 
 import pytest
-from rung_toys import FULL, essence, rung_plan, train
-from search_toys import ShuffledExecutor, ignore, make_job
+from rung_toys import FULL, rung_plan, train
+from search_toys import ShuffledExecutor, essence, ignore, make_job
 
 from bench.confirm.race import confirm
 from bench.core.errors import UserError

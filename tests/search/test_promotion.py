@@ -160,33 +160,10 @@ def test_who_survives_a_full_rung_does_not_depend_on_the_order_of_arrival(trials
     assert survivors[0] == survivors[1]
 
 
-def test_the_synchronous_limit_by_hand():
-    front = [(0.9, 0.5), (0.5, 0.1), (0.7, 0.2)]  # alone they dominate .2 x 1.5, 1.5 x .1, .2 x .3
-    rest = [(0.4, 0.6), (0.3, 0.7), (0.2, 0.8)]
-    standings = [waiting(n, value) for n, value in enumerate(front + rest)]
-    assert [p.trial for p in promote(standings, rules(2), 9)] == [0, 1, 2]
-    assert [p.trial for p in promote(standings, rules(3), 9)] == [0, 1]
-    assert promote(standings, rules(3), 1) == [RungStep(0, 1)]
-    assert promote(standings, rules(3), 0) == []
-    assert promote(standings, rules(7), 9) == []
-
-
 def test_the_highest_rung_goes_first():
     low = [waiting(n, (0.9, 0.1 * n)) for n in range(12)]
     high = [waiting(n, (0.1, 0.9), (0.1 * (n - 12), 0.9)) for n in range(12, 15)]
     assert promote(low + high, rules(), 2) == [RungStep(14, 2), RungStep(0, 1)]
-
-
-def test_each_rung_has_its_eta_and_the_last_is_for_all_above():
-    low = [waiting(n, (0.9, 0.1 * n)) for n in range(6)]
-    middle = [waiting(n, (0.1, -1.0), (0.1 * n, 0.9)) for n in range(6, 9)]
-    high = [waiting(n, (0.1, -1.0), (0.1, -1.0), (0.1 * n, 0.9)) for n in range(9, 11)]
-    places = [rules((3, 2)).places(rung, 6) for rung in range(3)]
-    assert places == [2, 3, 3]
-    # 1 of 2 at the third rung; 2 of 5 at the second, where 2 have left; 3 of 11 at the lowest, where 5 have left
-    assert promote(low + middle + high, rules((3, 2)), 9) == [RungStep(10, 3)]
-    # 3 of 5 at the second
-    assert promote(low + middle + high, rules((3, 1.5)), 9) == [RungStep(10, 3), RungStep(8, 2)]
 
 
 def by_kind(results):

@@ -2,36 +2,11 @@
 
 import numpy as np
 import pytest
-from analytic import OBJECTIVES, TASKS, Analytic, curve, space
+from analytic import TASKS, Analytic, space
 from emulator import Emulator
 from scipy import stats
 from search_efficiency import STEPS, compare, grid_of, report
 from searchers import DEFAULTS, OURS, SEARCHERS, TARGET
-
-FRACTIONS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-
-
-def lines(configurations, seeds=2):
-    """As if the analytic problem had been trained; configuration 3 fails after its second rung."""
-    found: list[dict[str, object]] = []
-    for number in range(configurations):
-        config = space().sample(np.random.default_rng(number), TASKS)
-        for seed in range(seeds):
-            rungs = [
-                {
-                    "fraction": fraction,
-                    "samples": 1000 * fraction,
-                    "seconds": fraction,
-                    "metrics": {f"valid/{o.name}": v for o, v in zip(OBJECTIVES, values, strict=True)},
-                    "samples_per_s": 1000.0,
-                    "parameters": 7.0,
-                }
-                for fraction, values in zip(FRACTIONS, curve(config, FRACTIONS, seed).tolist(), strict=True)
-            ]
-            failure = "the loss became nan" if number == 3 else None
-            head = {"dataset": "toy", "configuration": number, "seed": seed, "config": config}
-            found.append(head | {"rungs": rungs[:2] if failure else rungs, "failure": failure})
-    return found
 
 
 @pytest.mark.slow

@@ -6,44 +6,44 @@ import pytest
 import torch
 from torch import nn
 
-from bench.core.errors import UserError
-from bench.core.objectives import Objective
 from bench.data.batches import Batches
 from bench.models import products
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
+from bench.testing.training import trainer
 from bench.training import aggregation as maths
 from bench.training.aggregation import gramian, weighted_sum
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
 
 AGGREGATIONS = ("pcgrad", "mgda", "cagrad", "upgrad", "nash_mtl")
 
 
-def by_the_definition(made, batch):
-    """g_i over e and the shared parameters as rows of a matrix; own parameters get a sum over tasks, too."""
-    ids, dense, labels, *_ = batch
+def separate(made, batch):
+    """Losses, what tasks share, what is each one's own, and by task the gradients of both."""
     model = made.model
-    e = model.embed(ids).detach().requires_grad_()
-    x = model.represent(e, ids, dense)
-    losses = model.losses(type(model.towers).forward(model.towers, x), labels)
+    e = model.embed(batch.ids).detach().requires_grad_()
+    x = model.represent(e, batch.ids, batch.dense)
+    losses = model.losses(type(model.towers).forward(model.towers, x), batch.labels)
     shared = [e, *model.shared_parameters()]
     own = [p for p in model.dense_parameters() if all(p is not other for other in shared)]
-    rows, of_own = [], []
-    for loss in losses:
-        found = torch.autograd.grad(loss, [*shared, *own], retain_graph=True, materialize_grads=True, allow_unused=True)
-        rows.append(torch.cat([g.reshape(-1) for g in found[: len(shared)]]))
-        of_own.append(found[len(shared) :])
-    jacobian = torch.stack(rows).double()
+    found = [
+        torch.autograd.grad(loss, [*shared, *own], retain_graph=True, materialize_grads=True, allow_unused=True)
+        for loss in losses
+    ]
+    return losses, shared, own, [each[: len(shared)] for each in found], [each[len(shared) :] for each in found]
+
+
+def by_the_definition(made, batch):
+    """g_i over e and the shared parameters as rows of a matrix; own parameters get a sum over tasks, too."""
+    losses, shared, own, rows, of_own = separate(made, batch)
+    jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows]).double()
     weights = made.step.balancer((jacobian @ jacobian.T).float()).double()
     by = weights.float() if made.step.balancer.weighs_own else torch.ones(len(losses))
     summed = [sum(w * g for w, g in zip(by, each, strict=True)) for each in zip(*of_own, strict=True)]
     combined = (weights @ jacobian).float().split([t.numel() for t in shared])
-    order = [t.view_as(s) for t, s in zip(combined, shared, strict=True)]
-    total = [*order, *summed]
+    total = [*(t.view_as(s) for t, s in zip(combined, shared, strict=True)), *summed]
     by_id = {id(p): g for p, g in zip([*shared[1:], *own], total[1:], strict=True)}
-    return [total[0], *(by_id[id(p)] for p in model.dense_parameters())], losses
+    return [total[0], *(by_id[id(p)] for p in made.model.dense_parameters())], losses
 
 
 PLAIN = [
@@ -60,18 +60,12 @@ OF_LOSSES = [(*axes, "upgrad", "none", loss) for axes, loss in zip(TOGETHER, cyc
     [*((*axes, "log") for axes in (*PLAIN, *CROSSED)), *OF_LOSSES],
 )
 def test_the_gradient_is_that_of_the_definition(tiny, sharing, funnel, balancing, interaction, loss):
-    dotted = {"sharing.kind": sharing, "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
-    dotted |= {"loss.kind": loss}
-    dotted |= {"interaction.kind": interaction, "tower.layers": "8", "tower.dropout": 0.2, "optim.precision": "fp32"}
+    dotted = {"sharing.kind": sharing, "funnel.kind": funnel, "balancing.kind": balancing, "loss.kind": loss}
+    dotted |= {"interaction.kind": interaction, "tower.dropout": 0.2}
     dotted |= {f"sharing.{kind}.levels": 3 for kind in ("ple", "adatt") if kind == sharing}
     if sharing == "adatt":
         dotted["sharing.adatt.shared_experts"] = 2
-    config = TrialConfig.parse(dotted)
-    try:
-        config.check_fit(tiny.schema)
-    except UserError as reason:
-        pytest.skip(str(reason))
-    made = Trainer(tiny, config, [Objective("click.auc", "maximize")], seed=2)
+    made = trainer(tiny, dotted)
     batch = next(Batches(tiny.split("train")).in_order(64))
     for _ in range(5):  # away from a start at which all tasks agree
         made.step(*batch)
@@ -98,7 +92,7 @@ def test_steps_are_the_same_whichever_library_multiplies(tiny, monkeypatch, shar
     for wide in (True, False):
         monkeypatch.setattr(products, "has_wider_vectors", lambda wide=wide: wide)
         layers = {"sharing.kind": sharing, f"sharing.{sharing}.layers": "64"}
-        made = trainer(tiny, balancing, "independent", **layers)
+        made = trainer_of(tiny, balancing, **layers)
         batch = next(Batches(tiny.split("train")).in_order(64))
         for _ in range(5):
             made.step(*batch)
@@ -135,27 +129,15 @@ def test_gramian_and_sum_of_any_memory_layout_and_precision(monkeypatch, tasks, 
         assert all(torch.equal(one, other) for one, other in zip(parts, others, strict=True))
 
 
-def trainer(store, balancing, funnel, **more):
-    dotted = {"sharing.kind": "mmoe", "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
-    config = TrialConfig.parse(dotted | {"tower.layers": "8", "optim.precision": "fp32"} | more)
-    return Trainer(store, config, [Objective("click.auc", "maximize")], seed=2)
-
-
-def separate(made, batch, labels):
-    """Each task's gradients at e and the shared parameters."""
-    model = made.model
-    e = model.embed(batch[0]).detach().requires_grad_()
-    x = model.represent(e, batch[0], batch[1])
-    losses = model.losses(type(model.towers).forward(model.towers, x), labels)
-    inputs = [e, *model.shared_parameters()]
-    return [list(torch.autograd.grad(loss, inputs, retain_graph=True)) for loss in losses]
+def trainer_of(store, balancing, funnel="independent", **more):
+    return trainer(store, {"sharing.kind": "mmoe", "funnel.kind": funnel, "balancing.kind": balancing} | more)
 
 
 @pytest.mark.parametrize("funnel", ["independent", "entire_space"])
-def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch, funnel):
-    made = trainer(tiny, "graddrop", funnel)
+def test_a_combination_is_given_the_tasks_gradients_and_what_is_a_tasks_own_keeps_its_own(tiny, monkeypatch, funnel):
+    made = trainer_of(tiny, "graddrop", funnel)
     batch = next(Batches(tiny.split("train")).in_order(64))
-    expected = separate(made, batch, batch[2])
+    _, shared, own, expected, of_own = separate(made, batch)
     seen = []
 
     def second_task(gradients):
@@ -165,27 +147,16 @@ def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch, funnel):
     monkeypatch.setattr(made.step.balancer, "forward", second_task)
     e = made.step.embed(batch[0])
     made.step.backward(e, *made.step.forward(e, batch.ids, batch))
-    for of_task, of_twin in zip(seen, expected, strict=True):
-        for one, other in zip(of_task, of_twin, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-    for tensor, other in zip([e, *made.model.shared_parameters()], expected[1], strict=True):
-        torch.testing.assert_close(tensor.grad, other, rtol=1e-4, atol=1e-6)
-
-
-def test_the_second_look_is_at_the_updated_model(tiny, monkeypatch):
-    made = trainer(tiny, "famo", "independent")
-    batch = next(Batches(tiny.split("train")).in_order(64))
-    seen = []
-    monkeypatch.setattr(made.step.balancer, "after", seen.append)
-    made.step(*batch)
-    with torch.no_grad():
-        expected = made.model.losses(made.model(batch[0], batch[1]), batch[2])
-    torch.testing.assert_close(seen[0], expected)
+    given = [part for of_task in seen for part in of_task]
+    torch.testing.assert_close(given, [part for of_task in expected for part in of_task], rtol=1e-4, atol=1e-6)
+    found = [tensor.grad for tensor in (e, *shared[1:], *own)]
+    summed = [sum(parts) for parts in zip(*of_own, strict=True)]
+    torch.testing.assert_close(found, [*expected[1], *summed], rtol=1e-4, atol=1e-6)
 
 
 def test_the_second_look_draws_what_the_first_drew(tiny):
     """Where nothing is updated the losses are the same, dropout and all; the next draws are those of a plain step."""
-    made, plain = (trainer(tiny, kind, "independent", **{"tower.dropout": 0.5}) for kind in ("famo", "static"))
+    made, plain = (trainer_of(tiny, kind, **{"tower.dropout": 0.5}) for kind in ("famo", "static"))
     batch = next(Batches(tiny.split("train")).in_order(64))
     for each in (made, plain):
         each.step.scale_rates(0.0)

@@ -51,12 +51,10 @@ def test_probabilities_are_mixed_in_logits_and_values_as_they_are():
     np.testing.assert_allclose(conditional, [[told[0], told[2], 0.25 * 15 + 0.75 * 10]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("most", [None, 30])
-def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch, most):
+def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch):
     """Of a split with more rows than are kept, on those that are, resampled as those of every model are."""
     tiny = Stored()
-    if most:
-        monkeypatch.setattr(predictions, "MOST_ROWS", most)
+    monkeypatch.setattr(predictions, "MOST_ROWS", 30)
     write_rows(tiny, tmp_path)
     names = tuple(task.name for task in CHAIN)
     job = Job(
@@ -72,7 +70,7 @@ def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch, most):
             keep(tmp_path, name, split, joint)
     result = run_blend(job, tiny)
     rows, group = kept["test"], kept["test"].group
-    assert (rows.kept < len(tiny.split("test"))) == (most is not None)
+    assert rows.kept < len(tiny.split("test"))
     [(conditional, joint)] = mixed(*said["test"], [0.25, 1.0, 0.5], tiny.schema)
     expected = evaluate(np.asarray(rows.labels), conditional, joint, group, CHAIN, "test/")
     assert {key: result.metrics[key] for key in expected} == pytest.approx(expected)

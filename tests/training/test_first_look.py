@@ -65,6 +65,9 @@ def test_the_first_look_is_on_a_part_and_what_follows_on_all(store, tmp_path, mo
     assert "cost/latency_ms" not in first.metrics
     assert "cost/latency_ms" in run_job(job(store, objectives=("click.auc", "cost/latency_ms"))).metrics
     assert metrics(run_job(job(store, replicate=1))) == metrics(whole)
-    on = metrics(run_job(job(store, until=None, resume=path)))
+    rest = run_job(job(store, until=None, resume=path))
     monkeypatch.undo()
-    assert on == metrics(run_job(job(store, until=None)))
+    full = run_job(job(store, until=None))
+    assert (metrics(rest), rest.curve) == (metrics(full), full.curve)
+    assert rest.speed["samples_trained"] == full.speed["samples_trained"] > first.speed["samples_trained"] == 512
+    assert (first.finished, rest.finished, full.finished) == (False, True, True)

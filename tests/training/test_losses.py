@@ -104,6 +104,16 @@ def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level):
     assert max(found.values()) < 0.05
 
 
+def packaged(made):
+    """The parts of a trained model's package, its specification, and what both say of test: the package and it."""
+    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
+    spec, split = ModelSpec.of_trained(made.schema, parts, members), made.store.split("test")
+    inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
+    made.model.eval()
+    with torch.no_grad():
+        return parts, spec, spec.of(members)(*inputs), made.model.probabilities(made.model(*inputs))
+
+
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
 @pytest.mark.parametrize("kind", ["squared", "quantile", "bins"])
 def test_what_is_predicted_of_a_regression_is_served(kind, sharing):
@@ -116,20 +126,12 @@ def test_what_is_predicted_of_a_regression_is_served(kind, sharing):
     dotted = {"regression_loss.kind": kind, "sharing.kind": sharing, "ensemble.members": 2, "optim.epochs": 3}
     made = trainer(store, dotted)
     made.run_to()
-    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
-    spec = ModelSpec.of_trained(made.schema, parts, members)
-    state = made.model.state_dict()
-    shapes = {f"members.0.0.models.0.{name}": tensor.shape for name, tensor in state.items()}
+    parts, spec, (conditional, joint), expected = packaged(made)
+    shapes = {f"members.0.0.models.0.{name}": tensor.shape for name, tensor in made.model.state_dict().items()}
     assert {name: tensor.shape for name, tensor in spec.weights().items()} == shapes
-    served, split = spec.of(members), store.split("test")
-    inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
-    with torch.no_grad():
-        made.model.eval()
-        expected = made.model.probabilities(made.model(*inputs))
-        conditional, joint = served(*inputs)
     torch.testing.assert_close(conditional, expected.conditional)
     torch.testing.assert_close(joint, conditional * torch.stack([torch.ones(64), conditional[:, 0]], 1))
-    assert (conditional[:, 1] <= inputs[1][:, 0] + 3 + 1e-4).all()
+    assert (conditional[:, 1] <= torch.from_numpy(store.split("test").dense)[:, 0] + 3 + 1e-4).all()
     assert regressions_in_words(made.schema, parts) == {"watch": "0.5 quantile" if kind == "quantile" else "mean"}
 
 
@@ -140,15 +142,7 @@ def test_second_scores_are_not_served(funnel, sharing):
     dotted = {"loss.kind": "jrc", "funnel.kind": funnel, "sharing.kind": sharing, "ensemble.members": 2}
     made = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
     made.run_to()
-    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
-    spec = ModelSpec.of_trained(made.schema, parts, members)
-    served = spec.of(members)
+    _, spec, found, expected = packaged(made)
     plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model
     assert spec.weights()["members.0.0.models.0.towers.output.weight"].shape == plain.towers.output.weight.shape
-    split = made.store.split("test")
-    inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
-    with torch.no_grad():
-        made.model.eval()
-        expected = made.model.probabilities(made.model(*inputs))
-        for found, wanted in zip(served(*inputs), (expected.conditional, expected.joint), strict=True):
-            torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(found, (expected.conditional, expected.joint))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from in_memory import evaluate
 
 from bench.core.records import Job
 from bench.core.rows import REPLICATED
@@ -10,8 +9,8 @@ from bench.core.schema import Field, Schema, Task
 from bench.testing.training import VALUES, MemoryStore
 from bench.training.tree_data import FOLDS, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_model import _predictions, run_trees
-from bench.training.tree_settings import RANGES, TreeSettings, best_by_task, configurations
-from bench.training.trees import MOST_TREES, train_trees
+from bench.training.tree_settings import RANGES, TreeSettings, configurations
+from bench.training.trees import train_trees
 
 
 class TestFeatures:
@@ -63,38 +62,6 @@ class TestFeatures:
             assert again[row] == pytest.approx(columns[row], abs=4e-3)  # the mean of all moves a little
 
 
-class TestJob:
-    """On a split where labels follow one dense column and one field."""
-
-    @staticmethod
-    def job(tasks, seed=1, **config):
-        names = tuple(task.name for task in tasks)
-        return Job(None, 1, config, "-", seed, REPLICATED, (), names, 1, resamples=8, kind="trees")
-
-    def test_it_measures_what_a_network_job_measures(self, tiny):
-        tasks = tiny.schema.tasks
-        found = run_trees(self.job(tasks), tiny)
-        zeros = np.zeros((64, len(tasks)))
-        for name in REPLICATED:
-            data = tiny.split(name)
-            expected = set(evaluate(data.labels, zeros + 0.5, zeros + 0.5, data.group, tasks, f"{name}/"))
-            assert {key for key in found.metrics if key.startswith(name)} >= expected - {f"{name}/rating.spearman"}
-        assert {key for key in found.resampled if not key.endswith("rarer")} <= set(found.metrics)
-        assert {key.split("/")[0] for key in found.resampled} == {"confirm", "test"}  # validation is the search's
-        assert all(len(values) == 8 for values in found.resampled.values())
-        for task in tasks:
-            assert TreeSettings().dotted(task.name).items() <= found.config.items()
-            assert 1 <= found.config[f"trees.{task.name}.trees"] <= MOST_TREES
-
-    def test_it_learns_and_the_same_seed_repeats(self, tiny):
-        every = [run_trees(self.job(tiny.schema.tasks, seed), tiny).metrics for seed in (1, 1, 2)]
-        assert all(metrics["cost/latency_ms"] > 0 < metrics["cost/parameters"] for metrics in every)
-        first, again, other = ({k: v for k, v in each.items() if "latency" not in k} for each in every)
-        assert first == again
-        assert first != other
-        assert first["test/" + tiny.schema.tasks[0].name + ".auc"] > 0.6
-
-
 class TestRows:
     def test_rows_are_drawn_of_those_that_count(self, tiny):
         split = type(tiny)(rows=40_000, tasks=tiny.schema.tasks[:2]).split("train")
@@ -131,26 +98,14 @@ class TestSettings:
                 assert type(getattr(settings, name)) is type(low)
         assert len({tuple(config.items()) for config in many}) == 9
 
-    def test_each_task_has_the_settings_that_validation_found_best(self):
-        first, second, third = (TreeSettings(leaves=leaves) for leaves in (10, 20, 30))
-        tasks = ["click", "buy", "spend", "never"]
-        metrics = [
-            {"valid/click.logloss": 0.3, "valid/buy.cvr.logloss": 0.4, "valid/spend.rmse": 2.0},
-            {"valid/click.logloss": 0.2, "valid/buy.cvr.logloss": 0.5, "valid/spend.rmse": 1.0},
-            {"valid/click.logloss": 0.2, "test/buy.cvr.logloss": 0.0},
-        ]
-        configs = [{k: v for t in tasks for k, v in each.dotted(t).items()} for each in (first, second, third)]
-        best = best_by_task(tasks, zip(configs, metrics, strict=True))
-        assert [TreeSettings.of(best, task).leaves for task in tasks] == [20, 10, 20, TreeSettings().leaves]
-
 
 def test_a_regression_with_a_parent_has_both_readings():
     """Trees learn where the parent happened; what all impressions are expected to bring is the product."""
     store = MemoryStore(400, VALUES)
-    found = run_trees(TestJob.job(VALUES), store).metrics
-    assert {"test/watch.cvr.rmse", "test/watch.ctcvr.rmse", "test/watch.ctcvr.decile_error", "test/stay.rmse"} <= set(
-        found
-    )
+    names = tuple(task.name for task in VALUES)
+    found = run_trees(Job(None, 1, {}, "-", 1, REPLICATED, (), names, 1, kind="trees"), store).metrics
+    wanted = {"watch.cvr.rmse", "watch.ctcvr.rmse", "watch.ctcvr.decile_error", "stay.rmse"}
+    assert {"cost/latency_ms", *(f"test/{name}" for name in wanted)} <= set(found)
     trained = [train_trees(store, at, TreeSettings(), Share.of(store.split("train"), 5), at) for at in range(3)]
     ((conditional, joint),) = list(_predictions(trained, store, "test", 1000))
     np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], rtol=1e-6)

@@ -6,17 +6,14 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from in_memory import evaluate, predicted
+from in_memory import evaluate
 
-from bench.core.objectives import METRICS
-from bench.core.records import RARER
 from bench.core.schema import Field, Schema, Task
 from bench.data import Store
 from bench.data.store import Split
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, units_of
-from bench.measure.resampling import Resampling
 from bench.models.funnels import FUNNELS
 from bench.production.calibration import fit_isotonic, fit_platt
 from bench.testing.models import TASKS as SETS
@@ -60,27 +57,6 @@ def test_metrics_are_those_of_the_rows_repeated_and_plain_ones_stand_beside(deci
     assert {key: value for key, value in found.items() if ".plain_" not in key} == pytest.approx(repeated, rel=1e-6)
     assert plain == pytest.approx(once, rel=1e-6)
     assert evaluate(*own, TASKS, "v/", weights=np.ones((ROWS, 1))) == pytest.approx(once, rel=1e-6)
-
-
-def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights():
-    own, weights = rows(), whole_weights()
-    resampling = Resampling(TASKS, "valid", 8, OUTCOMES[:1])
-    for part in (slice(0, 100), slice(100, ROWS)):
-        resampling.add(predicted(*(array[part] for array in own), weights[part]))
-    drawn = counts(units_of(own[3], 0), "valid", 8).astype(float)
-    whole = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights)
-    resampled = {key: values for key, values in resampling.result().items() if not key.endswith(RARER)}
-    named = {
-        f"valid/{task}.{name}"
-        for task, of in (("click", METRICS["binary"]), ("stay", METRICS["regression"]))
-        for name in of
-    }
-    assert resampled.keys() == whole.keys() == evaluate(*own, TASKS, "valid/", OUTCOMES[:1]).keys() >= named
-    for b in (0, 7):
-        there = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights * drawn[:, b : b + 1])
-        for key, values in resampled.items():
-            about = {"auc": 1e-3, "ece": 4e-2, "decile_error": 6e-2}.get(key.rsplit(".", 1)[1], 2e-6)  # by bins
-            assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
 
 
 def test_areas_and_shares_of_all_rows_count_weights_and_lists_only_whether_they_are_0():

@@ -27,27 +27,6 @@ def two(world, outcomes):
     return made, candidates, front_of(made, candidates, outcomes)
 
 
-def test_one_task_alone_is_at_the_ends_and_weights_in_between_trade(two, outcomes):
-    served = two[2]
-    good = (served.table["point"] == "good").to_numpy()
-    click, like = served.at("confirm")[good & served.front].T
-    assert len(click) > 5
-    assert (np.diff(like[click.argsort()]) <= 0).all()
-    assert (served.at("test")[good] > 0.1).any(axis=0).all()  # what a random order has
-    assert (served.at("test", "low") <= served.at("test")).all()
-
-
-def test_gains_are_fractions_of_the_current_point(two):
-    served, current = two[2], two[2].current
-    apart = np.abs(served.at("valid") - served.at("confirm"))  # which a pick reads, the same models: near, not equal
-    assert ((np.median(apart, axis=0) > 0) & (np.median(apart, axis=0) < 0.1)).all()
-    assert served.table.loc[current, "weights"] == {"click": 0.5, "like": 0.5}
-    for split in ("test", "confirm"):
-        values = served.at(split)
-        np.testing.assert_allclose(served.at(split, "gain"), values / values[current] - 1)
-        assert all(each == Effect(0, 0, 0) for each in served.gains(current, split).values())
-
-
 def test_values_that_choose_are_surer_with_more_rows_of_validation(world, outcomes):
     """A mean of both splits: with nine times as many rows there, the error is .53 of that of confirmation rows."""
     made = world(600, valid=5400)
@@ -56,13 +35,6 @@ def test_values_that_choose_are_surer_with_more_rows_of_validation(world, outcom
     del made.rows["valid"]
     errors.append(np.median(front_of(made, candidates, outcomes).draws["confirm"].std(axis=0)))
     assert errors[0] / errors[1] == pytest.approx(0.53, abs=0.12)
-
-
-def test_a_dominated_candidate_is_not_on_the_front(two):
-    table = two[2].table
-    assert (table["point"][table["on_front"]] == "good").all()
-    assert set(table["point"]) == {"good", "trees"}, "it is compared all the same"
-    assert table["p_nondominated"].isna().all(), "of served points nobody can tell"
 
 
 def test_segments_are_measured_on_their_own_rows(world, outcomes):

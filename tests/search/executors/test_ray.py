@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from executor_checks import OF_ALL
-from rung_toys import essence, rung_plan, slow_train, train
-from search_toys import ShuffledExecutor, ignore, make_job, wait_until
+from rung_toys import rung_plan, slow_train, train
+from search_toys import ShuffledExecutor, essence, ignore, make_job, wait_until
 
 from bench.core.errors import UserError
 from bench.search.driver import search

@@ -1,7 +1,6 @@
 """One gradient for each distinct row: the compiled way and the torch way, against numpy's unbuffered addition."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,12 +56,3 @@ def test_torch(fields, size, seed):
     living = rows[rows != 0].tolist()
     assert len(set(living)) == len(living)
     assert dict(zip(living, map(tuple, sums[rows != 0].tolist()), strict=True)) == expected(ids, gradient)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3, 50])
-def test_every_column_goes_to_one_part_and_fields_stay_whole(threads):
-    schema = Schema(tuple(Field(f"f{i}", 10**i, slots=1 + i % 3) for i in range(7)), (), ())
-    parts = share(schema, threads)
-    assert len(parts) == min(threads, 7)
-    assert sorted(column for part in parts for column in part.columns.tolist()) == list(range(schema.slots))
-    assert sum(len(part.ends) for part in parts) == 7
