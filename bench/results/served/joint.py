@@ -81,9 +81,9 @@ def alike(
     """Draws (D, S, M) of the true outcomes, in which models are taken to be alike in each outcome, too.
 
     Under today's weights a model's outcomes differ from those of another one by a part that is common to its outcomes
-    and by a part of each: both are drawn for all models, today's among them, and their scales are learnt, as above. All
-    points of a model move together, so what weights do stays as measured. A guard on many outcomes asks for this: each
-    outcome's own noise is far larger than that of U.
+    and by a part of each: both are drawn for all models, today's among them, and their scales are learnt, as above. The
+    points of a model move with it by regression on their errors, so what weights do stays as measured. A guard on many
+    outcomes asks for this: each outcome's own noise is far larger than that of U.
 
     Args:
         of: (S,), each point's candidate.
@@ -110,8 +110,9 @@ def alike(
     ]
     moved = (_left((logs[rows] - logs[base]).reshape(-1), own, both, effects, seed) @ both).reshape(d, count, m)
     found = np.exp(logs - errors)
-    for at, each in enumerate(differ):
-        found[:, of == each] *= np.exp(-moved[:, at, None])
+    for at, (each, row) in enumerate(zip(differ, rows, strict=True)):
+        with_it = np.einsum("dsm,dm->sm", errors[:, of == each], errors[:, row]) / (errors[:, row] ** 2).sum(axis=0)
+        found[:, of == each] *= np.exp(-moved[:, at, None] * np.clip(with_it, 0.0, 1.0))
     return _told(values, draws, base, found)
 
 
