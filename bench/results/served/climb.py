@@ -1,8 +1,10 @@
 """Weights by climbing, from the best of the sweep: a lattice over many tasks is far too coarse to be chosen from.
 
-Outcomes are steps of the weights, so there is no gradient to follow. Each weight is tried larger and smaller, by
-factors that shrink (Hooke and Jeeves, Journal of the ACM 1961). All candidates have the same starts, factors and number
-of tries, so that none is compared at worse weights than another.
+Outcomes are steps of the weights, so there is no gradient to follow. A climb changes each weight once, fits lines to
+the outcomes, moves to the best score that the lines promise within a box, and makes the box smaller where they promised
+too much: a trust region, as in Powell's COBYLA (Advances in Optimization and Numerical Analysis, 1994). Limits make
+ridges in the score, along which no change of one weight leads. All candidates have the same starts, boxes and number of
+tries, so that none is compared at worse weights than another.
 """
 
 from __future__ import annotations
@@ -16,17 +18,19 @@ import numpy as np
 
 from bench.core.arrays import Floats
 from bench.measure.predictions import Rows
-from bench.results.fusion import Fusion
+from bench.results.fusion import Fusion, Kind
 from bench.results.served.expected import Expected, level
 from bench.results.served.measuring import Candidate, Meter, in_threads, meter_of
 
-FACTORS = (2.5, 1.6, 1.25, 1.1, 1.04, 1.015)
-"""By which a weight is made larger or smaller."""
+STEP, LEAST_STEP, SMALLER = 0.9, 0.015, 0.4
+"""Half a box, in logarithms of weights plus `SHIFT`: at first, at last, and after a move that gained nothing."""
+SHIFT = 0.3
+"""Of the largest weight, which is added to all: so a step leads from a weight of 0 to one that counts, and back."""
+SOFT = 0.2
+"""Of an outcome of the base, which is added to those that lines are fitted to the logarithms of."""
 TRIES, AGAIN = 16, 10
 """Of a candidate's first climbs, from each of its starts, for each task but one; of those for another goal, which also
 begin where the best of these ended."""
-LEAST = 0.002
-"""Of the largest weight: from here a weight of 0 starts."""
 ROOM = 0.03
 """By which share more than a floor a climb asks: what just keeps one there does not on all rows, nor surely."""
 MOST_ROWS = 12_000
@@ -134,23 +138,60 @@ def climb(
 ) -> tuple[float, Fusion]:
     """The score and the setting where a climb from the best of its starts ends."""
 
-    def tried(fusion: Fusion) -> float:
-        return float(goal.worth(measure(fusion)))
+    def look(fusion: Fusion) -> tuple[float, Fusion, Floats]:
+        outcomes = measure(fusion)
+        return float(goal.worth(outcomes)), fusion, outcomes
 
-    found = max(starts, key=tried) if len(starts) > 1 else starts[0]
-    best, tasks = tried(found), len(found.weights)
-    left, weights = tries * (tasks - 1), np.maximum(found.weights, LEAST * max(found.weights))
-    for factor in FACTORS:
-        moved = True
-        while moved and left > 0:
-            moved = False
-            for task in range(tasks if tasks > 2 else 1):
-                for way in (factor, 1 / factor):
-                    more = weights.copy()
-                    more[task] *= way
-                    fusion = Fusion.of(found.kind, more.tolist())
-                    score, left = tried(fusion), left - 1
-                    if score > best + 1e-9:
-                        best, found, weights, moved = score, fusion, more, True
-                        break
-    return best, found
+    top, soft, rng = max(map(look, starts), key=_score), SOFT * np.maximum(goal.base, 1e-3), np.random.default_rng(0)
+    kind, tasks = top[1].kind, len(top[1].weights)
+    left, step = tries * (tasks - 1), STEP
+    while step >= LEAST_STEP and left > 0:
+        best, setting, outcomes = top
+        place, level = np.log(np.array(setting.weights) / max(setting.weights) + SHIFT), np.log(outcomes + soft)
+        free = np.arange(tasks) != place.argmax()
+        least, most = np.maximum(-step, np.log(SHIFT) - place) * free, step * free
+        slopes, seen = np.zeros((tasks, len(outcomes))), [top]
+        for task in np.flatnonzero(free).tolist():
+            way = step / 2 * (1.0 if least[task] > -step / 2 or rng.random() < 0.5 else -1.0)
+            seen.append(look(_moved(kind, place, way * np.eye(tasks)[task])))
+            slopes[task] = (np.log(seen[-1][2] + soft) - level) / way
+
+        def promised(moves: Floats, level: Floats = level, slopes: Floats = slopes) -> Floats:
+            return goal.worth(np.maximum(np.exp(level + moves @ slopes) - soft, 0.0))
+
+        move = _best_move(promised, least, most, rng)
+        seen.append(look(_moved(kind, place, move)))
+        left -= len(seen) - 1
+        top = max(seen, key=_score)
+        gained = top[0] - best
+        if gained <= 1e-9:
+            step *= SMALLER
+        elif gained < 0.3 * (float(promised(move)) - best):
+            step *= 0.6
+        elif np.abs(move).max() > 0.9 * step:
+            step = min(1.5 * step, 1.5 * STEP)
+    return top[0], top[1]
+
+
+def _score(seen: tuple[float, Fusion, Floats]) -> float:
+    return seen[0]
+
+
+def _moved(kind: Kind, place: Floats, move: Floats) -> Fusion:
+    return Fusion.of(kind, np.maximum(np.exp(place + move) - SHIFT, 0.0).tolist())
+
+
+def _best_move(value: Callable[[Floats], Floats], least: Floats, most: Floats, rng: np.random.Generator) -> Floats:
+    """(T,), the move between `least` and `most` of the largest value that random steps, ever smaller, find."""
+    best, size = np.zeros(len(most)), float(most.max())
+    top, ways = float(value(best)), np.eye(len(most))
+    for _ in range(14):
+        moves = np.vstack([rng.normal(size=(120, len(most))), ways, -ways])
+        moves *= rng.random((len(moves), 1)) / np.abs(moves).max(axis=1, keepdims=True)
+        tried = np.clip(best + size * moves, least, most)
+        values = value(tried)
+        if values.max() > top + 1e-12:
+            best, top = tried[values.argmax()], float(values.max())
+        else:
+            size /= 2
+    return best
