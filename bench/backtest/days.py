@@ -1,7 +1,7 @@
 """What a back-test shows: gains on an average day, what old weights lose, and what a model loses that is not retrained.
 
 Days are a source of variance beside seeds and rows, so an interval is of Student's t on the days, with one degree of
-freedom less than there are. Fewer than `LEAST` days have none.
+freedom less than there are. Fewer than `LEAST_DAYS` days have none.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.backtest.backtest import CHOSEN, FROZEN, PICKED, Backtest
-from bench.backtest.backtest import LEAST as POSITIVES
+from bench.backtest.backtest import CHOSEN, FROZEN, LEAST_POSITIVES, PICKED, Backtest
 from bench.core.arrays import Floats
 from bench.frontier.aims import PolicyAim
 from bench.report.text import count
 from bench.results.effect import LEVEL, Effect, percent
 
-LEAST = 5
+LEAST_DAYS = 5
 """Days from which on there is an interval."""
 WRONG, MATTERS = 0.05, 0.02
 """The chance that predictions which fit are said not to, of all tasks together; and the smallest misfit said."""
@@ -29,12 +28,12 @@ WRONG, MATTERS = 0.05, 0.02
 
 def mean_day(values: Floats, level: float = LEVEL) -> Effect:
     """The mean of values (K,) of days, and its interval; days without a value do not count."""
-    return _slope(values, np.ones(len(values)), LEAST, level)
+    return _slope(values, np.ones(len(values)), LEAST_DAYS, level)
 
 
 def per_day(losses: Floats) -> Effect:
     """How fast losses (K,) grow from 0 on the first day, a day: a line through the origin, with its interval."""
-    return _slope(losses, np.arange(len(losses), dtype=np.float64), LEAST - 1, LEVEL)
+    return _slope(losses, np.arange(len(losses), dtype=np.float64), LEAST_DAYS - 1, LEVEL)
 
 
 def _slope(values: Floats, at: Floats, least: int, level: float) -> Effect:
@@ -111,9 +110,9 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
     often = f"{title[:1].upper()}{title[1:]} did better than {against} on {days.ahead} of {count(many, unit)}"
     more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
     if few := len(found.cuts) - many:
-        more.append(f"Not counted: {count(few, unit)} with fewer than {POSITIVES} positives of an outcome.")
-    if many < LEAST:
-        more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST} are needed.")
+        more.append(f"Not counted: {count(few, unit)} with fewer than {LEAST_POSITIVES} positives of an outcome.")
+    if many < LEAST_DAYS:
+        more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST_DAYS} are needed.")
     if math.isfinite(days.old_weights.value):
         more.append(f"Against weights chosen at each {unit} the run's weights {_lost(days.old_weights, 'lose', '')}.")
     if math.isfinite(days.frozen.value):

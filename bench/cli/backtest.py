@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import Home, Raw, RunName, opened
-from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.system.home import shown
@@ -32,14 +32,14 @@ def backtest(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and do nothing.")] = False,
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Train a run's pick at several later times, as production would, and judge it on what came next."""
     if warm and anew:
         raise UserError("expected one of --warm and --anew, found both")
     if cuts is not None and every is not None:
         raise UserError("expected one of --cuts and --every, found both")
     from bench.backtest.days import table
-    from bench.runs.backtest import Asked, cost_of, plan_of
+    from bench.runs.backtest import BacktestOptions, cost_of, plan_of
     from bench.runs.backtest import backtest as test
     from bench.runs.folder import PAGE
     from bench.runs.result import result_of
@@ -48,7 +48,7 @@ def backtest(
     if len(run.datasets) > 1:
         raise UserError(f"{run.name}: expected a run of one data set, found {len(run.datasets)}")
     result = result_of(next(iter(run.datasets.values())))
-    asked = Asked(
+    asked = BacktestOptions(
         names(points), cuts, every, "warm" if warm else "anew", window, time, seed, threads, workers, executor, address
     )
     progress, own_raw = TerminalProgress(), raw or run.request.raw

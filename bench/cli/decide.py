@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.fronts import print_served, show_verdict
 from bench.cli.options import Home
-from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
 from bench.core.validation import validate
 from bench.system.content import read_toml
@@ -62,7 +62,7 @@ def decide(
     tracking: Annotated[str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Decide from a log's predictions which model and weights to serve; nothing is trained."""
     options: dict[str, Any] = {
         "log": log, "labels": label, "parents": _pairs("--parent", "TASK=TASK as in buy=click", parent),

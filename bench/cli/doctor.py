@@ -10,7 +10,7 @@ from importlib import metadata
 import psutil
 
 from bench.cli.options import Home
-from bench.cli.output import Answer, print_table, say
+from bench.cli.output import CommandOutput, print_table, say
 from bench.core import plugins
 from bench.core.errors import listed
 from bench.system import content
@@ -21,7 +21,7 @@ LEAST_MEMORY_GB = 2.0
 LEAST_DISK_GB = 2.0
 
 
-def doctor(home: Home = None) -> Answer:
+def doctor(home: Home = None) -> CommandOutput:
     """Show what this machine has, and what is missing."""
     place = resolve_home(home)
     found = versions()

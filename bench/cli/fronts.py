@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.cli.output import Answer, print_table, say
+from bench.cli.output import CommandOutput, print_table, say
 from bench.core.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 from bench.system.home import resolve_home
 
@@ -193,7 +193,7 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
         print_table(headers, rows, f"how the pick changes, on {NAMES[result.frontier.split]}")
 
 
-def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> Answer:
+def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> CommandOutput:
     """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
     from bench.report.text import count
     from bench.system.credentials import home_address

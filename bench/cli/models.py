@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Home, Model, Raw, RunName, Tracking, opened
-from bench.cli.output import Answer, TerminalProgress, number, print_table, say
+from bench.cli.options import Home, ModelArgument, Raw, RunName, Tracking, opened
+from bench.cli.output import CommandOutput, TerminalProgress, number, print_table, say
 from bench.core.errors import UserError
 from bench.core.errors import listed as names_of
 from bench.core.plain import names
@@ -23,7 +23,7 @@ from bench.system.home import resolve_home, shown
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
-    from bench.production.rules import Result
+    from bench.production.rules import RuleResult
     from bench.results.effect import Effect
     from bench.runs.deployment import Deployment
 
@@ -50,13 +50,13 @@ def deploy(
     judge: Annotated[str, typer.Option(help="Of --refresh: the newest days, by which both are judged.")] = "1d",
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Train the picked configuration for production, package it, and register it in MLflow."""
     from bench.production.engines import without_onnx
     from bench.runs.deploy import check_name, deploying, make_package, register
     from bench.runs.deployment import deployment_of
     from bench.system.machine import cores
-    from bench.tracking.registry import Registry
+    from bench.tracking.registry import ModelRegistry
 
     if promote + rollback + (as_ is not Alias.champion) > 1:
         raise UserError("expected one of --as challenger, --promote and --rollback, found two")
@@ -70,7 +70,7 @@ def deploy(
     told = f"the run's verdict: {deployment.result.verdict.sentence}", deployment.pick.reason, deployment.result.asked
     uri = deployment.part.run.store_address
     if promote or rollback or dry_run:
-        registry = Registry(uri)
+        registry = ModelRegistry(uri)
         if rollback:
             moves = registry.rollback(deployment.name)
         elif promote:
@@ -123,7 +123,7 @@ def deploy(
 
 def _refresh(
     deployment: Deployment, alias: str, span: str, raw: Path | None, threads: int, force: bool, onnx: bool
-) -> Answer:
+) -> CommandOutput:
     """Registers tomorrow's version of the champion, unless it is surely worse."""
     from bench.runs.deploy import deploying, open_model, register
     from bench.runs.refresh import refresh
@@ -153,7 +153,7 @@ CHALLENGER = "@challenger"
 
 
 def evaluate(
-    model: Model,
+    model: ModelArgument,
     data: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     against: Annotated[
         str | None,
@@ -172,7 +172,7 @@ def evaluate(
     tracking: Tracking = None,
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
     from bench.data import load_card
     from bench.production.evaluation import judge, judgements, sentence, served
@@ -218,7 +218,7 @@ def evaluate(
     _end(results)
 
 
-def _end(results: Sequence[Result]) -> None:
+def _end(results: Sequence[RuleResult]) -> None:
     """Ends the command with 1 if a rule failed."""
     if failed := [each.rule for each in results if each.failed]:
         TerminalProgress().note(f"seesaw: failed by --fail-if: {', '.join(failed)}")
@@ -256,7 +256,7 @@ def explain(
     seed: Annotated[int, typer.Option(help="Seed of the shuffles and resamples.")] = 0,
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Say what the order of a run's deployed pick owes to each input, and to each task's prediction."""
     from bench.report import text
     from bench.report.explained import meaning, table
@@ -280,7 +280,7 @@ def explain(
 
 
 def score(
-    model: Model,
+    model: ModelArgument,
     files: Annotated[list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")],
     out: Annotated[Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")],
     keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
@@ -291,7 +291,7 @@ def score(
     ] = None,
     tracking: Tracking = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Score files with a packaged or registered model."""
     from bench.production.batch_scoring import BatchScoring
     from bench.report.text import count
@@ -311,14 +311,14 @@ def score(
 
 
 def latency(
-    model: Model,
+    model: ModelArgument,
     engines: Annotated[str | None, typer.Option(help="eager, onnx; default: all that are installed.")] = None,
     batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
     seconds: Annotated[float, typer.Option(help="Seconds for each line of the table.", min=0.01)] = 1.0,
     tracking: Tracking = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Measure latency and throughput of a packaged or registered model."""
     from bench.production.latency import latencies
     from bench.runs.deploy import open_model
@@ -346,7 +346,7 @@ def history(
     raw: Annotated[Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")] = None,
     until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Write the history of every group, for `seesaw score --history`."""
     from bench.data import load_card
     from bench.production.kept_history import write_history

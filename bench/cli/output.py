@@ -202,7 +202,7 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
-Answer = Generator[Any, None, None]
+CommandOutput = Generator[Any, None, None]
 """Of a command: it yields its document, or a function that makes it, and then says the same in words."""
 
 

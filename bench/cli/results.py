@@ -13,7 +13,7 @@ import typer
 
 from bench.cli.fronts import experiment_front, show_front, show_pick, show_verdict
 from bench.cli.options import Full, Home, Json, RunName, opened, read_bound, read_value
-from bench.cli.output import Answer, print_table, quantity, say
+from bench.cli.output import CommandOutput, print_table, quantity, say
 from bench.core.errors import UserError
 from bench.system.atomic import atomic_path
 from bench.system.progress import duration
@@ -33,7 +33,7 @@ def status(
     ] = False,
     json: Json = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
     from bench.runs.folder import LIVE
@@ -133,7 +133,7 @@ def frontier_command(
         Path | None, typer.Option("--csv", metavar="FILE", help="Write all cells as one long table to this file.")
     ] = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     import pandas as pd
 
@@ -167,7 +167,7 @@ def report(
         Path | None, typer.Option(help="File of the page; default: report.html in the run's folder.")
     ] = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Write one self-contained HTML page."""
     from bench.runs.folder import PAGE
     from bench.runs.page import write_report
@@ -200,7 +200,7 @@ def pick_command(
     save: Annotated[bool, typer.Option("--save", help="Make the answer the run's pick, which deploy trains.")] = False,
     full: Full = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
     from bench.frontier.policy import read_policy
     from bench.runs.result import policy_of, result_of, suite_policy, write_pick
@@ -241,7 +241,7 @@ def diagnose(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.results import drift
     from bench.results.diagnosis import References

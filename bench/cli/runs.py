@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import Home
-from bench.cli.output import Answer, print_table, say
+from bench.cli.output import CommandOutput, print_table, say
 from bench.core.errors import UserError
 from bench.core.rows import NAMES
 from bench.system.home import resolve_home
@@ -31,7 +31,7 @@ def compare(
     split: Annotated[str, typer.Option(help="test, or confirm: rows that the search did not see.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Compare families of points within or across runs: by how much, and how sure that is."""
     from bench.report.comparison import write_comparison
     from bench.runs.comparing import compare_runs

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.output import Answer, print_table, say
+from bench.cli.output import CommandOutput, print_table, say
 
 
-def suites() -> Answer:
+def suites() -> CommandOutput:
     """List the suites, with their data and budgets."""
     from bench.data import load_card
     from bench.runs.suite import load_suite
@@ -35,7 +35,7 @@ def spaces(
     dataset: Annotated[
         str | None, typer.Option(help="Fit the space to this data set, and show what is left out.")
     ] = None,
-) -> Answer:
+) -> CommandOutput:
     """List the search spaces, or show one: its size, its branches, its defaults."""
     from bench.search.space import describe_space, load_space
     from bench.system import content

@@ -16,7 +16,7 @@ from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import Positive
 from bench.frontier.policy import Policy, toml_lines
-from bench.results.fusion import Kind
+from bench.results.fusion import FusionKind
 
 MOST_TASKS = 8
 SEED = "#"
@@ -37,7 +37,7 @@ class Formula:
         text: as it was given.
     """
 
-    kind: Kind
+    kind: FusionKind
     terms: Mapping[str, float]
     text: str
 
@@ -48,7 +48,7 @@ class Formula:
         Raises:
             UserError: anything else, or a column that stands in it twice.
         """
-        kind: Kind = "sum" if "+" in re.sub(r"[eE]\+", "e", text) or "*" not in text else "power"
+        kind: FusionKind = "sum" if "+" in re.sub(r"[eE]\+", "e", text) or "*" not in text else "power"
         parts = re.split(r"(?<![eE])\+" if kind == "sum" else r"\*(?!\*)", text)
         found: list[tuple[str, float]] = []
         for part in parts:

@@ -26,7 +26,7 @@ FILES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\
 
 
 @dataclass
-class Log:
+class LoggedRows:
     """N rows of a log.
 
     Attributes:
@@ -42,15 +42,15 @@ class Log:
     def __len__(self) -> int:
         return len(next(iter(self.numbers.values())))
 
-    def where(self, kept: NDArray[np.bool_]) -> Log:
+    def where(self, kept: NDArray[np.bool_]) -> LoggedRows:
         """Some of the rows."""
         if kept.all():
             return self
         numbers = {name: each[kept] for name, each in self.numbers.items()}
-        return Log(numbers, {name: (codes[kept], of) for name, (codes, of) in self.names.items()}, self.notes)
+        return LoggedRows(numbers, {name: (codes[kept], of) for name, (codes, of) in self.names.items()}, self.notes)
 
 
-def read(asked: Asked, progress: Progress) -> Log:
+def read(asked: Asked, progress: Progress) -> LoggedRows:
     """The log's files, column by column; UserError for a missing file or column, or a value that should be a number."""
     files = [file for given in asked.log for file in _files(Path(given))]
     if not files:
@@ -68,15 +68,15 @@ def read(asked: Asked, progress: Progress) -> Log:
     if not sum(map(len, parts[asked.labels[0]])):
         raise UserError(f"{files[0]}: expected rows, found none")
     numbers = {name: np.concatenate(parts.pop(name)) for name in asked.numbers}
-    return Log(numbers, {name: _codes(pa.chunked_array(parts.pop(name)), name) for name in asked.names})
+    return LoggedRows(numbers, {name: _codes(pa.chunked_array(parts.pop(name)), name) for name in asked.names})
 
 
-def of_frame(frame: Any, asked: Asked) -> Log:
+def of_frame(frame: Any, asked: Asked) -> LoggedRows:
     """The same of a pandas or Arrow table."""
     table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
     _check(table.column_names, asked, "the table")
     numbers = {name: _numbers(table[name], "the table", name, asked) for name in asked.numbers}
-    return Log(numbers, {name: _codes(table[name], name) for name in asked.names})
+    return LoggedRows(numbers, {name: _codes(table[name], name) for name in asked.names})
 
 
 def _files(path: Path) -> list[Path]:
@@ -151,7 +151,7 @@ def _codes(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
     return codes.astype(np.int64), np.asarray(of)
 
 
-def times(log: Log, name: str) -> NDArray[np.float64]:
+def times(log: LoggedRows, name: str) -> NDArray[np.float64]:
     """(N,) seconds or numbers of a column of times, to compare; raises UserError for a row without a time."""
     codes, of = log.names[name]
     if not len(of):
@@ -161,7 +161,7 @@ def times(log: Log, name: str) -> NDArray[np.float64]:
     return np.array([seconds(each, name) for each in of.tolist()])[codes]
 
 
-def until(log: Log, name: str, given: str | float) -> float:
+def until(log: LoggedRows, name: str, given: str | float) -> float:
     """The last time of training, as `times` has them. The command line gives numbers as texts."""
     whole = not len(log.names[name][1])
     if isinstance(given, str) and re.fullmatch(r"-?\d+(\.\d+)?", given) and (whole or len(given) != len("20240301")):

@@ -25,7 +25,7 @@ from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.frontier.words.pick import Told, called
 from bench.frontier.words.verdict import titles_of
-from bench.results.points import estimate, rows_of
+from bench.results.points import compared_split, estimate
 
 RUNNERS_UP = 3
 NAMED = 2
@@ -220,5 +220,5 @@ def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float
 
 def _metrics(record: Point) -> dict[str, float]:
     names = [key.removeprefix(f"{SEARCH}/") for key in record.metrics if key.startswith((f"{SEARCH}/", "cost/"))]
-    found = {key_on(name, rows_of([record])): estimate(record, name) for name in names}
+    found = {key_on(name, compared_split([record])): estimate(record, name) for name in names}
     return {key: value for key, value in found.items() if math.isfinite(value)}

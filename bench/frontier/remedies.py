@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.frontier.policy import Policy, share_of_current
 
-Value = float | str | None
+SettingValue = float | str | None
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Remedy:
 
     setting: str
     name: str | None
-    value: Value
+    value: SettingValue
 
     @property
     def toml(self) -> str:
@@ -94,5 +94,5 @@ def round_up(value: float, digits: int = 3) -> str:
     return rounded if float(rounded) >= value else f"{(math.ceil(value / step) + 1) * step:.{digits}g}"
 
 
-def _shown(value: Value) -> str:
+def _shown(value: SettingValue) -> str:
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"

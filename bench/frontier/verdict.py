@@ -34,7 +34,7 @@ from bench.results.served.joint import Moves
 from bench.results.served.served import Served
 from bench.results.served.slices import AS_LOGGED
 
-Kind = Literal["model", "weights", "keep", "unknown"]
+VerdictKind = Literal["model", "weights", "keep", "unknown"]
 DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by
 simulation."""
@@ -61,7 +61,7 @@ class Verdict:
         who: whose effects these are, in words.
     """
 
-    kind: Kind
+    kind: VerdictKind
     answer: tuple[str, ...]
     notes: tuple[str, ...] = ()
     row: int | None = None

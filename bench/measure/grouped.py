@@ -16,7 +16,7 @@ from bench.measure.lists.first import reciprocal
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.precision import precisions
 from bench.measure.lists.variety import variety
-from bench.measure.resamples import Drawn
+from bench.measure.resamples import Resamples
 from bench.system.intrinsics import jit
 
 _SHORT = 40  # places that insertion sorts fastest
@@ -55,10 +55,10 @@ class Grouped:
         self._of_rows = np.empty(0) if weights is None else weights[self._order]
         prepared = (self._weights, self._scales, self._reach)
         _prepare(self._starts, self._gains, self._of_rows, *rules, self._longest, *prepared)
-        self._drawn: Drawn | None = None
+        self._drawn: Resamples | None = None
         self._totals = self._weights.sum(0)
 
-    def draw(self, drawn: Drawn, rows: Ints) -> None:
+    def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn, self._firsts = drawn, rows[self._order[self._starts[:-1]]]
         self._drawn_totals = drawn.sums(self._firsts, self._weights.T)

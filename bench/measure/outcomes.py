@@ -30,7 +30,7 @@ from bench.core.schema import Task
 from bench.measure.grouped import Grouped
 from bench.measure.labelled import Labelled
 from bench.measure.lists import AREA, DISTINCT, KINDS, PER_PLACE, Wanted
-from bench.measure.resamples import Drawn
+from bench.measure.resamples import Resamples
 from bench.measure.whole import Varied, Whole
 
 
@@ -63,7 +63,7 @@ class Measure:
         outcomes: Sequence[str],
         rows: Labelled,
         slices: Sequence[NDArray[Any]] | None = None,
-        drawn: Drawn | None = None,
+        drawn: Resamples | None = None,
         grouped: bool | None = None,
         items: Mapping[str, Floats] | None = None,
     ) -> None:

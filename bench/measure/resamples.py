@@ -93,12 +93,12 @@ def _mixed(bits: np.uint64) -> np.uint64:
     return bits ^ (bits >> np.uint64(31))
 
 
-Columns = Iterable[NDArray[Any]]
+ColumnPieces = Iterable[NDArray[Any]]
 PIECE = 1 << 12  # rows whose counts are at hand at once
 _HELD = 1 << 28  # bytes of counts
 
 
-class Drawn:
+class Resamples:
     """The number of times that each row is in each of `resamples` resamples of a split.
 
     Args:
@@ -116,7 +116,7 @@ class Drawn:
             return counts(self.units[rows], self.split, self.resamples)
         return self._held[self._of[rows]]
 
-    def sums(self, rows: Ints, columns: Columns) -> NDArray[np.float64]:
+    def sums(self, rows: Ints, columns: ColumnPieces) -> NDArray[np.float64]:
         """(B, M): on each resample the sums over rows (n,) of M columns (n,)."""
         if len(rows) > len(self._firsts):  # first by unit, which are fewer
             of = self._of[rows]
@@ -142,7 +142,7 @@ class Drawn:
 
 
 class Once:
-    """The rows as they are: one resample that has each once; as `Drawn`."""
+    """The rows as they are: one resample that has each once; as `Resamples`."""
 
     resamples = 1
 
@@ -150,7 +150,7 @@ class Once:
         """(n, 1)."""
         return np.ones((len(rows), 1), np.uint8)
 
-    def sums(self, rows: Ints, columns: Columns) -> NDArray[np.float64]:
+    def sums(self, rows: Ints, columns: ColumnPieces) -> NDArray[np.float64]:
         """(1, M)."""
         return np.array([[column.sum() for column in columns]])
 
@@ -159,10 +159,10 @@ class Once:
         return 0.0
 
 
-def drawn_of(rows: Labelled, split: str, resamples: int) -> Drawn | None:
+def drawn_of(rows: Labelled, split: str, resamples: int) -> Resamples | None:
     """The resamples of rows; None of none."""
     units = units_of(rows.group, 0) if rows.units is None else rows.units
-    return Drawn(units, split, resamples) if resamples else None
+    return Resamples(units, split, resamples) if resamples else None
 
 
 @jit()

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.core.records import RARER
 from bench.core.schema import Schema, Task, TaskKind
-from bench.measure.heads import Mean, heads_of, held_of
-from bench.measure.heads.base import LEAST, label
+from bench.measure.heads import MeanMetric, heads_of, held_of
+from bench.measure.heads.base import LEAST_PROBABILITY, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import add_times, counts, drawn_of, one_by_one, units_of
@@ -91,7 +91,7 @@ class _Space:
     """Resampled metrics of a task on one sample space. Column 0 of every sum is the split itself, others resamples."""
 
     def __init__(self, kind: TaskKind, split: str, resamples: int) -> None:
-        self._means = {name: each for name, each in heads_of(kind).items() if isinstance(each, Mean)}
+        self._means = {name: each for name, each in heads_of(kind).items() if isinstance(each, MeanMetric)}
         self._columns = list(
             dict.fromkeys([label, *(column for each in self._means.values() for column in each.columns)])
         )
@@ -192,7 +192,7 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
 def _count(labels: Floats, predictions: Floats, times: NDArray[Any], binned: NDArray[Any]) -> None:
     """Counts rows, each as often as `times` (N, 1 + B) says, by bins of their predictions and by class."""
     for row in range(len(labels)):
-        p = min(max(predictions[row], LEAST), 1 - LEAST)
+        p = min(max(predictions[row], LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
         bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))
         of = binned[min(max(bin, 0), _BINS - 1), 1 if labels[row] != 0 else 0]
         for b in range(times.shape[1]):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
-Order = Callable[[Array], Array]
+Sorter = Callable[[Array], Array]
 """The sorted rows of those that are given, in an array of its own; it may leave some out."""
 
 
@@ -31,7 +31,7 @@ class Sorted:
 
     def __init__(self, kind: DTypeLike, limit: int, read: int) -> None:
         self._kind, self._limit, self._read = np.dtype(kind), limit, max(1, read)
-        self.orders: Mapping[str, Order] = {}
+        self.orders: Mapping[str, Sorter] = {}
         self._pieces: list[Array] = []
         self._runs: dict[str, Runs] = {}
         self._aside, self._rows = 0, 0

@@ -57,20 +57,20 @@ class Observed(Labelled):
         return {}
 
 
-Rows = TypeVar("Rows", Predicted, Observed)
+RowsT = TypeVar("RowsT", Predicted, Observed)
 
 
-def _columns(rows: Rows) -> dict[str, NDArray[Any]]:
+def _columns(rows: RowsT) -> dict[str, NDArray[Any]]:
     named = ((each.name, getattr(rows, each.name)) for each in fields(rows))
     return {name: column for name, column in named if column is not None}
 
 
-def part_of(rows: Rows, places: slice | NDArray[Any]) -> Rows:
+def part_of(rows: RowsT, places: slice | NDArray[Any]) -> RowsT:
     """Some of the rows: a slice, their places, or a mask."""
     return replace(rows, **{name: column[places] for name, column in _columns(rows).items()})
 
 
-def together(pieces: Iterable[Rows]) -> Rows:
+def together(pieces: Iterable[RowsT]) -> RowsT:
     """The rows of at least one piece, one after the other."""
     first, *others = pieces
     every = [_columns(piece) for piece in (first, *others)]

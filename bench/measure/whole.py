@@ -15,7 +15,7 @@ from bench.measure.lists import AREA, NDCG, PLACES, SHARE, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.variety import variety
-from bench.measure.resamples import PIECE, Drawn, Once
+from bench.measure.resamples import PIECE, Once, Resamples
 from bench.system.intrinsics import jit
 
 _SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are
@@ -37,7 +37,7 @@ class Whole:
         self._ordered = weights is not None or bool((self._kinds >= AREA).any())
         self._once = self._prepared(Once(), np.arange(gains.shape[1]))
 
-    def draw(self, drawn: Drawn, rows: Ints) -> None:
+    def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn = self._prepared(drawn, rows)
 
@@ -56,7 +56,7 @@ class Whole:
         drawn = self._walked(scores, self._drawn, slice(None)) / self._drawn.best
         return np.concatenate([self.values(scores)[None], drawn.T])
 
-    def _prepared(self, drawn: Drawn | Once, rows: Ints) -> _Prepared:
+    def _prepared(self, drawn: Resamples | Once, rows: Ints) -> _Prepared:
         ones = np.ones(len(rows)) if self._weights is None else self._weights
         own = (self._gains[column] > 0 if kind >= AREA else self._gains[column].astype(float)
                for kind, column in zip(self._kinds, self._columns, strict=True))  # fmt: skip
@@ -96,7 +96,7 @@ class Whole:
 class _Prepared(NamedTuple):
     """What outcomes need on R resamples: cuts in rows, and what walks are divided by (M, R), NaN where undefined."""
 
-    drawn: Drawn | Once
+    drawn: Resamples | Once
     rows: Ints
     spread: float
     cuts: Floats
@@ -117,7 +117,7 @@ class Varied:
         self._size = 1 + int(codes[[each.column for each in wanted]].max(initial=0))
         self._once = self._prepared(Once(), np.arange(codes.shape[1]))
 
-    def draw(self, drawn: Drawn, rows: Ints) -> None:
+    def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn = self._prepared(drawn, rows)
 
@@ -129,13 +129,13 @@ class Varied:
         """(1 + B, M): values, and those on each resample."""
         return np.concatenate([self.values(scores)[None], self._walked(scores, *self._drawn)])
 
-    def _prepared(self, drawn: Drawn | Once, rows: Ints) -> tuple[Drawn | Once, Ints, Floats, float]:
+    def _prepared(self, drawn: Resamples | Once, rows: Ints) -> tuple[Resamples | Once, Ints, Floats, float]:
         """Resamples, rows, cuts (R, M) in rows, and the variance of the number of rows."""
         totals = drawn.sums(rows, [np.ones(len(rows))])
         cuts = np.concatenate([each.rows(totals) for each in self._wanted], axis=1)
         return drawn, rows, cuts, drawn.spread(rows)
 
-    def _walked(self, scores: Floats, drawn: Drawn | Once, rows: Ints, cuts: Floats, spread: float) -> Floats:
+    def _walked(self, scores: Floats, drawn: Resamples | Once, rows: Ints, cuts: Floats, spread: float) -> Floats:
         """(R, M)."""
         for places in _deeper(scores, float(cuts.max(initial=0)), spread):
             counts = np.ascontiguousarray(drawn.of(rows[places]).T)
@@ -199,7 +199,7 @@ def _best(scores: Floats, many: int) -> Ints:
     return np.argsort(-scores)
 
 
-def _varies(gains: Floats, drawn: Drawn | Once, rows: Ints) -> NDArray[np.bool_]:
+def _varies(gains: Floats, drawn: Resamples | Once, rows: Ints) -> NDArray[np.bool_]:
     """(B,): whether a resample has two different gains."""
     least, most = np.full(drawn.resamples, np.inf), np.full(drawn.resamples, -np.inf)
     for start in range(0, len(rows), PIECE):

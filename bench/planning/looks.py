@@ -17,7 +17,6 @@ from scipy.special import ndtr, ndtri
 
 from bench.core.arrays import Floats
 
-Numbers = tuple[float, ...]
 ALPHA, POWER = 0.05, 0.8
 """Two-sided error, and power."""
 FIXED = float(ndtri(1 - ALPHA / 2) + ndtri(POWER))
@@ -30,7 +29,7 @@ def spent(share: float) -> float:
     return float(2 * ndtr(ndtri(ALPHA / 4) / math.sqrt(share))) if share else 0.0
 
 
-def crossed(shares: Numbers, bounds: Numbers, drift: float) -> Floats:
+def crossed(shares: tuple[float, ...], bounds: tuple[float, ...], drift: float) -> Floats:
     """(K,) the chance that a test ends at each look by its upper boundary.
 
     Args:
@@ -49,9 +48,9 @@ def crossed(shares: Numbers, bounds: Numbers, drift: float) -> Floats:
 
 
 @cache
-def boundaries(shares: Numbers) -> Numbers:
+def boundaries(shares: tuple[float, ...]) -> tuple[float, ...]:
     """(K,) the standard errors from which on a test ends at each look."""
-    found: Numbers = ()
+    found: tuple[float, ...] = ()
     for at, (share, before) in enumerate(zip(shares, (0.0, *shares), strict=False), 1):
         new = spent(share) - spent(before)
         root = brentq(lambda z: crossed(shares[:at], (*found, z), 0.0)[-1] - new, 0.0, 40.0)  # noqa: B023
@@ -60,7 +59,7 @@ def boundaries(shares: Numbers) -> Numbers:
 
 
 @cache
-def inflation(shares: Numbers) -> float:
+def inflation(shares: tuple[float, ...]) -> float:
     """How many times the units of a test without looks one with these looks needs, for the same power."""
     bounds = boundaries(shares)
     drift = brentq(lambda drift: crossed(shares, bounds, drift).sum() - POWER, FIXED / 2, 2 * FIXED)

@@ -53,7 +53,7 @@ class Encoded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Done:
+class ScoringSummary:
     """Rows scored and parts written now, and parts that existed before."""
 
     rows: int = 0
@@ -102,7 +102,7 @@ class BatchScoring:
         self._whole = set[str]()
         self._finished = self._resume()
 
-    def run(self, progress: Progress | None = None) -> Done:
+    def run(self, progress: Progress | None = None) -> ScoringSummary:
         """Scores the remaining files; raises UserError with file and line. Parts written before an error stay."""
         for name, given in self._kept.items():
             if given != name and progress is not None:
@@ -119,7 +119,7 @@ class BatchScoring:
                 rows, parts, skipped = rows + count * written, parts + written, skipped + (not written)
             self._finished[stem] = number
             self._save()
-        return Done(rows, parts, skipped)
+        return ScoringSummary(rows, parts, skipped)
 
     def _parts(self, stem: str, file: Path, progress: Progress) -> Iterator[tuple[bool, int]]:
         """Yields for each part whether it was written now, and its rows."""

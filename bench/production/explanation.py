@@ -22,7 +22,7 @@ from bench.data.store import Split, part_of
 from bench.frontier.score import prediction_names
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure, wanted_of
-from bench.measure.resamples import Drawn, few_units, units_of
+from bench.measure.resamples import Resamples, few_units, units_of
 from bench.measure.spaces import joint_labels
 from bench.production.alike import alike
 from bench.production.evaluation import effect_of
@@ -96,7 +96,7 @@ class _Order:
         self.ids, self.dense = data.ids, np.array(data.dense)
         weights = None if data.weights is None else data.weights.astype(np.float64).prod(axis=1)
         self.weights = np.ones(len(group)) if weights is None else weights
-        self.drawn = Drawn(units_of(np.asarray(data.together), 0), f"explain {seed}", RESAMPLES)
+        self.drawn = Resamples(units_of(np.asarray(data.together), 0), f"explain {seed}", RESAMPLES)
         rows = Labelled(joint_labels(data.labels, schema), group, weights, self.drawn.units)
         outcomes = tuple(package.manifest.outcomes) or default_outcomes(schema.tasks, group)
         self.measure = Measure(schema.tasks, outcomes, rows, drawn=self.drawn)

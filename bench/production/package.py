@@ -36,7 +36,7 @@ from bench.production.engines import MODEL, ONNX, Engine, open_engine, write_onn
 from bench.production.kept_history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, PackageManifest
 from bench.production.scorer import Scorer
-from bench.production.served_model import Member, ModelSpec, Part
+from bench.production.served_model import Member, ModelPart, ModelSpec
 from bench.system.atomic import atomic_folder
 
 MANIFEST = "manifest.json"
@@ -58,7 +58,7 @@ class Parts:
 
     name: str
     schema: Schema
-    parts: Sequence[Part]
+    parts: Sequence[ModelPart]
     members: Sequence[Member]
     encoder: Encoder
     rows: tuple[Ids, Singles]

@@ -38,7 +38,7 @@ def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]
 
 
 @dataclass(frozen=True)
-class Compared:
+class CellComparison:
     """How far a cell's farthest point lies beyond the front of tuned static weights, by heads on test."""
 
     data: str
@@ -75,7 +75,7 @@ def samples(rows: Iterable[Row]) -> list[Sample]:
 
 def compared(
     cell: Cell, rows: Sequence[Row], objectives: Sequence[Objective], dataset: SuiteDataset, questions: int
-) -> Compared | None:
+) -> CellComparison | None:
     """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together.
 
     Args:
@@ -92,7 +92,7 @@ def compared(
     assert found is not None
     theirs, ours = ([row.valid for row in side if not row.seed] for side in sides)
     verdict, _ = about_methods(found, theirs, ours, scale)
-    return Compared(cell.data, cell.sharing, verdict, found.lead[1], found.margin, unit)
+    return CellComparison(cell.data, cell.sharing, verdict, found.lead[1], found.margin, unit)
 
 
 def cost_of(each: int, found: Sequence[Sequence[Row]]) -> str:
@@ -102,7 +102,7 @@ def cost_of(each: int, found: Sequence[Sequence[Row]]) -> str:
     return f"{where} by {each} trainings each: about {duration(seconds)} of CPU time at the published pace"
 
 
-def sentence(name: str, found: Sequence[Compared]) -> str:
+def sentence(name: str, found: Sequence[CellComparison]) -> str:
     """The answer over all cells."""
     counts, many = Counter(each.verdict for each in found), count(len(found), "comparison")
     yes, no, rival = counts["yes"], counts["no"], "tuned static weights with the same sharing"

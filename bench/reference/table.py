@@ -186,7 +186,7 @@ def _norms(result: TrialResult) -> list[float]:
     return []
 
 
-class Rows:
+class KnownRows:
     """All rows that are known: published ones, and those at home, to which new ones are added.
 
     Args:

@@ -9,7 +9,7 @@ from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
 from bench.results.comparison.comparison import FAMILY_HEADS, TEST_HEADS, Compared, Group, family_rows, texts_of
-from bench.results.comparison.significance import Ranking
+from bench.results.comparison.significance import MeanRanks
 from bench.results.effect import LEVEL
 from bench.system.atomic import write_text
 
@@ -17,7 +17,7 @@ WIDTH, ROW, TOP, LEFT, MARGIN = 720, 28, 64, 20, 240
 """In the units of the drawing; `MARGIN` is the room to the right for the names of methods."""
 
 
-def critical_figure(ranking: Ranking) -> str:
+def critical_figure(ranking: MeanRanks) -> str:
     """Methods from the best mean rank on top, with the critical difference, and a bar for each clique.
 
     Demšar, JMLR 2006, has the names around one axis; a row for each is read more easily, on a phone, too.

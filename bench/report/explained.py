@@ -9,13 +9,13 @@ from bench.core.errors import listed
 from bench.report import text
 from bench.report.markup import KIND_COLOURS, escaped
 
-Found = Mapping[str, Any]
+Explanation = Mapping[str, Any]
 """The document of `bench.production.explanation.explain`; numbers that are not finite may be None."""
 BAR, LINE, ROOM = 14, 19, 68
 """Heights of a bar and of a line of words, and the part of the width in which bars are, in per cent."""
 
 
-def sentence(found: Found) -> str:
+def sentence(found: Explanation) -> str:
     """What the order owes most to, and how much."""
     sure = [each for each in found["inputs"] if any(map(_way, each["measures"].values()))][:2]
     told = "No input changes an outcome beyond chance on these rows"
@@ -35,7 +35,7 @@ def _way(lost: Mapping[str, float | None]) -> str:
     return "loses" if (lost["low"] or 0) > 0 else "gains" if (lost["high"] or 0) < 0 else ""
 
 
-def meaning(found: Found) -> str:
+def meaning(found: Explanation) -> str:
     """What the numbers mean."""
     within = "What is the same for a whole group is swapped between groups. " if found["by_group"] else ""
     return (
@@ -57,7 +57,7 @@ def per_cent(of: Mapping[str, float | None], gained: bool = False) -> str:
     return f"{told[0]}% ({told[1]} to {told[2]})"
 
 
-def table(found: Found, of: str) -> tuple[list[str], list[list[str]]]:
+def table(found: Explanation, of: str) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of all `inputs` or `heads`."""
     headers = [name if name == "share" else f"{name}, lost" for name in found[of][0]["measures"]]
     names = [", ".join(each.get("of", [each["name"]])) for each in found[of]]
@@ -65,7 +65,7 @@ def table(found: Found, of: str) -> tuple[list[str], list[list[str]]]:
     return [of, *headers], owed
 
 
-def chart(found: Found) -> str:
+def chart(found: Explanation) -> str:
     """Losses of outcomes by input, the worthiest inputs, as bars with intervals. It is as wide as its room."""
     shown = [each for each in found.get("inputs", ()) if "-" not in map(per_cent, each["measures"].values())][:10]
     if not shown:

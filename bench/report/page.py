@@ -80,7 +80,7 @@ def section(view: View, place: int) -> str:
     )
 
 
-def _explained(found: explained.Found) -> str:
+def _explained(found: explained.Explanation) -> str:
     tables = [table(*explained.table(found, of), f"What the order owes to {of}", 1) for of in ("inputs", "heads")]
     return joined(
         [

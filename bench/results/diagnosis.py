@@ -101,7 +101,7 @@ TABLE = "table rows"
 FEWEST = 3
 """Probes that it takes to speak of directions, and of scales below `OUTWEIGHED`."""
 
-Name = Literal["conflicting directions", "unequal scale", "unequal speed"]
+FindingName = Literal["conflicting directions", "unequal scale", "unequal speed"]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Cause:
             part of the other's gradient, or of its training, the task lacks.
     """
 
-    name: Name
+    name: FindingName
     strength: float
     evidence: str
 

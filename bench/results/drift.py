@@ -19,7 +19,7 @@ from bench.measure.predictions import Rows
 
 SPLITS = (CONFIRM, TEST)
 WRONG = 0.05
-LEAST = 0.02
+LEAST_CHANGE = 0.02
 """The smallest relative change of a rate or of a prediction's fit that is said, and the smallest change of a share."""
 ABOVE = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantiles of predictions on confirmation rows, at which their distribution is compared."""
@@ -53,7 +53,7 @@ class Change:
     def matters(self) -> bool:
         """Whether it is large enough to be said."""
         scale = abs(self.before) if self.kind == "rate" else 1.0
-        return abs(self.after - self.before) >= LEAST * scale
+        return abs(self.after - self.before) >= LEAST_CHANGE * scale
 
     @property
     def sentence(self) -> str:

@@ -24,12 +24,12 @@ from bench.results.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.results.points import (
     BASELINE,
     candidates,
+    compared_split,
     confirmed,
     estimates,
     points,
     points_of_run,
     replicated,
-    rows_of,
     source_ids,
 )
 from bench.results.posterior import p_nondominated, posterior_draws
@@ -235,7 +235,7 @@ def frontier(
     same = {each.id: source_ids(each)[0] for each in every if len(source_ids(each)) == 1}
     apart = [point for point in every if point.id not in same]
     compared = candidates(apart)
-    split = rows_of(apart)
+    split = compared_split(apart)
     values = estimates(compared, objectives, split)
     places = {point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)}
     ids = [same.get(point.id, point.id) for point in every]

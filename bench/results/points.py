@@ -48,7 +48,7 @@ def candidates(points: Iterable[Point]) -> list[Point]:
     return [point for point in every if confirmed(point)] or every
 
 
-def rows_of(points: Iterable[Point]) -> str:
+def compared_split(points: Iterable[Point]) -> str:
     """The split that points are compared on: `CONFIRM` where any is confirmed, else `SEARCH`."""
     return CONFIRM if any(map(confirmed, candidates(points))) else SEARCH
 

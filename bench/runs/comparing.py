@@ -15,7 +15,7 @@ from bench.core.rows import CONFIRM, NAMES, TEST
 from bench.results.comparison.beyond import Answer, answer
 from bench.results.comparison.comparison import Compared, Comparison, Group, compare
 from bench.results.comparison.families import FAMILIES, FamilyPoint, families
-from bench.results.comparison.significance import LEAST_DATASETS, Ranking, ranking
+from bench.results.comparison.significance import LEAST_DATASETS, MeanRanks, ranking
 from bench.results.pareto import resolve_reference, weakest_reference
 from bench.results.points import BASELINE, points_of_run
 from bench.runs.folder import DatasetRun, Run
@@ -73,7 +73,7 @@ def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str)
     )
 
 
-def _ranking(groups: Sequence[Group]) -> Ranking | None:
+def _ranking(groups: Sequence[Group]) -> MeanRanks | None:
     """Of the families that were compared on every data set."""
     compared = [group for group in groups if not group.reason]
     if len({group.dataset for group in compared}) < LEAST_DATASETS:

@@ -29,7 +29,7 @@ from bench.system.atomic import remove_abandoned, scratch_folder, write_text
 from bench.system.interrupts import ended_in_order
 from bench.system.lock import FolderLock
 from bench.system.progress import Progress
-from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
+from bench.tracking.registry import DATASET, TASKS, ModelRegistry, Move, registered
 
 AGREE_ON = 1024
 """Rows of validation on which engines must agree."""
@@ -60,7 +60,7 @@ def check_name(deployment: Deployment) -> None:
         UserError: it would be such a version, or MLflow cannot be reached.
     """
     tasks, data = [task.name for task in deployment.part.tasks], None if deployment.named else deployment.part.key
-    Registry(deployment.part.run.store_address).check_version(deployment.name, tasks, data)
+    ModelRegistry(deployment.part.run.store_address).check_version(deployment.name, tasks, data)
 
 
 def make_package(
@@ -130,7 +130,7 @@ def packaged(
 def register(deployment: Deployment, package: Package, alias: str) -> tuple[str, list[Move]]:
     """Logs and registers a package and moves the alias; the version, and what moved."""
     run = deployment.part.run
-    registry = Registry(run.store_address, run.home)
+    registry = ModelRegistry(run.store_address, run.home)
     provenance = package.manifest.provenance
     tags = {
         "seesaw.run": run.name,

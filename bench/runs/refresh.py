@@ -18,7 +18,7 @@ from bench.frontier.aims import aims_of
 from bench.production.evaluation import Judgement, judge, sentence, served
 from bench.production.package import Package
 from bench.production.retrain import Predictor, TrainedSeed, config_of, finished
-from bench.production.served_model import Part
+from bench.production.served_model import ModelPart
 from bench.runs.deploy import packaged
 from bench.runs.deployment import Deployment
 from bench.runs.folder import PACKAGE
@@ -98,7 +98,7 @@ def refresh(
             member = [chain.anew(store, progress) for chain in chains]
             told = f"it was trained from scratch on {len(store.split('train')):,} rows"
             told += "" if late else ", as all but single networks are"
-        parts = [Part(config=config_of(each, store.schema), shares=each.shares) for each in orders]
+        parts = [ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in orders]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
         held, test = (predictor.metrics(split, predictor.predictions(split, [member])) for split in ("valid", "test"))

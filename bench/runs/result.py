@@ -31,14 +31,14 @@ from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
 from bench.frontier.verdict import Verdict
 from bench.measure import predictions
-from bench.measure.predictions import FOLDER, KEPT, Rows, rows_of, with_rates
+from bench.measure.predictions import FOLDER, KEPT, Rows, read_rows, with_rates
 from bench.results.drift import Change, changes
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
-from bench.results.fusion import Fusion, Kind, logged
+from bench.results.fusion import Fusion, FusionKind, logged
 from bench.results.points import confirmed, kept_names, parts_of, sources_of
-from bench.results.served.measuring import Candidate, Current
-from bench.results.within import Areas, areas_of, warning
+from bench.results.served.measuring import Candidate, CurrentRanking
+from bench.results.within import TaskAreas, areas_of, warning
 from bench.runs.comparing import answer_of
 from bench.runs.folder import CONFIG, DAYS, PICK, DatasetRun
 from bench.runs.limits import cut_short, failed, unfinished
@@ -53,7 +53,7 @@ MOST_ROWS = 200_000
 def drift_of(result: DatasetResult) -> list[Change]:
     """What changed from confirmation rows to test; of unseen values only where the prepared data are still there."""
     folder = result.run.folder / FOLDER
-    rows = {split: found for split in (CONFIRM, TEST) if (found := rows_of(folder, split)) is not None}
+    rows = {split: found for split in (CONFIRM, TEST) if (found := read_rows(folder, split)) is not None}
     if len(rows) < 2:
         return []
     said = None
@@ -93,12 +93,12 @@ class DatasetResult(Decision):
     records: list[TrialRecord]
     objectives: tuple[Objective, ...]
     incomplete: str = ""
-    areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
+    areas: Mapping[str, Mapping[str, TaskAreas]] = field(default_factory=dict)
 
     @property
     def tested(self) -> tuple[Rows | None, tuple[str | None, str | None]]:
         """The rows of test, None where none are kept, and the columns of their units and group."""
-        return rows_of(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
+        return read_rows(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _with_days(found: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
     if pick is None or pick.kind is None or pick.weights is None or not path.is_file():
         return found.verdict
     days = read_json(path)
-    fusion = Fusion.of(cast(Kind, pick.kind), [pick.weights.get(task, 0.0) for task in tasks])
+    fusion = Fusion.of(cast(FusionKind, pick.kind), [pick.weights.get(task, 0.0) for task in tasks])
     for name, served in days["served"].items():
         if name in days["points"] and served == [pick.point, fusion.kind, list(fusion.weights)]:
             average = days["points"][name]["average"]
@@ -281,7 +281,7 @@ def serving_of(
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER
-    rows: dict[str, Rows] = {split: found for split in KEPT if (found := rows_of(folder, split)) is not None}
+    rows: dict[str, Rows] = {split: found for split in KEPT if (found := read_rows(folder, split)) is not None}
     if len(rows) < len(KEPT):
         return Serving(None, {}, "", NOT_CONFIRMED)
     rows = with_rates(rows)
@@ -343,7 +343,9 @@ def _digests(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int
     return lambda split, place: b"".join(predictions.kept_digest(folder, split, name) for name in files[place])
 
 
-def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]) -> tuple[Current | None, str]:
+def _current(
+    part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]
+) -> tuple[CurrentRanking | None, str]:
     """The current point among the candidates, and what it is; a column of the log joins them here."""
     now, ids = part.current, [each.id for each in candidates]
     tasks = rows[CONFIRM].tasks
@@ -356,14 +358,16 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
         of_rows = Candidate(now.id, name, "logged score", "current", (), read, lambda split, place: column.encode())
         candidates.append(of_rows)
         lacking = float(np.isnan(rows[TEST].logged[column]).mean())
-        return Current(now.id), name + (f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else "")
+        few = f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else ""
+        return CurrentRanking(now.id), name + few
     if now.id in ids:
         if now.point is None:
-            return Current(now.id, today=False), "the best single-task models at their best weights"
+            return CurrentRanking(now.id, today=False), "the best single-task models at their best weights"
         fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
-        return Current(now.id, fusion), (f"the current model ({now.source})")
+        return CurrentRanking(now.id, fusion), (f"the current model ({now.source})")
     stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
     if stands is None:
         return None, ""
     missing = f"{now.source} was not" if now.source else "no single-task model was"
-    return Current(stands.id, today=False), f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
+    called = f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
+    return CurrentRanking(stands.id, today=False), called

@@ -22,7 +22,7 @@ def _plain(value: Any) -> Scalar:
     raise ValueError(f"expected text, a number, true or false, found {'a table' if isinstance(value, dict) else value}")
 
 
-Value = Annotated[Scalar, PlainValidator(_plain)]
+PlainValue = Annotated[Scalar, PlainValidator(_plain)]
 
 
 class _Table(Config):
@@ -169,8 +169,8 @@ class Choice(_Options, _Table):
     """One of several unordered values."""
 
     type: ClassVar[str] = "choice"
-    options: tuple[Value, ...] = Field(min_length=1)
-    default: Value
+    options: tuple[PlainValue, ...] = Field(min_length=1)
+    default: PlainValue
 
     @model_validator(mode="after")
     def _check(self) -> Choice:

@@ -20,7 +20,7 @@ from bench.core.registry import Config
 from bench.core.validation import validate
 from bench.models.config import UNTIED, expand
 from bench.search import tree as trees
-from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
+from bench.search.nodes import Constant, Float, Int, Leaf, PlainValue, Switch, Tree
 from bench.system import content
 
 if TYPE_CHECKING:  # listing spaces must not import Optuna
@@ -33,8 +33,8 @@ from bench.search.nodes import Choice
 
 class _File(Config):
     title: StrictStr
-    fixed: dict[trees.Name, Value] = Field(default_factory=dict)
-    parameters: dict[trees.Name, dict[str, Any]] = Field(default_factory=dict)
+    fixed: dict[trees.ParameterName, PlainValue] = Field(default_factory=dict)
+    parameters: dict[trees.ParameterName, dict[str, Any]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from bench.core.registry import Config
 from bench.core.validation import validate
 from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 """A dotted configuration path, as in `sharing.mmoe.experts`."""
 
 Path = tuple[tuple[str, str], ...]
@@ -30,7 +30,7 @@ TYPES = (*PARAMETERS, "switch")
 
 class _SwitchTable(Config):
     default: StrictStr
-    branches: dict[str, dict[Name, dict[str, Any]]] = Field(min_length=1)
+    branches: dict[str, dict[ParameterName, dict[str, Any]]] = Field(min_length=1)
     where: Literal["groups"] | None = None
 
     @model_validator(mode="after")

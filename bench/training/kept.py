@@ -15,7 +15,7 @@ from bench.core.schema import Schema
 from bench.data import Store
 from bench.data.arrays import ArrayWriter
 from bench.data.store import Split
-from bench.measure.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, rows_of, sampled, seal
+from bench.measure.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, read_rows, sampled, seal
 from bench.measure.resamples import units_of
 from bench.measure.spaces import joint_labels
 from bench.system.atomic import atomic_path, write_text
@@ -57,7 +57,7 @@ def write_rows(store: Store, folder: Path) -> None:
     tasks = store.schema.tasks
     about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks], "splits": list(KEPT)}
     with suppress(Damaged):
-        if all(rows_of(folder, split) for split in KEPT) and about.items() <= facts_in(folder).items():
+        if all(read_rows(folder, split) for split in KEPT) and about.items() <= facts_in(folder).items():
             return
     facts = about | {
         "kinds": [task.kind for task in tasks],

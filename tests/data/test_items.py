@@ -7,7 +7,7 @@ from data_toys import LEAST
 
 from bench.core.rows import TEST
 from bench.data import parse_card, prepare
-from bench.measure.predictions import rows_of
+from bench.measure.predictions import read_rows
 from bench.training.kept import write_rows
 
 ITEMS = {"items": {"author": "author_id"}, "item_numbers": {"age": "days"}}
@@ -38,7 +38,7 @@ def test_rows_keep_their_items_though_no_input_reads_them(log, tmp_path):
     assert store.fingerprint != plain.fingerprint
     assert plain.split("test").items is None
     write_rows(store, tmp_path / "kept")
-    kept = rows_of(tmp_path / "kept", TEST)
+    kept = read_rows(tmp_path / "kept", TEST)
     own = log.iloc[kept.logged["row"].astype(int)]
     np.testing.assert_array_equal(kept.items["age"], own["days"])
     np.testing.assert_array_equal(np.isnan(kept.items["author"]), own["author_id"].isna())

@@ -12,7 +12,7 @@ import pytest
 from bench.core.errors import UserError
 from bench.runs import deploy
 from bench.runs.deploy import check_name, deploying
-from bench.tracking.registry import CHAMPION, DATASET, TASKS, Registry
+from bench.tracking.registry import CHAMPION, DATASET, TASKS, ModelRegistry
 
 CODE = """
 import os, signal, sys
@@ -58,9 +58,9 @@ def test_a_registry_that_cannot_be_reached_is_told_before_a_training(tmp_path):
 
 def registered(monkeypatch, tags):
     """A model of that name, whose champion has these tags."""
-    monkeypatch.setattr(Registry, "__init__", lambda self, uri: None)
-    monkeypatch.setattr(Registry, "aliases", lambda self, name: {CHAMPION: "1"})
-    monkeypatch.setattr(Registry, "_version", lambda self, name, number: SimpleNamespace(tags=tags))
+    monkeypatch.setattr(ModelRegistry, "__init__", lambda self, uri: None)
+    monkeypatch.setattr(ModelRegistry, "aliases", lambda self, name: {CHAMPION: "1"})
+    monkeypatch.setattr(ModelRegistry, "_version", lambda self, name, number: SimpleNamespace(tags=tags))
 
 
 def test_a_new_version_of_the_same_model_is_taken(tmp_path, monkeypatch):

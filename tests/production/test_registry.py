@@ -12,8 +12,8 @@ from bench.frontier.score import Score
 from bench.production.package import Package
 from bench.production.scorer import example_rows
 from bench.tracking import registry as module
-from bench.tracking.registry import CHALLENGER, CHAMPION, Registry, save_model
-from bench.tracking.store import MlflowStore, Node
+from bench.tracking.registry import CHALLENGER, CHAMPION, ModelRegistry, save_model
+from bench.tracking.store import MlflowStore, StoredRun
 
 EXPERIMENT = "seesaw/test"
 
@@ -30,7 +30,7 @@ def uri(home):
 
 @pytest.fixture(scope="module")
 def registry(uri, home):
-    return Registry(uri, home)
+    return ModelRegistry(uri, home)
 
 
 @pytest.fixture(scope="module")
@@ -162,13 +162,13 @@ def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):
 
 def status_of(uri, run):
     store = MlflowStore(uri)
-    found = {node.run_id: node for node in Node.search(store, store.experiment(EXPERIMENT), "")}
+    found = {node.run_id: node for node in StoredRun.search(store, store.experiment(EXPERIMENT), "")}
     return found[run].status
 
 
 def newest(uri):
     store = MlflowStore(uri)
-    return Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
+    return StoredRun.search(store, store.experiment(EXPERIMENT), "")[0].run_id
 
 
 @pytest.mark.parametrize(("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
@@ -178,6 +178,6 @@ def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monke
 
     monkeypatch.setattr(module, "save_model", fail)
     with pytest.raises(type(error)):
-        Registry(uri, tmp_path).log(package, EXPERIMENT, "deployed", {}, {})
+        ModelRegistry(uri, tmp_path).log(package, EXPERIMENT, "deployed", {}, {})
     assert status_of(uri, newest(uri)) == status
     assert not list(package.folder.parent.glob(".*.part"))

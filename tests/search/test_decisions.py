@@ -7,7 +7,7 @@ from search_toys import TASKS, toy_space
 
 from bench.search.driver import decide
 from bench.search.gp import Proposals
-from bench.search.standing import Ledger, RungStep, Standing
+from bench.search.standing import JobHistory, RungStep, Standing
 
 
 def plan(budget, **changes):
@@ -96,7 +96,7 @@ def test_without_rungs_new_trials_are_all_there_is():
 
 def ledger(*values, running=0):
     """Trials with a result at the lowest rung, then some under way."""
-    of = Ledger()
+    of = JobHistory()
     for number in range(len(values) + running):
         of.ask(RungStep(number, 0), "mmoe")
     for value in values:

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from bench.core.schema import Cap, Field, Number, Task
 from bench.data.store import Split
 from bench.data.tasks import scale_of
-from bench.production.served_model import ModelSpec, Part, regressions_in_words
+from bench.production.served_model import ModelPart, ModelSpec, regressions_in_words
 from bench.testing.training import MemoryStore, trainer
 
 ROWS, EACH = 20_000, 10
@@ -116,7 +116,7 @@ def test_what_is_predicted_of_a_regression_is_served(kind, sharing):
     dotted = {"regression_loss.kind": kind, "sharing.kind": sharing, "ensemble.members": 2, "optim.epochs": 3}
     made = trainer(store, dotted)
     made.run_to()
-    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
+    parts, members = [ModelPart.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
     spec = ModelSpec.of_trained(made.schema, parts, members)
     state = made.model.state_dict()
     shapes = {f"members.0.0.models.0.{name}": tensor.shape for name, tensor in state.items()}
@@ -140,7 +140,7 @@ def test_second_scores_are_not_served(funnel, sharing):
     dotted = {"loss.kind": "jrc", "funnel.kind": funnel, "sharing.kind": sharing, "ensemble.members": 2}
     made = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
     made.run_to()
-    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
+    parts, members = [ModelPart.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
     spec = ModelSpec.of_trained(made.schema, parts, members)
     served = spec.of(members)
     plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model

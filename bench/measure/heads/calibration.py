@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.schema import Schema
-from bench.measure.heads.base import Mean, Ordered, Weighted, label, prediction
+from bench.measure.heads.base import MeanMetric, Ordered, Weighted, label, prediction
 from bench.measure.spaces import Observed, Predicted, sample_spaces
 
 ECE_BINS = 15
@@ -77,6 +77,6 @@ def _expected(rows: Observed) -> Weighted:
     return lambda weights: parts.distance(weights) / float(weights.sum())
 
 
-pcoc = Mean((label, prediction), lambda rows, positives, predictions: predictions / positives)
+pcoc = MeanMetric((label, prediction), lambda rows, positives, predictions: predictions / positives)
 ece = Ordered(_expected)
 decile_error = Ordered(lambda rows: Deciles(rows.labels, rows.predictions, rows.weights).error)

@@ -145,7 +145,7 @@ class RegressionLoss(nn.Module, ABC):
         return outputs
 
 
-class Log(Loss):
+class LogLoss(Loss):
     """The log loss, minimised in expectation by the true probability."""
 
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:

@@ -94,7 +94,7 @@ class Bins(RegressionLoss):
             seen = ~np.isnan(targets[:, task])
             if not seen.any():
                 continue
-            rows = Rows(
+            rows = RegressionRows(
                 targets[seen, task].astype(np.float64),
                 values[seen, task].astype(np.float64),
                 np.ones(int(seen.sum())) if weights is None else weights[seen].astype(np.float64),
@@ -167,7 +167,7 @@ class Bins(RegressionLoss):
             columns[task] = value
         return torch.stack(columns, 1)
 
-    def _table(self, rows: Rows, levels: Floats, at: int) -> Floats:
+    def _table(self, rows: RegressionRows, levels: Floats, at: int) -> Floats:
         """K cuts and K + 1 means of some rows, on the scale of the targets."""
         cuts, means = rows.uncensored().tables(levels)
         if scale := self.scales[at]:
@@ -204,7 +204,7 @@ def _widened(knots: list[float], tables: list[Floats], first: float, last: float
 
 
 @dataclass(frozen=True)
-class Rows:
+class RegressionRows:
     """N rows of train of one regression: targets, labels, weights and, of censored ones, bounds of the targets."""
 
     targets: Floats
@@ -212,12 +212,12 @@ class Rows:
     weights: Floats
     bounds: Floats | None = None
 
-    def of(self, rows: NDArray[np.int64]) -> Rows:
+    def of(self, rows: NDArray[np.int64]) -> RegressionRows:
         """Selects rows."""
         bounds = None if self.bounds is None else self.bounds[rows]
-        return Rows(self.targets[rows], self.values[rows], self.weights[rows], bounds)
+        return RegressionRows(self.targets[rows], self.values[rows], self.weights[rows], bounds)
 
-    def uncensored(self) -> Rows:
+    def uncensored(self) -> RegressionRows:
         """Sets the weight of rows at their bounds to 0 and raises the others' to stand for them."""
         if self.bounds is None:
             return self

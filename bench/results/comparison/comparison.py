@@ -39,7 +39,7 @@ from bench.results.comparison.families import FamilyPoint, average, trials_of
 from bench.results.comparison.significance import (
     CANNOT_TELL,
     SIZE,
-    Ranking,
+    MeanRanks,
     Statistic,
     best,
     holm,
@@ -54,7 +54,7 @@ from bench.results.posterior import posterior_draws
 from bench.results.samples import Sample, seed_noise
 from bench.results.statistics import differences, reflected
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 """Of a table, by column."""
 DRAWS = 1000
 UNKNOWN = Effect(math.nan)
@@ -85,7 +85,7 @@ class Contrast:
         """1 where left is better, -1 where right is."""
         return math.copysign(1.0, self.effect.value * (1 if self.objective is None else self.objective.sign))
 
-    def row(self, tuning: float, p: float, adjusted: float) -> Row:
+    def row(self, tuning: float, p: float, adjusted: float) -> TableRow:
         """Itself in the table of tests, its effect in the unit that stands beside it.
 
         Args:
@@ -200,8 +200,8 @@ class Comparison:
         notes: what to know: hypervolumes, unequal budgets, families that are not tested, what pairing by seed gained.
     """
 
-    families: tuple[Row, ...] = ()
-    tests: tuple[Row, ...] = ()
+    families: tuple[TableRow, ...] = ()
+    tests: tuple[TableRow, ...] = ()
     members: int = 0
     notes: tuple[str, ...] = ()
 
@@ -280,7 +280,7 @@ def _luck(
 
 def _family(
     name: str, members: Sequence[FamilyPoint], confirmed: Sequence[tuple[FamilyPoint, Sample]], volume: float
-) -> Row:
+) -> TableRow:
     trials = trials_of(members)
     return {
         "name": name,
@@ -291,7 +291,7 @@ def _family(
     }
 
 
-def _notes(families: Sequence[Row], tested: Sequence[str], fronts: bool, gain: float) -> tuple[str, ...]:
+def _notes(families: Sequence[TableRow], tested: Sequence[str], fronts: bool, gain: float) -> tuple[str, ...]:
     """Those that apply; `fronts` were compared or not, and pairing needs `gain` times fewer seeds, 1 where none is."""
     trials = {row["name"]: row["trials"] for row in families}
     counts = {name: trials[name] for name in tested}
@@ -354,7 +354,7 @@ class Compared:
     by: str
     split: str
     groups: tuple[Group, ...]
-    ranking: Ranking | None
+    ranking: MeanRanks | None
     notes: tuple[str, ...]
 
     @property
@@ -382,7 +382,7 @@ def family_rows(found: Comparison) -> list[tuple[str, int, int, int, float]]:
     ]
 
 
-def texts_of(test: Row, minus: str = "-") -> list[str]:
+def texts_of(test: TableRow, minus: str = "-") -> list[str]:
     """What `TEST_HEADS` says of a test; empty where it is unknown."""
     forms = {"value": "+.4g", "low": "+.4g", "high": "+.4g", "p_holm": ".4g"}
     told = {at: "" if math.isnan(test[at]) else f"{test[at]:{form}}".replace("-", minus) for at, form in forms.items()}

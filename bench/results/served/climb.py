@@ -25,7 +25,7 @@ FACTORS = (2.5, 1.6, 1.25, 1.1, 1.04, 1.015)
 TRIES, AGAIN = 16, 10
 """Of a candidate's first climbs, from each of its starts, for each task but one; of those for another goal, which also
 begin where the best of these ended."""
-LEAST = 0.002
+LEAST_START = 0.002
 """Of the largest weight: from here a weight of 0 starts."""
 ROOM = 0.03
 """By which share more than a floor a climb asks: what just keeps one there does not on all rows, nor surely."""
@@ -139,7 +139,7 @@ def climb(
 
     found = max(starts, key=tried) if len(starts) > 1 else starts[0]
     best, tasks = tried(found), len(found.weights)
-    left, weights = tries * (tasks - 1), np.maximum(found.weights, LEAST * max(found.weights))
+    left, weights = tries * (tasks - 1), np.maximum(found.weights, LEAST_START * max(found.weights))
     for factor in FACTORS:
         moved = True
         while moved and left > 0:

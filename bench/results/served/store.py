@@ -23,7 +23,7 @@ from bench.measure.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.ledger import ALL
 from bench.results.served.climb import Aim
-from bench.results.served.measuring import Candidate, Current
+from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.served.served import DRAWS, SPLITS, Served
 from bench.results.served.slices import SLICES
 from bench.system.atomic import atomic_path, write_text
@@ -40,7 +40,7 @@ def digest_of(
     candidates: Sequence[Candidate],
     rows: Mapping[str, Rows],
     outcomes: Sequence[Objective],
-    current: Current,
+    current: CurrentRanking,
     seed: int,
     aims: Sequence[Aim] = (),
 ) -> str:

@@ -18,7 +18,7 @@ from bench import __version__
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.records import Job, Outcome
-from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
+from bench.search.executors.base import Executor, Options, QueuedJob, RunJob, attempt
 from bench.search.executors.process import JOBS_A_WORKER, THREADS, decode, encode, run_by_name
 from bench.system.machine import cores, set_waiting
 
@@ -180,7 +180,7 @@ class RayExecutor(Executor):
         UserError: no cluster, or a machine of it that could not run the jobs.
     """
 
-    def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
+    def __init__(self, run: RunJob, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
         self._function = f"{run.__module__}:{run.__qualname__}"
         self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give
