@@ -117,8 +117,8 @@ def decide(log: Any, **asked: Any) -> Result:
     options = asked if paths is None else asked | {"log": [str(path) for path in paths]}
     given = validate(Asked, options, "")
     read = logs.of_frame(log, given) if paths is None else logs.read(given, _progress())
-    found = decision_of(given, read)
-    return Result(lambda: found)
+    decision = decision_of(given, read)
+    return Result(lambda: decision)
 
 
 class Result:

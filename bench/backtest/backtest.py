@@ -182,8 +182,8 @@ def run(
         rest = missing[len(alone) :]
         for _ in spread(_Cut.finish, rest) if spread is not None and rest else ():
             advance(1)
-    found = tuple(PointOutcomes(**each) for cut in cuts for each in read_json(cut.file))
-    return Backtest(plan.cuts, found, plan.against, plan.how, tuple(each.name for each in plan.outcomes))
+    outcomes = tuple(PointOutcomes(**each) for cut in cuts for each in read_json(cut.file))
+    return Backtest(plan.cuts, outcomes, plan.against, plan.how, tuple(each.name for each in plan.outcomes))
 
 
 @dataclass(frozen=True)
@@ -264,10 +264,10 @@ class _Cut:
             joint[FROZEN] = np.load(self.folder / "frozen.npy")[:, inside]
         rows = _Rows(test, store, plan)
         chosen = self._chosen(said["valid"], store) if said["valid"] else {}
-        found = []
+        outcomes_of = []
         for name, each in plan.ranked.items():
             if each.fusion is None:
-                found.append(PointOutcomes(self.at, name, plan.how, PICKED, rows.outcomes(rows.score(each))))
+                outcomes_of.append(PointOutcomes(self.at, name, plan.how, PICKED, rows.outcomes(rows.score(each))))
                 continue
             for training, own in joint.items():
                 predicted, weights = rows.predicted(name, own), {PICKED: each.fusion}
@@ -275,8 +275,8 @@ class _Cut:
                     weights[CHOSEN] = chosen[name]
                 for which, fusion in weights.items():
                     outcomes = rows.outcomes(rows.score(replace(each, fusion=fusion), predicted))
-                    found.append(PointOutcomes(self.at, name, training, which, outcomes, rows.fit(predicted)))
-        return found
+                    outcomes_of.append(PointOutcomes(self.at, name, training, which, outcomes, rows.fit(predicted)))
+        return outcomes_of
 
     def _chosen(self, joint: Sequence[Singles], store: Store) -> dict[str, Fusion]:
         """By point the weights that are best on what is held out, climbed from those that it has."""
@@ -337,15 +337,15 @@ class _Rows:
 
     def fit(self, predicted: Singles) -> dict[str, float | None]:
         """By task how far predictions are above labels on average, as a fraction of these."""
-        found = dict[str, float | None]()
+        fits = dict[str, float | None]()
         for task, said, labels in zip(self.plan.tasks, predicted.T, self.labels.T, strict=True):
-            found[task.name] = None
+            fits[task.name] = None
             if task.name not in self.few:
                 known = ~np.isnan(labels)
                 by = None if self.weights is None else self.weights[known]
                 predicted_mean, mean = (np.average(each[known], weights=by) for each in (said, labels))
-                found[task.name] = float(predicted_mean / mean - 1)
-        return found
+                fits[task.name] = float(predicted_mean / mean - 1)
+        return fits
 
     def _beside(self, column: str | None) -> Floats:
         assert self.rows.logged is not None

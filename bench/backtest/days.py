@@ -78,18 +78,18 @@ class Days:
         return int((self.utility > 0).sum())
 
 
-def days_of(found: Backtest, aim: PolicyAim, point: str) -> Days:
+def days_of(backtest: Backtest, aim: PolicyAim, point: str) -> Days:
     """A point day by day."""
-    base = found.values(found.against, found.how, PICKED)
-    own = found.values(point, found.how, PICKED)
+    base = backtest.values(backtest.against, backtest.how, PICKED)
+    own = backtest.values(point, backtest.how, PICKED)
     utility = _utility(aim, own, base)
     gains = own / np.maximum(base, 1e-9) - 1
-    chosen = _utility(aim, found.values(point, found.how, CHOSEN), base)
-    frozen = _utility(aim, found.values(point, FROZEN, PICKED), base)
-    fits = found.fits(point, found.how)
+    chosen = _utility(aim, backtest.values(point, backtest.how, CHOSEN), base)
+    frozen = _utility(aim, backtest.values(point, FROZEN, PICKED), base)
+    fits = backtest.fits(point, backtest.how)
     return Days(
         point, utility, gains, mean_day(utility),
-        {name: mean_day(gains[:, at]) for at, name in enumerate(found.outcomes)},
+        {name: mean_day(gains[:, at]) for at, name in enumerate(backtest.outcomes)},
         mean_day(utility - chosen) if np.isfinite(chosen).sum() > 1 else Effect(math.nan), per_day(frozen - utility),
         {task: mean_day(each, 1 - WRONG / len(fits)) for task, each in fits.items()},
     )  # fmt: skip
@@ -99,7 +99,7 @@ def _utility(aim: PolicyAim, values: Floats, base: Floats) -> Floats:
     return np.array([float(aim.score(own, at)) for own, at in zip(values, base, strict=True)])
 
 
-def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) -> list[str]:
+def sentences(days: Days, backtest: Backtest, title: str, against: str, unit: str) -> list[str]:
     """The answer in one sentence, and what beside it a reader acts on.
 
     Args:
@@ -109,7 +109,7 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
     name, most = max(days.by_outcome.items(), key=lambda each: abs(each[1].value))
     often = f"{title[:1].upper()}{title[1:]} did better than {against} on {days.ahead} of {count(many, unit)}"
     more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
-    if few := len(found.cuts) - many:
+    if few := len(backtest.cuts) - many:
         more.append(f"Not counted: {count(few, unit)} with fewer than {LEAST_POSITIVES} positives of an outcome.")
     if many < LEAST_DAYS:
         more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST_DAYS} are needed.")
@@ -134,20 +134,20 @@ def _lost(change: Effect, verb: str, unit: str) -> str:
     return f"{verb} {-100 * change.value:.1f}%{unit}{ends}"
 
 
-def table(days: Days, found: Backtest) -> list[list[Any]]:
+def table(days: Days, backtest: Backtest) -> list[list[Any]]:
     """A row for each cut: its times, rows, gain of U and of each outcome, in per cent."""
     return [
         [str(cut), cut.rows, percent(float(u)), *(percent(float(each)) for each in row)]
-        for cut, u, row in zip(found.cuts, days.utility, days.outcomes, strict=True)
+        for cut, u, row in zip(backtest.cuts, days.utility, days.outcomes, strict=True)
     ]
 
 
-def document(every: Sequence[Days], found: Backtest) -> dict[str, Any]:
+def document(every: Sequence[Days], backtest: Backtest) -> dict[str, Any]:
     """All of it as plain values."""
     return {
-        "against": found.against,
-        "how": found.how,
-        "cuts": [vars(cut) | {"name": str(cut)} for cut in found.cuts],
+        "against": backtest.against,
+        "how": backtest.how,
+        "cuts": [vars(cut) | {"name": str(cut)} for cut in backtest.cuts],
         "points": {
             days.point: {
                 "ahead": days.ahead,
@@ -160,5 +160,5 @@ def document(every: Sequence[Days], found: Backtest) -> dict[str, Any]:
             }
             for days in every
         },
-        "values": [vars(each) for each in found.judged],
+        "values": [vars(each) for each in backtest.judged],
     }

@@ -59,10 +59,10 @@ def backtest(
         print_table(["cut", "rows"], [[str(cut), cut.rows] for cut in plan.cuts])
         return
     answer = test(result, asked, own_raw, progress)
-    found, unit = answer.found, answer.unit
+    outcome, unit = answer.found, answer.unit
     yield answer.document
     for days in answer.days:
         say(*answer.sentences[days.point])
-        headers = [unit, "rows", "all in all", *(f"{name}, %" for name in found.outcomes)]
-        print_table(headers, table(days, found), f"gains over {answer.titles[found.against]}, {found.how}")
+        headers = [unit, "rows", "all in all", *(f"{name}, %" for name in outcome.outcomes)]
+        print_table(headers, table(days, outcome), f"gains over {answer.titles[outcome.against]}, {outcome.how}")
     say(f"page: {shown(run.folder / PAGE)}", whole=True)

@@ -131,20 +131,20 @@ def _refresh(
     run = deployment.part.run
     with deploying(deployment):
         champion = open_model(run.home, f"{deployment.name}@champion", run.store_address)
-        found = refresh(deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx)
-        kept = force or not found.worse
-        number, moves = register(deployment, found.package, alias) if kept else ("", [])
+        new = refresh(deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx)
+        kept = force or not new.worse
+        number, moves = register(deployment, new.package, alias) if kept else ("", [])
         if not kept:
-            shutil.rmtree(found.package.folder)
+            shutil.rmtree(new.package.folder)
     yield {
-        "model": deployment.name, "version": number, "kept": kept, "sentence": found.sentence, "trained": found.told,
-        "outcomes": [_plain(each) for each in found.found], "package": str(found.package.folder) if kept else "",
+        "model": deployment.name, "version": number, "kept": kept, "sentence": new.sentence, "trained": new.told,
+        "outcomes": [_plain(each) for each in new.found], "package": str(new.package.folder) if kept else "",
     }  # fmt: skip
     headers = ["outcome", "new version", "interval", "champion", "gain", "verdict"]
-    print_table(headers, [_row(each, gain=True) for each in found.found], "outcomes on the newest days")
-    say(found.sentence, f"The new version: {found.told}.")
+    print_table(headers, [_row(each, gain=True) for each in new.found], "outcomes on the newest days")
+    say(new.sentence, f"The new version: {new.told}.")
     if not kept:
-        lost = names_of(found.worse)
+        lost = names_of(new.worse)
         raise UserError(f"the new version is refused: it loses more of {lost} than the policy allows; see --force")
     say(*(f"{deployment.name}: {move}" for move in moves))
 
@@ -197,11 +197,11 @@ def evaluate(
     results = [rule.result([*ranking, *predictions]) for rule in rules]
     lacking = f" ({judged.unscored:.1%} of the rows lack it and rank last)" if judged.unscored else ""
     verdict = sentence(ranking, model, f"{against}{lacking}") if against else ""
-    found = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
-    found |= {"rules": [asdict(each) for each in results]}
+    document = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+    document |= {"rules": [asdict(each) for each in results]}
     about = {"model": model, "against": against, "rows": len(judged.group)}
     try:
-        yield about | ({"sentence": verdict} if against else {}) | found
+        yield about | ({"sentence": verdict} if against else {}) | document
     except GeneratorExit:  # after a document nothing more is said
         _end(results)
         raise
@@ -241,8 +241,8 @@ def _interval(of: Effect) -> str:
     return f"{number(of.low)} to {number(of.high)}"
 
 
-def _summary(found: list[Judgement], model: str, against: str) -> str:
-    of = {word: [each.metric for each in found if each.verdict == word] for word in ("better", "worse")}
+def _summary(judgements: list[Judgement], model: str, against: str) -> str:
+    of = {word: [each.metric for each in judgements if each.verdict == word] for word in ("better", "worse")}
     if not of["better"] and not of["worse"]:
         return f"cannot tell whether predictions of {model} or of {against} are better: every difference may be 0"
     better, worse = (f"{word} in {', '.join(of[word]) or 'nothing'}" for word in ("better", "worse"))
@@ -267,10 +267,10 @@ def explain(
 
     run, progress = opened(run_, home), TerminalProgress()
     parts, own_raw = run.datasets.items(), raw or run.request.raw
-    found = {key: explained(part, own_raw, progress, rows=rows, seed=seed) for key, part in parts}
+    by_dataset = {key: explained(part, own_raw, progress, rows=rows, seed=seed) for key, part in parts}
     write_report([result_of(part) for _, part in parts], run.folder / PAGE, run.name)
-    yield next(iter(found.values())) if len(found) == 1 else {"datasets": found}
-    for key, each in found.items():
+    yield next(iter(by_dataset.values())) if len(by_dataset) == 1 else {"datasets": by_dataset}
+    for key, each in by_dataset.items():
         say(each["sentence"])
         for of in ("inputs", "heads"):
             headers, owed = table(each, of)
@@ -325,19 +325,19 @@ def latency(
 
     sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
     package = open_model(resolve_home(home), model, tracking)
-    found = latencies(package, names(engines), counts, sizes, seconds)
-    yield {"model": model, "latencies": [vars(each) for each in found]}
+    measured = latencies(package, names(engines), counts, sizes, seconds)
+    yield {"model": model, "latencies": [vars(each) for each in measured]}
     headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
-    rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in found]
+    rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in measured]
     print_table(headers, rows, f"latency of {model}")
     say("p50, p99 and rows/s: the model alone; a request: from raw rows to the score, without a network")
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    found = names(text)
-    if not found or not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in found):
+    parts = names(text)
+    if not parts or not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in parts):
         raise UserError(f"{option}: expected whole numbers from 1 to 999,999,999, separated by commas, found '{text}'")
-    return [int(each) for each in found]
+    return [int(each) for each in parts]
 
 
 def history(

@@ -118,11 +118,11 @@ def read_bound(option: str, text: str) -> tuple[str, float | str]:
     """
     from bench.frontier.policy import bound
 
-    found = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
+    match = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
     with suppress(ValueError):
-        if found is not None:
-            number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", found[2], re.I)
-            return found[1], bound(float(found[2]) if number else found[2])
+        if match is not None:
+            number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", match[2], re.I)
+            return match[1], bound(float(match[2]) if number else match[2])
     raise UserError(
         f"{option}: expected METRIC=NUMBER or METRIC=98% of current, as in 'click.recall@10%=98% of current', "
         f"found '{shortened(text)}'"

@@ -69,8 +69,8 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
 
 
 def _number(option: str, text: str, form: str, wanted: str) -> float:
-    found = re.fullmatch(form, text.strip())
+    match = re.fullmatch(form, text.strip())
     try:
-        return float(found[1] if found else "")
+        return float(match[1] if match else "")
     except ValueError:
         raise UserError(f"{option}: expected {wanted}, found '{shortened(text)}'") from None

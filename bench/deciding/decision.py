@@ -114,13 +114,13 @@ def decide(asked: Asked, log: LoggedRows) -> LogDecision:
     candidates = [each.candidate(parts) for each in models]
     own = next(each for each in models if each.name == asked.served)
     current, against = _current(asked, of, own, candidates)
-    found = serving(
+    served = serving(
         candidates, rows, current, against, policy, lambda: wanted, asked.seed,
         named=bool(asked.outcomes), forward=asked.time is not None,
     )  # fmt: skip
     front = _heads(candidates, rows, wanted, tasks, asked.seed)
-    decision = decided(front, found, policy, asked.seed)
-    beside = [*of.notes, *read, *suspicion(fits), found.note]
+    decision = decided(front, served, policy, asked.seed)
+    beside = [*of.notes, *read, *suspicion(fits), served.note]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
     return LogDecision(

@@ -81,10 +81,10 @@ def of_frame(frame: Any, asked: Asked) -> LoggedRows:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if FILES.search(each.name) and each.is_file())
-        if not found:
+        files = sorted(each for each in path.rglob("*") if FILES.search(each.name) and each.is_file())
+        if not files:
             raise UserError(f"{path}: expected CSV or parquet files in the folder, found none")
-        return found
+        return files
     if not path.is_file():
         raise UserError(f"{path}: expected a CSV or parquet file, or a folder of them, found none")
     if not FILES.search(path.name):
@@ -115,11 +115,11 @@ def _batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
         raise UserError(f"{file}: expected numbers in {', '.join(asked.numbers)}, found: {told}") from None
 
 
-def _check(found: Sequence[str], asked: Asked, where: str) -> None:
+def _check(columns: Sequence[str], asked: Asked, where: str) -> None:
     for name in (*asked.numbers, *asked.names):
-        if name not in found:
-            raise UserError(f"{where}: {missing('column', name, found)}")
-    if twice := next((name for name in (*asked.numbers, *asked.names) if list(found).count(name) > 1), None):
+        if name not in columns:
+            raise UserError(f"{where}: {missing('column', name, columns)}")
+    if twice := next((name for name in (*asked.numbers, *asked.names) if list(columns).count(name) > 1), None):
         raise UserError(f"{where}: expected the column '{twice}' once, found it twice")
 
 
@@ -129,10 +129,10 @@ def _numbers(column: Any, where: object, name: str, asked: Asked) -> NDArray[Any
     if not any(each(kind) for each in numeric):
         raise UserError(f"{where}: expected numbers in the column '{name}', found {kind}")
     exact = name == asked.score or (asked.formula and name in asked.formula.terms)
-    found = column.cast(pa.float64() if exact else pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-    if np.isinf(found).any():
+    numbers = column.cast(pa.float64() if exact else pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+    if np.isinf(numbers).any():
         raise UserError(f"{where}: expected finite numbers in the column '{name}', found infinity")
-    return np.asarray(found)
+    return np.asarray(numbers)
 
 
 def _codes(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -174,7 +174,7 @@ def seconds(value: object, name: str) -> float:
     if isinstance(value, (int, float)):
         return float(value)
     try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
         raise UserError(f"time: expected numbers, dates or ISO times in '{name}', found '{value}'") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -82,7 +82,7 @@ def models_of(asked: Asked, log: LoggedRows, labels: Singles) -> tuple[list[Mode
     Args:
         labels: (N, T), joint.
     """
-    found, notes, tasks = [], dict[str, None](), asked.labels
+    models, notes, tasks = [], dict[str, None](), asked.labels
     for name, runs in asked.named.items():
         of_seeds, of_terms, kinds = [], [], np.ones(len(tasks), dtype=bool)
         for _, columns in runs:
@@ -111,8 +111,8 @@ def models_of(asked: Asked, log: LoggedRows, labels: Singles) -> tuple[list[Mode
             of_terms.append(tuple(terms))
         seeds = tuple(seed for seed, _ in runs if seed is not None) if len(runs) > 1 else ()
         role: Role = "baseline" if name in asked.baselines else "trial"
-        found.append(Model(name, role, seeds, tuple(runs[0][1]), tuple(of_seeds), tuple(kinds.tolist()), of_terms[0]))
-    return found, list(notes)
+        models.append(Model(name, role, seeds, tuple(runs[0][1]), tuple(of_seeds), tuple(kinds.tolist()), of_terms[0]))
+    return models, list(notes)
 
 
 def _check(values: Singles, labels: Singles, column: str, task: str) -> None:
@@ -127,11 +127,11 @@ def _given(
     asked: Asked, own: Singles, labels: Singles, kinds: NDArray[np.bool_], model: str, notes: dict[str, None]
 ) -> list[int]:
     """Places of tasks whose predictions are given their parent: as said, else as calibration tells."""
-    found = []
+    places = []
     for task, parent in asked.parents.items():
         at, above = asked.labels.index(task), asked.labels.index(parent)
         if task in asked.given:
-            found.append(at)
+            places.append(at)
         elif task not in (*asked.joint, *asked.amounts) and kinds[at] and kinds[above]:
             known = np.isfinite(labels[:, at])
             rate, joint = float(labels[known, at].mean()), float(own[known, at].mean())
@@ -140,7 +140,7 @@ def _given(
                 continue
             off = [abs(np.log(max(each, 1e-12) / rate)) for each in (joint, times)]
             if off[1] < off[0]:
-                found.append(at)
+                places.append(at)
             what = f"given {parent}" if off[1] < off[0] else f"with {parent}"
             unsure = "" if max(off) > min(off) + np.log(CLEAR) else ", which is not clear"
             notes[
@@ -151,7 +151,7 @@ def _given(
             notes[f"{model}: predictions of {task} are taken to be with {parent} (--given {task} says otherwise)."] = (
                 None
             )
-    return found
+    return places
 
 
 def weights_of(formula: Formula, model: Model) -> list[float] | None:
@@ -201,7 +201,7 @@ def calibrations(models: Sequence[Model], parts: SplitPlaces, rows: Mapping[str,
     slices = {ALL: np.ones(len(places), dtype=bool)}
     for at, (name, values) in enumerate(of.segments.items()):
         slices |= {f"{name}={value}": of.codes[:, at] == code for code, value in enumerate(values)}
-    found = []
+    qualities = []
     for model in models:
         for at, task in enumerate(of.tasks):
             said = np.mean([own[places, at] for own in model.predictions], axis=0)
@@ -216,8 +216,8 @@ def calibrations(models: Sequence[Model], parts: SplitPlaces, rows: Mapping[str,
                     if model.probabilities[at]:
                         error = Deciles(y[some], p[some], w[some], ECE_BINS).distance(w[some]) / float(w[some].sum())
                         fits = float(w @ p) / happened, error
-                    found.append(CalibrationQuality(model.name, task, part, area, *fits))
-    return found
+                    qualities.append(CalibrationQuality(model.name, task, part, area, *fits))
+    return qualities
 
 
 def suspicion(fits: Sequence[CalibrationQuality]) -> list[str]:

@@ -101,22 +101,22 @@ def _parts(asked: Asked, log: LoggedRows) -> dict[str, NDArray[np.int64]]:
         names = [str(each) for each in (of if len(of) else np.unique(codes))]
         if unknown := [name for name in names if name not in PARTS]:
             raise UserError(f"part: expected {listed(list(PARTS))} in '{asked.part}', found '{unknown[0]}'")
-        found = {PARTS[name]: np.flatnonzero(codes == at) for at, name in enumerate(names)}
+        parts = {PARTS[name]: np.flatnonzero(codes == at) for at, name in enumerate(names)}
     elif asked.time is not None:
         when = times(log, asked.time)
         middle = float(np.quantile(when, 0.5, method="lower"))
         middle = middle if (when > middle).any() else float(np.max(when[when < middle], initial=-np.inf))
-        found = {CONFIRM: np.flatnonzero(when <= middle), TEST: np.flatnonzero(when > middle)}
+        parts = {CONFIRM: np.flatnonzero(when <= middle), TEST: np.flatnonzero(when > middle)}
     else:
         by = asked.units or asked.group
         units = np.arange(len(log)) if by is None else log.names[by][0]
         late = mixed(mixed(np.uint64(derive(asked.seed, "judge")) ^ units.astype(np.uint64))) >> np.uint64(63) == 1
-        found = {CONFIRM: np.flatnonzero(~late), TEST: np.flatnonzero(late)}
+        parts = {CONFIRM: np.flatnonzero(~late), TEST: np.flatnonzero(late)}
     for split, name in ((CONFIRM, "choose"), (TEST, "judge")):
-        if not len(found.get(split, ())):
+        if not len(parts.get(split, ())):
             by = asked.part or asked.time or asked.units or asked.group or "rows"
             raise UserError(f"expected rows that {name} weights, found none: '{by}' parts the log")
-    return {split: found[split] for split in (SEARCH, CONFIRM, TEST) if split in found}
+    return {split: parts[split] for split in (SEARCH, CONFIRM, TEST) if split in parts}
 
 
 def _sampled(
@@ -155,11 +155,11 @@ def _rows(asked: Asked, log: LoggedRows, labels: Singles, places: NDArray[np.int
     codes_of = {name: log.names[column][0][places] for name, column in asked.items.items()}
     items = {name: np.where(each < 0, np.nan, each) for name, each in codes_of.items()}
     items |= {name: log.numbers[of][places].astype(np.float64) for name, of in asked.item_numbers.items()}
-    found = Rows(
+    rows = Rows(
         labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
         rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None), items=items,
     )  # fmt: skip
-    return replace(found, rates=rates_of(own, found.counts))
+    return replace(rows, rates=rates_of(own, rows.counts))
 
 
 def _enough(rows: Rows, split: str) -> None:

@@ -137,8 +137,8 @@ def bound(value: object) -> float | str:
 
 def share_of_current(value: float | str) -> float | None:
     """.98 for "98% of current"; None for a number."""
-    found = _RELATIVE.fullmatch(value) if isinstance(value, str) else None
-    return None if found is None else float(found[1]) / 100
+    match = _RELATIVE.fullmatch(value) if isinstance(value, str) else None
+    return None if match is None else float(match[1]) / 100
 
 
 def _loss(value: object) -> object:
@@ -297,8 +297,8 @@ class Policy(Config):
         """
         given, named = self.guard.max_loss_vs_current, self.guard.losses
         asked = {name for _, name, *_ in self.bounds} | ({self.epsilon.best} if self.epsilon else set())
-        found = {name: named.get(name) if isinstance(given, dict) else given for name in (*named, *metrics)}
-        return {name: loss for name, loss in found.items() if loss is not None or name not in asked}
+        losses = {name: named.get(name) if isinstance(given, dict) else given for name in (*named, *metrics)}
+        return {name: loss for name, loss in losses.items() if loss is not None or name not in asked}
 
     def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
         """The weights of the metrics that the rule scores: of all objectives the same where it names none.

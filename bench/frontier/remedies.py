@@ -53,12 +53,12 @@ class Breach:
 
 def remedies(broken: Iterable[Breach]) -> tuple[Remedy, ...]:
     """The settings that let a choice through, one a setting: the weakest that it needs."""
-    found: dict[tuple[str, str | None], Remedy] = {}
+    by_setting: dict[tuple[str, str | None], Remedy] = {}
     for one in (each.remedy for each in broken):
-        known = found.get((one.setting, one.name), one)
+        known = by_setting.get((one.setting, one.name), one)
         larger = isinstance(one.value, float) and isinstance(known.value, float) and one.value > known.value
-        found[one.setting, one.name] = one if larger else known
-    return tuple(found.values())
+        by_setting[one.setting, one.name] = one if larger else known
+    return tuple(by_setting.values())
 
 
 def changed(policy: Policy, settings: Sequence[Remedy]) -> Policy:

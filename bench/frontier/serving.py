@@ -83,12 +83,12 @@ def serving(
 
         def front(own: Sequence[Candidate], of: Mapping[str, Rows], name: str) -> Served:
             digest = digest_of(own, of, wanted, current, seed, aims) if folder else ""
-            found = load(folder, digest, name) if folder else None
-            if found is None:
-                found = served_front(own, of, wanted, current, seed, aims=aims)
+            result = load(folder, digest, name) if folder else None
+            if result is None:
+                result = served_front(own, of, wanted, current, seed, aims=aims)
                 if keep and folder:
-                    save(found, folder, digest, name)
-            return found
+                    save(result, folder, digest, name)
+            return result
 
         served = front(candidates, rows, SERVED)
         other = front(*turned(candidates, rows), TURNED) if few(rows) and not forward else None

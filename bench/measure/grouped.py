@@ -80,12 +80,12 @@ class Grouped:
 
     def _contributions(self, scores: Floats) -> Floats:
         """(G, M)."""
-        found = np.zeros(self._weights.shape)
+        contributions = np.zeros(self._weights.shape)
         rules = (self._columns, self._kinds, self._cuts, self._discounts)
         rows = (scores, self._order, self._starts, self._gains, self._of_rows)
         scratch = np.zeros((3, self._codes), np.int64)
-        _contribute(*rows, *rules, self._longest, self._scales, self._reach, scratch, found)
-        return found
+        _contribute(*rows, *rules, self._longest, self._scales, self._reach, scratch, contributions)
+        return contributions
 
 
 def ratio(above: Floats, below: Floats) -> Floats:
@@ -166,7 +166,7 @@ def _contribute(
     scales: Floats,
     reach: Ints,
     scratch: Ints,
-    found: Floats,
+    out: Floats,
 ) -> None:
     ranked, places, none = np.empty(longest), np.empty(longest, np.int64), np.empty(0)  # lists count no weights
     for group in range(len(starts) - 1):
@@ -207,4 +207,4 @@ def _contribute(
                 walk = reciprocal(ranked, places, size, own, cuts[m])
             else:
                 walk = variety(ranked, places, size, own, none, cuts[m], scratch)
-            found[group, m] = walk * scales[group, m]
+            out[group, m] = walk * scales[group, m]

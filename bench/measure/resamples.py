@@ -63,9 +63,9 @@ def few_units(units: NDArray[np.uint64], where: str) -> str:
 def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0) -> Counts:
     """(N, resamples) counts of units in the resamples from `first` on, a multiple of 4."""
     padded = -(-resamples // _A_HASH) * _A_HASH
-    found = np.empty((len(units), padded), np.uint8)
-    _draw(units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, found)
-    return found[:, :resamples]
+    counts = np.empty((len(units), padded), np.uint8)
+    _draw(units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, counts)
+    return counts[:, :resamples]
 
 
 def one_by_one(units: NDArray[np.uint64], split: str, resamples: int) -> Iterator[NDArray[np.float64]]:
@@ -76,14 +76,14 @@ def one_by_one(units: NDArray[np.uint64], split: str, resamples: int) -> Iterato
 
 @jit()
 def _draw(
-    units: NDArray[np.uint64], seed: np.uint64, first: np.uint64, table: Counts, found: Counts
+    units: NDArray[np.uint64], seed: np.uint64, first: np.uint64, table: Counts, out: Counts
 ) -> None:  # splitmix64 (Steele, Lea & Flood, OOPSLA 2014), of a key mixed from split and unit
     for row in range(len(units)):
         key = _mixed(_mixed(seed) ^ units[row])
-        for block in range(found.shape[1] // 4):
+        for block in range(out.shape[1] // 4):
             bits = _mixed(key + (first + np.uint64(block + 1)) * np.uint64(0x9E3779B97F4A7C15))
             for part in range(4):
-                found[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
+                out[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
 
 
 @jit()
@@ -123,11 +123,11 @@ class Resamples:
             columns = [np.bincount(of, column, len(self._firsts)) for column in columns]
             rows = self._firsts
         of_rows = np.stack(list(columns), axis=1)
-        found = np.zeros((of_rows.shape[1], self.resamples))
+        sums = np.zeros((of_rows.shape[1], self.resamples))
         for start in range(0, len(rows), PIECE):
             piece = slice(start, start + PIECE)
-            add_times(self.of(rows[piece]), of_rows[piece], found)
-        return found.T
+            add_times(self.of(rows[piece]), of_rows[piece], sums)
+        return sums.T
 
     def many(self, rows: Ints) -> int:
         """How many units rows (n,) belong to."""
@@ -166,11 +166,11 @@ def drawn_of(rows: Labelled, split: str, resamples: int) -> Resamples | None:
 
 
 @jit()
-def add_times(weights: NDArray[Any], columns: NDArray[np.float64], found: NDArray[np.float64]) -> None:
+def add_times(weights: NDArray[Any], columns: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     """Adds rows' columns (n, M), weighed by each of B resamples (n, B), to sums (M, B)."""
     for row in range(len(weights)):
         for m in range(columns.shape[1]):
             value = columns[row, m]
             if value != 0:
                 for b in range(weights.shape[1]):
-                    found[m, b] += weights[row, b] * value
+                    out[m, b] += weights[row, b] * value

@@ -79,12 +79,12 @@ class Resampling:
         every = {f"{name}.{metric}": of for name, tally in self._of.items() for metric, of in tally.result().items()}
         for held in self._ranked.values():
             every |= held.result()
-        found = {}
+        changes = {}
         for name, values in every.items():
             if np.isfinite(values[0]):
                 moved = np.where(np.isfinite(values[1:]), values[1:] - values[0], np.nan)
-                found[f"{self._split}/{name}"] = moved.tolist()
-        return found
+                changes[f"{self._split}/{name}"] = moved.tolist()
+        return changes
 
 
 class _Space:
@@ -120,19 +120,19 @@ class _Space:
         """By a metric's name (1 + B,)."""
         rows = self._sums[0]
         sums = dict(zip(self._columns, self._sums[1:], strict=True))
-        found = {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._means.items()}
+        named = {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._means.items()}
         if self._binned is not None:
             negatives, positives = self._binned[:, 0].astype(float), self._binned[:, 1].astype(float)
             n, p = negatives.sum(0), positives.sum(0)
             below = np.cumsum(negatives, axis=0) - negatives
             with np.errstate(all="ignore"):
-                found |= {
+                named |= {
                     "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
                     "ece": _ece(negatives, positives) / rows,
                     RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
                 }
-        found |= {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
-        return found | self._others.result()
+        named |= {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
+        return named | self._others.result()
 
 
 class _Ranked(Held):
@@ -149,8 +149,8 @@ class _Ranked(Held):
             return {}
         drawn = drawn_of(rows, *self._drawn)
         measure = Measure((self._task,), self._outcomes, rows, drawn=drawn, grouped=self.grouped)
-        found = measure.resampled(rows.predictions.astype(np.float32))[:, 0]
-        return dict(zip(measure.names, found.T, strict=True))
+        outcomes = measure.resampled(rows.predictions.astype(np.float32))[:, 0]
+        return dict(zip(measure.names, outcomes.T, strict=True))
 
 
 class _Others(Held):

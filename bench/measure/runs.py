@@ -119,8 +119,8 @@ class Runs:
         yield self._together(runs, starts, [len(run) for run in runs])
 
     def _together(self, runs: list[Array], starts: list[int], ends: list[int]) -> Array:
-        found = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
+        rows = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
         if self._by is None:
-            found.sort()
-            return found
-        return found.take(np.argsort(found[self._by], kind="stable"))  # several times faster than found[..]
+            rows.sort()
+            return rows
+        return rows.take(np.argsort(rows[self._by], kind="stable"))  # several times faster than found[..]

@@ -139,14 +139,14 @@ def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[A
 def product(labels: NDArray[Any], schema: Schema, at: int) -> NDArray[Any]:
     """Labels (N, T) -> (N,): whether a task and all its ancestors happened, NaN where that is not known."""
     first, *rest = schema.chain(at)
-    found: NDArray[Any] = labels[:, first]
+    product: NDArray[Any] = labels[:, first]
     for task in rest:
         own = labels[:, task]
-        decided = found == 0
+        decided = product == 0
         if schema.tasks[task].late:
             decided &= ~np.isnan(own)
-        found = np.where(decided, found, found * own)
-    return found
+        product = np.where(decided, product, product * own)
+    return product
 
 
 def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:

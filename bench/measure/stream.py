@@ -115,10 +115,10 @@ def _by_group(rows: RowArray) -> RowArray:
 def _by_score(rows: RowArray) -> NDArray[np.uint64]:
     """Numbers in whose order rows come by descending score; their lower bits are those of the labels."""
     bits = (np.float32(0) - rows["score"]).view(np.uint32)  # -0 is 0
-    found = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64) << np.uint64(32)
-    found |= rows["label"].astype(np.float32).view(np.uint32)
-    found.sort()
-    return found
+    keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64) << np.uint64(32)
+    keys |= rows["label"].astype(np.float32).view(np.uint32)
+    keys.sort()
+    return keys
 
 
 def _whole_groups(pieces: Iterable[RowArray]) -> Iterator[RowArray]:

@@ -64,12 +64,12 @@ class BinaryTally:
         grouped = Areas(self._keys.read("group"))
         all_rows = Areas(self._keys.read("score"), np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS)
         sums = dict[Any, float](zip(_COMPILED, self._sums.tolist(), strict=True))
-        found = {"auc": all_rows.auc, "gauc": grouped.auc, "gauc_positives": grouped.by_positives}
-        found["ece"] = all_rows.distance / rows
-        found |= {name: each.of(rows, *map(sums.__getitem__, each.columns)) for name, each in self._means.items()}
+        metrics = {"auc": all_rows.auc, "gauc": grouped.auc, "gauc_positives": grouped.by_positives}
+        metrics["ece"] = all_rows.distance / rows
+        metrics |= {name: each.of(rows, *map(sums.__getitem__, each.columns)) for name, each in self._means.items()}
         if self._held.rows is not None:
-            found |= measured(self._others, self._held.rows)
-        return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
+            metrics |= measured(self._others, self._held.rows)
+        return {name: float(value) for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 
 class HeldTally:
@@ -98,10 +98,10 @@ class HeldTally:
             return {}
         if self._outcomes:
             measure = Measure((self._task,), self._outcomes, rows, grouped=self._held.grouped)
-            found = dict(zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True))
+            metrics = dict(zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True))
         else:
-            found = measured(heads_of(self._task.kind), rows)
-        return {name: value for name, value in found.items() if np.isfinite(value)}
+            metrics = measured(heads_of(self._task.kind), rows)
+        return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
 def measured(heads: Mapping[str, Head], rows: Observed) -> dict[str, float]:

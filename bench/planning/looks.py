@@ -37,25 +37,25 @@ def crossed(shares: tuple[float, ...], bounds: tuple[float, ...], drift: float) 
         drift: standard errors that the true gain is worth at the end, the mean of B(1).
     """
     places, mass, before = np.zeros(1), np.ones(1), 0.0  # of B at the look before, where the test goes on
-    found = []
+    shares_crossed = []
     for share, bound in zip(shares, bounds, strict=True):
         sd, edge, ahead = math.sqrt(share - before), bound * math.sqrt(share), places + drift * (share - before)
-        found.append(float(mass @ ndtr((ahead - edge) / sd)))
+        shares_crossed.append(float(mass @ ndtr((ahead - edge) / sd)))
         places, before = edge * NODES, share
         density = np.exp(-(((places[:, None] - ahead) / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
         mass = density @ mass * WEIGHTS * edge
-    return np.array(found)
+    return np.array(shares_crossed)
 
 
 @cache
 def boundaries(shares: tuple[float, ...]) -> tuple[float, ...]:
     """(K,) the standard errors from which on a test ends at each look."""
-    found: tuple[float, ...] = ()
+    bounds: tuple[float, ...] = ()
     for at, (share, before) in enumerate(zip(shares, (0.0, *shares), strict=False), 1):
         new = spent(share) - spent(before)
-        root = brentq(lambda z: crossed(shares[:at], (*found, z), 0.0)[-1] - new, 0.0, 40.0)  # noqa: B023
-        found = (*found, float(root))
-    return found
+        root = brentq(lambda z: crossed(shares[:at], (*bounds, z), 0.0)[-1] - new, 0.0, 40.0)  # noqa: B023
+        bounds = (*bounds, float(root))
+    return bounds
 
 
 @cache

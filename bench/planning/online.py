@@ -65,11 +65,11 @@ def unit_of(rows: Rows, asked: str | None, columns: tuple[str | None, str | None
     """
     units, group = columns
     default = units or group or "row"
-    found = {"row": np.arange(rows.kept, dtype=np.uint64)} | ({group: units_of(rows.group, 0)} if group else {})
-    found[default] = rows.units
-    name = default if asked is None else {plural(each)[:-1]: each for each in found}.get(asked, asked)
-    check_known("unit", name, found, "--unit")
-    return name, found[name]
+    codes = {"row": np.arange(rows.kept, dtype=np.uint64)} | ({group: units_of(rows.group, 0)} if group else {})
+    codes[default] = rows.units
+    name = default if asked is None else {plural(each)[:-1]: each for each in codes}.get(asked, asked)
+    check_known("unit", name, codes, "--unit")
+    return name, codes[name]
 
 
 def metrics_of(

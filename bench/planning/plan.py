@@ -93,7 +93,7 @@ def plan(
     usual = many / 2 if traffic is None else 7 * traffic
     least = metrics[0].shown(usual, FIXED * math.sqrt(inflation(shares_of(None if traffic is None else 2))))
     told = {task: each.to_json() for task, each in expected.items() if each and math.isfinite(each.value)}
-    found = {
+    document = {
         "verdict": verdict.kind, "who": verdict.who, "against": serving.against, "today": served.today,
         "outcomes": served.names, "shown": serving.shown, "expected": told.get(""), "unit": named, "units": many,
         "rows": rows.kept, "weighted": rows.weights is not None, "traffic": traffic, "alpha": ALPHA, "power": POWER,
@@ -104,7 +104,7 @@ def plan(
         "metrics": [vars(each) | {"expected": told.get(each.task), "least": each.shown(usual)} for each in metrics],
         "guardrails": rails, "gains": [size_of(metrics[0], each, traffic) for each in GAINS],
     }  # fmt: skip
-    return dict(jsonable(found))
+    return dict(jsonable(document))
 
 
 def _guardrail(

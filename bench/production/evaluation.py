@@ -211,14 +211,14 @@ def judgements(
     return [_judgement(name, measures[0][name][0], own, confidence) for name, own in drawn.items()]
 
 
-def sentence(found: Sequence[Judgement], model: str, other: str) -> str:
+def sentence(judgements: Sequence[Judgement], model: str, other: str) -> str:
     """The effect of replacing `other` by `model`, in one sentence: outcomes that gain, lose, and stay equal.
 
     As in `shop@challenger against shop@champion: like.recall@10% +1.2% (+0.7 to +1.7), at equal click.recall@10% -0.1%
     (-0.2 to +0.1)`. An outcome is called equal if it is certainly unchanged.
     """
     of: dict[str, list[str]] = {"better": [], "worse": [], "equal": [], CANNOT_TELL: []}
-    for each in found:
+    for each in judgements:
         gain = each.gain if each.gain and np.isfinite(each.gain.low) else None
         word = CANNOT_TELL if gain is None else "equal" if gain.unchanged else each.verdict
         of[word].append(f"{each.metric} {gain or '(undefined)'}")

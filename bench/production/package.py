@@ -135,10 +135,10 @@ class Package:
         for name, expected in manifest.files.items():
             if not (folder / name).is_file():
                 raise UserError(f"{folder}: expected the file '{name}' of the package, found none")
-            if (found := facts_of(folder / name)) != expected:
+            if (facts := facts_of(folder / name)) != expected:
                 raise UserError(
                     f"{folder / name}: expected sha256 {expected.sha256[:12]}.. ({expected.size:,} bytes) as packaged, "
-                    f"found {found.sha256[:12]}.. ({found.size:,} bytes): it was changed or damaged"
+                    f"found {facts.sha256[:12]}.. ({facts.size:,} bytes): it was changed or damaged"
                 )
         return cls(folder, manifest)
 

@@ -54,9 +54,9 @@ class Rule:
         bound = float(match[3]) / (100 if match[4] else 1)
         return cls(text.strip(), match[1], match[2] == "<", bound, bool(match[4]))
 
-    def result(self, found: Iterable[Judgement]) -> RuleResult:
+    def result(self, judgements: Iterable[Judgement]) -> RuleResult:
         """Applies the rule to the first judgement of its metric."""
-        judgement = next(each for each in found if each.metric == self.metric)
+        judgement = next(each for each in judgements if each.metric == self.metric)
         measured = (judgement.gain if self.relative else judgement.estimate) or Effect(math.nan)
         ends = measured.value, measured.low, measured.high
         kept = [end >= self.bound if self.below else end <= self.bound for end in ends]

@@ -74,8 +74,8 @@ class RawRows:
     def checked(self, table: pa.Table, place: Place) -> pa.Table:
         """Checks an Arrow table's columns as `table` does; absent optional ones are missing in each row."""
         if table.num_rows and (absent := self.absent(table.column_names)):
-            found = ", ".join(table.column_names) or "none"
-            raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
+            columns = ", ".join(table.column_names) or "none"
+            raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {columns}")
         given, none = set(table.column_names), (pa.nulls(table.num_rows, pa.string()), pa.nulls(table.num_rows))
         table = pa.table({c.name: table[c.name] if c.name in given else none[c.kind == "vector"] for c in self.columns})
         for column in self.columns:
@@ -187,14 +187,14 @@ def example_rows(encoder: Encoder) -> pd.DataFrame:
 
 
 @contextmanager
-def made_for(dataset: str, found: str) -> Iterator[None]:
-    """Prefixes a UserError inside it if a package was made for another data set than `found`."""
+def made_for(dataset: str, given: str) -> Iterator[None]:
+    """Prefixes a UserError inside it if a package was made for another data set than `given`."""
     try:
         yield
     except UserError as error:
-        if dataset == found:
+        if dataset == given:
             raise
-        raise UserError(f"expected a package made for {found}, found one made for {dataset}: {error}") from None
+        raise UserError(f"expected a package made for {given}, found one made for {dataset}: {error}") from None
 
 
 CHUNK = ROWS

@@ -99,16 +99,16 @@ def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
     """
     data, *rest = part.split("/")
     whole = any(cell.data == data for cell in cells)
-    found = [
+    chosen = [
         cell
         for cell in cells
         if (cell.data == data if whole else cell.data.startswith(data))
         and [cell.sharing, cell.balancing][: len(rest)] == rest
     ]
-    if not found:
+    if not chosen:
         examples = sorted({f"{cell.data}/{cell.sharing}" for cell in cells})
         raise UserError(f"--part: expected a part such as {examples[0]} or {cells[-1].part}, found '{part}'")
-    return found
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Tuning:
         ranges = self.design.ranges
         sobol = Sobol(MOST_RANGES, rng=np.random.default_rng(derive(0, PURPOSE)))
         points = sobol.random_base2(10)[:many]
-        found = []
+        configs = []
         for point in points.tolist():
             at = dict(zip(ranges, point, strict=False))
             values: Params = {
@@ -178,8 +178,8 @@ class Tuning:
                 for name, (low, high) in ranges.items()
                 if not name.startswith("balancing.") or name.startswith(f"balancing.{balancing}.")
             }
-            found.append(values | own)
-        return found
+            configs.append(values | own)
+        return configs
 
     def _static(self, own: Params, train: Train) -> list[Params]:
         grid = spread_out(self.tasks, self.design.weights, SPREAD)
@@ -208,20 +208,20 @@ class Tuning:
 
     def _best_by_task(self, tried: Sequence[tuple[Params, Tried]]) -> list[Params]:
         """For each task the configuration that is best in its first objective."""
-        found = []
+        configs = []
         for task in self.tasks:
             by = next((each for each in self.objectives if each.name.startswith(f"{task}.")), self.objectives[0])
             known = [(by.sign * each.metrics[by.key(VALID)], config) for config, each in tried if each.metrics]
-            found.append(max(known, key=lambda pair: pair[0])[1])
-        return found
+            configs.append(max(known, key=lambda pair: pair[0])[1])
+        return configs
 
 
 def _tried(asked: Sequence[Params], train: Train) -> list[tuple[Params, Tried]]:
     """Configurations with what they came to; raises UserError if every one failed."""
-    found = list(zip(asked, train(asked), strict=True))
-    if not any(each.metrics for _, each in found):
+    results = list(zip(asked, train(asked), strict=True))
+    if not any(each.metrics for _, each in results):
         raise UserError(f"all {len(asked)} trainings that tune it failed")
-    return found
+    return results
 
 
 def predicted_weights(norms: Sequence[float], tasks: Sequence[str]) -> dict[str, float]:

@@ -143,7 +143,7 @@ def run_design(
     if not runners:
         raise UserError("\n".join(dict.fromkeys(skipped.values())))
     new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
-    answer, found = tuple[str, ...](), tuple[CellComparison, ...]()
+    answer, comparisons = tuple[str, ...](), tuple[CellComparison, ...]()
     known = [(cell, runners[cell.data]) for cell in done]
     if only in BALANCING:
         beside_it = [beside(of.current(cell), cell) for cell, of in known]
@@ -151,13 +151,13 @@ def run_design(
             compared(cell, rows, of.objectives, suite.dataset(cell.data), len(done))
             for (cell, of), rows in zip(known, beside_it, strict=True)
         )
-        if found := tuple(filter(None, answers)):
-            answer = sentence(str(only), found), effort(str(only), [row for rows in beside_it for row in rows])
+        if comparisons := tuple(filter(None, answers)):
+            answer = sentence(str(only), comparisons), effort(str(only), [row for rows in beside_it for row in rows])
     elif only and (
         gained := [gain for cell, of in known for gain in over_others(of.current(cell), cell, of.objectives)]
     ):
         answer = (summary(gained),)
-    return TrainingSummary(new, there, failed, skipped, answer, found)
+    return TrainingSummary(new, there, failed, skipped, answer, comparisons)
 
 
 class CellRunner:
@@ -214,16 +214,16 @@ class CellRunner:
         """The rows of configurations and seeds, trained where they are not there."""
         keys = [key_of(cell, self.content, seed, config) for config, seed in wanted]
         asked, plugin = dict(zip(keys, wanted, strict=True)), plugin_of(cell)
-        found = {key: row for key in asked if (row := self._rows.get(key)) and plugin in ("", row.commit)}
-        self.there += len(found)
-        jobs = {key: self._job(cell, *each) for key, each in asked.items() if key not in found}
+        rows = {key: row for key in asked if (row := self._rows.get(key)) and plugin in ("", row.commit)}
+        self.there += len(rows)
+        jobs = {key: self._job(cell, *each) for key, each in asked.items() if key not in rows}
         of_job = {id(job): key for key, job in jobs.items()}
         stage = "seeds" if wanted and wanted[0][1] else "tuning"
-        with self._progress.task(f"{cell.part}: {stage}", len(asked), "trainings", len(found)) as advance:
+        with self._progress.task(f"{cell.part}: {stage}", len(asked), "trainings", len(rows)) as advance:
             for outcome in outcomes(self._executor, [*jobs.values()], advance, None):
                 key = of_job[id(outcome.job)]
-                found[key] = self._keep(cell, asked[key][0], outcome)
-        return [found[key] for key in keys]
+                rows[key] = self._keep(cell, asked[key][0], outcome)
+        return [rows[key] for key in keys]
 
     def _keep(self, cell: Cell, config: Params, outcome: Outcome) -> Row:
         origin = self._origin | {"commit": plugin_of(cell) or self._origin["commit"]}
@@ -305,5 +305,5 @@ def _commit() -> str:
     if not (folder / ".git").exists():
         return ""
     asked = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return found.stdout.strip()
+    process = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return process.stdout.strip()

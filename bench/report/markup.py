@@ -64,15 +64,15 @@ Others, new ones among them, have a look by their name."""
 def looks_of(kinds: Iterable[str]) -> dict[str, tuple[str, str]]:
     """For each architecture, in the order of pages, the role of its colour and its mark's path, all different up to 63
     kinds; of others than `KINDS` by a hash."""
-    symbols, found, wanted = tuple(SYMBOLS.values()), {}, set(kinds)
+    symbols, looks, wanted = tuple(SYMBOLS.values()), {}, set(kinds)
     free = list(range(len(KINDS), len(KIND_COLOURS) * len(symbols)))
     for kind in [*(each for each in KINDS if each in wanted), *sorted(wanted - {*KINDS})]:
         if kind in KINDS:
             at = KINDS.index(kind)
         else:  # the nearest free place after that of its hash
             at = free.pop(bisect(free, crc32(kind.encode()) % 63) % len(free)) if free else 0
-        found[kind] = KIND_COLOURS[at % len(KIND_COLOURS)], symbols[at % len(symbols)]
-    return found
+        looks[kind] = KIND_COLOURS[at % len(KIND_COLOURS)], symbols[at % len(symbols)]
+    return looks
 
 
 escaped = escape

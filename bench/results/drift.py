@@ -93,21 +93,21 @@ def changes(
         (before, by), (after, and_by) = means
         return Change(kind, of, before, after, float(np.hypot(by, and_by)), at)
 
-    found = [change("unseen", field, of_split) for field, of_split in unseen.items()]
+    tested = [change("unseen", field, of_split) for field, of_split in unseen.items()]
     for at, task in enumerate(rows[CONFIRM].tasks):
         labels = {split: of.labels[:, at] for split, of in rows.items()}
         rate = change("rate", task, labels)
-        found.append(rate)
+        tested.append(rate)
         if said is None:
             continue
         own = {split: of[:, at] for split, of in said.items()}
         for place in np.quantile(own[CONFIRM], ABOVE).tolist():
-            found.append(change("scores", task, {split: of > place for split, of in own.items()}, place))
+            tested.append(change("scores", task, {split: of > place for split, of in own.items()}, place))
         mean = {CONFIRM: rate.before, TEST: rate.after}
         if min(mean.values()) > 0:
-            found.append(change("fit", task, {split: (labels[split] - own[split]) / mean[split] for split in mean}))
-    least = float(ndtri(1 - WRONG / 2 / max(1, len(found))))
-    sure = [each for each in found if each.distance >= least and each.matters]
+            tested.append(change("fit", task, {split: (labels[split] - own[split]) / mean[split] for split in mean}))
+    least = float(ndtri(1 - WRONG / 2 / max(1, len(tested))))
+    sure = [each for each in tested if each.distance >= least and each.matters]
     surest = {(each.kind, each.of): each for each in sorted(sure, key=lambda each: each.distance)}
     return sorted(surest.values(), key=lambda each: -each.distance)
 
@@ -124,6 +124,6 @@ def _mean(values: NDArray[Any], units: NDArray[Any], weights: NDArray[Any] | Non
     return mean, float(np.sqrt(many / max(1, many - 1) * (sums**2).sum()) / by.sum())
 
 
-def sentences(found: Sequence[Change], most: int = 3) -> list[str]:
+def sentences(changed: Sequence[Change], most: int = 3) -> list[str]:
     """The surest changes in words."""
-    return [each.sentence for each in found[:most]]
+    return [each.sentence for each in changed[:most]]

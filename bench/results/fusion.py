@@ -29,8 +29,8 @@ class Fusion:
     def of(kind: FusionKind, weights: Sequence[float]) -> Fusion:
         """The fusion in its usual form: one task alone ranks alike under both kinds and is called `power`."""
         whole = float(sum(weights))
-        found = tuple(float(each) / whole for each in weights)
-        return Fusion("power" if np.count_nonzero(found) == 1 else kind, found)
+        shares = tuple(float(each) / whole for each in weights)
+        return Fusion("power" if np.count_nonzero(shares) == 1 else kind, shares)
 
 
 class FusionTerms:

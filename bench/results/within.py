@@ -37,14 +37,14 @@ class TaskAreas:
 
 def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[str, TaskAreas]]:
     """By id of a point with replicates its areas, by binary task; nothing where no point has two replicates."""
-    found: dict[str, dict[str, TaskAreas]] = {}
+    areas: dict[str, dict[str, TaskAreas]] = {}
     for task in tasks:
         own = f"{task.name}.ctcvr" if task.parent else task.name
         keys = [key_on(f"{own}.{metric}", CONFIRM) for metric in ("auc", "gauc")]
         over, within = (intervals_of(samples_of(points, [key])) for key in keys)
         for point in over.keys() & within.keys():
-            found.setdefault(point, {})[task.name] = TaskAreas(over[point], within[point])
-    return found
+            areas.setdefault(point, {})[task.name] = TaskAreas(over[point], within[point])
+    return areas
 
 
 def area_table(areas: Mapping[str, Mapping[str, TaskAreas]], table: pd.DataFrame, group: str) -> AreaTable:

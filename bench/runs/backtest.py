@@ -149,12 +149,12 @@ def backtest(result: DatasetResult, asked: BacktestOptions, raw: Path | None, pr
     part, served, plan = result.run, result.serving.served, plan_of(result, asked, raw, progress)
     assert served is not None
     progress.note(cost_of(plan))
-    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
+    outcome = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
     facts = {str(each["point"]): each for _, each in served.table.iterrows()}
     known = titles_of(result.frontier.points)
     titles = {each: named(facts[plan.ranked[each].point.id], known) for each in plan.ranked if each != plan.against}
     titles[plan.against] = result.serving.against
-    answer = BacktestAnswer(plan, found, titles, UNITS.get(asked.every or "", "cut"))
+    answer = BacktestAnswer(plan, outcome, titles, UNITS.get(asked.every or "", "cut"))
     write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
     if len(part.run.datasets) == 1:
         write_report([result_of(part)], part.run.folder / PAGE, part.run.name)  # its verdict counts these days

@@ -161,15 +161,15 @@ def _production(
     suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None
 ) -> dict[str, CurrentPoint]:
     """The current point of each data set that has one: what is `given`, else the suite's, whose paths are `beside`."""
-    found = {}
+    points = {}
     for dataset in suite.datasets:
         named = lasting_current(given) if given is not None else dataset.current or suite.current
         if named is not None:
             check_confirms(suite.confirm.replicates)
             card = load_card(dataset.id)
             tasks = dataset.tasks or card.default_tasks
-            found[dataset.id] = read_current(lasting_current(named, beside), card, tasks, home, tracking)
-    return found
+            points[dataset.id] = read_current(lasting_current(named, beside), card, tasks, home, tracking)
+    return points
 
 
 def _check(suite: Suite, executor: str) -> None:

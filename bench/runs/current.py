@@ -59,8 +59,8 @@ class CurrentFile(Config):
     @model_validator(mode="after")
     def _one_of_both(self) -> CurrentFile:
         if (self.config is None) == (self.column is None):
-            found = "neither" if self.config is None else "both"
-            raise ValueError(f"expected either `config` or `column`, found {found}")
+            given = "neither" if self.config is None else "both"
+            raise ValueError(f"expected either `config` or `column`, found {given}")
         if self.column is not None and self.score is not None:
             raise ValueError("expected no table `score` beside `column`, which is the score")
         return self
@@ -146,16 +146,16 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
         raise UserError(
             f"--current: expected TOML, a package's folder, {COLUMN}NAME or {REGISTERED}NAME/VERSION, found no {given}"
         )
-    found = CurrentPoint(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path)
-    if found.column is not None:
+    point = CurrentPoint(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path)
+    if point.column is not None:
         kept = tuple(card.logged)
-        if found.column not in kept:
+        if point.column not in kept:
             raise UserError(
-                f"{given}: column: expected a score that the card names under `logged`, found '{found.column}'; "
+                f"{given}: column: expected a score that the card names under `logged`, found '{point.column}'; "
                 + (f"logged are {listed(kept)}" if kept else "the card names none")
             )
-        return found
-    return _checked(found, card, tasks)
+        return point
+    return _checked(point, card, tasks)
 
 
 def _of_file(path: Path) -> CurrentPoint:
@@ -191,9 +191,9 @@ def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracki
                 f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
             )
         weights[task] = weight / score.rates.get(name, 1.0)
-    found = CurrentPoint(source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False)
+    point = CurrentPoint(source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False)
     with made_for(package.manifest.name, card.key):
-        return _checked(found, card, tasks)
+        return _checked(point, card, tasks)
 
 
 def _trained(package: Package) -> dict[str, Scalar]:
@@ -204,22 +204,22 @@ def _trained(package: Package) -> dict[str, Scalar]:
     return as_one((part.config, dict(zip(tasks, part.shares, strict=True))) for part in parts)
 
 
-def _checked(found: CurrentPoint, card: Card, tasks: Sequence[str]) -> CurrentPoint:
+def _checked(point: CurrentPoint, card: Card, tasks: Sequence[str]) -> CurrentPoint:
     """With its whole configuration and all weights."""
     from bench.training.config import TrialConfig  # imports torch
     from bench.training.parts import networks_in
     from bench.training.tree_settings import is_trees, whole_settings
 
-    assert found.config is not None
-    weights = found.weights or dict.fromkeys(tasks, 1.0)
-    balanced = Point("current", found.config, "").weights
+    assert point.config is not None
+    weights = point.weights or dict.fromkeys(tasks, 1.0)
+    balanced = Point("current", point.config, "").weights
     for where, names in (("score.weights", weights), ("config.balancing.static.weight", balanced)):
         for task in names:
-            check_known("task", task, tasks, f"{found.source}: {where}")
+            check_known("task", task, tasks, f"{point.source}: {where}")
     if not sum(weights.values()):
-        raise UserError(f"{found.source}: score.weights: expected a weight above 0, found none")
+        raise UserError(f"{point.source}: score.weights: expected a weight above 0, found none")
     try:
-        config = dict(found.config)
+        config = dict(point.config)
         for each in networks_in(config):
             parsed = TrialConfig.parse(each)
             parsed.check_fit(shape_of(card, tasks))
@@ -227,8 +227,8 @@ def _checked(found: CurrentPoint, card: Card, tasks: Sequence[str]) -> CurrentPo
         if is_trees(config):
             config = whole_settings(config, tasks)
     except UserError as error:
-        raise UserError(f"{found.source}: {error}") from None
-    return found.model_copy(update={"config": config, "weights": weights})
+        raise UserError(f"{point.source}: {error}") from None
+    return point.model_copy(update={"config": config, "weights": weights})
 
 
 def lasting_current(given: str, beside: Path | None = None) -> str:

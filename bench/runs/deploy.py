@@ -171,17 +171,17 @@ def explained(part: DatasetRun, raw: Path | None, progress: Progress, **options:
         raise UserError(f"{run}: expected a deployed model to explain, found none; first `seesaw deploy {run}`")
     package = Package.open(folder)
     store = part.prepare(progress, raw).with_tasks([task.name for task in package.schema.tasks])
-    found: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
-    found = {"sentence": sentence(found)} | found
+    document: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
+    document = {"sentence": sentence(document)} | document
     cells = [
         {"kind": kind, "name": each["name"], "of": ", ".join(each.get("of", ())), "measure": measure} | own
         for kind in ("inputs", "heads")
-        for each in found[kind]
+        for each in document[kind]
         for measure, own in each["measures"].items()
     ]
     write_text((part.folder / EXPLAINED).with_suffix(".csv"), pd.DataFrame(cells).to_csv(index=False))
-    write_text(part.folder / EXPLAINED, json.dumps(found, indent=1))
-    return found
+    write_text(part.folder / EXPLAINED, json.dumps(document, indent=1))
+    return document
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
@@ -195,11 +195,11 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
         return Package.open(folder)
     if (home / "runs" / model / RUN).is_file():
         made = [part.folder / PACKAGE for part in Run.open(home, model).datasets.values()]
-        found = [each for each in made if (each / MANIFEST).is_file()]
-        if len(found) != 1:
+        packages = [each for each in made if (each / MANIFEST).is_file()]
+        if len(packages) != 1:
             raise UserError(
-                f"{model}: expected one packaged model, found {len(found)}; `seesaw deploy` makes one, and a folder "
+                f"{model}: expected one packaged model, found {len(packages)}; `seesaw deploy` makes one, and a folder "
                 "says which"
             )
-        return Package.open(found[0])
+        return Package.open(packages[0])
     return registered(home, model, tracking)

@@ -131,8 +131,8 @@ def deployment_of(home: Path, target: str, policy_file: Path | None, name: str |
         raise UserError(f"{target}: expected a point of the run {part.run.name}, found {_name(picked)}, which is none")
     now = result.pick.to_json() if result.pick else {}
     if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
-        found = f"it picks {_name(now)}" if now else result.no_pick
-        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {found}; see --policy")
+        other = f"it picks {_name(now)}" if now else result.no_pick
+        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see --policy")
     assert result.pick is not None
     key = part.card.key
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")

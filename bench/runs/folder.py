@@ -128,12 +128,12 @@ class Run:
             return self
         check_confirms(self.suite.confirm.replicates)
         address = self.store_address if given.startswith(REGISTERED) else None
-        found = {
+        current = {
             key: read_current(lasting_current(given), part.card, [task.name for task in part.tasks], self.home, address)
             for key, part in self.datasets.items()
         }
         request = self.request.model_copy(update={"current": lasting_current(given)})
-        return self.changed(current=found, request=request)
+        return self.changed(current=current, request=request)
 
     def changed(self, **decided: Any) -> Run:
         """The run with other decisions, which `keep` writes."""

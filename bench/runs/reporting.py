@@ -190,7 +190,7 @@ def on_trials(
         for column, each in enumerate(frontier.measures)
         for name, part in (("mean", "value"), ("sd", "sd"))
     }
-    found: dict[int, tuple[list[MetricValue], Mapping[str, str]]] = {}
+    by_trial: dict[int, tuple[list[MetricValue], Mapping[str, str]]] = {}
     for number, at in frontier.by_trial.items():
         row = frontier.table.iloc[at]
         chance = float(row["p_nondominated"])
@@ -202,8 +202,8 @@ def on_trials(
             UNTIL: row["point"].partition("@")[2] or word(None),
             PICKED: word(pick is not None and pick.trial == number),
         }
-        found[number] = [MetricValue(name, value, time=when) for name, value in numbers.items()], tags
-    return found
+        by_trial[number] = [MetricValue(name, value, time=when) for name, value in numbers.items()], tags
+    return by_trial
 
 
 def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, run: str, when: float = 0.0) -> Front:

@@ -53,7 +53,7 @@ MOST_ROWS = 200_000
 def drift_of(result: DatasetResult) -> list[Change]:
     """What changed from confirmation rows to test; of unseen values only where the prepared data are still there."""
     folder = result.run.folder / FOLDER
-    rows = {split: found for split in (CONFIRM, TEST) if (found := read_rows(folder, split)) is not None}
+    rows = {split: kept for split in (CONFIRM, TEST) if (kept := read_rows(folder, split)) is not None}
     if len(rows) < 2:
         return []
     said = None
@@ -68,16 +68,16 @@ def drift_of(result: DatasetResult) -> list[Change]:
 def _unseen(store: Store | None) -> dict[str, dict[str, NDArray[Any]]]:
     if store is None:
         return {}
-    found = dict[str, dict[str, NDArray[Any]]]()
+    unseen = dict[str, dict[str, NDArray[Any]]]()
     for split in (CONFIRM, TEST):
         data = part_of(store.split(split), MOST_ROWS)
         ids, at = data.ids, 0
         schema = store.schema.without_ranges
         for each, offset in zip(schema.fields, schema.offsets, strict=True):
             if each.of is None and each.slots == 1:
-                found.setdefault(each.name, {})[split] = ids[:, at] == offset
+                unseen.setdefault(each.name, {})[split] = ids[:, at] == offset
             at += each.slots
-    return found
+    return unseen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,31 +151,31 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     front = replace(front, answer=answer_of(run, study))
     followed = policy or policy_of(run)
     areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
-    found = decided(
+    decision = decided(
         front, serving_of(run, front.points, objectives, followed, keep), followed, run.run.request.seed,
         lambda point: warning(areas, point, str(run.card.group)),
     )  # fmt: skip
     incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
-    found = replace(found, verdict=_with_days(found, run.folder / DAYS, [task.name for task in run.tasks]))
+    decision = replace(decision, verdict=_with_days(decision, run.folder / DAYS, [task.name for task in run.tasks]))
     return DatasetResult(
-        **vars(found), run=run, records=records, objectives=objectives, incomplete=" ".join(filter(None, incomplete)),
-        areas=areas,
+        **vars(decision), run=run, records=records, objectives=objectives, areas=areas,
+        incomplete=" ".join(filter(None, incomplete)),
     )  # fmt: skip
 
 
-def _with_days(found: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
+def _with_days(decision: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
     """The verdict, with what the run's last back-test says of what was picked; of another pick it says nothing."""
-    pick = found.pick
+    pick = decision.pick
     if pick is None or pick.kind is None or pick.weights is None or not path.is_file():
-        return found.verdict
+        return decision.verdict
     days = read_json(path)
     fusion = Fusion.of(cast(FusionKind, pick.kind), [pick.weights.get(task, 0.0) for task in tasks])
     for name, served in days["served"].items():
         if name in days["points"] and served == [pick.point, fusion.kind, list(fusion.weights)]:
             average = days["points"][name]["average"]
             known = {end: math.nan if each is None else each for end, each in average.items()}
-            return found.verdict.by_days(days["sentences"][name][0], Effect(**known))
-    return found.verdict
+            return decision.verdict.by_days(days["sentences"][name][0], Effect(**known))
+    return decision.verdict
 
 
 def write_pick(result: DatasetResult) -> None:
@@ -211,14 +211,14 @@ def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, Any]
     """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.config.Recipe`."""
     tasks = result.run.tasks
     objectives = [objective.name for objective in result.objectives]
-    found: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
     if until is not None:
-        found["training.until"] = until
+        recipe["training.until"] = until
     if [task.name for task in tasks] != list(result.run.card.default_tasks):
-        found["training.tasks"] = [task.name for task in tasks]
+        recipe["training.tasks"] = [task.name for task in tasks]
     if objectives != [primary(task, task.name in result.run.ranked) for task in tasks]:
-        found["training.objectives"] = objectives
-    return found
+        recipe["training.objectives"] = objectives
+    return recipe
 
 
 def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, Any]:
@@ -281,7 +281,7 @@ def serving_of(
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER
-    rows: dict[str, Rows] = {split: found for split in KEPT if (found := read_rows(folder, split)) is not None}
+    rows: dict[str, Rows] = {split: kept for split in KEPT if (kept := read_rows(folder, split)) is not None}
     if len(rows) < len(KEPT):
         return Serving(None, {}, "", NOT_CONFIRMED)
     rows = with_rates(rows)
@@ -306,7 +306,7 @@ def candidates_of(
 ) -> list[Candidate]:
     """The confirmed points whose predictions are there. Rows of a replicate that failed or is gone are left out."""
     sources = sources_of(points, objectives)
-    found = []
+    candidates = []
     for point in filter(confirmed, points):
         seeds, files = [], []
         for run in point.replicates:
@@ -320,8 +320,8 @@ def candidates_of(
         if seeds:
             read, digest = _reader(folder, files), _digests(folder, files)
             facts = point.id, point.name, point.architecture, point.role
-            found.append(Candidate(*facts, tuple(seeds), read, digest))
-    return found
+            candidates.append(Candidate(*facts, tuple(seeds), read, digest))
+    return candidates
 
 
 def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], NDArray[Any]]:
@@ -329,11 +329,11 @@ def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int]
 
     def read(split: str, place: int) -> NDArray[Any]:
         names = files[place]
-        found = predictions.predictions(folder, split, names[0])
-        found = found if len(names) == 1 else predictions.joined(folder, split, names)
-        if found is None:
+        values = predictions.predictions(folder, split, names[0])
+        values = values if len(names) == 1 else predictions.joined(folder, split, names)
+        if values is None:
             raise UserError(f"{folder}: expected the predictions {names[0]}.{split}.npy, found none")
-        return found
+        return values
 
     return read
 

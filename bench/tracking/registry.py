@@ -163,14 +163,14 @@ class ModelRegistry:
                 with scratch_folder(target) as folder:
                     of = str(made.run_id), f"{MODEL}/artifacts", str(folder)
                     self._store.ask(f"fetch '{model}'", "download_artifacts", *of)
-                    if (found := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
+                    if (manifest := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
                         raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
-                    rename(found.parent, target)
+                    rename(manifest.parent, target)
         return Package.open(target)
 
     def _version(self, name: str, number: str) -> ModelVersion:
-        found: ModelVersion = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
-        return found
+        version: ModelVersion = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
+        return version
 
     def version_of(self, model: str) -> tuple[str, str]:
         """Parses a model's text into name and version; raises UserError if there is none."""

@@ -147,12 +147,12 @@ class TreeFeatures:
         mean = labels.mean(dtype=np.float64) if weights is None else np.average(labels.astype(float), weights=weights)
         features = cls(schema, float(mean))
         fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
-        found = np.empty((len(ids), width(schema)), np.float32)
-        found[:, : dense.shape[1]] = dense
+        columns = np.empty((len(ids), width(schema)), np.float32)
+        columns[:, : dense.shape[1]] = dense
         for column, values, offset, many in features._fields(ids):
             if is_small(values.shape[1], many):
                 features.tables.append(None)
-                found[:, column] = np.maximum(values[:, 0] - offset, 0)
+                columns[:, column] = np.maximum(values[:, 0] - offset, 0)
                 continue
             sums = np.zeros((many, FOLDS))
             counts = np.zeros((many, FOLDS), np.int32 if weights is None else np.float64)
@@ -169,10 +169,10 @@ class TreeFeatures:
                 value = np.where(there, values[rows] - offset, 0)
                 seen = often[value] - counts[value, own]
                 rate = features._rate(total[value] - sums[value, own], seen)
-                found[rows, column : column + 2] = features._means(there, rate, np.log1p(seen))
+                columns[rows, column : column + 2] = features._means(there, rate, np.log1p(seen))
             rates = features._rate(total, often).astype(np.float32)
             features.tables.append((rates, np.log1p(often).astype(np.float32)))
-        return features, found
+        return features, columns
 
     def _fields(self, ids: Ids) -> Iterator[tuple[int, Ids, int, int]]:
         """For each field its first column, its values (N, slots), its first row, and its number of rows.
@@ -193,16 +193,16 @@ class TreeFeatures:
 
     def of(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
         """(N, F) of rows outside train."""
-        found = np.empty((len(ids), width(self._schema)), np.float32)
-        found[:, : dense.shape[1]] = dense
+        columns = np.empty((len(ids), width(self._schema)), np.float32)
+        columns[:, : dense.shape[1]] = dense
         for (column, values, offset, _), table in zip(self._fields(ids), self.tables, strict=True):
             if table is None:
-                found[:, column] = np.maximum(values[:, 0] - offset, 0)
+                columns[:, column] = np.maximum(values[:, 0] - offset, 0)
                 continue
             there = values > 0
             value = np.where(there, values - offset, 0)
-            found[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
-        return found
+            columns[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
+        return columns
 
     def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
         return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)

@@ -59,13 +59,13 @@ class Deciles:
 
 def decile_tables(schema: Schema, rows: Predicted) -> dict[str, list[list[float]]]:
     """The table of each regression's predictions by their name, as `watch.cvr`."""
-    found = {}
+    tables = {}
     for name, kind, own in sample_spaces(schema, rows):
         known = own.known
         if kind == "regression" and len(known.labels):
             weights = np.ones(len(known.labels)) if known.weights is None else known.weights
-            found[name] = Deciles(known.labels, known.predictions, weights).table(weights).tolist()
-    return found
+            tables[name] = Deciles(known.labels, known.predictions, weights).table(weights).tolist()
+    return tables
 
 
 def _expected(rows: Observed) -> Weighted:

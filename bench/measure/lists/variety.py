@@ -67,10 +67,10 @@ def _absent(rows: int, own: int, room: float) -> float:
     """The chance that none of `own` of `rows` is among `room` of them; linear between whole numbers."""
     if room >= rows:
         return 0.0
-    low, found = math.floor(room), 0.0
+    low, total = math.floor(room), 0.0
     for drawn, share in ((low, low + 1 - room), (low + 1, room - low)):
         chance = share
         for row in range(own if share > 0 else 0):
             chance *= max(0, rows - drawn - row) / (rows - row)
-        found += chance
-    return found
+        total += chance
+    return total

@@ -196,8 +196,8 @@ class MeanLosses(nn.Module):
 def _of_samples(losses: Tensor, by: nn.Module, predictions: Tensor) -> Tensor:
     """Checks the shape of losses (B, T): another one would broadcast over tasks."""
     if losses.shape != predictions.shape:
-        expected, found = tuple(predictions.shape), tuple(losses.shape)
-        raise ValueError(f"{type(by).__name__}: expected a loss of each sample and task {expected}, found {found}")
+        expected, shape = tuple(predictions.shape), tuple(losses.shape)
+        raise ValueError(f"{type(by).__name__}: expected a loss of each sample and task {expected}, found {shape}")
     return losses
 
 

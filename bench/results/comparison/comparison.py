@@ -124,10 +124,10 @@ def by_metric(
         ]
         chosen = sorted(seen, key=itemgetter(0, 1), reverse=True)[:k]
         if len(chosen) == k:
-            found = average([own for _, _, own in chosen])
+            mean = average([own for _, _, own in chosen])
             place = datasets.index(members[chosen[0][1]].dataset)
             # resample b is other rows on other data: unpaired by a shift
-            averages[name] = replace(found, deviations=np.roll(found.deviations, place, axis=1))
+            averages[name] = replace(mean, deviations=np.roll(mean.deviations, place, axis=1))
     between, pairs = differences(list(averages.values())), list(combinations(enumerate(averages), 2))
     if between is None:
         return [Contrast(left, right, objective) for (_, left), (_, right) in pairs]
@@ -338,8 +338,8 @@ class Group:
 
     def to_json(self) -> dict[str, Any]:
         """Its part of the document of `seesaw compare --json`."""
-        found = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
-        return {key: value for key, value in found.items() if key not in ("comparison", "members")}
+        values = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
+        return {key: value for key, value in values.items() if key not in ("comparison", "members")}
 
 
 @dataclass(frozen=True)
@@ -366,19 +366,19 @@ class Compared:
     def to_json(self) -> dict[str, Any]:
         """The document of `seesaw compare --json`."""
         ranked, groups = self.ranking and asdict(self.ranking), [group.to_json() for group in self.groups]
-        found: dict[str, Any] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
-        return found
+        document: dict[str, Any] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
+        return document
 
 
 FAMILY_HEADS = ("trials", "training samples", "confirmed points", "hypervolume")
 TEST_HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
 
 
-def family_rows(found: Comparison) -> list[tuple[str, int, int, int, float]]:
+def family_rows(comparison: Comparison) -> list[tuple[str, int, int, int, float]]:
     """Of each family its name, and what `FAMILY_HEADS` says."""
     return [
         (row["name"], row["trials"], row["training_samples"], len(row["points"]), row["hypervolume"])
-        for row in found.families
+        for row in comparison.families
     ]
 
 

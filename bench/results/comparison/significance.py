@@ -202,12 +202,12 @@ def _friedman(merits: Floats) -> float:
 
 
 def _cliques(ranks: Floats, critical: float) -> tuple[tuple[int, int], ...]:
-    found: list[tuple[int, int]] = []
+    cliques: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = int(np.flatnonzero(ranks - ranks[first] <= critical)[-1])
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return tuple(found)
+        if last > first and (not cliques or last > cliques[-1][1]):
+            cliques.append((first, last))
+    return tuple(cliques)
 
 
 SHORT = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}

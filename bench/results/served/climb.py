@@ -101,8 +101,8 @@ def climbed(
         own = [meter.terms(at, kept) for meter, kept in by_labels]
 
         def measured(meters: Sequence[tuple[Meter, Any]], fusion: Fusion) -> Floats:
-            found = [meter.outcomes(fusion, each) for (meter, _), each in zip(meters, own, strict=True)]
-            return np.asarray(np.mean(found, axis=0))
+            by_meter = [meter.outcomes(fusion, each) for (meter, _), each in zip(meters, own, strict=True)]
+            return np.asarray(np.mean(by_meter, axis=0))
 
         if not by_expected:
             return partial(measured, by_labels)
@@ -137,9 +137,9 @@ def climb(
     def tried(fusion: Fusion) -> float:
         return float(goal.worth(measure(fusion)))
 
-    found = max(starts, key=tried) if len(starts) > 1 else starts[0]
-    best, tasks = tried(found), len(found.weights)
-    left, weights = tries * (tasks - 1), np.maximum(found.weights, LEAST_START * max(found.weights))
+    leader = max(starts, key=tried) if len(starts) > 1 else starts[0]
+    best, tasks = tried(leader), len(leader.weights)
+    left, weights = tries * (tasks - 1), np.maximum(leader.weights, LEAST_START * max(leader.weights))
     for factor in FACTORS:
         moved = True
         while moved and left > 0:
@@ -148,9 +148,9 @@ def climb(
                 for way in (factor, 1 / factor):
                     more = weights.copy()
                     more[task] *= way
-                    fusion = Fusion.of(found.kind, more.tolist())
+                    fusion = Fusion.of(leader.kind, more.tolist())
                     score, left = tried(fusion), left - 1
                     if score > best + 1e-9:
-                        best, found, weights, moved = score, fusion, more, True
+                        best, leader, weights, moved = score, fusion, more, True
                         break
-    return best, found
+    return best, leader

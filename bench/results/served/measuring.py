@@ -106,8 +106,8 @@ class Meter:
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""
         jobs = [(at, run) for at, each in enumerate(self._candidates) for run in range(each.replicates)]
-        found = in_threads(lambda job: self._values(*job, settings), jobs)
-        by_job = dict(zip(jobs, found, strict=True))
+        results = in_threads(lambda job: self._values(*job, settings), jobs)
+        by_job = dict(zip(jobs, results, strict=True))
         return [
             np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
         ]
@@ -124,8 +124,8 @@ class Meter:
             return [measure.resampled(_score(terms, settings[at[point]])) for point in chosen[job[0]]]
 
         runs: list[list[Floats]] = [[] for _ in of]  # by point, of each replicate (1 + B, slices, M)
-        for (candidate, _), found in zip(jobs, in_threads(one, jobs), strict=True):
-            for point, drawn in zip(chosen[candidate], found, strict=True):
+        for (candidate, _), measured in zip(jobs, in_threads(one, jobs), strict=True):
+            for point, drawn in zip(chosen[candidate], measured, strict=True):
                 runs[point].append(drawn)
         return [
             _points(of, at, [np.array([drawn[:, place] for drawn in own]) for own in runs], units)
@@ -139,8 +139,8 @@ class Meter:
 
     def outcomes(self, setting: Fusion, terms: Sequence[FusionTerms]) -> Floats:
         """(M,), means over replicates under one setting."""
-        found = [self.measure.values(_score(own, setting))[0] for own in terms]
-        return np.asarray(np.mean(found, axis=0))
+        by_seed = [self.measure.values(_score(own, setting))[0] for own in terms]
+        return np.asarray(np.mean(by_seed, axis=0))
 
     def _values(self, candidate: int, run: int, settings: Sequence[Fusion]) -> Floats:
         predictions = self._predictions(candidate, run)

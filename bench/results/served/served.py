@@ -232,7 +232,7 @@ def _climbed(
     Where they end joins the sweep, and the values of all candidates. Twice for the first goal: the second climb begins
     at the best of all, as a candidate may have what another one's climb found.
     """
-    found: list[list[Fusion]] = [[] for _ in values]
+    fusions: list[list[Fusion]] = [[] for _ in values]
 
     def first(means: Floats, goal: Goal, again: bool) -> list[Fusion]:
         of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in FUSION_KINDS]
@@ -247,10 +247,10 @@ def _climbed(
             for at, each in enumerate(values)
         ]
         ends = climb(asked)
-        found = [[*own, *before] for own, before in zip(ends, found, strict=True)]
+        fusions = [[*own, *before] for own, before in zip(ends, fusions, strict=True)]
         if new := sweep.add(end for own in ends for end in own):
             values[:] = [np.concatenate(both, axis=1) for both in zip(values, meter.sweep(new), strict=True)]
-    return found
+    return fusions
 
 
 def _ideal(measure: Measure, rows: Rows, outcomes: Sequence[Objective]) -> Floats:

@@ -91,7 +91,7 @@ class Sweep:
 
     def _bends(self, scaled: Floats) -> Floats:
         """(C, K), how far a setting's outcomes lie from the chord of its two neighbours; 0 with more than two tasks."""
-        found = np.zeros(scaled.shape[:2])
+        bends = np.zeros(scaled.shape[:2])
         if len(self.settings[0].weights) == 2:
             of_kind: dict[FusionKind, set[int]] = {}
             for edge, (kind, *_) in self._edges.items():
@@ -103,8 +103,8 @@ class Sweep:
                     length = np.maximum((chord**2).sum(axis=-1, keepdims=True), 1e-12)
                     share = ((scaled[:, at] - scaled[:, before]) * chord).sum(axis=-1, keepdims=True) / length
                     off = scaled[:, at] - scaled[:, before] - share.clip(0, 1) * chord
-                    found[:, at] = np.maximum(found[:, at], np.sqrt((off**2).sum(axis=-1)))
-        return found
+                    bends[:, at] = np.maximum(bends[:, at], np.sqrt((off**2).sum(axis=-1)))
+        return bends
 
     def _edge(self, kind: FusionKind, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
         self._edges[self._place(kind, first), self._place(kind, last)] = kind, first, last

@@ -114,11 +114,11 @@ def check_machines(options: Options) -> None:
             asked[ask.remote(__version__, options.store, options.needs, plugins.files())] = name
     for answer, name in asked.items():
         try:
-            found = ray.get(answer, timeout=CHECK_SECONDS)
+            problem = ray.get(answer, timeout=CHECK_SECONDS)
         except (RayError, TimeoutError) as error:
-            found = loss(error)
-        if found:
-            raise UserError(f"Ray machine {name}: {found}")
+            problem = loss(error)
+        if problem:
+            raise UserError(f"Ray machine {name}: {problem}")
 
 
 def loss(error: Exception) -> str:
