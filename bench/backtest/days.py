@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -134,7 +133,7 @@ def _lost(change: Effect, verb: str, unit: str) -> str:
     return f"{verb} {-100 * change.value:.1f}%{unit}{ends}"
 
 
-def table(days: Days, backtest: Backtest) -> list[list[Any]]:
+def table(days: Days, backtest: Backtest) -> list[list[object]]:
     """A row for each cut: its times, rows, gain of U and of each outcome, in per cent."""
     return [
         [str(cut), cut.rows, percent(float(u)), *(percent(float(each)) for each in row)]
@@ -142,7 +141,7 @@ def table(days: Days, backtest: Backtest) -> list[list[Any]]:
     ]
 
 
-def document(every: Sequence[Days], backtest: Backtest) -> dict[str, Any]:
+def document(every: Sequence[Days], backtest: Backtest) -> dict[str, object]:
     """All of it as plain values."""
     return {
         "against": backtest.against,

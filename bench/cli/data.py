@@ -120,7 +120,7 @@ def _show_card(card: dict[str, Any]) -> None:
         say(f"variants: {', '.join(card['id'] + '@' + variant for variant in card['variants'])}")
 
 
-def _pairs(values: dict[str, Any]) -> str:
+def _pairs(values: dict[str, object]) -> str:
     """Options in a line: `valid 0.1, test 0.2`."""
     return ", ".join(f"{key} {_pairs(value) if isinstance(value, dict) else value}" for key, value in values.items())
 
@@ -239,7 +239,7 @@ def _show_draft(draft: Draft) -> None:
         say(f"inspected: {draft.rows:,} rows, from the head of each file; --rows N for more")
 
 
-def _document(draft: Draft) -> dict[str, Any]:
+def _document(draft: Draft) -> dict[str, object]:
     return {
         "id": draft.id,
         "rows": draft.rows,

@@ -23,7 +23,7 @@ from bench.core.registry import Config
 from bench.core.schema import Positive, Task
 from bench.results.fusion import FusionKind, fused, in_formula
 
-NamedPredictions = Mapping[str, NDArray[np.floating[Any]]]
+NamedPredictions = Mapping[str, NDArray[np.floating]]
 
 
 def flat(value: Any) -> Any:

@@ -150,7 +150,7 @@ def facts_in(folder: Path) -> dict[str, Any]:
     raise Damaged(folder / FACTS)
 
 
-def digest_of(facts: Mapping[str, Any]) -> str:
+def digest_of(facts: Mapping[str, object]) -> str:
     """Digest of the values of `rows.json`, itself excluded."""
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
 

@@ -9,7 +9,6 @@ measured on the same resamples. Only so are differences between models paired.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ def _table() -> Counts:
 _TABLE = _table()
 
 
-def units_of(group: NDArray[Any], first: int | NDArray[np.int64]) -> NDArray[np.uint64]:
+def units_of(group: NDArray[np.integer], first: int | NDArray[np.int64]) -> NDArray[np.uint64]:
     """What is resampled: (N,) units where there are some, such as users, else rows by their place in the split.
 
     Args:
@@ -93,7 +92,7 @@ def _mixed(bits: np.uint64) -> np.uint64:
     return bits ^ (bits >> np.uint64(31))
 
 
-ColumnPieces = Iterable[NDArray[Any]]
+ColumnPieces = Iterable[NDArray[np.number]]
 PIECE = 1 << 12  # rows whose counts are at hand at once
 _HELD = 1 << 28  # bytes of counts
 
@@ -166,7 +165,7 @@ def drawn_of(rows: Labelled, split: str, resamples: int) -> Resamples | None:
 
 
 @jit()
-def add_times(weights: NDArray[Any], columns: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+def add_times(weights: NDArray[np.integer], columns: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     """Adds rows' columns (n, M), weighed by each of B resamples (n, B), to sums (M, B)."""
     for row in range(len(weights)):
         for m in range(columns.shape[1]):

@@ -31,7 +31,7 @@ def shares_of(weeks: int | None) -> tuple[float, ...]:
     return tuple(math.ceil(weeks * at / many) / weeks if weeks else at / many for at in range(1, many + 1))
 
 
-def size_of(metric: OnlineMetric, gain: float, traffic: float | None, others: float = 0.0) -> dict[str, Any]:
+def size_of(metric: OnlineMetric, gain: float, traffic: float | None, others: float = 0.0) -> dict[str, object]:
     """The size of a test that shows a gain, and its looks: where it ends there, and the chance that it has by then.
 
     Args:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -88,7 +88,7 @@ class BatchScoring:
             if (other := self.files.setdefault(stem, file)) != file:
                 raise UserError(f"expected files of different names, found {other} and {file}")
         facts = {stem: [file.stat().st_size, file.stat().st_mtime_ns] for stem, file in self.files.items()}
-        self._work: dict[str, Any] = {"model": package.digest, "engine": engine, "keep": list(keep)}
+        self._work: dict[str, object] = {"model": package.digest, "engine": engine, "keep": list(keep)}
         self._work |= {"part_rows": part_rows, "files": facts}
         if history is not None:
             self._work["history"] = [str(history), history.stat().st_mtime_ns if history.is_file() else 0]

@@ -116,7 +116,7 @@ def _rounded(values: Any) -> Any:
     return (sizes >= 2.0 ** (np.finfo(values.dtype).nmant + 1)) & (sizes <= 2.0**64)
 
 
-def _said_of_rounded(name: str, value: float | np.floating[Any]) -> str:
+def _said_of_rounded(name: str, value: float | np.floating) -> str:
     return f"'{name}': expected an id as a whole number or a text, found the float {value:.0f}, which has lost digits"
 
 

@@ -13,7 +13,6 @@ import re
 from bisect import bisect
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 from zlib import crc32
 
 COLOURS: dict[str, tuple[str, str]] = {
@@ -88,19 +87,19 @@ def identifier(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "run"
 
 
-def embedded(id: str, value: Any) -> str:
+def embedded(id: str, value: object) -> str:
     """Plain values as JSON for scripts to read. No `<` is left in it, so nothing can end the element early."""
     text = _json(value).replace("<", "\\u003c")
     return f'<script type="application/json" id="{id}">{text}</script>'
 
 
-def packed(id: str, value: Any) -> str:
+def packed(id: str, value: object) -> str:
     """Plain values as JSON, gzipped, in base64, for scripts to inflate: a quarter of its size for many trials."""
     data = base64.b64encode(gzip.compress(_json(value).encode(), compresslevel=6, mtime=0)).decode()
     return f'<script type="text/plain" data-packed id="{id}">{data}</script>'
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 

@@ -207,11 +207,11 @@ def picked_network(result: DatasetResult) -> Point | None:
     return next((part for part, _ in parts if len(parts) == 1 and "sharing.kind" in part.config), None)
 
 
-def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, Any]:
+def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, object]:
     """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.config.Recipe`."""
     tasks = result.run.tasks
     objectives = [objective.name for objective in result.objectives]
-    recipe: dict[str, Any] = {}
+    recipe: dict[str, object] = {}
     if until is not None:
         recipe["training.until"] = until
     if [task.name for task in tasks] != list(result.run.card.default_tasks):
@@ -221,7 +221,7 @@ def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, Any]
     return recipe
 
 
-def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, Any]:
+def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, object]:
     """The document `provenance.json`.
 
     Args:
@@ -242,7 +242,7 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
     }  # outcomes of heads, which `train` does not measure
     served = {key for key in names if outcomes_of([key.partition("/")[2]]) and key.partition("/")[2] not in own}
 
-    def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, Any]:
+    def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, object]:
         measured = {key: value for key, value in metrics.items() if not key.startswith("cost/") and key not in served}
         return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
 

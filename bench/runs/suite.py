@@ -134,7 +134,7 @@ class SuiteDataset(Config):
         return tuple(by_name[name] for name in names)
 
 
-def with_limits(budget: Budget, given: Mapping[str, Any]) -> dict[str, Any]:
+def with_limits(budget: Budget, given: Mapping[str, Any]) -> dict[str, object]:
     """A budget's values with the given ones, None left out; samples take the place of lengths and the reverse."""
     new = {key: value for key, value in given.items() if value is not None}
     other = {"samples": "lengths", "lengths": "samples"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeGuard
+from typing import Annotated, ClassVar, TypeGuard
 
 import numpy as np
 from pydantic import Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
@@ -16,7 +16,7 @@ from bench.core.records import Scalar
 from bench.core.registry import Config
 
 
-def _plain(value: Any) -> Scalar:
+def _plain(value: object) -> Scalar:
     if isinstance(value, bool | int | float | str):
         return value
     raise ValueError(f"expected text, a number, true or false, found {'a table' if isinstance(value, dict) else value}")
@@ -30,7 +30,7 @@ class _Table(Config):
 
     type: ClassVar[str]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {"type": self.type} | self.model_dump(mode="json")
 
 
@@ -222,7 +222,7 @@ class Switch(_Options):
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(self.branches))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Options as plain values."""
         return {"type": "switch", "default": self.default, "options": list(self.branches)}
 

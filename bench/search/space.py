@@ -65,7 +65,7 @@ class Space:
         """Values of a switch at the top of the tree; one if it is fixed."""
         return self.branches(name) or (self.fixed.get(name),)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Plain values, a row for each parameter; `when` has the branches that lead to it."""
         rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in trees.walk(self.tree)]
         return {"title": self.title, "parameters": rows}

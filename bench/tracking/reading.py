@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -53,7 +52,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
         if OBJECTIVES in parent:
             groups[parent["seesaw.dataset"], parent["seesaw.fingerprint"], parent[OBJECTIVES]].append(node)
     notes = _apart(groups)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     volumes: dict[tuple[str, str], float] = {}
     for key, nodes in groups.items():
         records = [
@@ -92,7 +91,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     return table
 
 
-def _row(node: StoredRun, key: MergeKey, chance: float) -> dict[str, Any]:
+def _row(node: StoredRun, key: MergeKey, chance: float) -> dict[str, object]:
     tags = node.tags
     of = tags["seesaw.run"], *key[:2], tags["seesaw.space"], int(tags["seesaw.trial"]), tags["seesaw.architecture"]
     metrics = {name: at for name, at in sorted(node.metrics.items()) if not name.startswith(("curve/", DIAGNOSIS))}

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from bench.core.arrays import Singles
+from bench.core.records import Split as SplitName
 from bench.core.schema import Schema
 from bench.data import Store
 from bench.data.arrays import ArrayWriter
@@ -22,7 +23,7 @@ from bench.system.atomic import atomic_path, write_text
 
 BLOCK = 1 << 16
 """Rows read at a time."""
-Keep = Callable[[NDArray[Any], NDArray[np.uint64]], None]
+Keep = Callable[[Singles, NDArray[np.uint64]], None]
 """Takes joint predictions (n, T) and units (n,) of a split's next rows."""
 
 
@@ -83,11 +84,11 @@ def _rates(train: Split, schema: Schema) -> list[float]:
     return [float(value) for value in sums / np.where(known > 0, known, 1)]
 
 
-def _write(store: Store, split: Any, folder: Path) -> int:
+def _write(store: Store, split: SplitName, folder: Path) -> int:
     data = store.split(split)
     with ExitStack() as stack:
 
-        def writer(array: str, kind: Any, *row: int) -> ArrayWriter:
+        def writer(array: str, kind: DTypeLike, *row: int) -> ArrayWriter:
             return stack.enter_context(_array(folder / f"{split}.{array}.npy", kind, *row))
 
         labels = writer("labels", np.float32, len(store.schema.tasks))

@@ -159,7 +159,7 @@ def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Records within it the scores (K, B, M) of every set of gates by its path, except gates over a single expert."""
     scores_by: dict[str, Tensor] = {}
 
-    def keep(name: str, module: nn.Module, given: Any, scores: Tensor) -> None:
+    def keep(name: str, module: nn.Module, given: object, scores: Tensor) -> None:
         if scores.shape[2] > 1:
             scores_by[name] = scores.detach()
 

@@ -134,7 +134,7 @@ class _Arrays:
     def __init__(self, schema: Schema) -> None:
         self.places, self.schema = Columns(schema), schema
         self.roots, self.depths = list[int](), list[int]()
-        self.of_nodes: dict[str, list[NDArray[Any]]] = {
+        self.of_nodes: dict[str, list[NDArray[np.generic]]] = {
             name: [] for name in ("column", "threshold", "left", "value", "choice")
         }
         self.goes_right = [False] * NO_CHOICE

@@ -8,7 +8,6 @@ replacement. A value whose t of n tied rows are not above has none among r of th
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ def variety(
     places: Ints,
     size: int,
     codes: NDArray[np.float32],
-    counts: NDArray[Any],
+    counts: NDArray[np.integer],
     cut: float,
     scratch: Ints,
 ) -> float:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.core.arrays import Singles
 from bench.core.schema import Scale, Schema
 
 LIGHTEST = 1e-30
@@ -117,11 +117,11 @@ class RegressionLoss(nn.Module, ABC):
 
     def fit(
         self,
-        targets: NDArray[Any],
-        values: NDArray[Any],
-        dense: NDArray[Any],
-        weights: NDArray[Any] | None,
-        bounds: NDArray[Any] | None,
+        targets: Singles,
+        values: Singles,
+        dense: Singles,
+        weights: Singles | None,
+        bounds: Singles | None,
     ) -> None:
         """Fits tables on rows of train.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Singles
 from bench.core.registry import Config
 from bench.core.schema import Schema
 from bench.models.losses.base import Context, RegressionLoss, mean
@@ -83,11 +82,11 @@ class Bins(RegressionLoss):
     @torch.no_grad()
     def fit(
         self,
-        targets: NDArray[Any],
-        values: NDArray[Any],
-        dense: NDArray[Any],
-        weights: NDArray[Any] | None,
-        bounds: NDArray[Any] | None,
+        targets: Singles,
+        values: Singles,
+        dense: Singles,
+        weights: Singles | None,
+        bounds: Singles | None,
     ) -> None:
         """See `RegressionLoss.fit`."""
         for at, task in enumerate(self.tasks):

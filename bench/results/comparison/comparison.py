@@ -336,7 +336,7 @@ class Group:
     reason: str
     unconfirmed: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Its part of the document of `seesaw compare --json`."""
         values = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
         return {key: value for key, value in values.items() if key not in ("comparison", "members")}
@@ -363,10 +363,10 @@ class Compared:
         rows = [{"dataset": group.dataset, **row} for group in self.groups for row in group.comparison.tests]
         return pd.DataFrame(rows, columns=COLUMNS)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The document of `seesaw compare --json`."""
         ranked, groups = self.ranking and asdict(self.ranking), [group.to_json() for group in self.groups]
-        document: dict[str, Any] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
+        document: dict[str, object] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
         return document
 
 

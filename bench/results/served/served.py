@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -269,7 +268,7 @@ def _table(
     front: NDArray[np.bool_],
     scores: set[int],
 ) -> pd.DataFrame:
-    lines: list[dict[str, Any]] = []
+    lines: list[dict[str, object]] = []
     for at, (c, k) in enumerate(places):
         each, setting = candidates[c], settings[k]
         lines.append({

@@ -108,7 +108,7 @@ def _sum(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def to_json(served: Served) -> dict[str, Any]:
+def to_json(served: Served) -> dict[str, object]:
     """What `--json` shows as `served`: points with their outcomes on test, the front first; null is unknown."""
     order = served.table["on_front"].sort_values(ascending=False, kind="stable").index
     whole = {

@@ -52,7 +52,7 @@ def decode(job: Job, line: str | bytes) -> Outcome:
     return outcome
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A scalar of numpy or torch as Python's own."""
     if callable(item := getattr(value, "item", None)):
         return item()
