@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bench.frontier.pick import Pick
     from bench.production.package import Package
     from bench.report.picture import Picture
-    from bench.runs.backtest import Answer
+    from bench.runs.backtest import BacktestAnswer
     from bench.runs.folder import DatasetRun, Run
     from bench.runs.result import DatasetResult
 
@@ -117,8 +117,8 @@ def decide(log: Any, **asked: Any) -> Result:
     options = asked if paths is None else asked | {"log": [str(path) for path in paths]}
     given = validate(Asked, options, "")
     read = logs.of_frame(log, given) if paths is None else logs.read(given, _progress())
-    found = decision_of(given, read)
-    return Result(lambda: found)
+    decision = decision_of(given, read)
+    return Result(lambda: decision)
 
 
 class Result:
@@ -236,14 +236,16 @@ class Result:
             register(deployment, package, alias)
         return package
 
-    def backtest(self, cuts: int | None = None, every: str | None = None, points: Sequence[str] = ("pick",)) -> Answer:
+    def backtest(
+        self, cuts: int | None = None, every: str | None = None, points: Sequence[str] = ("pick",)
+    ) -> BacktestAnswer:
         """Trains the pick at several later times and judges it on what came next, as `seesaw backtest` does.
 
         Arguments are its options. The answer has `sentences` by point, and all of it as plain values in `document`.
         """
-        from bench.runs.backtest import Asked, backtest
+        from bench.runs.backtest import BacktestOptions, backtest
 
-        answer = backtest(self._trained, Asked(tuple(points), cuts, every), self.run.request.raw, _progress())
+        answer = backtest(self._trained, BacktestOptions(tuple(points), cuts, every), self.run.request.raw, _progress())
         self.__dict__.pop("decision", None)  # the verdict counts these days
         return answer
 

@@ -48,7 +48,7 @@ from bench.measure.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion
 from bench.results.served.expected import expected
-from bench.results.served.measuring import Candidate, Current
+from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.served.served import Served, served_front
 from bench.results.served.turned import few, turned
 
@@ -172,7 +172,7 @@ def judged(
     rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
     policy = policy_of(case, rates)
     aims = aims_of(policy, [each.name for each in case.setup.outcomes], rates, case.current)
-    now = Current(name, fusion if case.current else None, case.current)
+    now = CurrentRanking(name, fusion if case.current else None, case.current)
     served = served_front(candidates, rows, case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
     return served, Judge(policy, served_choices(served, [], aims[0], SEED)), aims
 

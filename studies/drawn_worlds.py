@@ -19,7 +19,7 @@ from served_worlds import DIVERGED, WAVES, Floats, Kind, Setup, World
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.frontier.policy import LOSS
 from bench.results.effect import MARGIN
-from bench.results.fusion import KINDS, LEAST, Fusion
+from bench.results.fusion import FUSION_KINDS, LEAST_PREDICTION, Fusion
 
 SEED = 50_271_828
 WORLDS = ("mixed", "null", "one ahead", "values")
@@ -53,7 +53,7 @@ class Ranked:
         every = np.concatenate(predictions)
         self._seeds, self._weights, self._first = len(predictions), weights, round(SHARE * len(labels))
         self._shares = (labels / labels.sum(axis=0)).astype(np.float32)
-        self._terms = {"power": np.log(np.maximum(every, LEAST)).astype(np.float32),
+        self._terms = {"power": np.log(np.maximum(every, LEAST_PREDICTION)).astype(np.float32),
                        "sum": (every / rates).astype(np.float32)}  # fmt: skip
 
     def outcomes(self, fusion: Fusion) -> Floats:
@@ -99,7 +99,7 @@ def climbed(
 def starts_of(tasks: int, many: int, rng: np.random.Generator) -> list[Fusion]:
     """Equal weights, and random ones."""
     weights = [np.ones(tasks), *np.exp(rng.normal(0, 1.5, (many - 1, tasks)))]
-    return [Fusion(kind, tuple((each / each.sum()).tolist())) for kind in KINDS for each in weights]
+    return [Fusion(kind, tuple((each / each.sum()).tolist())) for kind in FUSION_KINDS for each in weights]
 
 
 @dataclass
@@ -186,7 +186,7 @@ class Case:
         ideal = Ranked([p], p, p.mean(axis=0), np.ones(1))
         starts = starts_of(p.shape[1], many, rng)
         known = [self.today[1]]
-        for kind in KINDS:
+        for kind in FUSION_KINDS:
             own = [each for each in starts if each.kind == kind]
             reached = [climbed(lambda fusion: self.u(ideal.outcomes(fusion)), each, rng, least=0.1) for each in own]
             known.append(max(reached, key=lambda each: each[0])[1])
@@ -284,7 +284,7 @@ def _tuned(case: Case, rng: np.random.Generator) -> Serve:
 
 
 def _weights(tasks: int, rng: np.random.Generator) -> Fusion:
-    return Fusion.of(KINDS[int(rng.integers(2))], np.exp(rng.normal(0, 0.8, tasks)).tolist())
+    return Fusion.of(FUSION_KINDS[int(rng.integers(2))], np.exp(rng.normal(0, 0.8, tasks)).tolist())
 
 
 def _odd(kinds: Sequence[Kind], rng: np.random.Generator, facts: dict[str, Any]) -> list[Kind]:

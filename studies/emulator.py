@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold
 
 from bench.core.records import Scalar
 from bench.results.pareto import hypervolume
-from bench.search.gaussian import Shape
+from bench.search.gaussian import Encoding
 
 RANDOM = 3000
 """Random configurations whose checkpoints together are the best; shares are fractions of it."""
@@ -36,7 +36,7 @@ class Emulator:
     def __init__(self, table: Table) -> None:
         self.space, self.tasks, self.objectives = table.space, table.tasks, table.objectives
         self.reference, self.fractions, self.portfolio = table.reference, table.fractions, table.portfolio
-        self._encoding = Shape(table.space, table.tasks)
+        self._encoding = Encoding(table.space, table.tasks)
         self._signs = np.array([objective.sign for objective in table.objectives])
         whole = np.isfinite(table.worth).all(axis=(1, 2))
         features = self._features([config for config, fine in zip(table.configs, whole, strict=True) if fine])

@@ -24,7 +24,7 @@ from scipy.special import expit
 from speed.table import replace, writer
 
 import bench
-from bench.results.fusion import Fusion, Terms
+from bench.results.fusion import Fusion, FusionTerms
 
 ROWS, MANY, RANDOM = 100_000, 600_000, 0.1
 ERRORS = {"equal": (0.8, 0.8), "better": (0.8, 0.65), "worse": (0.75, 0.8)}
@@ -99,7 +99,7 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
             facts = served.table.iloc[row]
             rates = list(found.rows["confirm"].rates)
             fusion = Fusion.of(facts["kind"], [facts["weights"][task] for task in ("click", "buy")])
-            terms = Terms(many.said[str(facts["point"])], rates)
+            terms = FusionTerms(many.said[str(facts["point"])], rates)
             gains = outcomes(many.truth, terms.fused(fusion.kind, fusion.weights)) / base - 1
             line["gains"] = gains.tolist()
             line["u"] = float(np.log1p(gains).mean())

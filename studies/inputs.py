@@ -39,12 +39,12 @@ from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.measure.predictions import name_of, predictions, rows_of
+from bench.measure.predictions import name_of, predictions, read_rows
 from bench.measure.spaces import joint_labels
 from bench.results.fusion import fused
 from bench.results.pareto import hypervolume
 from bench.results.served.front import on_front
-from bench.results.served.slices import LEAST
+from bench.results.served.slices import LEAST_IN_SLICE
 from bench.results.served.sweep import Sweep
 from bench.system.machine import keep_freed_memory
 from bench.training.config import TrialConfig
@@ -225,7 +225,7 @@ def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
     """
     objectives, found = [Objective(each, "maximize") for each in outcomes], []
     for split in ("confirm", "test"):
-        rows, said = rows_of(folder, split), predictions(folder, split, name)
+        rows, said = read_rows(folder, split), predictions(folder, split, name)
         assert rows is not None
         assert said is not None
         tasks = [Task(*each) for each in zip(rows.tasks, rows.kinds, strict=True)]
@@ -249,7 +249,7 @@ def by_scenario(store: Store, said: np.ndarray) -> dict[str, float]:
     each_head = [measure.values(own.astype(np.float64)) for own in said.T]
     for code, (value, inside) in enumerate(zip(scenarios, slices, strict=True)):
         for at, task in enumerate(tasks):
-            if (labels[inside, at] > 0).sum() >= LEAST and (labels[inside, at] == 0).sum() >= LEAST:
+            if (labels[inside, at] > 0).sum() >= LEAST_IN_SLICE and (labels[inside, at] == 0).sum() >= LEAST_IN_SLICE:
                 values = dict(zip(names, each_head[at][code], strict=True))
                 own = {name: value for name, value in values.items() if name.startswith(f"{task.name}.")}
                 found |= {f"test/{name}[{SCENARIO}={value}]": float(each) for name, each in own.items()}

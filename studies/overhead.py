@@ -33,7 +33,7 @@ from bench.search.gp import Proposals
 from bench.search.log import Log
 from bench.search.plan import Plan
 from bench.search.space import load_space
-from bench.search.standing import Ledger
+from bench.search.standing import JobHistory
 from bench.search.study import Study
 from bench.system.progress import Silent
 
@@ -117,7 +117,7 @@ class Clock:
 def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
     """`Proposals.next` for trials near a mark; a random configuration for all others."""
 
-    def wrapped(self: Proposals, ledger: Ledger, configs: Any) -> Mapping[str, Scalar]:
+    def wrapped(self: Proposals, ledger: JobHistory, configs: Any) -> Mapping[str, Scalar]:
         number = ledger.trials
         if any(mark - WINDOW - 10 <= number <= mark for mark in marks):
             found: Mapping[str, Scalar] = proposals(self, ledger, configs)

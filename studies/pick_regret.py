@@ -56,11 +56,11 @@ from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import LOSS, Policy
 from bench.frontier.verdict import Verdict, verdict
-from bench.measure.predictions import KEPT, predictions, rows_of
+from bench.measure.predictions import KEPT, predictions, read_rows
 from bench.results.frontier import frontier
 from bench.results.fusion import Fusion
 from bench.results.pareto import contributions, ranks
-from bench.results.served.measuring import Candidate, Current, Meter
+from bench.results.served.measuring import Candidate, CurrentRanking, Meter
 from bench.results.served.served import Served, served_front
 from bench.results.served.sweep import Sweep
 
@@ -197,7 +197,7 @@ def heads_of(fresh: Fresh, places: Sequence[Place]) -> Floats:
 
     Of a generated log by its probabilities; these have no noise of labels, so there is one fold.
     """
-    rows = rows_of(fresh.folder, TEST)
+    rows = read_rows(fresh.folder, TEST)
     assert rows is not None
     expected, folds = np.asarray(rows.labels, float), folds_of(rows.units)
     if fresh.folder.name in GENERATED:
@@ -231,7 +231,7 @@ class Truth:
 
     def __init__(self, fresh: Fresh, every: Sequence[Place]) -> None:
         self.fresh, self.every = fresh, every
-        found = rows_of(fresh.folder, TEST)
+        found = read_rows(fresh.folder, TEST)
         assert found is not None
         self.tasks = tuple(Task(name, kind) for name, kind in zip(found.tasks, found.kinds, strict=True))
         self.outcomes = tuple(Objective(name, "maximize") for name in default_outcomes(self.tasks, found.group))
@@ -276,11 +276,11 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     by_fold = best_head(truth.heads[:, :, columns]) - true
     found: dict[str, Any] = {"head": by_id[heads.point], "heads": by_fold.mean(), "folds": by_fold}
 
-    rows = {str(split): of for split in KEPT if (of := rows_of(fresh.folder, split)) is not None}
+    rows = {str(split): of for split in KEPT if (of := read_rows(fresh.folder, split)) is not None}
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
     rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
     aims = aims_of(KNEE, [each.name for each in truth.outcomes], rates, True)
-    served = served_front(own, rows, truth.outcomes, Current(points[0].id, truth.equal), seed, aims=aims)
+    served = served_front(own, rows, truth.outcomes, CurrentRanking(points[0].id, truth.equal), seed, aims=aims)
     choices = served_choices(served, points, aims[0], seed)
     chosen = pick(choices, points, KNEE)
     rows_of_front = truth.front(served, by_id)

@@ -25,11 +25,11 @@ from bench.core.rows import SEARCH, TEST
 from bench.core.validation import validate
 from bench.data import Store, load_card
 from bench.measure.predictions import FOLDER as PREDICTIONS
-from bench.measure.predictions import name_of, predictions, rows_of
+from bench.measure.predictions import name_of, predictions, read_rows
 from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
 from bench.reference.execute import content_of, design_of, published
-from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
+from bench.reference.table import RESAMPLED_SEEDS, KnownRows, Row, read, write
 from bench.reference.training import RESAMPLES, served
 from bench.runs.comparing import members_of
 from bench.runs.folder import STORE, DatasetRun, Run
@@ -75,7 +75,7 @@ def publish(
     file = table or published(suite_name)
     before = {row.key for row in read(file)}
     added = [row for name in runs for row in _rows_of(Run.open(home, name), suite_name, objectives)]
-    every = {row.key: row for row in (*Rows(home, file), *added) if not row.failure}
+    every = {row.key: row for row in (*KnownRows(home, file), *added) if not row.failure}
     if not every:
         made = f"`seesaw run {suite_name}` makes them"
         raise UserError(f"expected rows of {suite_name} at home or in {file}, found none; {made}")
@@ -126,7 +126,7 @@ def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]])
 
 def _row_of(part: DatasetRun, content: str, point: Point, run: Replicate, objectives: Sequence[Objective]) -> Row:
     folder = part.folder / PREDICTIONS
-    rows, own = rows_of(folder, TEST), predictions(folder, TEST, name_of(point.training, run.replicate))
+    rows, own = read_rows(folder, TEST), predictions(folder, TEST, name_of(point.training, run.replicate))
     group = np.empty(0) if rows is None else rows.group
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
     values = np.array(list(served(str(folder), outcomes, own).values())).T if own is not None else np.empty((1, 0))

@@ -17,7 +17,7 @@ import numpy as np
 from bench.balancing import BALANCING
 from bench.models.sharing import SHARING
 from bench.reference.execute import CellRunner, published
-from bench.reference.table import Row, Rows, read
+from bench.reference.table import KnownRows, Row, read
 from bench.runs.suite import load_suite
 from bench.system.progress import Silent
 
@@ -27,7 +27,7 @@ DATA = ("hotel-bookings", "census-income", "kuairand-pure@late-window")
 def repeated(data: str, every: list[Row], home: Path, raw: Path, many: int) -> list[float]:
     """The distances of `many` rows of a data set, by objective; prints them."""
     suite, found = load_suite("reference"), []
-    runner = CellRunner(home, suite.dataset(data), raw, 1, Rows(home, home / "none"), Silent())
+    runner = CellRunner(home, suite.dataset(data), raw, 1, KnownRows(home, home / "none"), Silent())
     try:
         for row in random.Random(many).sample(every, many):
             alike = np.array([each.test for each in every if (each.cell, each.config) == (row.cell, row.config)])

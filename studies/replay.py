@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.core.objectives import Objective
 from bench.core.records import Scalar
 from bench.results.pareto import hypervolume
-from bench.search.gaussian import Shape
+from bench.search.gaussian import Encoding
 from bench.search.space import Space
 
 Floats = NDArray[np.float64]
@@ -92,7 +92,7 @@ class Table:
     _left: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._encoding = Shape(self.space, self.tasks)
+        self._encoding = Encoding(self.space, self.tasks)
         self._rows = self._encoding.rows(self.configs)
         self._kinds = np.array([config[KIND] for config in self.configs])
         self._left = np.ones(len(self.configs), dtype=bool)
@@ -156,7 +156,7 @@ def read_tables(
     frame = frame[(frame["dataset"] == dataset) & (frame["seed"] < seeds)]
     fractions = tuple(sorted(frame["fraction"].dropna().unique().tolist()))
     places = tuple(str(place + 1) for place in range(len(tasks)))
-    known = Shape(space, places).column
+    known = Encoding(space, places).column
     found = []
     for _, of_seed in frame.groupby("seed"):
         configs, curves = [], []

@@ -17,7 +17,7 @@ from replay import KIND, Floats, Problem
 from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.runs.limits import ladder
-from bench.search.gaussian import Shape
+from bench.search.gaussian import Encoding
 from bench.search.gp import GaussianSampler
 from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries
 from bench.search.ranking import Rules, promotions, reduction_factors
@@ -119,7 +119,7 @@ def by_rungs(
             raise SystemExit(f"the table has no values at {[rung / FULL for rung in rungs]}")
         space, tasks, objectives, reference = problem.space, problem.tasks, problem.objectives, problem.reference
         rules = Rules(rungs, eta or reduction_factors(len(objectives)), objectives, reference, tries and tries + 1)
-        shape = Shape(space, tasks)
+        shape = Encoding(space, tasks)
         sampler = GaussianSampler(shape, objectives, reference, rungs)
         begin = list(openings(problem)) if openings else []
         begin += missing_tries(begin, space.branches(KIND), tries)

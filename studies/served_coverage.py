@@ -22,7 +22,7 @@ from bench.core.rows import CONFIRM, TEST
 from bench.results.fusion import Fusion
 from bench.results.ledger import ALL
 from bench.results.pareto import nondominated
-from bench.results.served.measuring import Current
+from bench.results.served.measuring import CurrentRanking
 from bench.results.served.served import Served, served_front
 
 COLUMNS = ("front", "kept", "gain", "gain of the front", "oracle", "front on confirm")
@@ -46,7 +46,7 @@ def tally_of(setup: Setup, runs: int, tally: Tally | None = None, resamples: int
     tally = tally or Tally()
     for run in range(tally.runs, runs):
         candidates, rows = setup.run(run)
-        current = Current("wide", Fusion.of("power", [1.0] * len(setup.world.tasks)))
+        current = CurrentRanking("wide", Fusion.of("power", [1.0] * len(setup.world.tasks)))
         served = served_front(candidates, rows, setup.outcomes, current, run, resamples, draws)
         _count(tally, served, setup.truth(served.table["point"].tolist(), settings_of(served)))
         tally.runs += 1

@@ -35,7 +35,7 @@ from trees import of_task
 from bench.api import load_run
 from bench.core.rows import CONFIRM, TEST
 from bench.data import load_card, prepare
-from bench.measure.predictions import FOLDER, rows_of
+from bench.measure.predictions import FOLDER, read_rows
 from bench.results.points import confirmed, estimate
 from bench.runs.result import candidates_of
 from bench.runs.suite import seconds
@@ -194,7 +194,7 @@ def ours(name: str, folder: Path) -> dict[str, Any]:
         kept.write_text(json.dumps({"cpu": taken}))
     result = load_run(RUN, folder / "home").decision
     own = result.run.folder / FOLDER
-    rows = rows_of(own, TEST)
+    rows = read_rows(own, TEST)
     assert rows is not None
     points = {each.id: each for each in result.frontier.points if confirmed(each)}
     every = [each for each in candidates_of(own, result.frontier.points, result.objectives, rows) if each.id in points]

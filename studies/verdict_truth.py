@@ -25,7 +25,7 @@ import pandas as pd
 
 from bench.api import load_run
 from bench.core.rows import TEST
-from bench.measure.predictions import FOLDER, rows_of
+from bench.measure.predictions import FOLDER, read_rows
 from bench.results.effect import Effect, percent
 from bench.results.fusion import Fusion
 from bench.results.served.front import gains
@@ -90,7 +90,7 @@ def told(own: Path, whole: Path) -> Told:
     assert pick is not None
     found, aim = small.verdict, small.serving.aims[0]
     folder = large.run.folder / FOLDER
-    rows = rows_of(folder, TEST)
+    rows = read_rows(folder, TEST)
     assert rows is not None
     points = {each.id: each for each in candidates_of(folder, large.frontier.points, large.objectives, rows)}
     used = {run.seed for run in next(p for p in small.frontier.points if p.id == pick.point).replicates}

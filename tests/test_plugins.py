@@ -22,7 +22,7 @@ from bench.core.registry import Choice
 from bench.core.schema import Field, Schema, Task
 from bench.frontier.policy import Policy
 from bench.production.engines import ENGINES
-from bench.production.served_model import ModelSpec, Part
+from bench.production.served_model import ModelPart, ModelSpec
 from bench.search.executors import EXECUTORS
 from bench.testing import checks
 from bench.training.config import TrialConfig
@@ -146,7 +146,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add, monkeypa
     add()
     schema = Schema((Field("user", 9),), (), (Task("click"), Task("like")))
     config = TrialConfig.parse({"sharing.kind": "twin", "balancing.kind": "largest"}).dotted()
-    recipe = ModelSpec.of_trained(schema, [Part.whole(config, schema)], [[[[{}]]]])
+    recipe = ModelSpec.of_trained(schema, [ModelPart.whole(config, schema)], [[[[{}]]]])
     assert list(recipe.plugins) == ["sharing.twin"]
     assert recipe.weights()
     monkeypatch.setattr(plugins, "_FILES", {})
@@ -154,7 +154,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add, monkeypa
         UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow "
     ):
         recipe.weights()
-    ModelSpec.of_trained(schema, [Part.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
+    ModelSpec.of_trained(schema, [ModelPart.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
 
 
 def test_seesaw_is_bench():

@@ -10,7 +10,7 @@ from bench.core.plugins import registry_of
 from bench.core.registry import Config, Entry
 from bench.frontier.policy import PickRule, weighted
 from bench.models.contracts import Interaction, Sharing
-from bench.models.losses.base import Log
+from bench.models.losses.base import LogLoss
 from bench.testing import checks, models
 
 
@@ -77,7 +77,7 @@ class Single(Mixed):
 def loss_by(change):
     """The log loss (B, T), changed together with the labels."""
 
-    class Changed(Log):
+    class Changed(LogLoss):
         def forward(self, logits, labels, known, context):
             return change(super().forward(logits, labels, known, context), labels)
 

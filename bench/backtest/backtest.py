@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from bench.backtest.chain import Chain, Member, chains_of, going_on
+from bench.backtest.chain import Chain, TestedPoint, chains_of, going_on
 from bench.backtest.cuts import Cut, Times, card_of
 from bench.core import plugins
 from bench.core.arrays import Floats, Singles
@@ -48,7 +48,7 @@ from bench.training.warm import before_of
 How = Literal["anew", "warm"]
 FROZEN = "frozen"
 """Trained at the first cut, and never again."""
-LEAST = 20
+LEAST_POSITIVES = 20
 """Positives of a task that a cut must have for its outcomes to count."""
 PICKED, CHOSEN = "picked", "chosen"
 """Weights: those of the run, or those that are best on the rows before a cut that are held out."""
@@ -65,7 +65,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BacktestPlan:
     """A back-test to do.
 
     Attributes:
@@ -96,17 +96,17 @@ class Plan:
         return hashlib.sha256(repr((*asked, self.aim, self.seed, self.ranked)).encode()).hexdigest()[:12]
 
     @cached_property
-    def trained(self) -> tuple[list[Chain], dict[str, Member]]:
+    def trained(self) -> tuple[list[Chain], dict[str, TestedPoint]]:
         """The distinct parts of its points, and how each point is made of them."""
         parts = {name: each.parts for name, each in self.ranked.items() if each.fusion is not None}
         return chains_of(parts, self.objectives, self.seed, self.threads)
 
 
 @dataclass(frozen=True)
-class Judged:
+class PointOutcomes:
     """Outcomes (M,) of a point at a cut, by training (`anew`, `warm` or `frozen`) and weights (`picked`, `chosen`).
 
-    An outcome is None where the cut has fewer than `LEAST` positives of its task.
+    An outcome is None where the cut has fewer than `LEAST_POSITIVES` positives of its task.
 
     Attributes:
         fit: by task how far the mean prediction is above the mean label, as a fraction; empty of a logged score.
@@ -125,7 +125,7 @@ class Backtest:
     """What was found: K cuts and their rows of the ledger."""
 
     cuts: tuple[Cut, ...]
-    judged: tuple[Judged, ...]
+    judged: tuple[PointOutcomes, ...]
     against: str
     how: str
     outcomes: tuple[str, ...]
@@ -158,7 +158,7 @@ def in_processes(workers: int, work: Callable[[_Cut], None], items: Sequence[_Cu
 
 
 def run(
-    plan: Plan, folder: Path, home: Path, raw: Path | None, progress: Progress, spread: Spread | None = None
+    plan: BacktestPlan, folder: Path, home: Path, raw: Path | None, progress: Progress, spread: Spread | None = None
 ) -> Backtest:
     """Trains and judges what is missing.
 
@@ -182,15 +182,15 @@ def run(
         rest = missing[len(alone) :]
         for _ in spread(_Cut.finish, rest) if spread is not None and rest else ():
             advance(1)
-    found = tuple(Judged(**each) for cut in cuts for each in read_json(cut.file))
-    return Backtest(plan.cuts, found, plan.against, plan.how, tuple(each.name for each in plan.outcomes))
+    outcomes = tuple(PointOutcomes(**each) for cut in cuts for each in read_json(cut.file))
+    return Backtest(plan.cuts, outcomes, plan.against, plan.how, tuple(each.name for each in plan.outcomes))
 
 
 @dataclass(frozen=True)
 class _Cut:
     """The work at one cut."""
 
-    plan: Plan
+    plan: BacktestPlan
     at: int
     folder: Path
     home: Path
@@ -253,7 +253,7 @@ class _Cut:
             shutil.rmtree(self.folder / f"{number}.{at - 2}", ignore_errors=True)
         return said, store
 
-    def _of(self, said: Mapping[SplitName, Sequence[Singles]], store: Store) -> list[Judged]:
+    def _of(self, said: Mapping[SplitName, Sequence[Singles]], store: Store) -> list[PointOutcomes]:
         plan, test = self.plan, store.split("test")
         joint: dict[str, Sequence[Singles]] = {plan.how: said["test"]}
         inside = plan.times.cut_of(plan.cuts) == self.at
@@ -264,10 +264,10 @@ class _Cut:
             joint[FROZEN] = np.load(self.folder / "frozen.npy")[:, inside]
         rows = _Rows(test, store, plan)
         chosen = self._chosen(said["valid"], store) if said["valid"] else {}
-        found = []
+        outcomes_of = []
         for name, each in plan.ranked.items():
             if each.fusion is None:
-                found.append(Judged(self.at, name, plan.how, PICKED, rows.outcomes(rows.score(each))))
+                outcomes_of.append(PointOutcomes(self.at, name, plan.how, PICKED, rows.outcomes(rows.score(each))))
                 continue
             for training, own in joint.items():
                 predicted, weights = rows.predicted(name, own), {PICKED: each.fusion}
@@ -275,8 +275,8 @@ class _Cut:
                     weights[CHOSEN] = chosen[name]
                 for which, fusion in weights.items():
                     outcomes = rows.outcomes(rows.score(replace(each, fusion=fusion), predicted))
-                    found.append(Judged(self.at, name, training, which, outcomes, rows.fit(predicted)))
-        return found
+                    outcomes_of.append(PointOutcomes(self.at, name, training, which, outcomes, rows.fit(predicted)))
+        return outcomes_of
 
     def _chosen(self, joint: Sequence[Singles], store: Store) -> dict[str, Fusion]:
         """By point the weights that are best on what is held out, climbed from those that it has."""
@@ -304,10 +304,10 @@ class _Rows:
     """Rows of a split that judge, each counted by its weight and its exposure.
 
     Attributes:
-        few: tasks with fewer than `LEAST` positives; effective ones, where rows count by how they were shown.
+        few: tasks with fewer than `LEAST_POSITIVES` positives; effective ones, where rows count by how they were shown.
     """
 
-    def __init__(self, rows: Split, store: Store, plan: Plan) -> None:
+    def __init__(self, rows: Split, store: Store, plan: BacktestPlan) -> None:
         self.rows, self.store, self.plan = rows, store, plan
         self.labels = joint_labels(np.asarray(rows.labels_of(slice(None))), store.schema)
         self.weights = None if rows.weights is None else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
@@ -315,7 +315,7 @@ class _Rows:
         for kind, column in store.exposure.items():
             exposure = exposure_of(kind, column, self._beside(column))
             counts, many = exposure.weights * (1 if counts is None else counts), exposure.positives(self.labels)
-        self.few = {task.name for task, positives in zip(plan.tasks, many, strict=True) if positives < LEAST}
+        self.few = {task.name for task, positives in zip(plan.tasks, many, strict=True) if positives < LEAST_POSITIVES}
         items = {} if rows.items is None else dict(zip(store.items, rows.items.T, strict=True))
         labelled = Labelled(self.labels, np.asarray(rows.group), counts)
         self.measure = Measure(plan.tasks, [each.name for each in plan.outcomes], labelled, items=items)
@@ -337,15 +337,15 @@ class _Rows:
 
     def fit(self, predicted: Singles) -> dict[str, float | None]:
         """By task how far predictions are above labels on average, as a fraction of these."""
-        found = dict[str, float | None]()
+        fits = dict[str, float | None]()
         for task, said, labels in zip(self.plan.tasks, predicted.T, self.labels.T, strict=True):
-            found[task.name] = None
+            fits[task.name] = None
             if task.name not in self.few:
                 known = ~np.isnan(labels)
                 by = None if self.weights is None else self.weights[known]
                 predicted_mean, mean = (np.average(each[known], weights=by) for each in (said, labels))
-                found[task.name] = float(predicted_mean / mean - 1)
-        return found
+                fits[task.name] = float(predicted_mean / mean - 1)
+        return fits
 
     def _beside(self, column: str | None) -> Floats:
         assert self.rows.logged is not None

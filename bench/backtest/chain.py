@@ -19,7 +19,7 @@ from bench.core.schema import Schema
 from bench.core.seeds import derive
 from bench.data import SplitName, Store
 from bench.production.retrain import PartOrder, Predictor, config_of, ends_of
-from bench.production.served_model import Part, Trained, TrainedTrees
+from bench.production.served_model import ModelPart, Trained, TrainedTrees
 from bench.system.progress import Progress
 from bench.training import warm
 from bench.training.blend import mix
@@ -30,7 +30,7 @@ from bench.training.tree_settings import is_trees
 
 
 @dataclass(frozen=True)
-class Member:
+class TestedPoint:
     """A point of a back-test: the chains that it is made of, by place, and the share of each by task."""
 
     chains: tuple[int, ...]
@@ -89,7 +89,7 @@ class Chain:
 
     def joint(self, store: Store, trained: Trained, split: SplitName) -> Singles:
         """Joint predictions (N, T) of a split, as served."""
-        part = Part(config=config_of(self.order, store.schema), shares=(1.0,) * len(store.schema.tasks))
+        part = ModelPart(config=config_of(self.order, store.schema), shares=(1.0,) * len(store.schema.tasks))
         pieces = [each.joint for each in Predictor(store, [part]).predictions(split, [[trained]])]
         return np.concatenate(pieces).astype(np.float32)
 
@@ -100,16 +100,16 @@ def _copied(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 def chains_of(
     points: Mapping[str, Sequence[PartOrder]], objectives: tuple[Objective, ...], seed: int, threads: int
-) -> tuple[list[Chain], dict[str, Member]]:
+) -> tuple[list[Chain], dict[str, TestedPoint]]:
     """The distinct parts of some points as chains, and how each point is made of them."""
-    chains, members = dict[str, Chain](), dict[str, Member]()
+    chains, members = dict[str, Chain](), dict[str, TestedPoint]()
     for name, orders in points.items():
         keys = [repr((sorted(each.config.items()), each.length.epochs, each.length.own)) for each in orders]
         for key, order in zip(keys, orders, strict=True):
             own = derive(seed, "backtest", len(chains))
             chains.setdefault(key, Chain(replace(order, shares=()), objectives, own, threads))
         places = {key: at for at, key in enumerate(chains)}
-        members[name] = Member(tuple(places[key] for key in keys), tuple(order.shares for order in orders))
+        members[name] = TestedPoint(tuple(places[key] for key in keys), tuple(order.shares for order in orders))
     return list(chains.values()), members
 
 

@@ -133,12 +133,12 @@ def times_of(card: Card, home: Path, raw: Path | None, column: str | None, progr
     return Times(timed, values, counts, every[test])  # type: ignore[arg-type]
 
 
-def _with(card: Card, changes: dict[str, Any]) -> Card:
+def _with(card: Card, changes: dict[str, object]) -> Card:
     values = card.model_dump(mode="json", by_alias=True) | changes
     return validate(Card, values, card.key).with_origin(card.origin)
 
 
-def card_of(times: Times, cut: Cut, **options: Any) -> Card:
+def card_of(times: Times, cut: Cut, **options: object) -> Card:
     """The card whose test is a cut and whose train lies before it, see `bench.data.splits.CutSplit`."""
     base = times.card.split.model_dump(mode="json")
     split = {"kind": "cut", "base": base, "by_group": times.card.split_by_group, **options}

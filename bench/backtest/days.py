@@ -1,7 +1,7 @@
 """What a back-test shows: gains on an average day, what old weights lose, and what a model loses that is not retrained.
 
 Days are a source of variance beside seeds and rows, so an interval is of Student's t on the days, with one degree of
-freedom less than there are. Fewer than `LEAST` days have none.
+freedom less than there are. Fewer than `LEAST_DAYS` days have none.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.backtest.backtest import CHOSEN, FROZEN, PICKED, Backtest
-from bench.backtest.backtest import LEAST as POSITIVES
+from bench.backtest.backtest import CHOSEN, FROZEN, LEAST_POSITIVES, PICKED, Backtest
 from bench.core.arrays import Floats
 from bench.frontier.aims import PolicyAim
 from bench.report.text import count
 from bench.results.effect import LEVEL, Effect, percent
 
-LEAST = 5
+LEAST_DAYS = 5
 """Days from which on there is an interval."""
 WRONG, MATTERS = 0.05, 0.02
 """The chance that predictions which fit are said not to, of all tasks together; and the smallest misfit said."""
@@ -29,12 +27,12 @@ WRONG, MATTERS = 0.05, 0.02
 
 def mean_day(values: Floats, level: float = LEVEL) -> Effect:
     """The mean of values (K,) of days, and its interval; days without a value do not count."""
-    return _slope(values, np.ones(len(values)), LEAST, level)
+    return _slope(values, np.ones(len(values)), LEAST_DAYS, level)
 
 
 def per_day(losses: Floats) -> Effect:
     """How fast losses (K,) grow from 0 on the first day, a day: a line through the origin, with its interval."""
-    return _slope(losses, np.arange(len(losses), dtype=np.float64), LEAST - 1, LEVEL)
+    return _slope(losses, np.arange(len(losses), dtype=np.float64), LEAST_DAYS - 1, LEVEL)
 
 
 def _slope(values: Floats, at: Floats, least: int, level: float) -> Effect:
@@ -79,18 +77,18 @@ class Days:
         return int((self.utility > 0).sum())
 
 
-def days_of(found: Backtest, aim: PolicyAim, point: str) -> Days:
+def days_of(backtest: Backtest, aim: PolicyAim, point: str) -> Days:
     """A point day by day."""
-    base = found.values(found.against, found.how, PICKED)
-    own = found.values(point, found.how, PICKED)
+    base = backtest.values(backtest.against, backtest.how, PICKED)
+    own = backtest.values(point, backtest.how, PICKED)
     utility = _utility(aim, own, base)
     gains = own / np.maximum(base, 1e-9) - 1
-    chosen = _utility(aim, found.values(point, found.how, CHOSEN), base)
-    frozen = _utility(aim, found.values(point, FROZEN, PICKED), base)
-    fits = found.fits(point, found.how)
+    chosen = _utility(aim, backtest.values(point, backtest.how, CHOSEN), base)
+    frozen = _utility(aim, backtest.values(point, FROZEN, PICKED), base)
+    fits = backtest.fits(point, backtest.how)
     return Days(
         point, utility, gains, mean_day(utility),
-        {name: mean_day(gains[:, at]) for at, name in enumerate(found.outcomes)},
+        {name: mean_day(gains[:, at]) for at, name in enumerate(backtest.outcomes)},
         mean_day(utility - chosen) if np.isfinite(chosen).sum() > 1 else Effect(math.nan), per_day(frozen - utility),
         {task: mean_day(each, 1 - WRONG / len(fits)) for task, each in fits.items()},
     )  # fmt: skip
@@ -100,7 +98,7 @@ def _utility(aim: PolicyAim, values: Floats, base: Floats) -> Floats:
     return np.array([float(aim.score(own, at)) for own, at in zip(values, base, strict=True)])
 
 
-def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) -> list[str]:
+def sentences(days: Days, backtest: Backtest, title: str, against: str, unit: str) -> list[str]:
     """The answer in one sentence, and what beside it a reader acts on.
 
     Args:
@@ -110,10 +108,10 @@ def sentences(days: Days, found: Backtest, title: str, against: str, unit: str) 
     name, most = max(days.by_outcome.items(), key=lambda each: abs(each[1].value))
     often = f"{title[:1].upper()}{title[1:]} did better than {against} on {days.ahead} of {count(many, unit)}"
     more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
-    if few := len(found.cuts) - many:
-        more.append(f"Not counted: {count(few, unit)} with fewer than {POSITIVES} positives of an outcome.")
-    if many < LEAST:
-        more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST} are needed.")
+    if few := len(backtest.cuts) - many:
+        more.append(f"Not counted: {count(few, unit)} with fewer than {LEAST_POSITIVES} positives of an outcome.")
+    if many < LEAST_DAYS:
+        more.append(f"{count(many, unit).capitalize()} are too few to say how sure that is: {LEAST_DAYS} are needed.")
     if math.isfinite(days.old_weights.value):
         more.append(f"Against weights chosen at each {unit} the run's weights {_lost(days.old_weights, 'lose', '')}.")
     if math.isfinite(days.frozen.value):
@@ -135,20 +133,20 @@ def _lost(change: Effect, verb: str, unit: str) -> str:
     return f"{verb} {-100 * change.value:.1f}%{unit}{ends}"
 
 
-def table(days: Days, found: Backtest) -> list[list[Any]]:
+def table(days: Days, backtest: Backtest) -> list[list[object]]:
     """A row for each cut: its times, rows, gain of U and of each outcome, in per cent."""
     return [
         [str(cut), cut.rows, percent(float(u)), *(percent(float(each)) for each in row)]
-        for cut, u, row in zip(found.cuts, days.utility, days.outcomes, strict=True)
+        for cut, u, row in zip(backtest.cuts, days.utility, days.outcomes, strict=True)
     ]
 
 
-def document(every: Sequence[Days], found: Backtest) -> dict[str, Any]:
+def document(every: Sequence[Days], backtest: Backtest) -> dict[str, object]:
     """All of it as plain values."""
     return {
-        "against": found.against,
-        "how": found.how,
-        "cuts": [vars(cut) | {"name": str(cut)} for cut in found.cuts],
+        "against": backtest.against,
+        "how": backtest.how,
+        "cuts": [vars(cut) | {"name": str(cut)} for cut in backtest.cuts],
         "points": {
             days.point: {
                 "ahead": days.ahead,
@@ -161,5 +159,5 @@ def document(every: Sequence[Days], found: Backtest) -> dict[str, Any]:
             }
             for days in every
         },
-        "values": [vars(each) for each in found.judged],
+        "values": [vars(each) for each in backtest.judged],
     }

@@ -11,7 +11,7 @@ import typer
 from bench import __version__
 from bench.cli import backtest, data, decide, doctor, models, plan, results, run, runs, suites
 from bench.cli.options import answered
-from bench.cli.output import Answer
+from bench.cli.output import CommandOutput
 from bench.core import plugins
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ def root(
     plugins.add(*map(plugins.PluginFile.read, plugin or ()))
 
 
-COMMANDS: dict[str, Callable[..., Answer]] = {
+COMMANDS: dict[str, Callable[..., CommandOutput]] = {
     "datasets": data.datasets,
     "card": data.card,
     "prepare": data.prepare_command,

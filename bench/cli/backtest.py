@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import Home, Raw, RunName, opened
-from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.system.home import shown
@@ -32,14 +32,14 @@ def backtest(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and do nothing.")] = False,
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Train a run's pick at several later times, as production would, and judge it on what came next."""
     if warm and anew:
         raise UserError("expected one of --warm and --anew, found both")
     if cuts is not None and every is not None:
         raise UserError("expected one of --cuts and --every, found both")
     from bench.backtest.days import table
-    from bench.runs.backtest import Asked, cost_of, plan_of
+    from bench.runs.backtest import BacktestOptions, cost_of, plan_of
     from bench.runs.backtest import backtest as test
     from bench.runs.folder import PAGE
     from bench.runs.result import result_of
@@ -48,7 +48,7 @@ def backtest(
     if len(run.datasets) > 1:
         raise UserError(f"{run.name}: expected a run of one data set, found {len(run.datasets)}")
     result = result_of(next(iter(run.datasets.values())))
-    asked = Asked(
+    asked = BacktestOptions(
         names(points), cuts, every, "warm" if warm else "anew", window, time, seed, threads, workers, executor, address
     )
     progress, own_raw = TerminalProgress(), raw or run.request.raw
@@ -59,10 +59,10 @@ def backtest(
         print_table(["cut", "rows"], [[str(cut), cut.rows] for cut in plan.cuts])
         return
     answer = test(result, asked, own_raw, progress)
-    found, unit = answer.found, answer.unit
+    outcome, unit = answer.found, answer.unit
     yield answer.document
     for days in answer.days:
         say(*answer.sentences[days.point])
-        headers = [unit, "rows", "all in all", *(f"{name}, %" for name in found.outcomes)]
-        print_table(headers, table(days, found), f"gains over {answer.titles[found.against]}, {found.how}")
+        headers = [unit, "rows", "all in all", *(f"{name}, %" for name in outcome.outcomes)]
+        print_table(headers, table(days, outcome), f"gains over {answer.titles[outcome.against]}, {outcome.how}")
     say(f"page: {shown(run.folder / PAGE)}", whole=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Raw
-from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.system.home import resolve_home, writable_home
@@ -25,7 +25,7 @@ def datasets(
     dataset: Annotated[str | None, typer.Argument(help="A name or a card's path: show that card.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Free the stores of this data set.")] = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """List the data sets, or explain one card."""
     from bench.data import describe, load_card, prepared
     from bench.data.listing import remove_stores
@@ -68,7 +68,7 @@ def prepare_command(
     dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Fetch and encode a data set; show its rows, positives and rates."""
     from bench.data import load_card, prepare
 
@@ -120,7 +120,7 @@ def _show_card(card: dict[str, Any]) -> None:
         say(f"variants: {', '.join(card['id'] + '@' + variant for variant in card['variants'])}")
 
 
-def _pairs(values: dict[str, Any]) -> str:
+def _pairs(values: dict[str, object]) -> str:
     """Options in a line: `valid 0.1, test 0.2`."""
     return ", ".join(f"{key} {_pairs(value) if isinstance(value, dict) else value}" for key, value in values.items())
 
@@ -169,7 +169,7 @@ def card(
         int | None, typer.Option(help="Rows to inspect, from the head of each file; default: a million.", min=100)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
-) -> Answer:
+) -> CommandOutput:
     """Look into files and write a card for them, with reasons."""
     from bench.data.inspection.draft import ROWS, CardRequest, draft_card
     from bench.data.inspection.render import write_card
@@ -239,7 +239,7 @@ def _show_draft(draft: Draft) -> None:
         say(f"inspected: {draft.rows:,} rows, from the head of each file; --rows N for more")
 
 
-def _document(draft: Draft) -> dict[str, Any]:
+def _document(draft: Draft) -> dict[str, object]:
     return {
         "id": draft.id,
         "rows": draft.rows,
@@ -272,7 +272,7 @@ def synth(
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.", min=0)] = 0,
     click_rate: Annotated[float, typer.Option(help="Share of clicks among impressions.")] = 0.04,
     buy_rate: Annotated[float, typer.Option(help="Share of purchases among clicks.")] = 0.005,
-) -> Answer:
+) -> CommandOutput:
     """Write generated raw files in the format of a public data set."""
     from bench.data.synthetic import synthesise
 

@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.fronts import print_served, show_verdict
 from bench.cli.options import Home
-from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
 from bench.core.validation import validate
 from bench.system.content import read_toml
@@ -62,7 +62,7 @@ def decide(
     tracking: Annotated[str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Decide from a log's predictions which model and weights to serve; nothing is trained."""
     options: dict[str, Any] = {
         "log": log, "labels": label, "parents": _pairs("--parent", "TASK=TASK as in buy=click", parent),
@@ -90,17 +90,17 @@ def decide(
     from bench.deciding.decision import decide as decision_of
     from bench.deciding.log import read
 
-    found = decision_of(asked, read(asked, progress))
-    if policy is not None and found.pick is None and found.serving.served is not None:
-        raise UserError(found.no_pick)
-    page = None if folder is None else write(found, folder)
+    decision = decision_of(asked, read(asked, progress))
+    if policy is not None and decision.pick is None and decision.serving.served is not None:
+        raise UserError(decision.no_pick)
+    page = None if folder is None else write(decision, folder)
     if tracking is not None and folder is not None:
         from bench.tracking.decisions import log_decision
 
         name = Path(asked.log[0]).name
-        log_decision(name, found.verdict.sentence, found.verdict.changes, folder, tracking, resolve_home(home))
-    yield found.document | ({"page": str(page)} if page else {})
-    _show(found, page)
+        log_decision(name, decision.verdict.sentence, decision.verdict.changes, folder, tracking, resolve_home(home))
+    yield decision.document | ({"page": str(page)} if page else {})
+    _show(decision, page)
 
 
 def _asked(options: dict[str, Any], file: Path | None, policy: Path | None) -> Asked:
@@ -121,29 +121,30 @@ def _asked(options: dict[str, Any], file: Path | None, policy: Path | None) -> A
 
 
 def _pairs(option: str, form: str, given: list[str] | None) -> dict[str, str] | None:
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for text in given or ():
         name, equals, value = (each.strip() for each in text.partition("="))
         if not (name and equals and value):
             raise UserError(f"{option}: expected {form}, found '{shortened(text)}'")
-        if name in found:
+        if name in pairs:
             raise UserError(f"{option}: expected each name once, found '{name}' twice")
-        found[name] = value
-    return found or None
+        pairs[name] = value
+    return pairs or None
 
 
-def _show(found: LogDecision, page: Path | None) -> None:
-    show_verdict(found)
-    say(*found.verdict.notes)
-    if found.shown is not None:
-        print_served(found.shown, found.pick.row if found.pick else None, "served front on the rows that judge")
+def _show(decision: LogDecision, page: Path | None) -> None:
+    show_verdict(decision)
+    say(*decision.verdict.notes)
+    if decision.shown is not None:
+        row = decision.pick.row if decision.pick else None
+        print_served(decision.shown, row, "served front on the rows that judge")
     else:
-        say(found.no_pick)
-    say(*found.readings)
-    for note in found.notes:
+        say(decision.no_pick)
+    say(*decision.readings)
+    for note in decision.notes:
         say(note)
     from bench.deciding.page import HEADERS
 
-    print_table(HEADERS, [list(each) for each in found.calibration], "predictions on the rows that judge")
+    print_table(HEADERS, [list(each) for each in decision.calibration], "predictions on the rows that judge")
     if page is not None:
         say(f"page: {page}", whole=True)

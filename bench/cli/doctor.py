@@ -10,7 +10,7 @@ from importlib import metadata
 import psutil
 
 from bench.cli.options import Home
-from bench.cli.output import Answer, print_table, say
+from bench.cli.output import CommandOutput, print_table, say
 from bench.core import plugins
 from bench.core.errors import listed
 from bench.system import content
@@ -21,10 +21,10 @@ LEAST_MEMORY_GB = 2.0
 LEAST_DISK_GB = 2.0
 
 
-def doctor(home: Home = None) -> Answer:
+def doctor(home: Home = None) -> CommandOutput:
     """Show what this machine has, and what is missing."""
     place = resolve_home(home)
-    found = versions()
+    libraries = versions()
     there = next(folder for folder in (place, *place.parents) if folder.exists())
     memory_free, disk_free = psutil.virtual_memory().available / 1e9, shutil.disk_usage(there).free / 1e9
     facts = {
@@ -36,7 +36,7 @@ def doctor(home: Home = None) -> Answer:
         "disk_free_gb": disk_free,
         "gpu": _gpu(),
     }
-    problems = [f"the library {name} is not installed" for name, version in found.items() if version == "not installed"]
+    problems = [f"the library {name} is not installed" for name, text in libraries.items() if text == "not installed"]
     if memory_free < LEAST_MEMORY_GB:
         problems.append(f"expected {LEAST_MEMORY_GB:g} GB of free memory, found {facts['memory_free_gb']:.1f} GB")
     if disk_free < LEAST_DISK_GB:
@@ -52,12 +52,12 @@ def doctor(home: Home = None) -> Answer:
         problems.append(problem)
     entries, wrong = plugins.inventory()
     problems += wrong + _owners()
-    yield {"machine": facts, "versions": found, "plugins": entries, "problems": problems}
+    yield {"machine": facts, "versions": libraries, "plugins": entries, "problems": problems}
     print_table(
         ["machine", "found"],
         [[key, value if isinstance(value, str) else f"{value:.4g}"] for key, value in facts.items()],
     )
-    print_table(["library", "version"], found.items())
+    print_table(["library", "version"], libraries.items())
     print_table(["entry", "plug-in"], entries.items())
     say("nothing is missing" if not problems else "\n".join(f"problem: {problem}" for problem in problems))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.cli.output import Answer, print_table, say
+from bench.cli.output import CommandOutput, print_table, say
 from bench.core.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 from bench.system.home import resolve_home
 
@@ -98,16 +98,16 @@ def _shown(served: Served, pick: int | None) -> dict[int, str]:
     table, changes = served.table, served.at(CONFIRM, "gain")
     front = np.flatnonzero(served.front)
     unit = np.ptp(changes[front], axis=0)
-    found = dict.fromkeys(front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SHOWN)].tolist(), "front")
+    notes = dict.fromkeys(front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SHOWN)].tolist(), "front")
     for role, by, note in (("baseline", "point", "baseline"), ("trial", "architecture", "best of its kind")):
         for name, own in table[table["role"] == role].groupby(by, sort=False).groups.items():
-            if note == "baseline" or not any(table[by][row] == name for row in found):
+            if note == "baseline" or not any(table[by][row] == name for row in notes):
                 best = int(own[int(np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax())])
-                found.setdefault(best, note)
-    found[served.current] = "current" if served.today else "reference"
+                notes.setdefault(best, note)
+    notes[served.current] = "current" if served.today else "reference"
     if pick is not None:
-        found[pick] = "pick"
-    return dict(sorted(found.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))
+        notes[pick] = "pick"
+    return dict(sorted(notes.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))
 
 
 def _show_heads(result: DatasetResult) -> None:
@@ -193,7 +193,7 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
         print_table(headers, rows, f"how the pick changes, on {NAMES[result.frontier.split]}")
 
 
-def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> Answer:
+def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> CommandOutput:
     """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
     from bench.report.text import count
     from bench.system.credentials import home_address

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Home, Model, Raw, RunName, Tracking, opened
-from bench.cli.output import Answer, TerminalProgress, number, print_table, say
+from bench.cli.options import Home, ModelArgument, Raw, RunName, Tracking, opened
+from bench.cli.output import CommandOutput, TerminalProgress, number, print_table, say
 from bench.core.errors import UserError
 from bench.core.errors import listed as names_of
 from bench.core.plain import names
@@ -23,7 +23,7 @@ from bench.system.home import resolve_home, shown
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
-    from bench.production.rules import Result
+    from bench.production.rules import RuleResult
     from bench.results.effect import Effect
     from bench.runs.deployment import Deployment
 
@@ -50,13 +50,13 @@ def deploy(
     judge: Annotated[str, typer.Option(help="Of --refresh: the newest days, by which both are judged.")] = "1d",
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Train the picked configuration for production, package it, and register it in MLflow."""
     from bench.production.engines import without_onnx
     from bench.runs.deploy import check_name, deploying, make_package, register
     from bench.runs.deployment import deployment_of
     from bench.system.machine import cores
-    from bench.tracking.registry import Registry
+    from bench.tracking.registry import ModelRegistry
 
     if promote + rollback + (as_ is not Alias.champion) > 1:
         raise UserError("expected one of --as challenger, --promote and --rollback, found two")
@@ -70,7 +70,7 @@ def deploy(
     told = f"the run's verdict: {deployment.result.verdict.sentence}", deployment.pick.reason, deployment.result.asked
     uri = deployment.part.run.store_address
     if promote or rollback or dry_run:
-        registry = Registry(uri)
+        registry = ModelRegistry(uri)
         if rollback:
             moves = registry.rollback(deployment.name)
         elif promote:
@@ -123,7 +123,7 @@ def deploy(
 
 def _refresh(
     deployment: Deployment, alias: str, span: str, raw: Path | None, threads: int, force: bool, onnx: bool
-) -> Answer:
+) -> CommandOutput:
     """Registers tomorrow's version of the champion, unless it is surely worse."""
     from bench.runs.deploy import deploying, open_model, register
     from bench.runs.refresh import refresh
@@ -131,20 +131,20 @@ def _refresh(
     run = deployment.part.run
     with deploying(deployment):
         champion = open_model(run.home, f"{deployment.name}@champion", run.store_address)
-        found = refresh(deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx)
-        kept = force or not found.worse
-        number, moves = register(deployment, found.package, alias) if kept else ("", [])
+        new = refresh(deployment, champion, raw or run.request.raw, span, threads, TerminalProgress(), onnx)
+        kept = force or not new.worse
+        number, moves = register(deployment, new.package, alias) if kept else ("", [])
         if not kept:
-            shutil.rmtree(found.package.folder)
+            shutil.rmtree(new.package.folder)
     yield {
-        "model": deployment.name, "version": number, "kept": kept, "sentence": found.sentence, "trained": found.told,
-        "outcomes": [_plain(each) for each in found.found], "package": str(found.package.folder) if kept else "",
+        "model": deployment.name, "version": number, "kept": kept, "sentence": new.sentence, "trained": new.told,
+        "outcomes": [_plain(each) for each in new.found], "package": str(new.package.folder) if kept else "",
     }  # fmt: skip
     headers = ["outcome", "new version", "interval", "champion", "gain", "verdict"]
-    print_table(headers, [_row(each, gain=True) for each in found.found], "outcomes on the newest days")
-    say(found.sentence, f"The new version: {found.told}.")
+    print_table(headers, [_row(each, gain=True) for each in new.found], "outcomes on the newest days")
+    say(new.sentence, f"The new version: {new.told}.")
     if not kept:
-        lost = names_of(found.worse)
+        lost = names_of(new.worse)
         raise UserError(f"the new version is refused: it loses more of {lost} than the policy allows; see --force")
     say(*(f"{deployment.name}: {move}" for move in moves))
 
@@ -153,7 +153,7 @@ CHALLENGER = "@challenger"
 
 
 def evaluate(
-    model: Model,
+    model: ModelArgument,
     data: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     against: Annotated[
         str | None,
@@ -172,7 +172,7 @@ def evaluate(
     tracking: Tracking = None,
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
     from bench.data import load_card
     from bench.production.evaluation import judge, judgements, sentence, served
@@ -197,11 +197,11 @@ def evaluate(
     results = [rule.result([*ranking, *predictions]) for rule in rules]
     lacking = f" ({judged.unscored:.1%} of the rows lack it and rank last)" if judged.unscored else ""
     verdict = sentence(ranking, model, f"{against}{lacking}") if against else ""
-    found = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
-    found |= {"rules": [asdict(each) for each in results]}
+    document = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+    document |= {"rules": [asdict(each) for each in results]}
     about = {"model": model, "against": against, "rows": len(judged.group)}
     try:
-        yield about | ({"sentence": verdict} if against else {}) | found
+        yield about | ({"sentence": verdict} if against else {}) | document
     except GeneratorExit:  # after a document nothing more is said
         _end(results)
         raise
@@ -218,7 +218,7 @@ def evaluate(
     _end(results)
 
 
-def _end(results: Sequence[Result]) -> None:
+def _end(results: Sequence[RuleResult]) -> None:
     """Ends the command with 1 if a rule failed."""
     if failed := [each.rule for each in results if each.failed]:
         TerminalProgress().note(f"seesaw: failed by --fail-if: {', '.join(failed)}")
@@ -241,8 +241,8 @@ def _interval(of: Effect) -> str:
     return f"{number(of.low)} to {number(of.high)}"
 
 
-def _summary(found: list[Judgement], model: str, against: str) -> str:
-    of = {word: [each.metric for each in found if each.verdict == word] for word in ("better", "worse")}
+def _summary(judgements: list[Judgement], model: str, against: str) -> str:
+    of = {word: [each.metric for each in judgements if each.verdict == word] for word in ("better", "worse")}
     if not of["better"] and not of["worse"]:
         return f"cannot tell whether predictions of {model} or of {against} are better: every difference may be 0"
     better, worse = (f"{word} in {', '.join(of[word]) or 'nothing'}" for word in ("better", "worse"))
@@ -256,7 +256,7 @@ def explain(
     seed: Annotated[int, typer.Option(help="Seed of the shuffles and resamples.")] = 0,
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Say what the order of a run's deployed pick owes to each input, and to each task's prediction."""
     from bench.report import text
     from bench.report.explained import meaning, table
@@ -267,10 +267,10 @@ def explain(
 
     run, progress = opened(run_, home), TerminalProgress()
     parts, own_raw = run.datasets.items(), raw or run.request.raw
-    found = {key: explained(part, own_raw, progress, rows=rows, seed=seed) for key, part in parts}
+    by_dataset = {key: explained(part, own_raw, progress, rows=rows, seed=seed) for key, part in parts}
     write_report([result_of(part) for _, part in parts], run.folder / PAGE, run.name)
-    yield next(iter(found.values())) if len(found) == 1 else {"datasets": found}
-    for key, each in found.items():
+    yield next(iter(by_dataset.values())) if len(by_dataset) == 1 else {"datasets": by_dataset}
+    for key, each in by_dataset.items():
         say(each["sentence"])
         for of in ("inputs", "heads"):
             headers, owed = table(each, of)
@@ -280,7 +280,7 @@ def explain(
 
 
 def score(
-    model: Model,
+    model: ModelArgument,
     files: Annotated[list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")],
     out: Annotated[Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")],
     keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
@@ -291,7 +291,7 @@ def score(
     ] = None,
     tracking: Tracking = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Score files with a packaged or registered model."""
     from bench.production.batch_scoring import BatchScoring
     from bench.report.text import count
@@ -311,33 +311,33 @@ def score(
 
 
 def latency(
-    model: Model,
+    model: ModelArgument,
     engines: Annotated[str | None, typer.Option(help="eager, onnx; default: all that are installed.")] = None,
     batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
     seconds: Annotated[float, typer.Option(help="Seconds for each line of the table.", min=0.01)] = 1.0,
     tracking: Tracking = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Measure latency and throughput of a packaged or registered model."""
     from bench.production.latency import latencies
     from bench.runs.deploy import open_model
 
     sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
     package = open_model(resolve_home(home), model, tracking)
-    found = latencies(package, names(engines), counts, sizes, seconds)
-    yield {"model": model, "latencies": [vars(each) for each in found]}
+    measured = latencies(package, names(engines), counts, sizes, seconds)
+    yield {"model": model, "latencies": [vars(each) for each in measured]}
     headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
-    rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in found]
+    rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in measured]
     print_table(headers, rows, f"latency of {model}")
     say("p50, p99 and rows/s: the model alone; a request: from raw rows to the score, without a network")
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    found = names(text)
-    if not found or not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in found):
+    parts = names(text)
+    if not parts or not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in parts):
         raise UserError(f"{option}: expected whole numbers from 1 to 999,999,999, separated by commas, found '{text}'")
-    return [int(each) for each in found]
+    return [int(each) for each in parts]
 
 
 def history(
@@ -346,7 +346,7 @@ def history(
     raw: Annotated[Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")] = None,
     until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Write the history of every group, for `seesaw score --history`."""
     from bench.data import load_card
     from bench.production.kept_history import write_history

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from bench.cli.output import Answer, print_json
+from bench.cli.output import CommandOutput, print_json
 from bench.core.errors import UserError, shortened
 from bench.core.registry import Config
 from bench.system.home import resolve_home
@@ -29,7 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Home of all files; default: $SEESAW_HOME, else ./.seesaw.")]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
-Model = Annotated[
+ModelArgument = Annotated[
     str, typer.Argument(help="A package's folder, a deployed run, or NAME, NAME@ALIAS or NAME/VERSION in the registry.")
 ]
 Tracking = Annotated[
@@ -44,7 +44,7 @@ def opened(name: str, home: Path | None) -> Run:
     return Run.open(resolve_home(home), name)
 
 
-def answered(command: Callable[..., Answer]) -> Callable[..., None]:
+def answered(command: Callable[..., CommandOutput]) -> Callable[..., None]:
     """The command with the option `--json`, which prints its document alone; without it, its words."""
     parameters = signature(command, eval_str=True).parameters
 
@@ -66,7 +66,7 @@ def _keywords(*parameters: Parameter) -> Signature:
 
 def options_of(
     model: type[Config], *names: str, defaults: bool = True
-) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+) -> Callable[[Callable[..., CommandOutput]], Callable[..., CommandOutput]]:
     """Give a command fields of a model as options; the command takes those that were given as a dict, `asked`.
 
     The first sentence of a field's docstring is the option's help. A field without default is an argument. Values are
@@ -78,9 +78,9 @@ def options_of(
     """
     fields = {name: model.model_fields[name] for name in names or model.model_fields}
 
-    def with_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
+    def with_options(command: Callable[..., CommandOutput]) -> Callable[..., CommandOutput]:
         @wraps(command)
-        def run(**given: Any) -> Answer:
+        def run(**given: Any) -> CommandOutput:
             asked = {name: value for name in fields if (value := given.pop(name)) is not None}
             return command(asked=given.pop("asked", {}) | asked, **given)
 
@@ -118,11 +118,11 @@ def read_bound(option: str, text: str) -> tuple[str, float | str]:
     """
     from bench.frontier.policy import bound
 
-    found = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
+    match = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
     with suppress(ValueError):
-        if found is not None:
-            number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", found[2], re.I)
-            return found[1], bound(float(found[2]) if number else found[2])
+        if match is not None:
+            number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", match[2], re.I)
+            return match[1], bound(float(match[2]) if number else match[2])
     raise UserError(
         f"{option}: expected METRIC=NUMBER or METRIC=98% of current, as in 'click.recall@10%=98% of current', "
         f"found '{shortened(text)}'"

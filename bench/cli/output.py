@@ -202,7 +202,7 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
-Answer = Generator[Any, None, None]
+CommandOutput = Generator[Any, None, None]
 """Of a command: it yields its document, or a function that makes it, and then says the same in words."""
 
 
@@ -272,15 +272,15 @@ def watch(look: Callable[[], T], show: Callable[[T], None], going: Callable[[], 
         before: T | None = None
         while True:
             goes_on, began = going(), time.monotonic()  # asked first: what is shown last is how it ended
-            found = look()
+            state = look()
             if live is not None:
                 with redirect_stdout(_Terminal()) as out:
-                    show(found)
+                    show(state)
                 live.update(Text.from_ansi(out.getvalue().rstrip("\n")), refresh=True)
-            elif found != before:
-                show(found)
+            elif state != before:
+                show(state)
                 sys.stdout.flush()
-            before = found
+            before = state
             if not goes_on:
                 return
             wait = max(PAUSE, 10 * (time.monotonic() - began))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import Home, RunName, opened
-from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
 from bench.core.validation import validate
 from bench.system.content import read_toml
@@ -28,7 +28,7 @@ def plan(
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: that of RUN.")] = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Plan the A/B test of a verdict, of a run or of a folder of `seesaw decide`: users, days, looks, guardrails."""
     from bench.planning.page import planned, tables, write
 
@@ -69,8 +69,8 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
 
 
 def _number(option: str, text: str, form: str, wanted: str) -> float:
-    found = re.fullmatch(form, text.strip())
+    match = re.fullmatch(form, text.strip())
     try:
-        return float(found[1] if found else "")
+        return float(match[1] if match else "")
     except ValueError:
         raise UserError(f"{option}: expected {wanted}, found '{shortened(text)}'") from None

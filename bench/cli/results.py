@@ -13,7 +13,7 @@ import typer
 
 from bench.cli.fronts import experiment_front, show_front, show_pick, show_verdict
 from bench.cli.options import Full, Home, Json, RunName, opened, read_bound, read_value
-from bench.cli.output import Answer, print_table, quantity, say
+from bench.cli.output import CommandOutput, print_table, quantity, say
 from bench.core.errors import UserError
 from bench.system.atomic import atomic_path
 from bench.system.progress import duration
@@ -33,7 +33,7 @@ def status(
     ] = False,
     json: Json = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
     from bench.runs.folder import LIVE
@@ -46,10 +46,10 @@ def status(
     datasets = run.datasets
 
     def look() -> dict[str, dict[str, Any]]:
-        found = {dataset: status_of(dataset_run) for dataset, dataset_run in datasets.items()}
+        parts = {dataset: status_of(dataset_run) for dataset, dataset_run in datasets.items()}
         if page:
-            write_live(run, found)
-        return found
+            write_live(run, parts)
+        return parts
 
     if (watch or page) and json:
         raise UserError(f"--{'page' if page else 'watch'}: expected no --json beside it, which is one document")
@@ -59,12 +59,12 @@ def status(
         keep_watching(look, _show_status, lambda: is_held(run.folder))
         say("no driver works on the run: it has ended, or was stopped and can be resumed")
         return
-    found = look()
-    total = {key: sum(part[key] for part in found.values()) for key in _counts(found)}
-    failures = [failure for part in found.values() for failure in part["failures"]]
-    yield total | {"failures": failures, "datasets": found}
-    _show_status(found)
-    unfinished = any(not part["search"] or part["search"]["left"] != 0 for part in found.values())
+    parts = look()
+    total = {key: sum(part[key] for part in parts.values()) for key in _counts(parts)}
+    failures = [failure for part in parts.values() for failure in part["failures"]]
+    yield total | {"failures": failures, "datasets": parts}
+    _show_status(parts)
+    unfinished = any(not part["search"] or part["search"]["left"] != 0 for part in parts.values())
     if unfinished and not is_held(run.folder):
         say(f"no driver works on the run; `seesaw resume {run.name}` goes on")
     show_tracking(run)
@@ -76,21 +76,21 @@ def show_tracking(run: Run) -> None:
     say(f"MLflow: {look}{run.look_link}", whole=True)
 
 
-def _show_status(found: dict[str, dict[str, Any]]) -> None:
-    counts = _counts(found)
-    print_table(["data set", *counts], [[dataset, *(part[key] for key in counts)] for dataset, part in found.items()])
+def _show_status(parts: dict[str, dict[str, Any]]) -> None:
+    counts = _counts(parts)
+    print_table(["data set", *counts], [[dataset, *(part[key] for key in counts)] for dataset, part in parts.items()])
     failures = [
-        [dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in found.items() for f in part["failures"]
+        [dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in parts.items() for f in part["failures"]
     ]
     print_table(["data set", "trial", "kind", "reason"], failures, "failed")
-    for dataset, part in found.items():
+    for dataset, part in parts.items():
         say(*(f"{dataset}: left out: {branch}: {reason}" for branch, reason in part["left_out"].items()))
         if part["search"]:
             _show_search(dataset, part["search"])
 
 
-def _counts(found: dict[str, dict[str, Any]]) -> list[str]:
-    return [key for key in next(iter(found.values())) if key not in ("failures", "left_out", "search")]
+def _counts(parts: dict[str, dict[str, Any]]) -> list[str]:
+    return [key for key in next(iter(parts.values())) if key not in ("failures", "left_out", "search")]
 
 
 def _show_search(dataset: str, search: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ def frontier_command(
         Path | None, typer.Option("--csv", metavar="FILE", help="Write all cells as one long table to this file.")
     ] = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     import pandas as pd
 
@@ -167,7 +167,7 @@ def report(
         Path | None, typer.Option(help="File of the page; default: report.html in the run's folder.")
     ] = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Write one self-contained HTML page."""
     from bench.runs.folder import PAGE
     from bench.runs.page import write_report
@@ -200,7 +200,7 @@ def pick_command(
     save: Annotated[bool, typer.Option("--save", help="Make the answer the run's pick, which deploy trains.")] = False,
     full: Full = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
     from bench.frontier.policy import read_policy
     from bench.runs.result import policy_of, result_of, suite_policy, write_pick
@@ -241,7 +241,7 @@ def diagnose(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.results import drift
     from bench.results.diagnosis import References
@@ -258,10 +258,10 @@ def diagnose(
             points = [record.points[-1] for record in result.records if record.measured]
         else:
             points = [_chosen(result) if trial is None else _numbered(result, trial)]
-        found = [_document(point, references, result) for point in points]
+        trials = [_document(point, references, result) for point in points]
         changed = drift_of(result)
         drifts[key] = drift.sentences(changed, len(changed))
-        documents[key] = ({"trials": found} if every else found[0]) | {"drift": [vars(each) for each in changed]}
+        documents[key] = ({"trials": trials} if every else trials[0]) | {"drift": [vars(each) for each in changed]}
     yield next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
     for key, document in documents.items():
         for own in document["trials"] if every else [document]:
@@ -291,18 +291,18 @@ def _chosen(result: DatasetResult) -> Point:
 
     if result.pick is not None and result.pick.trial is not None:
         return next(point for point in result.frontier.points if point.id == result.pick.point)
-    found = best(result.frontier.points, result.objectives[0])
-    if found is None:
+    chosen = best(result.frontier.points, result.objectives[0])
+    if chosen is None:
         raise UserError(f"{result.run.key}: expected a trial with a result, found none")
-    return found
+    return chosen
 
 
 def _numbered(result: DatasetResult, trial: int) -> Point:
     if not 0 <= trial < len(result.records):
         raise UserError(f"expected a trial of {result.run.key}, 0 to {len(result.records) - 1}, found {trial}")
-    if not (found := result.records[trial]).measured:
-        raise UserError(f"expected a trial with a result, found trial {trial} of {result.run.key}, {found.state}")
-    return found.points[-1]
+    if not (record := result.records[trial]).measured:
+        raise UserError(f"expected a trial with a result, found trial {trial} of {result.run.key}, {record.state}")
+    return record.points[-1]
 
 
 def _show(dataset: str, document: dict[str, Any]) -> None:

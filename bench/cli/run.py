@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Full, Home, Raw, RunName, opened, options_of
-from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError
 from bench.core.plain import assignments, flatten, names
 from bench.core.validation import validate
@@ -38,7 +38,7 @@ def run(
     ] = None,
     full: Full = False,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
     request = Request.of(asked)
     from bench.runs.create import create
@@ -70,7 +70,7 @@ def run(
 @options_of(Request, "trials", "samples", "lengths", "time", "address", "device", "tracking", "current", defaults=False)
 def resume(
     asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
-) -> Answer:  # fmt: skip
+) -> CommandOutput:  # fmt: skip
     """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions, and only grow."""
     from bench.runs.execute import extend
 
@@ -81,14 +81,14 @@ def resume(
 @options_of(Request, "current")
 def confirm(
     asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
-) -> Answer:  # fmt: skip
+) -> CommandOutput:  # fmt: skip
     """Confirm more of a run: train what is missing, then renew frontier, pick and page. Numbers are totals."""
     from bench.runs.execute import confirm_more
 
     yield from _execute(confirm_more(opened(run_, home), **asked), full)
 
 
-def _execute(run: Run, full: bool) -> Answer:
+def _execute(run: Run, full: bool) -> CommandOutput:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.fronts import show_front, show_pick, show_verdict
     from bench.cli.results import show_tracking
@@ -136,7 +136,7 @@ def train(
     save: Annotated[Path | None, typer.Option("--save", help="Folder to leave for a later --from.")] = None,
     raw: Raw = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Train one configuration and show all its metrics."""
     from bench.models.config import overridden
 
@@ -213,7 +213,7 @@ def sync(
     run_: RunName,
     tracking: Annotated[str | None, typer.Option(help="MLflow address, in place of the run's.")] = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Send the missing records of a run to MLflow."""
     from bench.runs.reporting import sync as send
     from bench.system.credentials import plain_address

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import Home
-from bench.cli.output import Answer, print_table, say
+from bench.cli.output import CommandOutput, print_table, say
 from bench.core.errors import UserError
 from bench.core.rows import NAMES
 from bench.system.home import resolve_home
@@ -31,7 +31,7 @@ def compare(
     split: Annotated[str, typer.Option(help="test, or confirm: rows that the search did not see.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,
     home: Home = None,
-) -> Answer:
+) -> CommandOutput:
     """Compare families of points within or across runs: by how much, and how sure that is."""
     from bench.report.comparison import write_comparison
     from bench.runs.comparing import compare_runs
@@ -40,30 +40,30 @@ def compare(
     if out is not None and out.suffix not in (".html", ".csv"):
         raise UserError(f"--out: expected a file named .html or .csv, found '{out.name}'")
     at = resolve_home(home)
-    found = compare_runs([Run.open(at, run) for run in runs], by, metric, split)
+    result = compare_runs([Run.open(at, run) for run in runs], by, metric, split)
     if out is not None:
-        write_comparison(found, out)
-    yield found.to_json() | ({"file": str(out)} if out else {})
-    for group in found.groups:
-        _show(group, found)
-    if found.ranking is not None:
-        rows = zip(found.ranking.names, found.ranking.ranks, strict=True)
-        print_table([found.by, "mean rank"], rows, f"ranks by hypervolume over {found.ranking.datasets} data sets")
-        say(found.ranking.sentence)
-    say(*found.notes)
+        write_comparison(result, out)
+    yield result.to_json() | ({"file": str(out)} if out else {})
+    for group in result.groups:
+        _show(group, result)
+    if result.ranking is not None:
+        rows = zip(result.ranking.names, result.ranking.ranks, strict=True)
+        print_table([result.by, "mean rank"], rows, f"ranks by hypervolume over {result.ranking.datasets} data sets")
+        say(result.ranking.sentence)
+    say(*result.notes)
     if out is not None:
         say(f"written: {out}", whole=True)
 
 
-def _show(group: Group, found: Compared) -> None:
+def _show(group: Group, result: Compared) -> None:
     from bench.results.comparison.comparison import FAMILY_HEADS, TEST_HEADS, family_rows, texts_of
     from bench.results.effect import LEVEL
 
-    compared, on = group.comparison, NAMES[found.split]
+    compared, on = group.comparison, NAMES[result.split]
     say(f"{group.dataset}, {on}: does any gradient method lie beyond the front of static weights?")
     say(group.answer.sentence, group.reason)
     if not group.reason:
-        print_table([found.by, *FAMILY_HEADS], family_rows(compared), f"families on {group.dataset}, {on}")
+        print_table([result.by, *FAMILY_HEADS], family_rows(compared), f"families on {group.dataset}, {on}")
     title = f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
     tests = [texts_of(row) for row in compared.tests[:MOST_ROWS]]
     print_table(TEST_HEADS, tests, f"{title}{compared.members} best confirmed trials")

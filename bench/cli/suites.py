@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.output import Answer, print_table, say
+from bench.cli.output import CommandOutput, print_table, say
 
 
-def suites() -> Answer:
+def suites() -> CommandOutput:
     """List the suites, with their data and budgets."""
     from bench.data import load_card
     from bench.runs.suite import load_suite
@@ -35,16 +35,16 @@ def spaces(
     dataset: Annotated[
         str | None, typer.Option(help="Fit the space to this data set, and show what is left out.")
     ] = None,
-) -> Answer:
+) -> CommandOutput:
     """List the search spaces, or show one: its size, its branches, its defaults."""
     from bench.search.space import describe_space, load_space
     from bench.system import content
 
     if space is not None:
-        found = describe_space(space, dataset)
-        load_space(space).validate_against_config(found["tasks"])
-        yield found
-        _show(found)
+        document = describe_space(space, dataset)
+        load_space(space).validate_against_config(document["tasks"])
+        yield document
+        _show(document)
         return
     listed = [describe_space(name, dataset) for name in content.names("search_spaces")]
     yield {"spaces": listed}
@@ -53,20 +53,20 @@ def spaces(
     print_table(columns, [row[: len(columns)] for row in rows])
 
 
-def _show(found: dict[str, Any]) -> None:
-    say(f"{found['name']}: {found['title']}")
-    say(f"{found['size']['text']}, for the tasks {', '.join(found['tasks'])}")
-    defaults = {switch: branches[0] for switch, branches in found["branches"].items()} | found["defaults"]
-    say(*(f"{of}: {', '.join(branches)}; by default {defaults[of]}" for of, branches in found["branches"].items()))
+def _show(document: dict[str, Any]) -> None:
+    say(f"{document['name']}: {document['title']}")
+    say(f"{document['size']['text']}, for the tasks {', '.join(document['tasks'])}")
+    defaults = {switch: branches[0] for switch, branches in document["branches"].items()} | document["defaults"]
+    say(*(f"{of}: {', '.join(branches)}; by default {defaults[of]}" for of, branches in document["branches"].items()))
     rows = [
         [row["name"], ", ".join(map(" = ".join, row["when"].items())) or "everywhere", _range(row), row["default"]]
-        for row in found["parameters"]
+        for row in document["parameters"]
         if row["type"] != "switch"
     ]
     print_table(["parameter", "where", "values", "default"], rows)
-    if found["fixed"]:
-        say("fixed: " + ", ".join(f"{name} = {value}" for name, value in found["fixed"].items()))
-    say(*(f"left out: {branch}: {reason}" for branch, reason in found["left_out"].items()))
+    if document["fixed"]:
+        say("fixed: " + ", ".join(f"{name} = {value}" for name, value in document["fixed"].items()))
+    say(*(f"left out: {branch}: {reason}" for branch, reason in document["left_out"].items()))
 
 
 def _range(row: dict[str, Any]) -> str:

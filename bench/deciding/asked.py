@@ -16,7 +16,7 @@ from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import Positive
 from bench.frontier.policy import Policy, toml_lines
-from bench.results.fusion import Kind
+from bench.results.fusion import FusionKind
 
 MOST_TASKS = 8
 SEED = "#"
@@ -37,7 +37,7 @@ class Formula:
         text: as it was given.
     """
 
-    kind: Kind
+    kind: FusionKind
     terms: Mapping[str, float]
     text: str
 
@@ -48,9 +48,9 @@ class Formula:
         Raises:
             UserError: anything else, or a column that stands in it twice.
         """
-        kind: Kind = "sum" if "+" in re.sub(r"[eE]\+", "e", text) or "*" not in text else "power"
+        kind: FusionKind = "sum" if "+" in re.sub(r"[eE]\+", "e", text) or "*" not in text else "power"
         parts = re.split(r"(?<![eE])\+" if kind == "sum" else r"\*(?!\*)", text)
-        found: list[tuple[str, float]] = []
+        weights: list[tuple[str, float]] = []
         for part in parts:
             if kind == "sum":
                 match = re.fullmatch(rf"\s*(?:({_NUMBER})\s*\*?\s*)?([^\s*^+]+)\s*", part)
@@ -63,12 +63,12 @@ class Formula:
                     "--weights: expected a sum such as '3 p_click + 40 p_buy', or a product such as "
                     f"'p_click^0.8 * p_buy^0.2', found '{shortened(text)}'"
                 )
-            found.append((name, float(weight)))
-        if twice := repeated(name for name, _ in found):
+            weights.append((name, float(weight)))
+        if twice := repeated(name for name, _ in weights):
             raise UserError(f"--weights: '{twice}' stands in it twice")
-        if not any(weight > 0 for _, weight in found):
+        if not any(weight > 0 for _, weight in weights):
             raise UserError(f"--weights: expected a weight above 0, found '{shortened(text)}'")
-        return Formula(kind, dict(found), text.strip())
+        return Formula(kind, dict(weights), text.strip())
 
 
 class Asked(Config):
@@ -171,8 +171,8 @@ class Asked(Config):
         if self.score is not None and self.weights is not None:
             raise ValueError("expected `score` or `weights`, found both")
         if self.trained_until is not None and (self.time is None or self.unseen):
-            found = "`unseen`" if self.unseen else "no `time`"
-            raise ValueError(f"expected `trained_until` with `time` and without `unseen`, found {found}")
+            instead = "`unseen`" if self.unseen else "no `time`"
+            raise ValueError(f"expected `trained_until` with `time` and without `unseen`, found {instead}")
         if self.values and self.policy.values:
             raise ValueError("expected values once, found them in `values` and in `policy.values`")
         exposure_columns(self.random, self.propensity)
@@ -183,11 +183,11 @@ class Asked(Config):
     @property
     def named(self) -> dict[str, list[tuple[int | None, list[str]]]]:
         """By model its seeds, None without one, and their columns."""
-        found: dict[str, list[tuple[int | None, list[str]]]] = {}
+        by_name: dict[str, list[tuple[int | None, list[str]]]] = {}
         for name, columns in self.models.items():
             of, mark, seed = name.partition(SEED)
-            found.setdefault(of, []).append((int(seed) if mark else None, columns))
-        return found
+            by_name.setdefault(of, []).append((int(seed) if mark else None, columns))
+        return by_name
 
     @property
     def formula(self) -> Formula | None:

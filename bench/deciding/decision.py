@@ -25,9 +25,9 @@ from bench.core.records import RARER, Point, Replicate
 from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import Task
 from bench.deciding.asked import Asked
-from bench.deciding.log import Log
+from bench.deciding.log import LoggedRows
 from bench.deciding.models import (
-    Calibration,
+    CalibrationQuality,
     Model,
     calibrations,
     models_of,
@@ -42,12 +42,12 @@ from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import serving
 from bench.measure.predictions import Rows
-from bench.measure.resamples import Drawn, drawn_of
+from bench.measure.resamples import Resamples, drawn_of
 from bench.results.effect import MARGIN
 from bench.results.frontier import Frontier, frontier
 from bench.results.fusion import Fusion
 from bench.results.served.climb import MOST_ROWS, Goal
-from bench.results.served.measuring import Candidate, Current, Meter, measure_of, sample_of
+from bench.results.served.measuring import Candidate, CurrentRanking, Meter, measure_of, sample_of
 from bench.results.served.sweep import Sweep
 
 SCORE = "score"
@@ -75,7 +75,7 @@ class LogDecision(Decision):
 
     asked: Asked
     terms: Mapping[str, tuple[str, ...]]
-    calibration: Sequence[Calibration]
+    calibration: Sequence[CalibrationQuality]
     rows: Mapping[str, Rows]
     notes: tuple[str, ...]
 
@@ -95,7 +95,7 @@ class LogDecision(Decision):
         return super().document | more | {"notes": list(self.notes)}
 
 
-def decide(asked: Asked, log: Log) -> LogDecision:
+def decide(asked: Asked, log: LoggedRows) -> LogDecision:
     """Decides on a log; raises UserError where rows, labels, predictions, an outcome or a policy do not allow it."""
     of = parted(asked, log)
     rows, parts = of.rows, of.parts
@@ -114,13 +114,13 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     candidates = [each.candidate(parts) for each in models]
     own = next(each for each in models if each.name == asked.served)
     current, against = _current(asked, of, own, candidates)
-    found = serving(
+    served = serving(
         candidates, rows, current, against, policy, lambda: wanted, asked.seed,
         named=bool(asked.outcomes), forward=asked.time is not None,
     )  # fmt: skip
     front = _heads(candidates, rows, wanted, tasks, asked.seed)
-    decision = decided(front, found, policy, asked.seed)
-    beside = [*of.notes, *read, *suspicion(fits), found.note]
+    decision = decided(front, served, policy, asked.seed)
+    beside = [*of.notes, *read, *suspicion(fits), served.note]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
     return LogDecision(
@@ -129,7 +129,7 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     )  # fmt: skip
 
 
-def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) -> tuple[Current, str]:
+def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) -> tuple[CurrentRanking, str]:
     """What is served today, and in words: a formula of a model's predictions, or a score, which joins the candidates.
     Where nobody said it, a model that the others are compared with.
     """
@@ -137,9 +137,9 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
     if formula is not None and (weights := weights_of(formula, own)) is not None:
         scale = of.rows[CONFIRM].rates if formula.kind == "sum" else [1.0] * len(weights)
         candidates[:] = [replace(each, role="current") if each.id == name else each for each in candidates]
-        return Current(name, Fusion.of(formula.kind, [*map(mul, weights, scale)])), f"{name}, {formula.text}"
+        return CurrentRanking(name, Fusion.of(formula.kind, [*map(mul, weights, scale)])), f"{name}, {formula.text}"
     if formula is None and asked.score is None:
-        return Current(name, today=False), f"{name} at its best weights"
+        return CurrentRanking(name, today=False), f"{name} at its best weights"
     score = score_of(formula, of.log) if formula else of.log.numbers[str(asked.score)]
     called = f"today's score ({asked.weights or asked.score})"
 
@@ -147,7 +147,7 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
         return score[of.parts[split], None]
 
     candidates.append(Candidate(SCORE, called, "today's score", "current", (), read))
-    return Current(SCORE, model=name if formula or asked.today or name == "today" else ""), called
+    return CurrentRanking(SCORE, model=name if formula or asked.today or name == "today" else ""), called
 
 
 def _policy(asked: Asked) -> Policy:
@@ -223,7 +223,7 @@ def _heads(
     return frontier([], [*of_tasks.values()], seed=seed, baselines=points)
 
 
-def _rarer(positive: NDArray[np.bool_], drawn: Drawn | None) -> list[float]:
+def _rarer(positive: NDArray[np.bool_], drawn: Resamples | None) -> list[float]:
     """How many rows of the rarer class each resample has, over their number, less 1."""
     if drawn is None:
         return []

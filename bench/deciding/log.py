@@ -26,7 +26,7 @@ FILES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\
 
 
 @dataclass
-class Log:
+class LoggedRows:
     """N rows of a log.
 
     Attributes:
@@ -42,15 +42,15 @@ class Log:
     def __len__(self) -> int:
         return len(next(iter(self.numbers.values())))
 
-    def where(self, kept: NDArray[np.bool_]) -> Log:
+    def where(self, kept: NDArray[np.bool_]) -> LoggedRows:
         """Some of the rows."""
         if kept.all():
             return self
         numbers = {name: each[kept] for name, each in self.numbers.items()}
-        return Log(numbers, {name: (codes[kept], of) for name, (codes, of) in self.names.items()}, self.notes)
+        return LoggedRows(numbers, {name: (codes[kept], of) for name, (codes, of) in self.names.items()}, self.notes)
 
 
-def read(asked: Asked, progress: Progress) -> Log:
+def read(asked: Asked, progress: Progress) -> LoggedRows:
     """The log's files, column by column; UserError for a missing file or column, or a value that should be a number."""
     files = [file for given in asked.log for file in _files(Path(given))]
     if not files:
@@ -68,23 +68,23 @@ def read(asked: Asked, progress: Progress) -> Log:
     if not sum(map(len, parts[asked.labels[0]])):
         raise UserError(f"{files[0]}: expected rows, found none")
     numbers = {name: np.concatenate(parts.pop(name)) for name in asked.numbers}
-    return Log(numbers, {name: _codes(pa.chunked_array(parts.pop(name)), name) for name in asked.names})
+    return LoggedRows(numbers, {name: _codes(pa.chunked_array(parts.pop(name)), name) for name in asked.names})
 
 
-def of_frame(frame: Any, asked: Asked) -> Log:
+def of_frame(frame: Any, asked: Asked) -> LoggedRows:
     """The same of a pandas or Arrow table."""
     table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
     _check(table.column_names, asked, "the table")
     numbers = {name: _numbers(table[name], "the table", name, asked) for name in asked.numbers}
-    return Log(numbers, {name: _codes(table[name], name) for name in asked.names})
+    return LoggedRows(numbers, {name: _codes(table[name], name) for name in asked.names})
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if FILES.search(each.name) and each.is_file())
-        if not found:
+        files = sorted(each for each in path.rglob("*") if FILES.search(each.name) and each.is_file())
+        if not files:
             raise UserError(f"{path}: expected CSV or parquet files in the folder, found none")
-        return found
+        return files
     if not path.is_file():
         raise UserError(f"{path}: expected a CSV or parquet file, or a folder of them, found none")
     if not FILES.search(path.name):
@@ -115,11 +115,11 @@ def _batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
         raise UserError(f"{file}: expected numbers in {', '.join(asked.numbers)}, found: {told}") from None
 
 
-def _check(found: Sequence[str], asked: Asked, where: str) -> None:
+def _check(columns: Sequence[str], asked: Asked, where: str) -> None:
     for name in (*asked.numbers, *asked.names):
-        if name not in found:
-            raise UserError(f"{where}: {missing('column', name, found)}")
-    if twice := next((name for name in (*asked.numbers, *asked.names) if list(found).count(name) > 1), None):
+        if name not in columns:
+            raise UserError(f"{where}: {missing('column', name, columns)}")
+    if twice := next((name for name in (*asked.numbers, *asked.names) if list(columns).count(name) > 1), None):
         raise UserError(f"{where}: expected the column '{twice}' once, found it twice")
 
 
@@ -129,10 +129,10 @@ def _numbers(column: Any, where: object, name: str, asked: Asked) -> NDArray[Any
     if not any(each(kind) for each in numeric):
         raise UserError(f"{where}: expected numbers in the column '{name}', found {kind}")
     exact = name == asked.score or (asked.formula and name in asked.formula.terms)
-    found = column.cast(pa.float64() if exact else pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-    if np.isinf(found).any():
+    numbers = column.cast(pa.float64() if exact else pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+    if np.isinf(numbers).any():
         raise UserError(f"{where}: expected finite numbers in the column '{name}', found infinity")
-    return np.asarray(found)
+    return np.asarray(numbers)
 
 
 def _codes(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -151,7 +151,7 @@ def _codes(column: Any, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
     return codes.astype(np.int64), np.asarray(of)
 
 
-def times(log: Log, name: str) -> NDArray[np.float64]:
+def times(log: LoggedRows, name: str) -> NDArray[np.float64]:
     """(N,) seconds or numbers of a column of times, to compare; raises UserError for a row without a time."""
     codes, of = log.names[name]
     if not len(of):
@@ -161,7 +161,7 @@ def times(log: Log, name: str) -> NDArray[np.float64]:
     return np.array([seconds(each, name) for each in of.tolist()])[codes]
 
 
-def until(log: Log, name: str, given: str | float) -> float:
+def until(log: LoggedRows, name: str, given: str | float) -> float:
     """The last time of training, as `times` has them. The command line gives numbers as texts."""
     whole = not len(log.names[name][1])
     if isinstance(given, str) and re.fullmatch(r"-?\d+(\.\d+)?", given) and (whole or len(given) != len("20240301")):
@@ -174,7 +174,7 @@ def seconds(value: object, name: str) -> float:
     if isinstance(value, (int, float)):
         return float(value)
     try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
         raise UserError(f"time: expected numbers, dates or ISO times in '{name}', found '{value}'") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

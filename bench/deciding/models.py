@@ -15,7 +15,7 @@ from bench.core.arrays import Singles
 from bench.core.errors import UserError
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked, Formula
-from bench.deciding.log import Log
+from bench.deciding.log import LoggedRows
 from bench.measure.heads.areas import auc
 from bench.measure.heads.calibration import ECE_BINS, Deciles
 from bench.measure.platt import MOST_ROWS, platt
@@ -24,7 +24,7 @@ from bench.measure.spaces import Observed
 from bench.results.ledger import ALL
 from bench.results.served.measuring import Candidate, Role
 
-Parts = Mapping[str, NDArray[np.int64]]
+SplitPlaces = Mapping[str, NDArray[np.int64]]
 """By split the places of its rows in the log."""
 RECALIBRATED = "recalibrated"
 SURE = 4.605
@@ -53,13 +53,13 @@ class Model:
     probabilities: tuple[bool, ...]
     terms: tuple[str, ...]
 
-    def candidate(self, parts: Parts) -> Candidate:
+    def candidate(self, parts: SplitPlaces) -> Candidate:
         """Itself."""
         name, own = self.name, self.predictions
         return Candidate(name, name, name, self.role, self.seeds, lambda split, run: own[run][parts[split]])
 
 
-class Calibration(NamedTuple):
+class CalibrationQuality(NamedTuple):
     """How a model's predictions of a task fit what happened, on a slice of the rows that judge.
 
     Attributes:
@@ -76,13 +76,13 @@ class Calibration(NamedTuple):
     ece: float
 
 
-def models_of(asked: Asked, log: Log, labels: Singles) -> tuple[list[Model], list[str]]:
+def models_of(asked: Asked, log: LoggedRows, labels: Singles) -> tuple[list[Model], list[str]]:
     """The models, and sentences on how their columns were read; raises UserError if predictions are the label or alike.
 
     Args:
         labels: (N, T), joint.
     """
-    found, notes, tasks = [], dict[str, None](), asked.labels
+    models, notes, tasks = [], dict[str, None](), asked.labels
     for name, runs in asked.named.items():
         of_seeds, of_terms, kinds = [], [], np.ones(len(tasks), dtype=bool)
         for _, columns in runs:
@@ -111,8 +111,8 @@ def models_of(asked: Asked, log: Log, labels: Singles) -> tuple[list[Model], lis
             of_terms.append(tuple(terms))
         seeds = tuple(seed for seed, _ in runs if seed is not None) if len(runs) > 1 else ()
         role: Role = "baseline" if name in asked.baselines else "trial"
-        found.append(Model(name, role, seeds, tuple(runs[0][1]), tuple(of_seeds), tuple(kinds.tolist()), of_terms[0]))
-    return found, list(notes)
+        models.append(Model(name, role, seeds, tuple(runs[0][1]), tuple(of_seeds), tuple(kinds.tolist()), of_terms[0]))
+    return models, list(notes)
 
 
 def _check(values: Singles, labels: Singles, column: str, task: str) -> None:
@@ -127,11 +127,11 @@ def _given(
     asked: Asked, own: Singles, labels: Singles, kinds: NDArray[np.bool_], model: str, notes: dict[str, None]
 ) -> list[int]:
     """Places of tasks whose predictions are given their parent: as said, else as calibration tells."""
-    found = []
+    places = []
     for task, parent in asked.parents.items():
         at, above = asked.labels.index(task), asked.labels.index(parent)
         if task in asked.given:
-            found.append(at)
+            places.append(at)
         elif task not in (*asked.joint, *asked.amounts) and kinds[at] and kinds[above]:
             known = np.isfinite(labels[:, at])
             rate, joint = float(labels[known, at].mean()), float(own[known, at].mean())
@@ -140,7 +140,7 @@ def _given(
                 continue
             off = [abs(np.log(max(each, 1e-12) / rate)) for each in (joint, times)]
             if off[1] < off[0]:
-                found.append(at)
+                places.append(at)
             what = f"given {parent}" if off[1] < off[0] else f"with {parent}"
             unsure = "" if max(off) > min(off) + np.log(CLEAR) else ", which is not clear"
             notes[
@@ -151,7 +151,7 @@ def _given(
             notes[f"{model}: predictions of {task} are taken to be with {parent} (--given {task} says otherwise)."] = (
                 None
             )
-    return found
+    return places
 
 
 def weights_of(formula: Formula, model: Model) -> list[float] | None:
@@ -162,7 +162,7 @@ def weights_of(formula: Formula, model: Model) -> list[float] | None:
     return [formula.terms.get(column, 0.0) for column in model.columns]
 
 
-def score_of(formula: Formula, log: Log) -> NDArray[np.float64]:
+def score_of(formula: Formula, log: LoggedRows) -> NDArray[np.float64]:
     """(N,), a formula's score of each row."""
     columns = {name: log.numbers[name] for name in formula.terms}
     if formula.kind == "sum":
@@ -174,7 +174,7 @@ def score_of(formula: Formula, log: Log) -> NDArray[np.float64]:
     return np.asarray(sum(logs))
 
 
-def recalibrated(model: Model, parts: Parts, rows: Mapping[str, Rows], tasks: Sequence[str]) -> Model | None:
+def recalibrated(model: Model, parts: SplitPlaces, rows: Mapping[str, Rows], tasks: Sequence[str]) -> Model | None:
     """A model whose log odds of each task are moved and stretched so that they fit the rows that choose (Platt 1999).
 
     No head's order changes, but in a sum each then counts for what it is. None where nothing is surely off.
@@ -194,14 +194,14 @@ def recalibrated(model: Model, parts: Parts, rows: Mapping[str, Rows], tasks: Se
     return replace(model, name=f"{model.name}, {RECALIBRATED}", predictions=tuple(runs), terms=tuple(terms))
 
 
-def calibrations(models: Sequence[Model], parts: Parts, rows: Mapping[str, Rows]) -> list[Calibration]:
+def calibrations(models: Sequence[Model], parts: SplitPlaces, rows: Mapping[str, Rows]) -> list[CalibrationQuality]:
     """Of each model and task on the rows that judge, and by segment; means over seeds."""
     of, places = rows[TEST], parts[TEST]
     weights = np.ones(len(places)) if of.weights is None else of.weights.astype(np.float64)
     slices = {ALL: np.ones(len(places), dtype=bool)}
     for at, (name, values) in enumerate(of.segments.items()):
         slices |= {f"{name}={value}": of.codes[:, at] == code for code, value in enumerate(values)}
-    found = []
+    qualities = []
     for model in models:
         for at, task in enumerate(of.tasks):
             said = np.mean([own[places, at] for own in model.predictions], axis=0)
@@ -216,11 +216,11 @@ def calibrations(models: Sequence[Model], parts: Parts, rows: Mapping[str, Rows]
                     if model.probabilities[at]:
                         error = Deciles(y[some], p[some], w[some], ECE_BINS).distance(w[some]) / float(w[some].sum())
                         fits = float(w @ p) / happened, error
-                    found.append(Calibration(model.name, task, part, area, *fits))
-    return found
+                    qualities.append(CalibrationQuality(model.name, task, part, area, *fits))
+    return qualities
 
 
-def suspicion(fits: Sequence[Calibration]) -> list[str]:
+def suspicion(fits: Sequence[CalibrationQuality]) -> list[str]:
     """Sentences on predictions that tell a task almost fully: they may be made of what happens only afterwards."""
     return [
         f"{each.model} tells {each.task} almost fully (AUC {each.auc:.3f}): check that it predicts before it happens."

@@ -39,10 +39,10 @@ def view_of(decision: LogDecision) -> View:
 
 def target(folder: Path) -> Path:
     """A folder that is new, empty or of an earlier decision; raises UserError if it has other files."""
-    found = folder.expanduser().resolve()
-    if found.exists() and not (found / ASKED).is_file() and (not found.is_dir() or any(found.iterdir())):
+    path = folder.expanduser().resolve()
+    if path.exists() and not (path / ASKED).is_file() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"expected a new folder, or that of an earlier decision, found {folder}")
-    return found
+    return path
 
 
 def write(decision: LogDecision, folder: Path) -> Path:

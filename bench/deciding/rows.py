@@ -15,7 +15,7 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
 from bench.deciding.asked import Asked
-from bench.deciding.log import Log, times, until
+from bench.deciding.log import LoggedRows, times, until
 from bench.measure.predictions import MOST_ROWS, Rows, rates_of, sampled
 from bench.measure.resamples import units_of
 
@@ -39,14 +39,14 @@ class Parted:
         notes: sentences on what was left out.
     """
 
-    log: Log
+    log: LoggedRows
     labels: Singles
     parts: Mapping[str, NDArray[np.int64]]
     rows: Mapping[str, Rows]
     notes: list[str]
 
 
-def parted(asked: Asked, log: Log) -> Parted:
+def parted(asked: Asked, log: LoggedRows) -> Parted:
     """The rows of a log; UserError without any, in some part or with some label, or for labels or amounts below 0."""
     log, labels, notes = _kept(asked, log)
     whole = _parts(asked, log)
@@ -60,7 +60,7 @@ def parted(asked: Asked, log: Log) -> Parted:
     return Parted(log, labels, parts, rows, [f"Weights are chosen on {sizes} rows, called test.", *notes])
 
 
-def _kept(asked: Asked, log: Log) -> tuple[Log, Singles, list[str]]:
+def _kept(asked: Asked, log: LoggedRows) -> tuple[LoggedRows, Singles, list[str]]:
     """The rows that all models predict and none was trained on, their joint labels, and what was left out."""
     notes, before = list(log.notes), len(log)
     if asked.trained_until is not None and asked.time is not None:
@@ -91,7 +91,7 @@ def _kept(asked: Asked, log: Log) -> tuple[Log, Singles, list[str]]:
     return log, labels, notes
 
 
-def _parts(asked: Asked, log: Log) -> dict[str, NDArray[np.int64]]:
+def _parts(asked: Asked, log: LoggedRows) -> dict[str, NDArray[np.int64]]:
     """By split the places of its rows: by a column, by time, or by units."""
     for name in filter(None, (asked.group, asked.units)):
         if (many := len(np.unique(log.names[name][0]))) < 2:
@@ -101,26 +101,26 @@ def _parts(asked: Asked, log: Log) -> dict[str, NDArray[np.int64]]:
         names = [str(each) for each in (of if len(of) else np.unique(codes))]
         if unknown := [name for name in names if name not in PARTS]:
             raise UserError(f"part: expected {listed(list(PARTS))} in '{asked.part}', found '{unknown[0]}'")
-        found = {PARTS[name]: np.flatnonzero(codes == at) for at, name in enumerate(names)}
+        parts = {PARTS[name]: np.flatnonzero(codes == at) for at, name in enumerate(names)}
     elif asked.time is not None:
         when = times(log, asked.time)
         middle = float(np.quantile(when, 0.5, method="lower"))
         middle = middle if (when > middle).any() else float(np.max(when[when < middle], initial=-np.inf))
-        found = {CONFIRM: np.flatnonzero(when <= middle), TEST: np.flatnonzero(when > middle)}
+        parts = {CONFIRM: np.flatnonzero(when <= middle), TEST: np.flatnonzero(when > middle)}
     else:
         by = asked.units or asked.group
         units = np.arange(len(log)) if by is None else log.names[by][0]
         late = mixed(mixed(np.uint64(derive(asked.seed, "judge")) ^ units.astype(np.uint64))) >> np.uint64(63) == 1
-        found = {CONFIRM: np.flatnonzero(~late), TEST: np.flatnonzero(late)}
+        parts = {CONFIRM: np.flatnonzero(~late), TEST: np.flatnonzero(late)}
     for split, name in ((CONFIRM, "choose"), (TEST, "judge")):
-        if not len(found.get(split, ())):
+        if not len(parts.get(split, ())):
             by = asked.part or asked.time or asked.units or asked.group or "rows"
             raise UserError(f"expected rows that {name} weights, found none: '{by}' parts the log")
-    return {split: found[split] for split in (SEARCH, CONFIRM, TEST) if split in found}
+    return {split: parts[split] for split in (SEARCH, CONFIRM, TEST) if split in parts}
 
 
 def _sampled(
-    asked: Asked, log: Log, labels: Singles, split: str, places: NDArray[np.int64]
+    asked: Asked, log: LoggedRows, labels: Singles, split: str, places: NDArray[np.int64]
 ) -> NDArray[np.int64]:  # fmt: skip
     """Those of a split's places that are kept: of very many whole units are sampled, or rows."""
     by, most = asked.units or asked.group, MOST_ROWS
@@ -131,7 +131,7 @@ def _sampled(
     return places[sampled(units.astype(np.uint64), split, len(places), most)]
 
 
-def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], many: int) -> Rows:
+def _rows(asked: Asked, log: LoggedRows, labels: Singles, places: NDArray[np.int64], many: int) -> Rows:
     """The rows of a split, in the order of the log; `many`: how many there were before sampling."""
     group = np.full(len(places), -1, np.int64) if asked.group is None else log.names[asked.group][0][places]
     by = asked.units or asked.group
@@ -155,11 +155,11 @@ def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], ma
     codes_of = {name: log.names[column][0][places] for name, column in asked.items.items()}
     items = {name: np.where(each < 0, np.nan, each) for name, each in codes_of.items()}
     items |= {name: log.numbers[of][places].astype(np.float64) for name, of in asked.item_numbers.items()}
-    found = Rows(
+    rows = Rows(
         labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
         rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None), items=items,
     )  # fmt: skip
-    return replace(found, rates=rates_of(own, found.counts))
+    return replace(rows, rates=rates_of(own, rows.counts))
 
 
 def _enough(rows: Rows, split: str) -> None:

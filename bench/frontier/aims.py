@@ -88,12 +88,12 @@ def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float],
 
     lossless = [max(1.0, share) if share else 0.0 for share in shares]
     first = "equal importance" if rule == "knee" and not today else "the policy"
-    found = [aim(first, weights, shares), *([aim("no loss", weights, lossless)] if today else [])]
+    aims = [aim(first, weights, shares), *([aim("no loss", weights, lossless)] if today else [])]
     tilted = np.array(weights) * (1 + (TILT - 1) * np.eye(len(outcomes)))
     for name, each, own in zip(outcomes, tilted, weights, strict=True):
         if 0 < own < sum(weights):  # else nothing changes
-            found.append(aim(f"{TILT:g} times {name}", (each / each.sum()).tolist(), shares))
-    return tuple(found)
+            aims.append(aim(f"{TILT:g} times {name}", (each / each.sum()).tolist(), shares))
+    return tuple(aims)
 
 
 def _weights(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]) -> list[float]:
@@ -101,14 +101,14 @@ def _weights(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]
     if policy.values:
         return _values(policy, outcomes, rates)
     asked = policy.weighed(outcomes)
-    found = np.array([asked.get(name, 0.0) for name in outcomes])
-    found = found if found.sum() > 0 else np.ones(len(outcomes))
-    return [float(each) for each in found / found.sum()]
+    weights = np.array([asked.get(name, 0.0) for name in outcomes])
+    weights = weights if weights.sum() > 0 else np.ones(len(outcomes))
+    return [float(each) for each in weights / weights.sum()]
 
 
 def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]) -> list[float]:
     """(M,), what all of each outcome is worth, per impression."""
-    found = []
+    values = []
     for task in policy.values:
         own = [name for name in outcomes if name.partition(".")[0] == task]
         if not own:
@@ -121,10 +121,10 @@ def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float])
                 f"values: expected outcomes that add up, such as {task}.recall@10%, found '{name}'; name such "
                 "outcomes in the suite"
             )
-        found.append(value * rates.get(task, 0.0))
-    if not sum(found) > 0:
+        values.append(value * rates.get(task, 0.0))
+    if not sum(values) > 0:
         raise UserError(f"values: expected a task that happens and has a value above 0, found {policy.values}")
-    return found
+    return values
 
 
 def _floors(policy: Policy, outcomes: Sequence[str], today: bool) -> tuple[list[float], list[float]]:

@@ -129,11 +129,11 @@ class Decision:
         if self.pick is not None:
             return self.pick.to_json() | more
         why = {"sentence": self.no_pick, "reason": self.no_pick}
-        found: dict[str, Any] = {"point": None, "trial": None, **why, **more}
+        document: dict[str, Any] = {"point": None, "trial": None, **why, **more}
         if self.nothing_passes is not None:
             changes = [each.toml for each in self.nothing_passes.remedies]
-            found["if_guard"] = {"set": changes, "pick": self.nothing_passes.pick.to_json()}
-        return found
+            document["if_guard"] = {"set": changes, "pick": self.nothing_passes.pick.to_json()}
+        return document
 
     @property
     def document(self) -> dict[str, Any]:
@@ -211,17 +211,17 @@ def with_verdict(served: Served, row: int, verdict: Verdict) -> Served:
 
 def documents(decisions: Mapping[str, Decision]) -> dict[str, Any]:
     """The documented shape for one decision; for several, one such document each under `datasets`."""
-    found = {name: each.document for name, each in decisions.items()}
-    return next(iter(found.values())) if len(found) == 1 else {"datasets": found}
+    by_dataset = {name: each.document for name, each in decisions.items()}
+    return next(iter(by_dataset.values())) if len(by_dataset) == 1 else {"datasets": by_dataset}
 
 
 def prices(served: Served, row: int) -> list[str]:
     """What one per cent of the first outcome buys of each other one, at the pick."""
     paid, *others = served.names
-    found = {each: exchange(served, row, paid, each) for each in others}
+    rates = {each: exchange(served, row, paid, each) for each in others}
     price = words.PRICE.format
     return [
-        price(paid=paid, bought=name, each=each) for name, each in found.items() if each is not None and each.value > 0
+        price(paid=paid, bought=name, each=each) for name, each in rates.items() if each is not None and each.value > 0
     ]
 
 

@@ -16,7 +16,7 @@ from bench.core.errors import listed
 from bench.core.rows import CONFIRM
 from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.policy import LEAST_SHARE, Segments
-from bench.frontier.remedies import Breach, Remedy, Value, loosened, round_up
+from bench.frontier.remedies import Breach, Remedy, SettingValue, loosened, round_up
 from bench.results.effect import LEVEL
 from bench.results.ledger import Ledger
 from bench.results.statistics import error_of
@@ -83,7 +83,7 @@ class Limit(ABC):
     def breach(self, row: int) -> Breach:
         """What a choice that does not keep it breaks."""
 
-    def _breach(self, text: str, excess: float, value: Value) -> Breach:
+    def _breach(self, text: str, excess: float, value: SettingValue) -> Breach:
         return Breach(text, excess, Remedy(self.setting, self.name if self.keyed else None, value))
 
 

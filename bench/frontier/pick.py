@@ -25,7 +25,7 @@ from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.frontier.words.pick import Told, called
 from bench.frontier.words.verdict import titles_of
-from bench.results.points import estimate, rows_of
+from bench.results.points import compared_split, estimate
 
 RUNNERS_UP = 3
 NAMED = 2
@@ -116,12 +116,12 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     if not len(choices):
         raise UserError("nothing to pick from: no trial has completed with a value of every objective")
     judge, by_id = Judge(policy, choices), {point.id: point for point in points}
-    found = np.round(judge.scores(choices.values(judge.scored)), 12)
-    feasible = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]
+    scores = np.round(judge.scores(choices.values(judge.scored)), 12)
+    feasible = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(scores[row])]
     if not feasible:
-        _nothing(judge, by_id.values(), found)
+        _nothing(judge, by_id.values(), scores)
     every = np.nan_to_num(choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9).sum(axis=1)
-    feasible.sort(key=lambda row: (-found[row], -round(float(every[row]), 12), choices.of("size", row), row))
+    feasible.sort(key=lambda row: (-scores[row], -round(float(every[row]), 12), choices.of("size", row), row))
     chosen = feasible[0]
     compared = list(dict.fromkeys([*judge.scored, *choices.objectives]))
     near = _simpler(choices, compared, feasible, chosen)
@@ -132,7 +132,7 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     if instead:
         chosen, near = instead[0], _simpler(choices, compared, feasible, instead[0])
     stability = stability_of(judge, chosen)
-    unlimited = _unlimited(judge, compared, chosen, found)
+    unlimited = _unlimited(judge, compared, chosen, scores)
     words = Told(judge, chosen, near[:NAMED], stability, unlimited is not None, titles_of([*by_id.values()]))
     point, role = by_id.get(choices.of("point", chosen)), choices.of("role", chosen)
     named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name)))]
@@ -149,7 +149,7 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
         reason=words.reason,
         as_good=tuple(choices.of("name", each) for each in near),
         removed=_removed(choices, judge),
-        runners_up=_runners_up(choices, feasible, chosen, found),
+        runners_up=_runners_up(choices, feasible, chosen, scores),
         stability=stability,
         unlimited=unlimited,
         samples=point.rungs[-1].samples if point is not None and point.rungs else None,
@@ -196,12 +196,12 @@ def _excess(broken: Sequence[Breach]) -> float:
 
 def _removed(choices: Choices, judge: Judge) -> tuple[Removed, ...]:
     """Points of which no row passes, each by the row that comes nearest."""
-    found = []
+    removed = []
     for rows in choices.table.groupby("point", sort=False).indices.values():
         if not judge.passing[rows].any():
             broken = min(map(judge.broken, rows), key=_excess)
-            found.append(Removed(**choices.named(rows[0]), reason=", and ".join(each.text for each in broken)))
-    return tuple(found)
+            removed.append(Removed(**choices.named(rows[0]), reason=", and ".join(each.text for each in broken)))
+    return tuple(removed)
 
 
 def _runners_up(choices: Choices, ranking: Sequence[int], chosen: int, scores: Floats) -> tuple[RunnerUp, ...]:
@@ -214,11 +214,11 @@ def _runners_up(choices: Choices, ranking: Sequence[int], chosen: int, scores: F
 
 
 def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float]:
-    found = {name: float(choices.values([name])[row, 0]) for name in dict.fromkeys(names)}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    values = {name: float(choices.values([name])[row, 0]) for name in dict.fromkeys(names)}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def _metrics(record: Point) -> dict[str, float]:
     names = [key.removeprefix(f"{SEARCH}/") for key in record.metrics if key.startswith((f"{SEARCH}/", "cost/"))]
-    found = {key_on(name, rows_of([record])): estimate(record, name) for name in names}
-    return {key: value for key, value in found.items() if math.isfinite(value)}
+    values = {key_on(name, compared_split([record])): estimate(record, name) for name in names}
+    return {key: value for key, value in values.items() if math.isfinite(value)}

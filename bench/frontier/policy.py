@@ -50,7 +50,7 @@ from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score, flat
 from bench.system.content import read_toml
 
-LEAST = 1e-6
+LEAST_RATIO = 1e-6
 """A ratio to current is at least this under a logarithm."""
 
 
@@ -98,7 +98,7 @@ def knee(gains: Floats, terms: Terms) -> Floats:
     on units, nor on which other points there are. A metric to minimise has log(current / value); a head's metric in
     thousandths its gain.
     """
-    ratio = np.log(np.maximum(1 + terms.signs * gains, LEAST))
+    ratio = np.log(np.maximum(1 + terms.signs * gains, LEAST_RATIO))
     return np.asarray(np.where(terms.linear, gains, terms.signs * ratio) @ terms.weights)
 
 
@@ -137,8 +137,8 @@ def bound(value: object) -> float | str:
 
 def share_of_current(value: float | str) -> float | None:
     """.98 for "98% of current"; None for a number."""
-    found = _RELATIVE.fullmatch(value) if isinstance(value, str) else None
-    return None if found is None else float(found[1]) / 100
+    match = _RELATIVE.fullmatch(value) if isinstance(value, str) else None
+    return None if match is None else float(match[1]) / 100
 
 
 def _loss(value: object) -> object:
@@ -152,15 +152,15 @@ def _loss(value: object) -> object:
     return table if isinstance(value, Mapping) else value
 
 
-Bound = Annotated[float | str, BeforeValidator(bound)]
-Bounds = Annotated[dict[str, Bound], BeforeValidator(flat)]
-Loss = Annotated[float | dict[str, float], BeforeValidator(_loss)]
+BoundSetting = Annotated[float | str, BeforeValidator(bound)]
+Bounds = Annotated[dict[str, BoundSetting], BeforeValidator(flat)]
+LossSetting = Annotated[float | dict[str, float], BeforeValidator(_loss)]
 
 
 class Segments(Config):
     """The `[guard.segments]` table of a policy."""
 
-    max_loss: Loss
+    max_loss: LossSetting
     """What an outcome may lose in any segment, as a fraction of current's value there; one number, or by outcome."""
     of: tuple[str, ...] = ()
     """Names of the card's segments that count, as in ["scenario"]; none: all."""
@@ -173,7 +173,7 @@ class Guard(Config):
     """The `[guard]` table of a policy. Metrics are named without split. "Current" is the point in production.
     Where none was given, a served front has no such limits; heads are compared with the single-task models."""
 
-    max_loss_vs_current: Loss | None = None
+    max_loss_vs_current: LossSetting | None = None
     """What may be lost, as a fraction of current's value: one number for all objectives that are no costs, or a table
     by metric. Below 0 it asks for a gain; `inf` allows anything. By itself 0.05 for each served outcome that the policy
     does not bound otherwise."""
@@ -297,8 +297,8 @@ class Policy(Config):
         """
         given, named = self.guard.max_loss_vs_current, self.guard.losses
         asked = {name for _, name, *_ in self.bounds} | ({self.epsilon.best} if self.epsilon else set())
-        found = {name: named.get(name) if isinstance(given, dict) else given for name in (*named, *metrics)}
-        return {name: loss for name, loss in found.items() if loss is not None or name not in asked}
+        losses = {name: named.get(name) if isinstance(given, dict) else given for name in (*named, *metrics)}
+        return {name: loss for name, loss in losses.items() if loss is not None or name not in asked}
 
     def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
         """The weights of the metrics that the rule scores: of all objectives the same where it names none.

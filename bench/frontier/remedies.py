@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.frontier.policy import Policy, share_of_current
 
-Value = float | str | None
+SettingValue = float | str | None
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Remedy:
 
     setting: str
     name: str | None
-    value: Value
+    value: SettingValue
 
     @property
     def toml(self) -> str:
@@ -53,12 +53,12 @@ class Breach:
 
 def remedies(broken: Iterable[Breach]) -> tuple[Remedy, ...]:
     """The settings that let a choice through, one a setting: the weakest that it needs."""
-    found: dict[tuple[str, str | None], Remedy] = {}
+    by_setting: dict[tuple[str, str | None], Remedy] = {}
     for one in (each.remedy for each in broken):
-        known = found.get((one.setting, one.name), one)
+        known = by_setting.get((one.setting, one.name), one)
         larger = isinstance(one.value, float) and isinstance(known.value, float) and one.value > known.value
-        found[one.setting, one.name] = one if larger else known
-    return tuple(found.values())
+        by_setting[one.setting, one.name] = one if larger else known
+    return tuple(by_setting.values())
 
 
 def changed(policy: Policy, settings: Sequence[Remedy]) -> Policy:
@@ -94,5 +94,5 @@ def round_up(value: float, digits: int = 3) -> str:
     return rounded if float(rounded) >= value else f"{(math.ceil(value / step) + 1) * step:.{digits}g}"
 
 
-def _shown(value: Value) -> str:
+def _shown(value: SettingValue) -> str:
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"

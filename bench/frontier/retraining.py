@@ -108,7 +108,7 @@ def prediction_intervals(
     Raises:
         UserError: the point has no replicates, or no point has two.
     """
-    found = {}
+    intervals = {}
     for objective in (each for each in objectives if each.is_metric):
         key = objective.key(TEST)
         values, samples = replicated(point, key), samples_of(points, [key])
@@ -122,19 +122,19 @@ def prediction_intervals(
         variance, freedom = float(noise.within[at, 0, 0]), float(noise.freedom[at, 0])
         margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(variance * (1 / len(values) + 1 / runs))
         mean = float(np.mean(values))
-        found[objective] = Effect(mean, mean - margin, mean + margin)
-    return found
+        intervals[objective] = Effect(mean, mean - margin, mean + margin)
+    return intervals
 
 
 def verdicts(intervals: Mapping[Objective, Effect], metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
     """Sentences: which metrics (with split) are worse than their interval, and which are better."""
-    found: dict[str, list[str]] = {"worse": [], "better": [], "within": []}
+    lines: dict[str, list[str]] = {"worse": [], "better": [], "within": []}
     for objective, interval in intervals.items():
         value = metrics.get(objective.key(TEST), float("nan"))
         which = place(objective, interval, value)
         told = f"{value:.5f}, {which} than its prediction interval {interval_text(interval)}"
-        found[which].append(f"{objective.name} on test is {told}")
-    return found["worse"], found["better"]
+        lines[which].append(f"{objective.name} on test is {told}")
+    return lines["worse"], lines["better"]
 
 
 def place(objective: Objective, interval: Effect, value: float) -> str:

@@ -21,9 +21,9 @@ from bench.core.errors import check_known
 from bench.core.plain import flatten
 from bench.core.registry import Config
 from bench.core.schema import Positive, Task
-from bench.results.fusion import Kind, fused, in_formula
+from bench.results.fusion import FusionKind, fused, in_formula
 
-Predictions = Mapping[str, NDArray[np.floating[Any]]]
+NamedPredictions = Mapping[str, NDArray[np.floating]]
 
 
 def flat(value: Any) -> Any:
@@ -34,7 +34,7 @@ def flat(value: Any) -> Any:
 class Score(Config):
     """The `[score]` table of a policy."""
 
-    kind: Kind = "sum"
+    kind: FusionKind = "sum"
     """`sum`: of weight times prediction over rate. `power`: the logarithm of the product of predictions, each to the
     power of its weight. Predictions below 0, which a regression may give, count as 0."""
     weights: Annotated[dict[str, FiniteFloat], BeforeValidator(flat)] = Field(default_factory=dict)
@@ -53,7 +53,7 @@ class Score(Config):
 
     @classmethod
     def fusion(
-        cls, kind: Kind, weights: Mapping[str, float], rates: Mapping[str, float], tasks: Sequence[Task]
+        cls, kind: FusionKind, weights: Mapping[str, float], rates: Mapping[str, float], tasks: Sequence[Task]
     ) -> Score:
         """What ranks as a serving point did when it was measured: its fusion of uncalibrated joint predictions.
 
@@ -74,7 +74,7 @@ class Score(Config):
                 check_known("prediction", name, known, f"score.{table}")
         return self.model_copy(update={"weights": weights})
 
-    def apply(self, predictions: Predictions) -> NDArray[np.float64]:
+    def apply(self, predictions: NamedPredictions) -> NDArray[np.float64]:
         """(N,), of predictions (N,) by name, which are those that `on` says."""
         rows = len(next(iter(predictions.values())))
         columns = [predictions[name] for name in self.weights]

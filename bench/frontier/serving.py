@@ -16,7 +16,7 @@ from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.policy import Policy
 from bench.measure.predictions import Damaged, Rows
 from bench.measure.resamples import few_units
-from bench.results.served.measuring import Candidate, Current
+from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.served.served import Served, served_front
 from bench.results.served.store import SERVED, TURNED, digest_of, load, save
 from bench.results.served.turned import few, turned
@@ -57,7 +57,7 @@ class Serving:
 def serving(
     candidates: Sequence[Candidate],
     rows: Mapping[str, Rows],
-    current: Current,
+    current: CurrentRanking,
     against: str,
     policy: Policy,
     outcomes: Callable[[], Sequence[Objective]],
@@ -83,12 +83,12 @@ def serving(
 
         def front(own: Sequence[Candidate], of: Mapping[str, Rows], name: str) -> Served:
             digest = digest_of(own, of, wanted, current, seed, aims) if folder else ""
-            found = load(folder, digest, name) if folder else None
-            if found is None:
-                found = served_front(own, of, wanted, current, seed, aims=aims)
+            result = load(folder, digest, name) if folder else None
+            if result is None:
+                result = served_front(own, of, wanted, current, seed, aims=aims)
                 if keep and folder:
-                    save(found, folder, digest, name)
-            return found
+                    save(result, folder, digest, name)
+            return result
 
         served = front(candidates, rows, SERVED)
         other = front(*turned(candidates, rows), TURNED) if few(rows) and not forward else None

@@ -81,7 +81,7 @@ FINEST = 20
 
 
 @dataclass(frozen=True)
-class Standing(Named):
+class PointStability(Named):
     """One point, with all its rows.
 
     Attributes:
@@ -106,7 +106,7 @@ class Stability:
 
     holds: float | None
     keeps: float | None
-    points: tuple[Standing, ...]
+    points: tuple[PointStability, ...]
 
 
 def stability_of(judge: Judge, picked: int) -> Stability:
@@ -118,7 +118,7 @@ def stability_of(judge: Judge, picked: int) -> Stability:
     for row in choices.firsts(range(len(choices))):
         share, by_rule = float((won == of[row]).mean()), None if first is None else float(first[of == of[row]].sum())
         if share or by_rule or of[row] == of[picked]:
-            points.append(Standing(**choices.named(row), share=share, by_rule=by_rule))
+            points.append(PointStability(**choices.named(row), share=share, by_rule=by_rule))
     points.sort(key=lambda each: (-(each.by_rule or 0.0), -each.share, each.point))
     return Stability(holds, keeps, tuple(points))
 

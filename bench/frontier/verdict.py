@@ -34,7 +34,7 @@ from bench.results.served.joint import Moves
 from bench.results.served.served import Served
 from bench.results.served.slices import AS_LOGGED
 
-Kind = Literal["model", "weights", "keep", "unknown"]
+VerdictKind = Literal["model", "weights", "keep", "unknown"]
 DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by
 simulation."""
@@ -61,7 +61,7 @@ class Verdict:
         who: whose effects these are, in words.
     """
 
-    kind: Kind
+    kind: VerdictKind
     answer: tuple[str, ...]
     notes: tuple[str, ...] = ()
     row: int | None = None
@@ -183,28 +183,28 @@ def verdict(
     def call(at: int) -> str:
         return words.named(served.table.iloc[at], titles)
 
-    found = _today(first, row, against, unlimited, call) if served.today else _models(own, aims, row, call)
-    of = row if found.row is None else found.row
-    found = replace(found, who=call(of))
-    found = _with_rivals(own, judge, found, served.current if found.keep else of, heads, titles or {})
-    notes = list(found.notes)
-    if found.both is not None and of != served.current:
+    said = _today(first, row, against, unlimited, call) if served.today else _models(own, aims, row, call)
+    of = row if said.row is None else said.row
+    said = replace(said, who=call(of))
+    said = _with_rivals(own, judge, said, served.current if said.keep else of, heads, titles or {})
+    notes = list(said.notes)
+    if said.both is not None and of != served.current:
         slices = slice_changes(served, of)
-        found = replace(found, slices=slices)
-        who = "The pick loses" if found.keep else "They lose" if words.several(found.who) else "It loses"
+        said = replace(said, slices=slices)
+        who = "The pick loses" if said.keep else "They lose" if words.several(said.who) else "It loses"
         worst = [words.LOSES_MOST.format(who=who, slice=at, outcome=of, change=by) for at, of, by in losses(slices)[:1]]
         notes = [*worst, *notes, words.SURE_IN_SLICES if slices.keys() - {AS_LOGGED} and served.known else ""]
         alike = ", ".join(f"{each} of {name}" for name, each in slices.get(AS_LOGGED, {}).items())
         notes += [f"If all rows counted alike: {alike}."] if alike else []
-    if holds is not None and not found.keep and of == row:
+    if holds is not None and not said.keep and of == row:
         notes.append(words.holding(holds, others))
-    if served.today and (noise := int(judge.noise.sum())) and found.kind in ("keep", "unknown"):
+    if served.today and (noise := int(judge.noise.sum())) and said.kind in ("keep", "unknown"):
         notes.insert(0, words.guarded(noise))
-    notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if first.both_ways and found.both else "", suspicion]
+    notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if first.both_ways and said.both else "", suspicion]
     notes = list(filter(None, notes))
-    if len(found.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
-        found, notes = replace(found, answer=(*found.answer, notes[0])), notes[1:]
-    return replace(found, notes=tuple(notes))
+    if len(said.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
+        said, notes = replace(said, answer=(*said.answer, notes[0])), notes[1:]
+    return replace(said, notes=tuple(notes))
 
 
 def _today(
@@ -222,10 +222,10 @@ def _today(
         return Verdict("unknown", (words.UNTRAINED.format(what=what),), (), row, both, weights, model)
     of_weights = weights.utility if weights else Effect(0.0, 0.0, 0.0)
     least = DETECTED * float(contest.apart(row, now, measured=True).std())
-    found = Verdict("keep", (), (words.SURE,), None, None if row == now else both, weights, model, least=least)
+    verdict = Verdict("keep", (), (words.SURE,), None, None if row == now else both, weights, model, least=least)
 
     def said(answer: str, *more: str, **of: Any) -> Verdict:
-        return replace(found, answer=(answer,), notes=(*filter(None, more), words.SURE), **of)
+        return replace(verdict, answer=(answer,), notes=(*filter(None, more), words.SURE), **of)
 
     if model and (model.utility.gained or (both.utility.gained and not of_weights.gained)):
         return said(words.model(what, both.utility), kind="model", row=row)
@@ -263,36 +263,36 @@ def _models(
     first, served = contests[0], contests[0].served
     point, now = str(served.table["point"].iloc[row]), str(served.table["point"].iloc[served.current])
     what, alone = call(row), first.moves(row)
-    found = Verdict("unknown", (), (), row, alone, None, alone)
+    verdict = Verdict("unknown", (), (), row, alone, None, alone)
     reference = words.reference(served)
     if len(first.best) == 1:
-        return replace(found, both=None, model=None, answer=(words.SINGLE.format(what=what),))
+        return replace(verdict, both=None, model=None, answer=(words.SINGLE.format(what=what),))
     if not served.known:
-        return replace(found, answer=(words.UNTRAINED.format(what=what),))
+        return replace(verdict, answer=(words.UNTRAINED.format(what=what),))
     own = zip(aims, contests, strict=False)
     anchors = {aim.title: each.moves(each.best[point]).utility for aim, each in own if point in each.best}
 
     mean = _over(contests, point, now)
-    found = replace(found, anchors={"on average": mean, **anchors})
+    verdict = replace(verdict, anchors={"on average": mean, **anchors})
     others = {each: _over(contests, each, now) for each in first.best if each not in (now, point)}
     others = {each: gain for each, gain in others.items() if not gain.gained}  # what is ahead is told first
     weights = served.table["weights"].iloc[row]
     after = words.SURE, words.averaged(len(anchors)), words.start(weights, len(contests) > 1)
     if mean.gained:
-        return replace(found, kind="model", answer=(words.alone(what, reference, mean),), notes=after)
+        return replace(verdict, kind="model", answer=(words.alone(what, reference, mean),), notes=after)
     same = row == served.current or _equal(alone)
     alike = words.SAME.format(what=what) if same and row != served.current else ""
     top = max([mean, *others.values()], key=lambda each: each.high)
     if top.high <= MARGIN:
         level = words.level(reference, top)
-        return replace(found, kind="keep", row=None, answer=(level,), notes=(*filter(None, [alike]), *after))
+        return replace(verdict, kind="keep", row=None, answer=(level,), notes=(*filter(None, [alike]), *after))
     if same and others:  # the pick says nothing of the models that differ
         point = max(others, key=lambda each: others[each].value)
         what, mean = call(first.best[point]), others[point]
     plain = [each.apart(each.best[point], measured=True) for each in contests if point in each.best]
-    found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
-    notes = *filter(None, [words.shows(found.least), alike]), *after
-    return replace(found, answer=(words.UNDECIDED.format(what=what, reference=reference, mean=mean),), notes=notes)
+    verdict = replace(verdict, least=DETECTED * float(np.mean(plain, axis=0).std()))
+    notes = *filter(None, [words.shows(verdict.least), alike]), *after
+    return replace(verdict, answer=(words.UNDECIDED.format(what=what, reference=reference, mean=mean),), notes=notes)
 
 
 def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
@@ -309,7 +309,7 @@ def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
 def _with_rivals(
     contests: Sequence[Contest],
     judge: Judge,
-    found: Verdict,
+    verdict: Verdict,
     row: int,
     heads: Callable[[str], Sequence[str]],
     titles: Mapping[str, str],
@@ -326,7 +326,7 @@ def _with_rivals(
     for name in heads(point):
         gains.setdefault(name, (None, ""))
     if not gains:
-        return found
+        return verdict
     networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
     trees = table["name"][table["point"] == TREES].tolist()[:1]
     every = (
@@ -335,12 +335,12 @@ def _with_rivals(
         and all(contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best)
     )
     kept = "what you keep" if served.today else words.reference(served)
-    of = "every network" if every else kept if found.keep else "the pick"
+    of = "every network" if every else kept if verdict.keep else "the pick"
     first = words.ahead({titles.get(name, name): each for name, each in gains.items()}, of)
     better = any(gain or but for gain, but in gains.values())  # else it may be served, and was found to serve no better
-    own = found.answer[0]
+    own = verdict.answer[0]
     answer = (first, f"Among the others: {own[0].lower()}{own[1:]}") if better else (own, first)
-    return replace(found, answer=answer, ahead=tuple(gains))
+    return replace(verdict, answer=answer, ahead=tuple(gains))
 
 
 def slice_changes(served: Served, row: int) -> dict[str, Changes]:
@@ -349,15 +349,15 @@ def slice_changes(served: Served, row: int) -> dict[str, Changes]:
     Intervals hold in all slices of one kind and outcomes together (Bonferroni).
     """
     plain = {name: served.gains(row, TEST, name) for name in served.slices(TEST)}
-    found: dict[str, Changes] = {}
+    by_slice: dict[str, Changes] = {}
     for kind in dict.fromkeys(name.partition("=")[0] for name in plain):
         own = {name: changes for name, changes in plain.items() if name.partition("=")[0] == kind}
         count = sum(np.isfinite(each.value) for changes in own.values() for each in changes.values())
         tail = (1 - LEVEL) / 2
         wider = float(ndtri(tail / max(1, count)) / ndtri(tail))
         for name, changes in own.items():
-            found[name] = {of: _wider(each, wider) for of, each in changes.items()}
-    return found
+            by_slice[name] = {of: _wider(each, wider) for of, each in changes.items()}
+    return by_slice
 
 
 def _wider(each: Effect, factor: float) -> Effect:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats, Ints
+from bench.core.arrays import Floats, Ids, Ints
 from bench.measure.lists import AREA, AREA_BY_POSITIVES, DISTINCT, FIRST, NDCG, PER_PLACE, PRECISION, SHARE, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.first import reciprocal
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.precision import precisions
 from bench.measure.lists.variety import variety
-from bench.measure.resamples import Drawn
+from bench.measure.resamples import Resamples
 from bench.system.intrinsics import jit
 
 _SHORT = 40  # places that insertion sorts fastest
@@ -33,7 +32,7 @@ class Grouped:
     """
 
     def __init__(
-        self, gains: NDArray[np.float32], group: NDArray[Any], wanted: Sequence[Wanted], weights: Floats | None = None
+        self, gains: NDArray[np.float32], group: Ids, wanted: Sequence[Wanted], weights: Floats | None = None
     ) -> None:
         order = np.argsort(group, kind="stable")
         self._order = order[int(np.searchsorted(group, 0, sorter=order)) :]
@@ -55,10 +54,10 @@ class Grouped:
         self._of_rows = np.empty(0) if weights is None else weights[self._order]
         prepared = (self._weights, self._scales, self._reach)
         _prepare(self._starts, self._gains, self._of_rows, *rules, self._longest, *prepared)
-        self._drawn: Drawn | None = None
+        self._drawn: Resamples | None = None
         self._totals = self._weights.sum(0)
 
-    def draw(self, drawn: Drawn, rows: Ints) -> None:
+    def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn, self._firsts = drawn, rows[self._order[self._starts[:-1]]]
         self._drawn_totals = drawn.sums(self._firsts, self._weights.T)
@@ -80,12 +79,12 @@ class Grouped:
 
     def _contributions(self, scores: Floats) -> Floats:
         """(G, M)."""
-        found = np.zeros(self._weights.shape)
+        contributions = np.zeros(self._weights.shape)
         rules = (self._columns, self._kinds, self._cuts, self._discounts)
         rows = (scores, self._order, self._starts, self._gains, self._of_rows)
         scratch = np.zeros((3, self._codes), np.int64)
-        _contribute(*rows, *rules, self._longest, self._scales, self._reach, scratch, found)
-        return found
+        _contribute(*rows, *rules, self._longest, self._scales, self._reach, scratch, contributions)
+        return contributions
 
 
 def ratio(above: Floats, below: Floats) -> Floats:
@@ -166,7 +165,7 @@ def _contribute(
     scales: Floats,
     reach: Ints,
     scratch: Ints,
-    found: Floats,
+    out: Floats,
 ) -> None:
     ranked, places, none = np.empty(longest), np.empty(longest, np.int64), np.empty(0)  # lists count no weights
     for group in range(len(starts) - 1):
@@ -207,4 +206,4 @@ def _contribute(
                 walk = reciprocal(ranked, places, size, own, cuts[m])
             else:
                 walk = variety(ranked, places, size, own, none, cuts[m], scratch)
-            found[group, m] = walk * scales[group, m]
+            out[group, m] = walk * scales[group, m]

@@ -51,16 +51,16 @@ class Areas:
 
 def by_group(keys: Keys) -> Keys:
     """Keys of rows with a group, by group and score."""
-    found = keys[keys < np.uint64(NO_GROUP << GROUP_SHIFT)]
-    found.sort()
-    return found
+    copy = keys[keys < np.uint64(NO_GROUP << GROUP_SHIFT)]
+    copy.sort()
+    return copy
 
 
 def by_score(keys: Keys) -> Keys:
     """Keys of all rows without their groups, by score."""
-    found = keys & np.uint64((1 << GROUP_SHIFT) - 1)
-    found.sort()
-    return found
+    copy = keys & np.uint64((1 << GROUP_SHIFT) - 1)
+    copy.sort()
+    return copy
 
 
 @jit()

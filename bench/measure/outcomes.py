@@ -30,7 +30,7 @@ from bench.core.schema import Task
 from bench.measure.grouped import Grouped
 from bench.measure.labelled import Labelled
 from bench.measure.lists import AREA, DISTINCT, KINDS, PER_PLACE, Wanted
-from bench.measure.resamples import Drawn
+from bench.measure.resamples import Resamples
 from bench.measure.whole import Varied, Whole
 
 
@@ -63,7 +63,7 @@ class Measure:
         outcomes: Sequence[str],
         rows: Labelled,
         slices: Sequence[NDArray[Any]] | None = None,
-        drawn: Drawn | None = None,
+        drawn: Resamples | None = None,
         grouped: bool | None = None,
         items: Mapping[str, Floats] | None = None,
     ) -> None:
@@ -105,11 +105,11 @@ class Measure:
         scores = scores.astype(np.float64)
         if not np.isfinite(scores).all():
             raise ValueError("expected finite scores")
-        found = np.full((1 + resamples, self.slices, len(self.names)), np.nan)
+        values = np.full((1 + resamples, self.slices, len(self.names)), np.nan)
         for at, places, rows, part in self._parts:
             own = scores[rows]
-            found[:, at, places] = part.resampled(own) if resamples else part.values(own)
-        return found
+            values[:, at, places] = part.resampled(own) if resamples else part.values(own)
+        return values
 
 
 def _whole(
@@ -149,15 +149,15 @@ class AllWanted(NamedTuple):
 
     def gains(self, labels: NDArray[Any], items: Mapping[str, Floats] | None = None) -> NDArray[np.float32]:
         """Labels (N, T), or (N,) of one task, and columns of items (N,) -> (C, N); NaN where unobserved."""
-        found = np.full((len(self.columns) + len(self.items), len(labels)), np.nan, np.float32)
+        rows = np.full((len(self.columns) + len(self.items), len(labels)), np.nan, np.float32)
         for (task, binary), at in self.columns.items():
             own = labels if labels.ndim == 1 else labels[:, task]
-            found[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
+            rows[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
         for (name, limit), at in self.items.items():
             values = (items or {})[name]
             known = ~np.isnan(values)
-            found[at, known] = values[known] < limit if limit else np.unique(values[known], return_inverse=True)[1]
-        return found
+            rows[at, known] = values[known] < limit if limit else np.unique(values[known], return_inverse=True)[1]
+        return rows
 
 
 def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, items: Collection[str] = ()) -> AllWanted:
@@ -167,24 +167,24 @@ def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, ite
         grouped: whether any row has a group; without, an outcome that is by group alone is left out.
         items: names of columns.
     """
-    found, names = AllWanted({}, {}, {}, {}), [task.name for task in tasks]
+    wanted, names = AllWanted({}, {}, {}, {}), [task.name for task in tasks]
     for place, name in enumerate(outcomes):
         task, _, metric = name.partition(".")
-        of, columns = ranked(metric), len(found.columns) + len(found.items)
+        of, columns = ranked(metric), len(wanted.columns) + len(wanted.items)
         if task not in (known := items if of_items(name) else names):
             raise ValueError(f"outcome '{name}': expected one of {', '.join(known)}, found '{task}'")
         if of is None and metric not in AREAS:
             raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
         if of is not None and of_items(name):
-            column = found.items.setdefault((task, of.limit), columns)
+            column = wanted.items.setdefault((task, of.limit), columns)
         else:
             at = names.index(task)
             binary = of is None or LISTS[of.measure].binary or tasks[at].kind == "binary"
-            column = found.columns.setdefault((at, binary), columns)
+            column = wanted.columns.setdefault((at, binary), columns)
         kind = KINDS[metric if of is None else of.measure]
         over_all = metric == "auc" if of is None else of.percent or not grouped
         if over_all and (of is None or LISTS[of.measure].of_all):
-            found.over_all[place] = Wanted(column, kind, *(() if of is None else (of.cut, of.percent)))
+            wanted.over_all[place] = Wanted(column, kind, *(() if of is None else (of.cut, of.percent)))
         elif grouped:
-            found.by_group[place] = Wanted(column, kind, *(() if of is None else (of.cut,)))
-    return found
+            wanted.by_group[place] = Wanted(column, kind, *(() if of is None else (of.cut,)))
+    return wanted

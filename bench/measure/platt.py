@@ -45,26 +45,26 @@ def platt(p: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None) -
     of = np.ones(len(y)) if weights is None else weights[known].astype(np.float64)
     if not len(y) or not 0 < y.mean() < 1 or x.std() == 0:
         return None
-    found = logistic(x, y, of)
+    fit = logistic(x, y, of)
 
     def likelihood(at: Floats) -> float:
         z = at[0] + at[1] * x
         return float((of * (y * z - np.logaddexp(0, z))).sum())
 
-    return Platt(float(found[0]), float(found[1]), likelihood(found) - likelihood(np.array([0.0, 1.0])))
+    return Platt(float(fit[0]), float(fit[1]), likelihood(fit) - likelihood(np.array([0.0, 1.0])))
 
 
 def logistic(x: Floats, y: Floats, weights: Floats) -> Floats:
     """Offset and slope (2,) of a logistic regression of y (N,), within 0 and 1, on x (N,), by Newton's method."""
-    design, found = np.stack([np.ones_like(x), x]), np.array([0.0, 1.0])
+    design, coefficients = np.stack([np.ones_like(x), x]), np.array([0.0, 1.0])
     for _ in range(50):
-        mean = expit(found @ design)
+        mean = expit(coefficients @ design)
         bend = (design * (weights * mean * (1 - mean))) @ design.T
         step = np.linalg.solve(bend + 1e-9 * np.eye(2), design @ (weights * (y - mean)))
-        found = found + np.clip(step, -2, 2)
+        coefficients = coefficients + np.clip(step, -2, 2)
         if np.abs(step).max() < 1e-8:
             break
-    return found
+    return coefficients
 
 
 def _odds(p: NDArray[Any]) -> Floats:

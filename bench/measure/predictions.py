@@ -95,7 +95,7 @@ class Rows(Labelled):
         return len(self.group)
 
 
-def rows_of(folder: Path, split: str) -> Rows | None:
+def read_rows(folder: Path, split: str) -> Rows | None:
     """Reads the kept rows of a split from `FOLDER`; None if there are none, raises `Damaged` if a file is."""
     if not (folder / FACTS).is_file():
         return None
@@ -150,7 +150,7 @@ def facts_in(folder: Path) -> dict[str, Any]:
     raise Damaged(folder / FACTS)
 
 
-def digest_of(facts: Mapping[str, Any]) -> str:
+def digest_of(facts: Mapping[str, object]) -> str:
     """Digest of the values of `rows.json`, itself excluded."""
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
 
@@ -180,7 +180,7 @@ def path(folder: Path, split: str, name: str) -> Path:
 
 
 def predictions(folder: Path, split: str, name: str) -> Singles | None:
-    """Reads a replicate's joint predictions (n, T) for `rows_of`; None if absent, raises `Damaged` if changed."""
+    """Reads a replicate's joint predictions (n, T) for `read_rows`; None if absent, raises `Damaged` if changed."""
     return _array(folder, f"{name}.{split}") if path(folder, split, name).is_file() else None
 
 

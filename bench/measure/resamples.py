@@ -9,7 +9,6 @@ measured on the same resamples. Only so are differences between models paired.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ def _table() -> Counts:
 _TABLE = _table()
 
 
-def units_of(group: NDArray[Any], first: int | NDArray[np.int64]) -> NDArray[np.uint64]:
+def units_of(group: NDArray[np.integer], first: int | NDArray[np.int64]) -> NDArray[np.uint64]:
     """What is resampled: (N,) units where there are some, such as users, else rows by their place in the split.
 
     Args:
@@ -63,9 +62,9 @@ def few_units(units: NDArray[np.uint64], where: str) -> str:
 def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0) -> Counts:
     """(N, resamples) counts of units in the resamples from `first` on, a multiple of 4."""
     padded = -(-resamples // _A_HASH) * _A_HASH
-    found = np.empty((len(units), padded), np.uint8)
-    _draw(units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, found)
-    return found[:, :resamples]
+    counts = np.empty((len(units), padded), np.uint8)
+    _draw(units, np.uint64(derive(0, "resamples", split)), np.uint64(first // _A_HASH), _TABLE, counts)
+    return counts[:, :resamples]
 
 
 def one_by_one(units: NDArray[np.uint64], split: str, resamples: int) -> Iterator[NDArray[np.float64]]:
@@ -76,14 +75,14 @@ def one_by_one(units: NDArray[np.uint64], split: str, resamples: int) -> Iterato
 
 @jit()
 def _draw(
-    units: NDArray[np.uint64], seed: np.uint64, first: np.uint64, table: Counts, found: Counts
+    units: NDArray[np.uint64], seed: np.uint64, first: np.uint64, table: Counts, out: Counts
 ) -> None:  # splitmix64 (Steele, Lea & Flood, OOPSLA 2014), of a key mixed from split and unit
     for row in range(len(units)):
         key = _mixed(_mixed(seed) ^ units[row])
-        for block in range(found.shape[1] // 4):
+        for block in range(out.shape[1] // 4):
             bits = _mixed(key + (first + np.uint64(block + 1)) * np.uint64(0x9E3779B97F4A7C15))
             for part in range(4):
-                found[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
+                out[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
 
 
 @jit()
@@ -93,12 +92,12 @@ def _mixed(bits: np.uint64) -> np.uint64:
     return bits ^ (bits >> np.uint64(31))
 
 
-Columns = Iterable[NDArray[Any]]
+ColumnPieces = Iterable[NDArray[np.number]]
 PIECE = 1 << 12  # rows whose counts are at hand at once
 _HELD = 1 << 28  # bytes of counts
 
 
-class Drawn:
+class Resamples:
     """The number of times that each row is in each of `resamples` resamples of a split.
 
     Args:
@@ -116,18 +115,18 @@ class Drawn:
             return counts(self.units[rows], self.split, self.resamples)
         return self._held[self._of[rows]]
 
-    def sums(self, rows: Ints, columns: Columns) -> NDArray[np.float64]:
+    def sums(self, rows: Ints, columns: ColumnPieces) -> NDArray[np.float64]:
         """(B, M): on each resample the sums over rows (n,) of M columns (n,)."""
         if len(rows) > len(self._firsts):  # first by unit, which are fewer
             of = self._of[rows]
             columns = [np.bincount(of, column, len(self._firsts)) for column in columns]
             rows = self._firsts
         of_rows = np.stack(list(columns), axis=1)
-        found = np.zeros((of_rows.shape[1], self.resamples))
+        sums = np.zeros((of_rows.shape[1], self.resamples))
         for start in range(0, len(rows), PIECE):
             piece = slice(start, start + PIECE)
-            add_times(self.of(rows[piece]), of_rows[piece], found)
-        return found.T
+            add_times(self.of(rows[piece]), of_rows[piece], sums)
+        return sums.T
 
     def many(self, rows: Ints) -> int:
         """How many units rows (n,) belong to."""
@@ -142,7 +141,7 @@ class Drawn:
 
 
 class Once:
-    """The rows as they are: one resample that has each once; as `Drawn`."""
+    """The rows as they are: one resample that has each once; as `Resamples`."""
 
     resamples = 1
 
@@ -150,7 +149,7 @@ class Once:
         """(n, 1)."""
         return np.ones((len(rows), 1), np.uint8)
 
-    def sums(self, rows: Ints, columns: Columns) -> NDArray[np.float64]:
+    def sums(self, rows: Ints, columns: ColumnPieces) -> NDArray[np.float64]:
         """(1, M)."""
         return np.array([[column.sum() for column in columns]])
 
@@ -159,18 +158,18 @@ class Once:
         return 0.0
 
 
-def drawn_of(rows: Labelled, split: str, resamples: int) -> Drawn | None:
+def drawn_of(rows: Labelled, split: str, resamples: int) -> Resamples | None:
     """The resamples of rows; None of none."""
     units = units_of(rows.group, 0) if rows.units is None else rows.units
-    return Drawn(units, split, resamples) if resamples else None
+    return Resamples(units, split, resamples) if resamples else None
 
 
 @jit()
-def add_times(weights: NDArray[Any], columns: NDArray[np.float64], found: NDArray[np.float64]) -> None:
+def add_times(weights: NDArray[np.integer], columns: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     """Adds rows' columns (n, M), weighed by each of B resamples (n, B), to sums (M, B)."""
     for row in range(len(weights)):
         for m in range(columns.shape[1]):
             value = columns[row, m]
             if value != 0:
                 for b in range(weights.shape[1]):
-                    found[m, b] += weights[row, b] * value
+                    out[m, b] += weights[row, b] * value

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.core.records import RARER
 from bench.core.schema import Schema, Task, TaskKind
-from bench.measure.heads import Mean, heads_of, held_of
-from bench.measure.heads.base import LEAST, label
+from bench.measure.heads import MeanMetric, heads_of, held_of
+from bench.measure.heads.base import LEAST_PROBABILITY, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import add_times, counts, drawn_of, one_by_one, units_of
@@ -79,19 +79,19 @@ class Resampling:
         every = {f"{name}.{metric}": of for name, tally in self._of.items() for metric, of in tally.result().items()}
         for held in self._ranked.values():
             every |= held.result()
-        found = {}
+        changes = {}
         for name, values in every.items():
             if np.isfinite(values[0]):
                 moved = np.where(np.isfinite(values[1:]), values[1:] - values[0], np.nan)
-                found[f"{self._split}/{name}"] = moved.tolist()
-        return found
+                changes[f"{self._split}/{name}"] = moved.tolist()
+        return changes
 
 
 class _Space:
     """Resampled metrics of a task on one sample space. Column 0 of every sum is the split itself, others resamples."""
 
     def __init__(self, kind: TaskKind, split: str, resamples: int) -> None:
-        self._means = {name: each for name, each in heads_of(kind).items() if isinstance(each, Mean)}
+        self._means = {name: each for name, each in heads_of(kind).items() if isinstance(each, MeanMetric)}
         self._columns = list(
             dict.fromkeys([label, *(column for each in self._means.values() for column in each.columns)])
         )
@@ -120,19 +120,19 @@ class _Space:
         """By a metric's name (1 + B,)."""
         rows = self._sums[0]
         sums = dict(zip(self._columns, self._sums[1:], strict=True))
-        found = {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._means.items()}
+        named = {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._means.items()}
         if self._binned is not None:
             negatives, positives = self._binned[:, 0].astype(float), self._binned[:, 1].astype(float)
             n, p = negatives.sum(0), positives.sum(0)
             below = np.cumsum(negatives, axis=0) - negatives
             with np.errstate(all="ignore"):
-                found |= {
+                named |= {
                     "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
                     "ece": _ece(negatives, positives) / rows,
                     RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
                 }
-        found |= {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
-        return found | self._others.result()
+        named |= {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
+        return named | self._others.result()
 
 
 class _Ranked(Held):
@@ -149,8 +149,8 @@ class _Ranked(Held):
             return {}
         drawn = drawn_of(rows, *self._drawn)
         measure = Measure((self._task,), self._outcomes, rows, drawn=drawn, grouped=self.grouped)
-        found = measure.resampled(rows.predictions.astype(np.float32))[:, 0]
-        return dict(zip(measure.names, found.T, strict=True))
+        outcomes = measure.resampled(rows.predictions.astype(np.float32))[:, 0]
+        return dict(zip(measure.names, outcomes.T, strict=True))
 
 
 class _Others(Held):
@@ -192,7 +192,7 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
 def _count(labels: Floats, predictions: Floats, times: NDArray[Any], binned: NDArray[Any]) -> None:
     """Counts rows, each as often as `times` (N, 1 + B) says, by bins of their predictions and by class."""
     for row in range(len(labels)):
-        p = min(max(predictions[row], LEAST), 1 - LEAST)
+        p = min(max(predictions[row], LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
         bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))
         of = binned[min(max(bin, 0), _BINS - 1), 1 if labels[row] != 0 else 0]
         for b in range(times.shape[1]):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
-Order = Callable[[Array], Array]
+Sorter = Callable[[Array], Array]
 """The sorted rows of those that are given, in an array of its own; it may leave some out."""
 
 
@@ -31,7 +31,7 @@ class Sorted:
 
     def __init__(self, kind: DTypeLike, limit: int, read: int) -> None:
         self._kind, self._limit, self._read = np.dtype(kind), limit, max(1, read)
-        self.orders: Mapping[str, Order] = {}
+        self.orders: Mapping[str, Sorter] = {}
         self._pieces: list[Array] = []
         self._runs: dict[str, Runs] = {}
         self._aside, self._rows = 0, 0
@@ -119,8 +119,8 @@ class Runs:
         yield self._together(runs, starts, [len(run) for run in runs])
 
     def _together(self, runs: list[Array], starts: list[int], ends: list[int]) -> Array:
-        found = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
+        rows = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
         if self._by is None:
-            found.sort()
-            return found
-        return found.take(np.argsort(found[self._by], kind="stable"))  # several times faster than found[..]
+            rows.sort()
+            return rows
+        return rows.take(np.argsort(rows[self._by], kind="stable"))  # several times faster than found[..]

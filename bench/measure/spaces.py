@@ -57,20 +57,20 @@ class Observed(Labelled):
         return {}
 
 
-Rows = TypeVar("Rows", Predicted, Observed)
+RowsT = TypeVar("RowsT", Predicted, Observed)
 
 
-def _columns(rows: Rows) -> dict[str, NDArray[Any]]:
+def _columns(rows: RowsT) -> dict[str, NDArray[Any]]:
     named = ((each.name, getattr(rows, each.name)) for each in fields(rows))
     return {name: column for name, column in named if column is not None}
 
 
-def part_of(rows: Rows, places: slice | NDArray[Any]) -> Rows:
+def part_of(rows: RowsT, places: slice | NDArray[Any]) -> RowsT:
     """Some of the rows: a slice, their places, or a mask."""
     return replace(rows, **{name: column[places] for name, column in _columns(rows).items()})
 
 
-def together(pieces: Iterable[Rows]) -> Rows:
+def together(pieces: Iterable[RowsT]) -> RowsT:
     """The rows of at least one piece, one after the other."""
     first, *others = pieces
     every = [_columns(piece) for piece in (first, *others)]
@@ -139,14 +139,14 @@ def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[A
 def product(labels: NDArray[Any], schema: Schema, at: int) -> NDArray[Any]:
     """Labels (N, T) -> (N,): whether a task and all its ancestors happened, NaN where that is not known."""
     first, *rest = schema.chain(at)
-    found: NDArray[Any] = labels[:, first]
+    product: NDArray[Any] = labels[:, first]
     for task in rest:
         own = labels[:, task]
-        decided = found == 0
+        decided = product == 0
         if schema.tasks[task].late:
             decided &= ~np.isnan(own)
-        found = np.where(decided, found, found * own)
-    return found
+        product = np.where(decided, product, product * own)
+    return product
 
 
 def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:

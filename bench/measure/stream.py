@@ -25,7 +25,7 @@ from bench.measure.spaces import Observed
 from bench.measure.whole import Walk
 
 ROW = np.dtype([("group", np.int32), ("score", np.float32), ("label", np.float32)])
-Rows = NDArray[Any]
+RowArray = NDArray[Any]
 """Of type `ROW`."""
 _READ = 16
 """This part of the limit is read back at a time."""
@@ -107,23 +107,23 @@ class Stream:
         return ratio(walk.found[:, 0], best)
 
 
-def _by_group(rows: Rows) -> Rows:
+def _by_group(rows: RowArray) -> RowArray:
     rows = rows[rows["group"] >= 0]
     return rows.take(np.argsort(rows["group"]))
 
 
-def _by_score(rows: Rows) -> NDArray[np.uint64]:
+def _by_score(rows: RowArray) -> NDArray[np.uint64]:
     """Numbers in whose order rows come by descending score; their lower bits are those of the labels."""
     bits = (np.float32(0) - rows["score"]).view(np.uint32)  # -0 is 0
-    found = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64) << np.uint64(32)
-    found |= rows["label"].astype(np.float32).view(np.uint32)
-    found.sort()
-    return found
+    keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64) << np.uint64(32)
+    keys |= rows["label"].astype(np.float32).view(np.uint32)
+    keys.sort()
+    return keys
 
 
-def _whole_groups(pieces: Iterable[Rows]) -> Iterator[Rows]:
+def _whole_groups(pieces: Iterable[RowArray]) -> Iterator[RowArray]:
     """The same rows in pieces that end with a group's last row."""
-    held: list[Rows] = []
+    held: list[RowArray] = []
     for piece in pieces:
         start = int(np.searchsorted(piece["group"], piece["group"][-1]))
         if start or (held and held[-1]["group"][-1] != piece["group"][0]):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bench.core.errors import TrainingError
 from bench.core.schema import Schema, Task
-from bench.measure.heads import Head, Mean, heads_of, held_of
-from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
+from bench.measure.heads import Head, MeanMetric, heads_of, held_of
+from bench.measure.heads.base import LEAST_PROBABILITY, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, code
 from bench.measure.outcomes import Measure
@@ -29,7 +29,7 @@ ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
 _COMPILED = (prediction, log_loss, label, squared)
 """What one pass adds up beside the keys; rows are held for metrics that need other sums."""
-_FACTORS = 32  # probabilities whose product is taken before its logarithm: no less than LEAST ** 32, or 1e-222
+_FACTORS = 32  # probabilities whose product is taken before its logarithm: at least LEAST_PROBABILITY ** 32, or 1e-222
 
 
 class BinaryTally:
@@ -40,7 +40,7 @@ class BinaryTally:
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
-        means = {name: each for name, each in heads_of("binary").items() if isinstance(each, Mean)}
+        means = {name: each for name, each in heads_of("binary").items() if isinstance(each, MeanMetric)}
         self._means = {name: each for name, each in means.items() if {*each.columns} <= {*_COMPILED}}
         self._others = held_of("binary") | {name: means[name] for name in means.keys() - self._means.keys()}
         self._held, self._sums = Held(), np.zeros(len(_COMPILED))
@@ -64,12 +64,12 @@ class BinaryTally:
         grouped = Areas(self._keys.read("group"))
         all_rows = Areas(self._keys.read("score"), np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS)
         sums = dict[Any, float](zip(_COMPILED, self._sums.tolist(), strict=True))
-        found = {"auc": all_rows.auc, "gauc": grouped.auc, "gauc_positives": grouped.by_positives}
-        found["ece"] = all_rows.distance / rows
-        found |= {name: each.of(rows, *map(sums.__getitem__, each.columns)) for name, each in self._means.items()}
+        metrics = {"auc": all_rows.auc, "gauc": grouped.auc, "gauc_positives": grouped.by_positives}
+        metrics["ece"] = all_rows.distance / rows
+        metrics |= {name: each.of(rows, *map(sums.__getitem__, each.columns)) for name, each in self._means.items()}
         if self._held.rows is not None:
-            found |= measured(self._others, self._held.rows)
-        return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
+            metrics |= measured(self._others, self._held.rows)
+        return {name: float(value) for name, value in metrics.items() if value is not None and math.isfinite(value)}
 
 
 class HeldTally:
@@ -98,10 +98,10 @@ class HeldTally:
             return {}
         if self._outcomes:
             measure = Measure((self._task,), self._outcomes, rows, grouped=self._held.grouped)
-            found = dict(zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True))
+            metrics = dict(zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True))
         else:
-            found = measured(heads_of(self._task.kind), rows)
-        return {name: value for name, value in found.items() if np.isfinite(value)}
+            metrics = measured(heads_of(self._task.kind), rows)
+        return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
 def measured(heads: Mapping[str, Head], rows: Observed) -> dict[str, float]:
@@ -140,7 +140,7 @@ def _take(
         total += probability
         wrong = 1.0 - probability if positive else probability
         squares += wrong * wrong
-        product *= min(max(probability if positive else 1.0 - probability, LEAST), 1 - LEAST)
+        product *= min(max(probability if positive else 1.0 - probability, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
         factors += 1
         if factors == _FACTORS:
             loss -= math.log(product)

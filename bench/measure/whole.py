@@ -15,7 +15,7 @@ from bench.measure.lists import AREA, NDCG, PLACES, SHARE, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.variety import variety
-from bench.measure.resamples import PIECE, Drawn, Once
+from bench.measure.resamples import PIECE, Once, Resamples
 from bench.system.intrinsics import jit
 
 _SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are
@@ -37,7 +37,7 @@ class Whole:
         self._ordered = weights is not None or bool((self._kinds >= AREA).any())
         self._once = self._prepared(Once(), np.arange(gains.shape[1]))
 
-    def draw(self, drawn: Drawn, rows: Ints) -> None:
+    def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn = self._prepared(drawn, rows)
 
@@ -45,37 +45,37 @@ class Whole:
         """(M,) of scores (N,)."""
         cuts, norms, weights = self._once.cuts[:, 0], self._once.discounts, self._weights
         places = _best(scores, len(scores) if self._ordered else math.ceil(cuts.max(initial=0)))
-        ranked, of_rows, found = scores[places], np.empty(0) if weights is None else weights, np.empty(len(cuts))
+        ranked, of_rows, values = scores[places], np.empty(0) if weights is None else weights, np.empty(len(cuts))
         for m, kind in enumerate(self._kinds):
             own = ranked, places, len(places), self._gains[self._columns[m]]
-            found[m] = won(*own, of_rows) if kind >= AREA else top(*own, kind, cuts[m], norms, of_rows)
-        return found / self._once.best[:, 0]
+            values[m] = won(*own, of_rows) if kind >= AREA else top(*own, kind, cuts[m], norms, of_rows)
+        return values / self._once.best[:, 0]
 
     def resampled(self, scores: Floats) -> Floats:
         """(1 + B, M): values, and those on each resample."""
         drawn = self._walked(scores, self._drawn, slice(None)) / self._drawn.best
         return np.concatenate([self.values(scores)[None], drawn.T])
 
-    def _prepared(self, drawn: Drawn | Once, rows: Ints) -> _Prepared:
+    def _prepared(self, drawn: Resamples | Once, rows: Ints) -> _Prepared:
         ones = np.ones(len(rows)) if self._weights is None else self._weights
         own = (self._gains[column] > 0 if kind >= AREA else self._gains[column].astype(float)
                for kind, column in zip(self._kinds, self._columns, strict=True))  # fmt: skip
         totals, *sums = drawn.sums(rows, chain([ones], (ones * each for each in own))).T
         cuts = np.array([each.rows(totals) for each in self._wanted])
         norms = discounts(int(cuts[self._kinds == NDCG].max(initial=0)))
-        found = _Prepared(drawn, rows, drawn.spread(rows), cuts, norms, np.full(cuts.shape, np.nan))
+        prepared = _Prepared(drawn, rows, drawn.spread(rows), cuts, norms, np.full(cuts.shape, np.nan))
         for m, (kind, total) in enumerate(zip(self._kinds, sums, strict=True)):
             if kind == NDCG:
                 gains = self._gains[self._columns[m]].astype(float)
-                defined, best = _varies(gains, drawn, rows), self._walked(gains, found, slice(m, m + 1))[0]
+                defined, best = _varies(gains, drawn, rows), self._walked(gains, prepared, slice(m, m + 1))[0]
             elif kind == SHARE:
                 defined, best = total > 0, total
             elif kind == PLACES:
                 defined, best = totals > 0, cuts[m]
             else:
                 defined, best = (total > 0) & (total < totals), 2 * total * (totals - total)
-            found.best[m, defined] = best[defined]
-        return found
+            prepared.best[m, defined] = best[defined]
+        return prepared
 
     def _walked(self, scores: Floats, of: _Prepared, wanted: slice) -> Floats:
         """(M, R): the walks of the wanted outcomes."""
@@ -96,7 +96,7 @@ class Whole:
 class _Prepared(NamedTuple):
     """What outcomes need on R resamples: cuts in rows, and what walks are divided by (M, R), NaN where undefined."""
 
-    drawn: Drawn | Once
+    drawn: Resamples | Once
     rows: Ints
     spread: float
     cuts: Floats
@@ -117,7 +117,7 @@ class Varied:
         self._size = 1 + int(codes[[each.column for each in wanted]].max(initial=0))
         self._once = self._prepared(Once(), np.arange(codes.shape[1]))
 
-    def draw(self, drawn: Drawn, rows: Ints) -> None:
+    def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn = self._prepared(drawn, rows)
 
@@ -129,24 +129,24 @@ class Varied:
         """(1 + B, M): values, and those on each resample."""
         return np.concatenate([self.values(scores)[None], self._walked(scores, *self._drawn)])
 
-    def _prepared(self, drawn: Drawn | Once, rows: Ints) -> tuple[Drawn | Once, Ints, Floats, float]:
+    def _prepared(self, drawn: Resamples | Once, rows: Ints) -> tuple[Resamples | Once, Ints, Floats, float]:
         """Resamples, rows, cuts (R, M) in rows, and the variance of the number of rows."""
         totals = drawn.sums(rows, [np.ones(len(rows))])
         cuts = np.concatenate([each.rows(totals) for each in self._wanted], axis=1)
         return drawn, rows, cuts, drawn.spread(rows)
 
-    def _walked(self, scores: Floats, drawn: Drawn | Once, rows: Ints, cuts: Floats, spread: float) -> Floats:
+    def _walked(self, scores: Floats, drawn: Resamples | Once, rows: Ints, cuts: Floats, spread: float) -> Floats:
         """(R, M)."""
         for places in _deeper(scores, float(cuts.max(initial=0)), spread):
             counts = np.ascontiguousarray(drawn.of(rows[places]).T)
             if (counts.sum(axis=1) >= cuts.max(axis=1)).all():
                 break
-        found, scratch = np.full(cuts.shape, np.nan), np.zeros((3, self._size), np.int64)
+        values, scratch = np.full(cuts.shape, np.nan), np.zeros((3, self._size), np.int64)
         for m, each in enumerate(self._wanted):
             of = scores[places], places, len(places), self._codes[each.column]
             for b in np.flatnonzero(cuts[:, m]):
-                found[b, m] = variety(*of, counts[b], cuts[b, m], scratch) / cuts[b, m]
-        return found
+                values[b, m] = variety(*of, counts[b], cuts[b, m], scratch) / cuts[b, m]
+        return values
 
 
 class Walk:
@@ -159,7 +159,7 @@ class Walk:
 
     Attributes:
         before: (R,) rows so far, without those of a run of equal scores that may go on.
-        found: (M, R), the worth of these rows.
+        out: (M, R), the worth of these rows.
     """
 
     def __init__(self, kinds: Ints, columns: Ints, cuts: Floats, discounts: Floats) -> None:
@@ -199,7 +199,7 @@ def _best(scores: Floats, many: int) -> Ints:
     return np.argsort(-scores)
 
 
-def _varies(gains: Floats, drawn: Drawn | Once, rows: Ints) -> NDArray[np.bool_]:
+def _varies(gains: Floats, drawn: Resamples | Once, rows: Ints) -> NDArray[np.bool_]:
     """(B,): whether a resample has two different gains."""
     least, most = np.full(drawn.resamples, np.inf), np.full(drawn.resamples, -np.inf)
     for start in range(0, len(rows), PIECE):
@@ -225,7 +225,7 @@ def _walk(
     gained: Floats,
     tied: NDArray[np.bool_],
     above: Floats,
-    found: Floats,
+    out: Floats,
 ) -> None:
     resamples = weights.shape[1]
     for at in range(len(weights)):
@@ -235,9 +235,9 @@ def _walk(
             for m in range(len(kinds)):
                 gain = np.float64(gains[columns[m], places[at]])
                 if kinds[m] > SHARE:
-                    _pass(bool(gain > 0), count, above[m], found[m])
+                    _pass(bool(gain > 0), count, above[m], out[m])
                 elif gain > 0:
-                    _take(gain, kinds[m] == NDCG, count, before, cuts[m], discounts, found[m])
+                    _take(gain, kinds[m] == NDCG, count, before, cuts[m], discounts, out[m])
             for b in range(resamples):
                 before[b] += count[b]
             continue
@@ -255,12 +255,12 @@ def _walk(
         for m in range(len(kinds)):
             for b in range(resamples):
                 if kinds[m] > SHARE:
-                    found[m, b] += (rows[b] - gained[m, b]) * (2 * above[m, b] + gained[m, b])
+                    out[m, b] += (rows[b] - gained[m, b]) * (2 * above[m, b] + gained[m, b])
                     above[m, b] += gained[m, b]
                 elif gained[m, b] > 0:
                     start, end = min(before[b], cuts[m, b]), min(before[b] + rows[b], cuts[m, b])
                     taken = discounts[int(end)] - discounts[int(start)] if kinds[m] == NDCG else end - start
-                    found[m, b] += gained[m, b] / rows[b] * taken
+                    out[m, b] += gained[m, b] / rows[b] * taken
                 gained[m, b] = 0.0
         for b in range(resamples):
             before[b] += rows[b]
@@ -268,26 +268,26 @@ def _walk(
 
 
 @jit()
-def _pass(positive: bool, count: NDArray[Any], above: Floats, found: Floats) -> None:
+def _pass(positive: bool, count: NDArray[Any], above: Floats, out: Floats) -> None:
     """Adds to twice the pairs won (B,), and to the positives above (B,), what a row that is alone brings."""
     if positive:
         for b in range(len(count)):
             above[b] += count[b]
     else:
         for b in range(len(count)):
-            found[b] += 2.0 * above[b] * count[b]
+            out[b] += 2.0 * above[b] * count[b]
 
 
 @jit()
 def _take(
-    gain: float, discounted: bool, count: NDArray[Any], before: Floats, cut: Floats, discounts: Floats, found: Floats
+    gain: float, discounted: bool, count: NDArray[Any], before: Floats, cut: Floats, discounts: Floats, out: Floats
 ) -> None:
     """Adds to what is in the cut (B,) the gain of a row that is alone, as often as it is drawn."""
     if discounted:
         for b in range(len(count)):
             if count[b] and before[b] < cut[b]:
                 end = min(before[b] + count[b], cut[b])
-                found[b] += gain * (discounts[int(end)] - discounts[int(before[b])])
+                out[b] += gain * (discounts[int(end)] - discounts[int(before[b])])
     else:
         for b in range(len(count)):
-            found[b] += gain * (min(before[b] + count[b], cut[b]) - min(before[b], cut[b]))
+            out[b] += gain * (min(before[b] + count[b], cut[b]) - min(before[b], cut[b]))

@@ -36,7 +36,7 @@ def computed_in(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def array(tensor: Tensor) -> NDArray[Any]:
+def array(tensor: Tensor) -> NDArray[np.generic]:
     """A NumPy view of a CPU tensor; bfloat16 as its bits in uint16."""
     if tensor.requires_grad:
         tensor = tensor.detach()

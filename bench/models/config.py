@@ -12,7 +12,7 @@ from bench.core.plugins import registry_of
 from bench.core.registry import Config
 
 
-def _parse(value: Any) -> Any:
+def _parse(value: object) -> object:
     """ "128-64" -> (128, 64); pydantic checks lists."""
     if not isinstance(value, str):
         return value

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bench.core.registry import Config, NoOptions
 from bench.core.schema import Schema
 from bench.core.seeds import derive
-from bench.models.losses.base import Context, Log, MeanLosses
+from bench.models.losses.base import Context, LogLoss, MeanLosses
 from bench.models.losses.squared import Squared
 
 
@@ -272,7 +272,7 @@ class Funnel(nn.Module, ABC):
         super().__init__()
         self.schema, self.config = schema, config
         self.outputs = tuple(range(len(schema.tasks)))
-        self.loss = MeanLosses(schema, Log(NoOptions()), Squared(schema, NoOptions()))
+        self.loss = MeanLosses(schema, LogLoss(NoOptions()), Squared(schema, NoOptions()))
 
     def transfer(self, width: int) -> nn.Module | None:
         """Makes a layer between the towers' hidden units, (O, B, width), and their linear output; None for none.

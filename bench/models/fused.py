@@ -284,7 +284,7 @@ def side_by_side(blocks: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     return packed
 
 
-Part = tuple[Layer, slice, list[slice]]
+LayerPart = tuple[Layer, slice, list[slice]]
 """A layer with some of its experts, their groups, and the range of experts in each stack."""
 
 
@@ -338,7 +338,7 @@ def _span(gradient: Tensor | None) -> slice:
     return slice(at[0], at[-1] + 1) if at else slice(0, 0)
 
 
-def _some_groups(layer: Layer, spans: Sequence[slice]) -> Part | None:
+def _some_groups(layer: Layer, spans: Sequence[slice]) -> LayerPart | None:
     """The groups with experts in these spans; None if that is all or none."""
     each = [shape[0] // len(layer.x) for shape in layer.shapes]
     used = [(span.start // many, -(-span.stop // many)) for span, many in zip(spans, each, strict=True) if span.stop]
@@ -349,7 +349,7 @@ def _some_groups(layer: Layer, spans: Sequence[slice]) -> Part | None:
     return _part(layer, layer.x[groups], layer.weights[groups], layer.columns, spans), groups, spans
 
 
-def _some_experts(layer: Layer, spans: Sequence[slice]) -> Part | None:
+def _some_experts(layer: Layer, spans: Sequence[slice]) -> LayerPart | None:
     """The experts in these spans, of layers on one input; None if that is nearly all."""
     widths = [shape[1] for shape in layer.shapes]
     columns = [(span.stop - span.start) * width for span, width in zip(spans, widths, strict=True)]

@@ -88,9 +88,9 @@ class PositionTower(nn.Module):
                 codes = codes.masked_fill(torch.rand(codes.shape, device=ids.device) < self.dropout, 0)
             w = effects[codes].repeat(len(logits) // max(1, len(codes)), 1)
         own, more = logits.tensor_split([w.shape[1]], 1)
-        found = own + w
+        joint = own + w
         if self.multiplies:
-            found = torch.where(
-                self.product, -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -found]), 0), found
+            joint = torch.where(
+                self.product, -torch.logsumexp(torch.stack([-own, -w.expand_as(own), -joint]), 0), joint
             )
-        return torch.cat([found, more], 1)
+        return torch.cat([joint, more], 1)

@@ -17,7 +17,6 @@ from scipy.special import ndtr, ndtri
 
 from bench.core.arrays import Floats
 
-Numbers = tuple[float, ...]
 ALPHA, POWER = 0.05, 0.8
 """Two-sided error, and power."""
 FIXED = float(ndtri(1 - ALPHA / 2) + ndtri(POWER))
@@ -30,7 +29,7 @@ def spent(share: float) -> float:
     return float(2 * ndtr(ndtri(ALPHA / 4) / math.sqrt(share))) if share else 0.0
 
 
-def crossed(shares: Numbers, bounds: Numbers, drift: float) -> Floats:
+def crossed(shares: tuple[float, ...], bounds: tuple[float, ...], drift: float) -> Floats:
     """(K,) the chance that a test ends at each look by its upper boundary.
 
     Args:
@@ -38,29 +37,29 @@ def crossed(shares: Numbers, bounds: Numbers, drift: float) -> Floats:
         drift: standard errors that the true gain is worth at the end, the mean of B(1).
     """
     places, mass, before = np.zeros(1), np.ones(1), 0.0  # of B at the look before, where the test goes on
-    found = []
+    shares_crossed = []
     for share, bound in zip(shares, bounds, strict=True):
         sd, edge, ahead = math.sqrt(share - before), bound * math.sqrt(share), places + drift * (share - before)
-        found.append(float(mass @ ndtr((ahead - edge) / sd)))
+        shares_crossed.append(float(mass @ ndtr((ahead - edge) / sd)))
         places, before = edge * NODES, share
         density = np.exp(-(((places[:, None] - ahead) / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
         mass = density @ mass * WEIGHTS * edge
-    return np.array(found)
+    return np.array(shares_crossed)
 
 
 @cache
-def boundaries(shares: Numbers) -> Numbers:
+def boundaries(shares: tuple[float, ...]) -> tuple[float, ...]:
     """(K,) the standard errors from which on a test ends at each look."""
-    found: Numbers = ()
+    bounds: tuple[float, ...] = ()
     for at, (share, before) in enumerate(zip(shares, (0.0, *shares), strict=False), 1):
         new = spent(share) - spent(before)
-        root = brentq(lambda z: crossed(shares[:at], (*found, z), 0.0)[-1] - new, 0.0, 40.0)  # noqa: B023
-        found = (*found, float(root))
-    return found
+        root = brentq(lambda z: crossed(shares[:at], (*bounds, z), 0.0)[-1] - new, 0.0, 40.0)  # noqa: B023
+        bounds = (*bounds, float(root))
+    return bounds
 
 
 @cache
-def inflation(shares: Numbers) -> float:
+def inflation(shares: tuple[float, ...]) -> float:
     """How many times the units of a test without looks one with these looks needs, for the same power."""
     bounds = boundaries(shares)
     drift = brentq(lambda drift: crossed(shares, bounds, drift).sum() - POWER, FIXED / 2, 2 * FIXED)

@@ -22,7 +22,7 @@ from bench.planning.looks import FIXED
 
 
 @dataclass(frozen=True)
-class Metric:
+class OnlineMetric:
     """An online metric.
 
     Attributes:
@@ -37,10 +37,10 @@ class Metric:
     happened: int
 
     @staticmethod
-    def of(task: str, title: str, sums: Floats) -> Metric:
+    def of(task: str, title: str, sums: Floats) -> OnlineMetric:
         """Of sums by unit (n,)."""
         mean = float(sums.mean())
-        return Metric(task, title, mean, float((sums / mean).var()), int((sums > 0).sum()))
+        return OnlineMetric(task, title, mean, float((sums / mean).var()), int((sums > 0).sum()))
 
     def needed(self, gain: float, margin: float = 0.0, errors: float = FIXED) -> float:
         """Units an arm with which a true gain is that many standard errors from a margin; both are fractions."""
@@ -65,16 +65,16 @@ def unit_of(rows: Rows, asked: str | None, columns: tuple[str | None, str | None
     """
     units, group = columns
     default = units or group or "row"
-    found = {"row": np.arange(rows.kept, dtype=np.uint64)} | ({group: units_of(rows.group, 0)} if group else {})
-    found[default] = rows.units
-    name = default if asked is None else {plural(each)[:-1]: each for each in found}.get(asked, asked)
-    check_known("unit", name, found, "--unit")
-    return name, found[name]
+    codes = {"row": np.arange(rows.kept, dtype=np.uint64)} | ({group: units_of(rows.group, 0)} if group else {})
+    codes[default] = rows.units
+    name = default if asked is None else {plural(each)[:-1]: each for each in codes}.get(asked, asked)
+    check_known("unit", name, codes, "--unit")
+    return name, codes[name]
 
 
 def metrics_of(
     rows: Rows, units: NDArray[np.uint64], unit: str, weights: Mapping[str, float], values: Mapping[str, float]
-) -> tuple[Metric, ...]:
+) -> tuple[OnlineMetric, ...]:
     """What stands for a policy's utility, if changes are small, then other tasks; UserError where units do not differ.
 
     Args:
@@ -88,11 +88,11 @@ def metrics_of(
             raise UserError(
                 f"--unit: expected {plural(unit)} of test that differ in '{task}', found {own[0]:g} in each"
             )
-    tasks = [Metric.of(task, f"{task} per {unit}", own) for task, own in sums.items()]
+    tasks = [OnlineMetric.of(task, f"{task} per {unit}", own) for task, own in sums.items()]
     weighed = {task: weight for task, weight in (values or weights).items() if weight}
     if len(weighed) == 1:
         return tuple(sorted(tasks, key=lambda metric: metric.task not in weighed))
     title = " + ".join(f"{weight:.3g} {task}" for task, weight in weighed.items())
     title = f"value per {unit}, {title}" if values else f"index per {unit}, {title}, each over its mean"
     parts = [weight * sums[task] / (1 if values else sums[task].mean()) for task, weight in weighed.items()]
-    return (Metric.of("", title, np.sum(parts, axis=0)), *tasks)
+    return (OnlineMetric.of("", title, np.sum(parts, axis=0)), *tasks)

@@ -29,9 +29,9 @@ CAVEATS = (
 
 def planned(decision: Decision, **asked: Any) -> dict[str, Any]:
     """A plan with its words: `sentence` is the answer, `notes` what it stands on. See `bench.planning.plan.plan`."""
-    found = plan(decision, **asked)
-    first, *notes = sentences(found)
-    return {"sentence": first, "notes": notes} | found
+    document = plan(decision, **asked)
+    first, *notes = sentences(document)
+    return {"sentence": first, "notes": notes} | document
 
 
 def about(units: float) -> str:
@@ -128,13 +128,13 @@ CELLS: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 def tables(plan: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[str]]]]:
     """Headers and rows of metrics, looks and gains; without columns that would be empty."""
-    found = {}
+    by_title = {}
     looks = plan["plan"]["looks"] if plan["plan"] else []
     for title, own in {"metrics": plan["metrics"], "looks": looks, "gains": plan["gains"]}.items():
         names = [name for name in CELLS if any(each.get(name) is not None for each in own)]
         texts = [["-" if each[name] is None else CELLS[name][1](each[name]) for name in names] for each in own]
-        found[title] = [CELLS[name][0] for name in names], texts
-    return found
+        by_title[title] = [CELLS[name][0] for name in names], texts
+    return by_title
 
 
 def write(plan: Mapping[str, Any], folder: Path) -> Path:

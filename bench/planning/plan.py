@@ -15,8 +15,8 @@ from scipy.special import ndtr, ndtri
 from bench.core.errors import UserError, check_known
 from bench.core.plain import jsonable
 from bench.frontier.decision import Decision
-from bench.planning.looks import ALPHA, FIXED, POWER, Numbers, boundaries, crossed, inflation
-from bench.planning.online import Metric, metrics_of, unit_of
+from bench.planning.looks import ALPHA, FIXED, POWER, boundaries, crossed, inflation
+from bench.planning.online import OnlineMetric, metrics_of, unit_of
 from bench.results.effect import MARGIN, Effect
 
 MARGINAL = float(ndtri(1 - ALPHA) + ndtri(POWER))
@@ -25,13 +25,13 @@ MOST_LOOKS = 5
 GAINS = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
-def shares_of(weeks: int | None) -> Numbers:
+def shares_of(weeks: int | None) -> tuple[float, ...]:
     """The shares of a test's units at which it is looked at: five, each at the end of a week where weeks are known."""
     many = min(MOST_LOOKS, weeks or MOST_LOOKS)
     return tuple(math.ceil(weeks * at / many) / weeks if weeks else at / many for at in range(1, many + 1))
 
 
-def size_of(metric: Metric, gain: float, traffic: float | None, others: float = 0.0) -> dict[str, Any]:
+def size_of(metric: OnlineMetric, gain: float, traffic: float | None, others: float = 0.0) -> dict[str, object]:
     """The size of a test that shows a gain, and its looks: where it ends there, and the chance that it has by then.
 
     Args:
@@ -93,7 +93,7 @@ def plan(
     usual = many / 2 if traffic is None else 7 * traffic
     least = metrics[0].shown(usual, FIXED * math.sqrt(inflation(shares_of(None if traffic is None else 2))))
     told = {task: each.to_json() for task, each in expected.items() if each and math.isfinite(each.value)}
-    found = {
+    document = {
         "verdict": verdict.kind, "who": verdict.who, "against": serving.against, "today": served.today,
         "outcomes": served.names, "shown": serving.shown, "expected": told.get(""), "unit": named, "units": many,
         "rows": rows.kept, "weighted": rows.weights is not None, "traffic": traffic, "alpha": ALPHA, "power": POWER,
@@ -104,11 +104,11 @@ def plan(
         "metrics": [vars(each) | {"expected": told.get(each.task), "least": each.shown(usual)} for each in metrics],
         "guardrails": rails, "gains": [size_of(metrics[0], each, traffic) for each in GAINS],
     }  # fmt: skip
-    return dict(jsonable(found))
+    return dict(jsonable(document))
 
 
 def _guardrail(
-    task: str, margin: float, metrics: tuple[Metric, ...], changes: Mapping[str, Effect | None]
+    task: str, margin: float, metrics: tuple[OnlineMetric, ...], changes: Mapping[str, Effect | None]
 ) -> dict[str, Any]:
     """What a test must show that a task loses less than. It is planned for what the verdict expects, at most 0; units
     are None where that is beyond the margin."""

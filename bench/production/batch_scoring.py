@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,7 +53,7 @@ class Encoded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Done:
+class ScoringSummary:
     """Rows scored and parts written now, and parts that existed before."""
 
     rows: int = 0
@@ -88,7 +88,7 @@ class BatchScoring:
             if (other := self.files.setdefault(stem, file)) != file:
                 raise UserError(f"expected files of different names, found {other} and {file}")
         facts = {stem: [file.stat().st_size, file.stat().st_mtime_ns] for stem, file in self.files.items()}
-        self._work: dict[str, Any] = {"model": package.digest, "engine": engine, "keep": list(keep)}
+        self._work: dict[str, object] = {"model": package.digest, "engine": engine, "keep": list(keep)}
         self._work |= {"part_rows": part_rows, "files": facts}
         if history is not None:
             self._work["history"] = [str(history), history.stat().st_mtime_ns if history.is_file() else 0]
@@ -102,7 +102,7 @@ class BatchScoring:
         self._whole = set[str]()
         self._finished = self._resume()
 
-    def run(self, progress: Progress | None = None) -> Done:
+    def run(self, progress: Progress | None = None) -> ScoringSummary:
         """Scores the remaining files; raises UserError with file and line. Parts written before an error stay."""
         for name, given in self._kept.items():
             if given != name and progress is not None:
@@ -119,7 +119,7 @@ class BatchScoring:
                 rows, parts, skipped = rows + count * written, parts + written, skipped + (not written)
             self._finished[stem] = number
             self._save()
-        return Done(rows, parts, skipped)
+        return ScoringSummary(rows, parts, skipped)
 
     def _parts(self, stem: str, file: Path, progress: Progress) -> Iterator[tuple[bool, int]]:
         """Yields for each part whether it was written now, and its rows."""

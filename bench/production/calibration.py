@@ -24,7 +24,7 @@ from bench.frontier.score import prediction_names
 from bench.measure.platt import logistic
 from bench.measure.spaces import Predicted, sample_spaces
 
-Kind = Literal["platt", "isotonic"]
+CalibrationKind = Literal["platt", "isotonic"]
 Method = Literal["none", "auto", "platt", "isotonic"]
 """How to fit: `auto` becomes one of the kinds, `none` leaves probabilities unchanged."""
 
@@ -38,7 +38,7 @@ class Calibration(Config):
     linear between knots, and constant beyond them (after Zadrozny & Elkan, KDD 2002).
     """
 
-    kind: Kind
+    kind: CalibrationKind
     a: FiniteFloat = Field(1.0, ge=0)
     """Slope of `platt`."""
     b: FiniteFloat = 0.0

@@ -22,7 +22,7 @@ from bench.data.store import Split, part_of
 from bench.frontier.score import prediction_names
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure, wanted_of
-from bench.measure.resamples import Drawn, few_units, units_of
+from bench.measure.resamples import Resamples, few_units, units_of
 from bench.measure.spaces import joint_labels
 from bench.production.alike import alike
 from bench.production.evaluation import effect_of
@@ -59,7 +59,7 @@ def explain(
     streams = [np.random.default_rng(derive(seed, "explain", k)) for k in range(shuffles)]
     donors = [(each.permutation(len(order.ids)), each.permutation(len(order.first))) for each in streams]
     drawn = np.random.default_rng(derive(seed, "explain")).integers(shuffles, size=(RESAMPLES, shuffles))
-    found = list[dict[str, Any]]()
+    importances = list[dict[str, Any]]()
     with progress.task("shuffling", many, "shuffles") as advance:
         for names in together:
             lost = np.empty((shuffles, 1 + RESAMPLES, len(order.measure.names)))
@@ -69,23 +69,23 @@ def explain(
             resampled = lost[drawn, 1 + np.arange(RESAMPLES)[:, None]].mean(axis=1)
             measures = order.effects(np.vstack([lost[:, :1].mean(axis=0), resampled]))
             name = " + ".join(names[:2]) + (f" + {len(names) - 2} more" if len(names) > 2 else "")
-            found.append({"name": name, "of": list(names), "measures": measures})
-    found.sort(key=lambda each: -np.nansum([abs(own["value"]) for own in each["measures"].values()]))
+            importances.append({"name": name, "of": list(names), "measures": measures})
+    importances.sort(key=lambda each: -np.nansum([abs(own["value"]) for own in each["measures"].values()]))
     about = {"rows": len(order.ids), "units": units, "shuffles": shuffles, "by_group": order.by_group}
-    return about | {"inputs": found, "heads": list(_heads(order, package))}
+    return about | {"inputs": importances, "heads": list(_heads(order, package))}
 
 
 def inputs_of(package: Package) -> dict[str, tuple[list[int], list[int]]]:
     """By the card's names, columns in ids and in dense, with ranges and rates; none of positions."""
-    found, schema, at = dict[str, tuple[list[int], list[int]]](), package.schema, 0
+    inputs, schema, at = dict[str, tuple[list[int], list[int]]](), package.schema, 0
     for part in package.encoder.dense:
-        found.setdefault(part.name, ([], []))[1].extend(range(at, at := at + len(part.names)))
+        inputs.setdefault(part.name, ([], []))[1].extend(range(at, at := at + len(part.names)))
     names, at = [each.name for each in schema.without_ranges.fields], 0
     for name, shape in zip([*names, *(each.name for each in schema.numbers)], schema.fields, strict=True):
         places = range(at, at := at + shape.slots)
         if name != schema.position:
-            found.setdefault(name, ([], []))[0].extend(places)
-    return found
+            inputs.setdefault(name, ([], []))[0].extend(places)
+    return inputs
 
 
 class _Order:
@@ -96,7 +96,7 @@ class _Order:
         self.ids, self.dense = data.ids, np.array(data.dense)
         weights = None if data.weights is None else data.weights.astype(np.float64).prod(axis=1)
         self.weights = np.ones(len(group)) if weights is None else weights
-        self.drawn = Drawn(units_of(np.asarray(data.together), 0), f"explain {seed}", RESAMPLES)
+        self.drawn = Resamples(units_of(np.asarray(data.together), 0), f"explain {seed}", RESAMPLES)
         rows = Labelled(joint_labels(data.labels, schema), group, weights, self.drawn.units)
         outcomes = tuple(package.manifest.outcomes) or default_outcomes(schema.tasks, group)
         self.measure = Measure(schema.tasks, outcomes, rows, drawn=self.drawn)

@@ -13,7 +13,7 @@ from bench.core.registry import Config
 from bench.core.schema import SCORE, Schema
 from bench.frontier.score import Score, prediction_names
 from bench.models.trees import TreeSizes
-from bench.production.served_model import ModelSpec, Part
+from bench.production.served_model import ModelPart, ModelSpec
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.safetensors", "policy.json")
@@ -76,7 +76,7 @@ class PackageManifest(Config):
     name: str
     """Name of the data set, variant included."""
     data_schema: Schema
-    parts: tuple[Part, ...] = Field(min_length=1, max_length=64)
+    parts: tuple[ModelPart, ...] = Field(min_length=1, max_length=64)
     """Parts of the model, as they are trained."""
     members: tuple[tuple[TreeSizes | int, ...], ...] = Field(min_length=1, max_length=256)
     """For each averaged member and each part: the number of the network's states, or the sizes of the trees."""

@@ -36,7 +36,7 @@ from bench.production.engines import MODEL, ONNX, Engine, open_engine, write_onn
 from bench.production.kept_history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, PackageManifest
 from bench.production.scorer import Scorer
-from bench.production.served_model import Member, ModelSpec, Part
+from bench.production.served_model import Member, ModelPart, ModelSpec
 from bench.system.atomic import atomic_folder
 
 MANIFEST = "manifest.json"
@@ -58,7 +58,7 @@ class Parts:
 
     name: str
     schema: Schema
-    parts: Sequence[Part]
+    parts: Sequence[ModelPart]
     members: Sequence[Member]
     encoder: Encoder
     rows: tuple[Ids, Singles]
@@ -135,10 +135,10 @@ class Package:
         for name, expected in manifest.files.items():
             if not (folder / name).is_file():
                 raise UserError(f"{folder}: expected the file '{name}' of the package, found none")
-            if (found := facts_of(folder / name)) != expected:
+            if (facts := facts_of(folder / name)) != expected:
                 raise UserError(
                     f"{folder / name}: expected sha256 {expected.sha256[:12]}.. ({expected.size:,} bytes) as packaged, "
-                    f"found {found.sha256[:12]}.. ({found.size:,} bytes): it was changed or damaged"
+                    f"found {facts.sha256[:12]}.. ({facts.size:,} bytes): it was changed or damaged"
                 )
         return cls(folder, manifest)
 

@@ -36,7 +36,7 @@ from bench.measure.tally import Tally
 from bench.production.bounds import ROWS
 from bench.production.calibration import Calibration, calibrated, fit_calibrations
 from bench.production.scorer import scored
-from bench.production.served_model import Member, ModelSpec, Part, State, States, Trained, TrainedTrees
+from bench.production.served_model import Member, ModelPart, ModelSpec, State, States, Trained, TrainedTrees
 from bench.results.effect import Effect
 from bench.system.machine import versions
 from bench.system.progress import Progress, Silent
@@ -51,7 +51,9 @@ from bench.training.tree_settings import is_trees, whole_settings
 class Predictor:
     """Predicts with trained members on a store, as served: in float32."""
 
-    def __init__(self, store: Store, parts: Sequence[Part], device: str = "auto", outcomes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, store: Store, parts: Sequence[ModelPart], device: str = "auto", outcomes: Sequence[str] = ()
+    ) -> None:
         self.store, self.parts, self.outcomes, self.device = store, tuple(parts), tuple(outcomes), choose_device(device)
 
     def predictions(self, split: SplitName, members: Sequence[Member]) -> Iterator[Predicted]:
@@ -109,7 +111,7 @@ class Retrained:
         provenance: data, configuration, seeds and versions that remake it.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ModelPart, ...]
     members: tuple[TrainedSeed, ...]
     calibrations: dict[str, Calibration]
     test: dict[str, float]
@@ -125,7 +127,7 @@ UNCONFIRMED = "the point was not confirmed, so there is no prediction interval t
 
 @dataclass(frozen=True)
 class PartOrder:
-    """A part to train: the dotted `config` of its point, how long, and its `shares` by task, see `Part`."""
+    """A part to train: the dotted `config` of its point, how long, and its `shares` by task, see `ModelPart`."""
 
     config: Mapping[str, Scalar]
     length: Length
@@ -175,7 +177,7 @@ def retrain(
     options = spec.options
     store = refit_store(spec.store, spec.card, options.held_out, spec.seed, work / "refit")
     seeds = tuple(derive(spec.seed, "retrain", k) for k in range(options.seeds))
-    parts = tuple(Part(config=config_of(each, store.schema), shares=each.shares) for each in spec.parts)
+    parts = tuple(ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in spec.parts)
     predictor = Predictor(store, parts, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)]))
     trained = [_train(spec, store, seed, threads, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, spec.objectives))]

@@ -20,7 +20,7 @@ from bench.results.effect import Effect
 
 
 @dataclass(frozen=True)
-class Result:
+class RuleResult:
     """The result of a rule, by its metric's gain (a fraction) or value; NaN, where the rows do not define it, fails."""
 
     rule: str
@@ -54,9 +54,9 @@ class Rule:
         bound = float(match[3]) / (100 if match[4] else 1)
         return cls(text.strip(), match[1], match[2] == "<", bound, bool(match[4]))
 
-    def result(self, found: Iterable[Judgement]) -> Result:
+    def result(self, judgements: Iterable[Judgement]) -> RuleResult:
         """Applies the rule to the first judgement of its metric."""
-        judgement = next(each for each in found if each.metric == self.metric)
+        judgement = next(each for each in judgements if each.metric == self.metric)
         measured = (judgement.gain if self.relative else judgement.estimate) or Effect(math.nan)
         ends = measured.value, measured.low, measured.high
         kept = [end >= self.bound if self.below else end <= self.bound for end in ends]
@@ -68,7 +68,7 @@ class Rule:
         reason += f"surely {way}" if sure else f"{way}, but not surely"
         if math.isnan(measured.value):
             reason = f"these rows do not define the {what}"
-        return Result(self.text, measured, failed, sure, f"{'failed' if failed else 'kept'}: {self.text}: {reason}")
+        return RuleResult(self.text, measured, failed, sure, f"{'failed' if failed else 'kept'}: {self.text}: {reason}")
 
 
 def outcomes_asked(

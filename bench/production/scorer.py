@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from bench.core.arrays import Ids, Singles
+from bench.core.arrays import Floats, Ids, Singles
 from bench.core.errors import UserError
 from bench.core.schema import SCORE, Schema
 from bench.data.checks import Place, Rejects, Sieve, checked
@@ -75,8 +74,8 @@ class RawRows:
     def checked(self, table: pa.Table, place: Place) -> pa.Table:
         """Checks an Arrow table's columns as `table` does; absent optional ones are missing in each row."""
         if table.num_rows and (absent := self.absent(table.column_names)):
-            found = ", ".join(table.column_names) or "none"
-            raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
+            columns = ", ".join(table.column_names) or "none"
+            raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {columns}")
         given, none = set(table.column_names), (pa.nulls(table.num_rows, pa.string()), pa.nulls(table.num_rows))
         table = pa.table({c.name: table[c.name] if c.name in given else none[c.kind == "vector"] for c in self.columns})
         for column in self.columns:
@@ -117,7 +116,7 @@ def _rounded(values: Any) -> Any:
     return (sizes >= 2.0 ** (np.finfo(values.dtype).nmant + 1)) & (sizes <= 2.0**64)
 
 
-def _said_of_rounded(name: str, value: float | np.floating[Any]) -> str:
+def _said_of_rounded(name: str, value: float | np.floating) -> str:
     return f"'{name}': expected an id as a whole number or a text, found the float {value:.0f}, which has lost digits"
 
 
@@ -188,18 +187,17 @@ def example_rows(encoder: Encoder) -> pd.DataFrame:
 
 
 @contextmanager
-def made_for(dataset: str, found: str) -> Iterator[None]:
-    """Prefixes a UserError inside it if a package was made for another data set than `found`."""
+def made_for(dataset: str, given: str) -> Iterator[None]:
+    """Prefixes a UserError inside it if a package was made for another data set than `given`."""
     try:
         yield
     except UserError as error:
-        if dataset == found:
+        if dataset == given:
             raise
-        raise UserError(f"expected a package made for {found}, found one made for {dataset}: {error}") from None
+        raise UserError(f"expected a package made for {given}, found one made for {dataset}: {error}") from None
 
 
 CHUNK = ROWS
-Values = NDArray[np.float64]
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -233,7 +231,7 @@ class Scorer:
         """
         return pd.DataFrame(self.predict_table(self.rows.table(rows)))
 
-    def predict_table(self, table: pa.Table) -> dict[str, Values]:
+    def predict_table(self, table: pa.Table) -> dict[str, Floats]:
         """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
         return self.predict_encoded(*self.encode(table))
 
@@ -241,7 +239,7 @@ class Scorer:
         """Encodes a checked Arrow table as ids (N, S) and dense (N, D)."""
         return self._encoder.encode(table)
 
-    def predict_encoded(self, ids: Ids, dense: Singles, place: Place = numbered) -> dict[str, Values]:
+    def predict_encoded(self, ids: Ids, dense: Singles, place: Place = numbered) -> dict[str, Floats]:
         """Predictions by name (N,) of ids (N, S), dense (N, D); raises UserError, naming the row, if beyond float32."""
         starts = range(0, max(len(ids), 1), CHUNK)
         predictions = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
@@ -256,7 +254,7 @@ class Scorer:
 
 def scored(
     schema: Schema, conditional: Singles, joint: Singles, calibrations: Mapping[str, Calibration], score: Score
-) -> dict[str, Values]:
+) -> dict[str, Floats]:
     """Name -> calibrated predictions (N,), and `score`, from a model's predictions (N, T)."""
     columns = {
         name: values[:, at]

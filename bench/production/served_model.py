@@ -51,7 +51,7 @@ OF_TASKS = ("towers.hidden.", "towers.output.")
 """Prefixes of parameters that are stacked by output."""
 
 
-class Part(Config):
+class ModelPart(Config):
     """A part of a model, as it is trained."""
 
     config: dict[str, Scalar]
@@ -60,7 +60,7 @@ class Part(Config):
     """By task, in order: its share of the log odds; for a regression, of the value."""
 
     @classmethod
-    def whole(cls, config: Mapping[str, Scalar], schema: Schema) -> Part:
+    def whole(cls, config: Mapping[str, Scalar], schema: Schema) -> ModelPart:
         """The only part of a model."""
         return cls(config=dict(config), shares=(1.0,) * len(schema.tasks))
 
@@ -73,7 +73,7 @@ class Part(Config):
 class ServedModel(nn.Module):
     """Averages predictions of members, in evaluation mode and float32; each has modules of `parts`."""
 
-    def __init__(self, members: Sequence[Sequence[nn.Module]], parts: Sequence[Part], schema: Schema) -> None:
+    def __init__(self, members: Sequence[Sequence[nn.Module]], parts: Sequence[ModelPart], schema: Schema) -> None:
         super().__init__()
         self.members = nn.ModuleList(nn.ModuleList(member) for member in members)
         self._shares = [part.shares for part in parts]
@@ -120,12 +120,12 @@ class ModelSpec:
     """
 
     schema: Schema
-    parts: tuple[Part, ...]
+    parts: tuple[ModelPart, ...]
     members: tuple[tuple[Shape, ...], ...]
     plugins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_trained(cls, schema: Schema, parts: Sequence[Part], members: Sequence[Member]) -> ModelSpec:
+    def of_trained(cls, schema: Schema, parts: Sequence[ModelPart], members: Sequence[Member]) -> ModelSpec:
         """The specification of trained members."""
         needed = plugins.needs(choice for part in parts if not part.trees for choice in _served(part.config).items())
         shapes = tuple(
@@ -180,7 +180,7 @@ class ModelSpec:
                 return f"trees with {reason}"
         return None
 
-    def _part(self, part: Part, shape: Shape) -> nn.Module:
+    def _part(self, part: ModelPart, shape: Shape) -> nn.Module:
         if isinstance(shape, TreeSizes):
             return TreeModel(self.schema, shape)
         plugins.check(self.plugins, "the packaged model", same=False)
@@ -208,7 +208,7 @@ def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     return {key: value for key, value in config.items() if not key.startswith(TRAINING)}
 
 
-def regressions_in_words(schema: Schema, parts: Sequence[Part]) -> dict[str, str]:
+def regressions_in_words(schema: Schema, parts: Sequence[ModelPart]) -> dict[str, str]:
     """The prediction of each regression in words: `mean`, or `0.9 quantile`; trees predict the mean."""
     words = {}
     for at, task in enumerate(schema.tasks):
@@ -218,7 +218,7 @@ def regressions_in_words(schema: Schema, parts: Sequence[Part]) -> dict[str, str
     return words
 
 
-def _says(schema: Schema, part: Part) -> str:
+def _says(schema: Schema, part: ModelPart) -> str:
     if part.trees:
         return "mean"
     chosen = TrialConfig.parse(_served(part.config)).regression_loss

@@ -38,7 +38,7 @@ STATIC, EQUAL, DEFAULT, PREDICTED = "static", "equal", "default", "predicted"
 COMPOSITE = "composite"
 """The best single-task models together: rows that are made of others."""
 SINGLE_TASK, ENSEMBLE, TREES = "single_task", "ensemble", "trees"
-Config = dict[str, Scalar]
+Params = dict[str, Scalar]
 MOST_RANGES = 64
 """Coordinates that are drawn, used or not, so that one range more changes no others."""
 
@@ -56,7 +56,7 @@ class Tried:
     norms: Sequence[float] = ()
 
 
-Train = Callable[[Sequence[Config]], list[Tried]]
+Train = Callable[[Sequence[Params]], list[Tried]]
 """Trains configurations of a cell on the seed of tuning."""
 
 
@@ -99,16 +99,16 @@ def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
     """
     data, *rest = part.split("/")
     whole = any(cell.data == data for cell in cells)
-    found = [
+    chosen = [
         cell
         for cell in cells
         if (cell.data == data if whole else cell.data.startswith(data))
         and [cell.sharing, cell.balancing][: len(rest)] == rest
     ]
-    if not found:
+    if not chosen:
         examples = sorted({f"{cell.data}/{cell.sharing}" for cell in cells})
         raise UserError(f"--part: expected a part such as {examples[0]} or {cells[-1].part}, found '{part}'")
-    return found
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Tuning:
         """Names of the tasks, in order."""
         return [task.name for task in self.schema.tasks]
 
-    def choose(self, cell: Cell, train: Train, single: Train) -> list[Config]:
+    def choose(self, cell: Cell, train: Train, single: Train) -> list[Params]:
         """Trains what tunes a cell, and gives the configurations to train on fresh seeds; of `single_task` one a task.
 
         Args:
@@ -154,9 +154,9 @@ class Tuning:
             own["balancing.kind"] = cell.balancing
         return [self._best(_tried(self._draws(cell.balancing, self.design.draws, own), train))]
 
-    def _of(self, sharing: str) -> Config:
+    def _of(self, sharing: str) -> Params:
         """The names that are alike in all trainings of a way of sharing."""
-        fixed: Config = {
+        fixed: Params = {
             name: value
             for name, value in self.design.set.items()
             if not name.startswith("sharing.") or name.startswith(f"sharing.{sharing}.")
@@ -165,23 +165,23 @@ class Tuning:
             fixed["optim.epochs"] = self.design.epochs[self.data]
         return fixed | {"sharing.kind": sharing}
 
-    def _draws(self, balancing: str, many: int, own: Config) -> list[Config]:
+    def _draws(self, balancing: str, many: int, own: Params) -> list[Params]:
         """`many` points of one Sobol sequence, the same for every cell; an option has a coordinate of its own."""
         ranges = self.design.ranges
         sobol = Sobol(MOST_RANGES, rng=np.random.default_rng(derive(0, PURPOSE)))
         points = sobol.random_base2(10)[:many]
-        found = []
+        configs = []
         for point in points.tolist():
             at = dict(zip(ranges, point, strict=False))
-            values: Config = {
+            values: Params = {
                 name: float(f"{low * (high / low) ** at[name]:.4g}")
                 for name, (low, high) in ranges.items()
                 if not name.startswith("balancing.") or name.startswith(f"balancing.{balancing}.")
             }
-            found.append(values | own)
-        return found
+            configs.append(values | own)
+        return configs
 
-    def _static(self, own: Config, train: Train) -> list[Config]:
+    def _static(self, own: Params, train: Train) -> list[Params]:
         grid = spread_out(self.tasks, self.design.weights, SPREAD)
         gradient = sum(works_on_gradients(kind) for kind in self.design.balancing)
         many = max(2, math.ceil(self.design.draws * gradient / len(grid)))
@@ -199,29 +199,29 @@ class Tuning:
                 picked.append(asked[mine][best])
         return picked
 
-    def _best(self, tried: Sequence[tuple[Config, Tried]]) -> Config:
+    def _best(self, tried: Sequence[tuple[Params, Tried]]) -> Params:
         """The one with the largest sum of objectives on validation, each over its standard deviation."""
         metrics = [each.metrics for _, each in tried]
         at = chosen(dict.fromkeys(self.tasks, 1.0), self.objectives, metrics, metrics)
         assert at is not None
         return tried[at][0]
 
-    def _best_by_task(self, tried: Sequence[tuple[Config, Tried]]) -> list[Config]:
+    def _best_by_task(self, tried: Sequence[tuple[Params, Tried]]) -> list[Params]:
         """For each task the configuration that is best in its first objective."""
-        found = []
+        configs = []
         for task in self.tasks:
             by = next((each for each in self.objectives if each.name.startswith(f"{task}.")), self.objectives[0])
             known = [(by.sign * each.metrics[by.key(VALID)], config) for config, each in tried if each.metrics]
-            found.append(max(known, key=lambda pair: pair[0])[1])
-        return found
+            configs.append(max(known, key=lambda pair: pair[0])[1])
+        return configs
 
 
-def _tried(asked: Sequence[Config], train: Train) -> list[tuple[Config, Tried]]:
+def _tried(asked: Sequence[Params], train: Train) -> list[tuple[Params, Tried]]:
     """Configurations with what they came to; raises UserError if every one failed."""
-    found = list(zip(asked, train(asked), strict=True))
-    if not any(each.metrics for _, each in found):
+    results = list(zip(asked, train(asked), strict=True))
+    if not any(each.metrics for _, each in results):
         raise UserError(f"all {len(asked)} trainings that tune it failed")
-    return found
+    return results
 
 
 def predicted_weights(norms: Sequence[float], tasks: Sequence[str]) -> dict[str, float]:

@@ -26,10 +26,10 @@ from bench.data.preparation import check_data
 from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.measure.predictions import joined, name_of
 from bench.models.sharing import SHARING
-from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
+from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Params, Tried, Tuning, cells_of, of_part
 from bench.reference.gains import over_others, summary
-from bench.reference.own import FEW, Compared, beside, compared, cost_of, effort, sentence
-from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
+from bench.reference.own import FEW, CellComparison, beside, compared, cost_of, effort, sentence
+from bench.reference.table import FOLDER, TABLE, KnownRows, Row, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, served, train
 from bench.report.text import count
 from bench.runs.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
@@ -71,7 +71,7 @@ def design_of(suite: Suite, only: str | None = None) -> Design:
 
 
 @dataclass(frozen=True)
-class Done:
+class TrainingSummary:
     """What a call came to: new trainings, those that were there already, and failed ones.
 
     Attributes:
@@ -85,12 +85,12 @@ class Done:
     failed: int
     skipped: dict[str, str]
     answer: tuple[str, ...] = ()
-    compared: tuple[Compared, ...] = ()
+    compared: tuple[CellComparison, ...] = ()
 
 
 def run_design(
     home: Path, name: str, parts: Sequence[str], only: str | None, raw: Path | None, workers: int, progress: Progress
-) -> Done:
+) -> TrainingSummary:
     """Trains the cells of the parts, all of them where there are none, and keeps their rows at home.
 
     Args:
@@ -106,7 +106,7 @@ def run_design(
     every = cells_of(design, [dataset.id for dataset in suite.datasets])
     every = [cell for cell in every if only in (None, cell.sharing, cell.balancing)]
     wanted = [*dict.fromkeys(cell for part in parts for cell in of_part(every, part))] if parts else every
-    rows = Rows(home, published(name))
+    rows = KnownRows(home, published(name))
     skipped: dict[str, str] = {}
     if only in BALANCING:
         skipped = {cell.part: FEW for cell in wanted if not beside(rows, cell)}
@@ -143,7 +143,7 @@ def run_design(
     if not runners:
         raise UserError("\n".join(dict.fromkeys(skipped.values())))
     new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
-    answer, found = tuple[str, ...](), tuple[Compared, ...]()
+    answer, comparisons = tuple[str, ...](), tuple[CellComparison, ...]()
     known = [(cell, runners[cell.data]) for cell in done]
     if only in BALANCING:
         beside_it = [beside(of.current(cell), cell) for cell, of in known]
@@ -151,20 +151,20 @@ def run_design(
             compared(cell, rows, of.objectives, suite.dataset(cell.data), len(done))
             for (cell, of), rows in zip(known, beside_it, strict=True)
         )
-        if found := tuple(filter(None, answers)):
-            answer = sentence(str(only), found), effort(str(only), [row for rows in beside_it for row in rows])
+        if comparisons := tuple(filter(None, answers)):
+            answer = sentence(str(only), comparisons), effort(str(only), [row for rows in beside_it for row in rows])
     elif only and (
         gained := [gain for cell, of in known for gain in over_others(of.current(cell), cell, of.objectives)]
     ):
         answer = (summary(gained),)
-    return Done(new, there, failed, skipped, answer, found)
+    return TrainingSummary(new, there, failed, skipped, answer, comparisons)
 
 
 class CellRunner:
     """Trains cells of one data set."""
 
     def __init__(
-        self, home: Path, dataset: SuiteDataset, raw: Path | None, workers: int, rows: Rows, progress: Progress
+        self, home: Path, dataset: SuiteDataset, raw: Path | None, workers: int, rows: KnownRows, progress: Progress
     ) -> None:
         card = load_card(dataset.id)
         check_data(card, home, raw if card.files else None, progress)
@@ -205,27 +205,27 @@ class CellRunner:
         if cell == single:
             self._compose(dict(zip(tuning.tasks, picks, strict=True)), rows)
 
-    def _tried(self, cell: Cell, asked: Sequence[Config]) -> list[Tried]:
+    def _tried(self, cell: Cell, asked: Sequence[Params]) -> list[Tried]:
         rows = self.trained(cell, [(config, 0) for config in asked])
         keys = [each.key(SEARCH) for each in self.objectives]
         return [Tried(dict(zip(keys, row.valid, strict=False)), row.norms) for row in rows]
 
-    def trained(self, cell: Cell, wanted: Sequence[tuple[Config, int]]) -> list[Row]:
+    def trained(self, cell: Cell, wanted: Sequence[tuple[Params, int]]) -> list[Row]:
         """The rows of configurations and seeds, trained where they are not there."""
         keys = [key_of(cell, self.content, seed, config) for config, seed in wanted]
         asked, plugin = dict(zip(keys, wanted, strict=True)), plugin_of(cell)
-        found = {key: row for key in asked if (row := self._rows.get(key)) and plugin in ("", row.commit)}
-        self.there += len(found)
-        jobs = {key: self._job(cell, *each) for key, each in asked.items() if key not in found}
+        rows = {key: row for key in asked if (row := self._rows.get(key)) and plugin in ("", row.commit)}
+        self.there += len(rows)
+        jobs = {key: self._job(cell, *each) for key, each in asked.items() if key not in rows}
         of_job = {id(job): key for key, job in jobs.items()}
         stage = "seeds" if wanted and wanted[0][1] else "tuning"
-        with self._progress.task(f"{cell.part}: {stage}", len(asked), "trainings", len(found)) as advance:
+        with self._progress.task(f"{cell.part}: {stage}", len(asked), "trainings", len(rows)) as advance:
             for outcome in outcomes(self._executor, [*jobs.values()], advance, None):
                 key = of_job[id(outcome.job)]
-                found[key] = self._keep(cell, asked[key][0], outcome)
-        return [found[key] for key in keys]
+                rows[key] = self._keep(cell, asked[key][0], outcome)
+        return [rows[key] for key in keys]
 
-    def _keep(self, cell: Cell, config: Config, outcome: Outcome) -> Row:
+    def _keep(self, cell: Cell, config: Params, outcome: Outcome) -> Row:
         origin = self._origin | {"commit": plugin_of(cell) or self._origin["commit"]}
         row = row_of(cell, self.content, config, outcome, self.objectives, origin)
         self._rows.add(row)
@@ -235,7 +235,7 @@ class CellRunner:
             self._progress.note(f"{cell.part}: a training failed: {row.failure}")
         return row
 
-    def _job(self, cell: Cell, config: Config, seed: int) -> Job:
+    def _job(self, cell: Cell, config: Params, seed: int) -> Job:
         if cell.kind == "trial":
             parsed = TrialConfig.parse(config)
             parsed.check_fit(self.store.schema)
@@ -251,10 +251,10 @@ class CellRunner:
         kept = str(self._predictions)
         return replace(job, splits=(SEARCH, TEST), resamples=RESAMPLES, outcomes=self.outcomes, predictions=kept)
 
-    def _compose(self, picks: Mapping[str, Config], rows: Sequence[Row]) -> None:
+    def _compose(self, picks: Mapping[str, Params], rows: Sequence[Row]) -> None:
         """Adds a row for each seed of the best single-task models together: each task's values from its own model."""
         cell = Cell(self.name, ALONE, COMPOSITE)
-        config: Config = {task: json.dumps(own, sort_keys=True) for task, own in picks.items()}
+        config: Params = {task: json.dumps(own, sort_keys=True) for task, own in picks.items()}
         places = [list(picks).index(each.name.partition(".")[0]) for each in self.objectives]
         of = {(json.dumps(row.config, sort_keys=True), row.seed): row for row in rows if not row.failure}
         for seed in sorted({row.seed for row in rows}):
@@ -305,5 +305,5 @@ def _commit() -> str:
     if not (folder / ".git").exists():
         return ""
     asked = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return found.stdout.strip()
+    process = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return process.stdout.strip()

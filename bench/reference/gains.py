@@ -34,17 +34,17 @@ class Gain:
 
 def gains(data: str, objectives: Sequence[Objective], left: str, right: str, of: Sequence[Sample]) -> list[Gain]:
     """By objective what `left`, the first sample, gains over `right`, the second; each has two seeds or more."""
-    found = differences(of)
-    assert found is not None
-    each = zip(objectives, found.gains(0, 1, objectives), strict=True)
+    compared = differences(of)
+    assert compared is not None
+    each = zip(objectives, compared.gains(0, 1, objectives), strict=True)
     return [Gain(data, objective.name, left, right, gain) for objective, gain in each]
 
 
 def over_others(rows: Iterable[Row], cell: Cell, objectives: Sequence[Objective]) -> list[Gain]:
     """A way of sharing less the best separate models (`alone`), and less each other way; all with equal weights."""
     alike = [row for row in rows if row.balancing == (COMPOSITE if row.sharing == ALONE else EQUAL)]
-    found = {name: samples(row for row in alike if row.sharing == name) for name in {row.sharing for row in alike}}
-    known = {name: own[0] for name, own in sorted(found.items()) if own}
+    by_sharing = {name: samples(row for row in alike if row.sharing == name) for name in {row.sharing for row in alike}}
+    known = {name: own[0] for name, own in sorted(by_sharing.items()) if own}
     own = known.pop(cell.sharing, None)
     if own is None or cell.balancing != EQUAL:
         return []
@@ -53,14 +53,14 @@ def over_others(rows: Iterable[Row], cell: Cell, objectives: Sequence[Objective]
     ]
 
 
-def summary(found: Sequence[Gain]) -> str:
+def summary(gains: Sequence[Gain]) -> str:
     """The gains of one way of sharing as a sentence."""
-    told = Counter((each.right == ALONE, each.verdict) for each in found)
+    told = Counter((each.right == ALONE, each.verdict) for each in gains)
     parts = []
     for rival, alone in (("separate models", True), ("other ways of sharing", False)):
         many = count(sum(of for (side, _), of in told.items() if side == alone), "comparison")
         parts.append(f"{rival} in {told[alone, 'better']} of {many} and is surely worse in {told[alone, 'worse']}")
-    where = f"With equal weights on {count(len({each.data for each in found}), 'data set')}"
+    where = f"With equal weights on {count(len({each.data for each in gains}), 'data set')}"
     return (
-        f"{where}, {found[0].left} surely beats {', '.join(parts)}; each is one objective, by its {LEVEL:.0%} interval."
+        f"{where}, {gains[0].left} surely beats {', '.join(parts)}; each is one objective, by its {LEVEL:.0%} interval."
     )

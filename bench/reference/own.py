@@ -38,7 +38,7 @@ def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]
 
 
 @dataclass(frozen=True)
-class Compared:
+class CellComparison:
     """How far a cell's farthest point lies beyond the front of tuned static weights, by heads on test."""
 
     data: str
@@ -56,26 +56,26 @@ class Compared:
 
 def beside(rows: Iterable[Row], cell: Cell) -> list[Row]:
     """Rows of a cell's data and sharing; none without enough static weights."""
-    found = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
-    return found if len(samples(row for row in found if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
+    alike = [row for row in rows if (row.data, row.sharing, row.failure) == (cell.data, cell.sharing, "")]
+    return alike if len(samples(row for row in alike if row.balancing == STATIC)) >= LEAST_WEIGHTS else []
 
 
 def samples(rows: Iterable[Row]) -> list[Sample]:
     """Of each balancer and configuration with two fresh seeds or more."""
-    found: dict[str, list[Row]] = {}
+    by_config: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.seed):
         if row.seed:
-            found.setdefault(f"{row.balancing} {json.dumps(row.config, sort_keys=True)}", []).append(row)
+            by_config.setdefault(f"{row.balancing} {json.dumps(row.config, sort_keys=True)}", []).append(row)
     return [
         sample_of([row.test for row in own], [row.test_moved for row in own], tuple(row.seed for row in own))
-        for own in found.values()
+        for own in by_config.values()
         if len(own) > 1
     ]
 
 
 def compared(
     cell: Cell, rows: Sequence[Row], objectives: Sequence[Objective], dataset: SuiteDataset, questions: int
-) -> Compared | None:
+) -> CellComparison | None:
     """The answer of a cell, None where its seeds failed; "yes" has an error rate of 5% over all questions together.
 
     Args:
@@ -88,30 +88,30 @@ def compared(
         return None
     means = np.array([each.mean for each in (*static, *own)])
     scale, margin, unit = scale_of(objectives, resolve_reference(objectives, dataset.reference), means)
-    found = beyond(static, own, scale, dataset.margin or margin, questions)
-    assert found is not None
+    result = beyond(static, own, scale, dataset.margin or margin, questions)
+    assert result is not None
     theirs, ours = ([row.valid for row in side if not row.seed] for side in sides)
-    verdict, _ = about_methods(found, theirs, ours, scale)
-    return Compared(cell.data, cell.sharing, verdict, found.lead[1], found.margin, unit)
+    verdict, _ = about_methods(result, theirs, ours, scale)
+    return CellComparison(cell.data, cell.sharing, verdict, result.lead[1], result.margin, unit)
 
 
-def cost_of(each: int, found: Sequence[Sequence[Row]]) -> str:
+def cost_of(each: int, groups: Sequence[Sequence[Row]]) -> str:
     """What `each` trainings in some cells will cost, by the published rows beside them."""
-    seconds = each * float(sum(np.mean([row.cpu_seconds for row in rows if row.balancing in PLAIN]) for rows in found))
-    where = count(len(found), "cell")
+    seconds = each * float(sum(np.mean([row.cpu_seconds for row in rows if row.balancing in PLAIN]) for rows in groups))
+    where = count(len(groups), "cell")
     return f"{where} by {each} trainings each: about {duration(seconds)} of CPU time at the published pace"
 
 
-def sentence(name: str, found: Sequence[Compared]) -> str:
+def sentence(name: str, comparisons: Sequence[CellComparison]) -> str:
     """The answer over all cells."""
-    counts, many = Counter(each.verdict for each in found), count(len(found), "comparison")
+    counts, many = Counter(each.verdict for each in comparisons), count(len(comparisons), "comparison")
     yes, no, rival = counts["yes"], counts["no"], "tuned static weights with the same sharing"
-    first = f"Cannot tell whether {name} beats {rival}: open in {len(found) - no} of {many}, surely not in {no}"
+    first = f"Cannot tell whether {name} beats {rival}: open in {len(comparisons) - no} of {many}, surely not in {no}"
     if yes:
         first = f"Yes: {name} surely beats {rival}, in {yes} of {many}"
-    elif no == len(found):
+    elif no == len(comparisons):
         first = f"No: {name} surely does not beat {rival} by more than the margin, in {many}"
-    far = max(found, key=lambda each: (each.verdict == "yes", each.lead.value))
+    far = max(comparisons, key=lambda each: (each.verdict == "yes", each.lead.value))
     where = f"with {far.sharing} on {far.data}, where the margin is {far.margin:g}"
     return f"{first}; its largest lead is {far.value}, {where}."
 

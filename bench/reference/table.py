@@ -119,13 +119,13 @@ def row_of(
         fusions = sorted({int(key.split("/")[1]) for key in metrics if key.startswith(f"{SERVED}/")})
         keys["test"] = [each.key(TEST) for each in objectives]
         keys["served"] = [f"{SERVED}/{number}/{name}" for number in fusions for name in job.outcomes]
-    found: dict[str, Any] = {name: [metrics.get(key, math.nan) for key in own] for name, own in keys.items()}
+    columns: dict[str, Any] = {name: [metrics.get(key, math.nan) for key in own] for name, own in keys.items()}
     for name in ("test", "served") if 0 < row.seed <= RESAMPLED_SEEDS else ():
         if keys[name] and all(key in result.resampled for key in keys[name]):
-            found[f"{name}_moved"] = _short(np.array([result.resampled[key] for key in keys[name]]).T)
+            columns[f"{name}_moved"] = _short(np.array([result.resampled[key] for key in keys[name]]).T)
     return replace(
         row,
-        **found,
+        **columns,
         norms=_norms(result),
         parameters=int(metrics.get("cost/parameters", 0)),
         latency_ms=metrics.get("cost/latency_ms", math.nan),
@@ -180,13 +180,13 @@ def _norms(result: TrialResult) -> list[float]:
     """On the dense parameters that tasks share; without any, at the representation."""
     seen = result.diagnosis.get("tasks", {}).values()
     for block in (SHARED, REPRESENTATION):
-        found = [task.get("norm", {}).get(block) for task in seen]
-        if found and all(found):
-            return [float(f"{norm:.4g}") for norm in found]
+        norms = [task.get("norm", {}).get(block) for task in seen]
+        if norms and all(norms):
+            return [float(f"{norm:.4g}") for norm in norms]
     return []
 
 
-class Rows:
+class KnownRows:
     """All rows that are known: published ones, and those at home, to which new ones are added.
 
     Args:
@@ -226,8 +226,8 @@ def lines(file: Path) -> Iterable[Row]:
         try:
             yield Row(**json.loads(line))
         except (ValueError, TypeError):
-            found = f"{file}, line {number}: expected a row of the reference, found {shortened(line)}"
-            raise UserError(found) from None
+            problem = f"{file}, line {number}: expected a row of the reference, found {shortened(line)}"
+            raise UserError(problem) from None
 
 
 SMALL = ("test_moved", "served_moved")

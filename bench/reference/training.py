@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.core.records import Job, TrialResult
 from bench.core.rows import TEST
 from bench.measure.outcomes import Measure
-from bench.measure.predictions import Rows, name_of, path_of, predictions, rows_of
+from bench.measure.predictions import Rows, name_of, path_of, predictions, read_rows
 from bench.measure.resamples import drawn_of
 from bench.results.fusion import Fusion, fused
 from bench.results.pareto import lattice, steps_within
@@ -51,13 +51,13 @@ def train(job: Job) -> TrialResult:
     folder, name = Path(job.predictions), name_of(job.training, job.replicate)
     own = predictions(folder, TEST, name)
     assert own is not None
-    found = served(str(folder), job.outcomes, own)
+    outcomes = served(str(folder), job.outcomes, own)
     if job.config.get("sharing.kind") != "single_task":
         for split in job.splits:
             if (path := path_of(job, split)) is not None:
                 path.unlink(missing_ok=True)
-    result.metrics.update({key: values[0] for key, values in found.items()})
-    result.resampled.update({key: [value - values[0] for value in values[1:]] for key, values in found.items()})
+    result.metrics.update({key: values[0] for key, values in outcomes.items()})
+    result.resampled.update({key: [value - values[0] for value in values[1:]] for key, values in outcomes.items()})
     return result
 
 
@@ -69,15 +69,15 @@ def served(folder: str, outcomes: Sequence[str], own: NDArray[np.float32]) -> di
         own: joint predictions (n, T) on test.
     """
     rows, measure = _measure(folder, tuple(outcomes))
-    found: dict[str, list[float]] = {}
+    by_outcome: dict[str, list[float]] = {}
     for number, fusion in enumerate(fusions(own.shape[1])):
         values = measure.resampled(fused(fusion.kind, own, fusion.weights, rows.rates))
-        found |= {f"{SERVED}/{number}/{name}": values[:, 0, at].tolist() for at, name in enumerate(outcomes)}
-    return found
+        by_outcome |= {f"{SERVED}/{number}/{name}": values[:, 0, at].tolist() for at, name in enumerate(outcomes)}
+    return by_outcome
 
 
 @lru_cache(maxsize=2)
 def _measure(folder: str, outcomes: tuple[str, ...]) -> tuple[Rows, Measure]:
-    rows = rows_of(Path(folder), TEST)
+    rows = read_rows(Path(folder), TEST)
     assert rows is not None
     return rows, measure_of(rows, outcomes, drawn_of(rows, TEST, RESAMPLES))

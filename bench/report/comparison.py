@@ -9,7 +9,7 @@ from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
 from bench.results.comparison.comparison import FAMILY_HEADS, TEST_HEADS, Compared, Group, family_rows, texts_of
-from bench.results.comparison.significance import Ranking
+from bench.results.comparison.significance import MeanRanks
 from bench.results.effect import LEVEL
 from bench.system.atomic import write_text
 
@@ -17,7 +17,7 @@ WIDTH, ROW, TOP, LEFT, MARGIN = 720, 28, 64, 20, 240
 """In the units of the drawing; `MARGIN` is the room to the right for the names of methods."""
 
 
-def critical_figure(ranking: Ranking) -> str:
+def critical_figure(ranking: MeanRanks) -> str:
     """Methods from the best mean rank on top, with the critical difference, and a bar for each clique.
 
     Demšar, JMLR 2006, has the names around one axis; a row for each is read more easily, on a phone, too.
@@ -52,28 +52,28 @@ def critical_figure(ranking: Ranking) -> str:
 QUESTION = "Does any gradient method lie beyond the front of static weights?"
 
 
-def write_comparison(found: Compared, file: Path) -> None:
+def write_comparison(compared: Compared, file: Path) -> None:
     """Writes it as a page or, by the file's ending, as a table."""
-    table = found.table.assign(split=found.split)
-    write_text(file, table.to_csv(index=False) if file.suffix == ".csv" else comparison_document(found))
+    table = compared.table.assign(split=compared.split)
+    write_text(file, table.to_csv(index=False) if file.suffix == ".csv" else comparison_document(compared))
 
 
-def comparison_document(found: Compared) -> str:
+def comparison_document(compared: Compared) -> str:
     """The page as text."""
-    runs = list(dict.fromkeys(run for group in found.groups for run in group.runs))
-    body = [_group(group, found, place) for place, group in enumerate(found.groups)]
-    if found.ranking is not None:
+    runs = list(dict.fromkeys(run for group in compared.groups for run in group.runs))
+    body = [_group(group, compared, place) for place, group in enumerate(compared.groups)]
+    if compared.ranking is not None:
         body.append(
-            f'<section class="run"><h2>Over {found.ranking.datasets} data sets</h2>'
-            f'<p class="note">By the hypervolume of the front. {escaped(found.ranking.sentence)} A bar joins '
-            f"what cannot be told apart.</p>{critical_figure(found.ranking)}</section>"
+            f'<section class="run"><h2>Over {compared.ranking.datasets} data sets</h2>'
+            f'<p class="note">By the hypervolume of the front. {escaped(compared.ranking.sentence)} A bar joins '
+            f"what cannot be told apart.</p>{critical_figure(compared.ranking)}</section>"
         )
-    body += [f'<p class="note">{escaped(note)}</p>' for note in found.notes]
-    return whole(", ".join(runs), f"Comparison by {found.by}, {NAMES[found.split]}", body, figures=False)
+    body += [f'<p class="note">{escaped(note)}</p>' for note in compared.notes]
+    return whole(", ".join(runs), f"Comparison by {compared.by}, {NAMES[compared.split]}", body, figures=False)
 
 
-def _group(group: Group, found: Compared, place: int) -> str:
-    compared, on = group.comparison, NAMES[found.split]
+def _group(group: Group, whole: Compared, place: int) -> str:
+    compared, on = group.comparison, NAMES[whole.split]
     parts = [
         f'<section class="run"><h2>{escaped(dataset(group.dataset))}</h2><p>{escaped(", ".join(group.runs))}</p>',
         f'<article class="answer"><h3>{QUESTION}</h3><p>{sentence(group.answer.sentence)}</p></article>',
@@ -82,7 +82,7 @@ def _group(group: Group, found: Compared, place: int) -> str:
         parts.append(f'<p class="note">{escaped(group.reason)}</p>')
     else:
         rows = [[name, *(f"{each:,}" for each in own), number(last)] for name, *own, last in family_rows(compared)]
-        families = table((found.by, *FAMILY_HEADS), rows, "Families", 1 + len(FAMILY_HEADS))
+        families = table((whole.by, *FAMILY_HEADS), rows, "Families", 1 + len(FAMILY_HEADS))
         parts.append(f'<h3>Families</h3><p class="note">On {on}.</p>{families}')
         parts += [f'<p class="note below">{sentence(note)}</p>' for note in compared.notes]
     if compared.tests:

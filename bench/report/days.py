@@ -14,19 +14,19 @@ LINE, ROOM = 19, 45
 """Height of a line, and the part of the width in which its words are, in per cent."""
 
 
-def section_of_days(found: Mapping[str, Any]) -> str:
+def section_of_days(document: Mapping[str, Any]) -> str:
     """The section of a back-test, see `bench.backtest.days.document`."""
     parts = []
-    for point, told in found["sentences"].items():
+    for point, told in document["sentences"].items():
         items = "".join(f"<li>{sentence(each)}</li>" for each in told)
-        parts.append(f'<ul class="why">{items}</ul>{picture_of_days(found, point)}')
-    unit = found["unit"]
+        parts.append(f'<ul class="why">{items}</ul>{picture_of_days(document, point)}')
+    unit = document["unit"]
     return f"<h3>{'Day by day' if unit == 'day' else f'By {escaped(unit)}'}</h3>{''.join(parts)}" if parts else ""
 
 
-def picture_of_days(found: Mapping[str, Any], point: str) -> str:
+def picture_of_days(document: Mapping[str, Any], point: str) -> str:
     """A bar for each cut's gain of U, in their order; a band is the interval of the average one."""
-    own, cuts = found["points"][point], found["cuts"]
+    own, cuts = document["points"][point], document["cuts"]
     gains, average = (100 * np.array(each, np.float64) for each in (own["by_cut"], [*own["average"].values()]))
     least, most = (float(end([*gains, *average, 0.0])) for end in (np.nanmin, np.nanmax))
     height = LINE * len(cuts)

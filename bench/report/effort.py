@@ -43,7 +43,7 @@ def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importa
 def seed_effects(front: Frontier) -> list[str]:
     """For each metric what another seed changes, how far confirmed points lie apart, and how much the search's values
     of them are too good."""
-    found, trials = [], (front.table["role"] == "trial").to_numpy()
+    effects, trials = [], (front.table["role"] == "trial").to_numpy()
     means, deviations, searched = front.at(CONFIRM), front.at(CONFIRM, "sd"), front.at(SEARCH)
     for column, objective in enumerate(front.measures):
         rows = trials & np.isfinite(deviations[:, column])
@@ -56,8 +56,8 @@ def seed_effects(front: Frontier) -> list[str]:
         sizes = (noise, float(np.ptp(own)), abs(lost))
         moved, apart, size = (text.signed(scale * each, scale).lstrip("+") for each in sizes)
         much = f"; the search measured them {size} {'better' if lost >= 0 else 'worse'} than confirmation, on average"
-        found.append(
+        effects.append(
             f"{text.label(objective.name)}{unit}: another seed moves a model by {moved} (standard deviation); "
             f"{rows.sum()} confirmed points lie {apart} apart{much if np.isfinite(lost) else ''}."
         )
-    return found
+    return effects

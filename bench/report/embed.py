@@ -80,9 +80,9 @@ def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -
     axes, splits, fronts = axes_of(ledger), splits_of(ledger), scenario_fronts(ledger)
 
     def shown(split: str, slice: str = ALL) -> NDArray[np.float64]:
-        found = ledger.cells[split, slice][..., :SD].copy()
-        found[..., GAIN:] *= np.array([axis.scale for axis in axes])[:, None]
-        return found
+        cells = ledger.cells[split, slice][..., :SD].copy()
+        cells[..., GAIN:] *= np.array([axis.scale for axis in axes])[:, None]
+        return cells
 
     slices, current = ledger.slices(splits[0]), ledger.current
     by_slice = [shown(splits[0], slice)[..., GAIN:] for slice in slices]

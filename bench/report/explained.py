@@ -9,15 +9,15 @@ from bench.core.errors import listed
 from bench.report import text
 from bench.report.markup import KIND_COLOURS, escaped
 
-Found = Mapping[str, Any]
+Explanation = Mapping[str, Any]
 """The document of `bench.production.explanation.explain`; numbers that are not finite may be None."""
 BAR, LINE, ROOM = 14, 19, 68
 """Heights of a bar and of a line of words, and the part of the width in which bars are, in per cent."""
 
 
-def sentence(found: Found) -> str:
+def sentence(facts: Explanation) -> str:
     """What the order owes most to, and how much."""
-    sure = [each for each in found["inputs"] if any(map(_way, each["measures"].values()))][:2]
+    sure = [each for each in facts["inputs"] if any(map(_way, each["measures"].values()))][:2]
     told = "No input changes an outcome beyond chance on these rows"
     if sure:
         names, owed, parts = [each["name"] for each in sure], sure[0]["measures"], list[str]()
@@ -26,7 +26,7 @@ def sentence(found: Found) -> str:
                 most = max(of, key=lambda each: abs(owed[each]["value"] or 0))
                 parts.append(f"{way} {per_cent(owed[most], way == 'gains')} of {most}")
         told = f"The order owes most to {listed(names)}: shuffling {names[0]} {listed(parts)}"
-    first = max(found["heads"], key=lambda each: each["measures"]["share"]["value"] or 0)
+    first = max(facts["heads"], key=lambda each: each["measures"]["share"]["value"] or 0)
     return f"{told}; {first['name']} makes {per_cent(first['measures']['share'])} of the order."
 
 
@@ -35,14 +35,14 @@ def _way(lost: Mapping[str, float | None]) -> str:
     return "loses" if (lost["low"] or 0) > 0 else "gains" if (lost["high"] or 0) < 0 else ""
 
 
-def meaning(found: Found) -> str:
+def meaning(facts: Explanation) -> str:
     """What the numbers mean."""
-    within = "What is the same for a whole group is swapped between groups. " if found["by_group"] else ""
+    within = "What is the same for a whole group is swapped between groups. " if facts["by_group"] else ""
     return (
-        f"Inputs are shuffled {found['shuffles']} times among {found['rows']:,} rows, with all that they correlate "
+        f"Inputs are shuffled {facts['shuffles']} times among {facts['rows']:,} rows, with all that they correlate "
         f"with (above .9). {within}A loss below 0 is a gain. A head's share is the covariance of its term in the score "
         f"with the score, over the score's variance{', within groups' if within else ''}. Without a head, its mean is "
-        f"in its place. Intervals are 90%, from {found['units']:,} units and the shuffles. This is no proof of cause."
+        f"in its place. Intervals are 90%, from {facts['units']:,} units and the shuffles. This is no proof of cause."
     )
 
 
@@ -57,17 +57,17 @@ def per_cent(of: Mapping[str, float | None], gained: bool = False) -> str:
     return f"{told[0]}% ({told[1]} to {told[2]})"
 
 
-def table(found: Found, of: str) -> tuple[list[str], list[list[str]]]:
+def table(facts: Explanation, of: str) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of all `inputs` or `heads`."""
-    headers = [name if name == "share" else f"{name}, lost" for name in found[of][0]["measures"]]
-    names = [", ".join(each.get("of", [each["name"]])) for each in found[of]]
-    owed = [[name, *map(per_cent, each["measures"].values())] for name, each in zip(names, found[of], strict=True)]
+    headers = [name if name == "share" else f"{name}, lost" for name in facts[of][0]["measures"]]
+    names = [", ".join(each.get("of", [each["name"]])) for each in facts[of]]
+    owed = [[name, *map(per_cent, each["measures"].values())] for name, each in zip(names, facts[of], strict=True)]
     return [of, *headers], owed
 
 
-def chart(found: Found) -> str:
+def chart(facts: Explanation) -> str:
     """Losses of outcomes by input, the worthiest inputs, as bars with intervals. It is as wide as its room."""
-    shown = [each for each in found.get("inputs", ()) if "-" not in map(per_cent, each["measures"].values())][:10]
+    shown = [each for each in facts.get("inputs", ()) if "-" not in map(per_cent, each["measures"].values())][:10]
     if not shown:
         return ""
     ends: list[float] = [0.0, *(end for each in shown for own in each["measures"].values() for end in own.values())]
@@ -94,7 +94,7 @@ def chart(found: Found) -> str:
             marks.append(_words(max(zero, high), y + 10, per_cent(own), 6, "muted"))
             y += BAR
     size = f'style="display:block;width:100%;max-width:900px;height:{y + 4}px"'
-    return f'<svg role="img" aria-label="{escaped(sentence(found))}" {size}>{"".join(marks)}</svg>'
+    return f'<svg role="img" aria-label="{escaped(sentence(facts))}" {size}>{"".join(marks)}</svg>'
 
 
 def _words(x: float, y: int, words: str, right: int, colour: str) -> str:

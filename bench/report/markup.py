@@ -13,7 +13,6 @@ import re
 from bisect import bisect
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 from zlib import crc32
 
 COLOURS: dict[str, tuple[str, str]] = {
@@ -64,15 +63,15 @@ Others, new ones among them, have a look by their name."""
 def looks_of(kinds: Iterable[str]) -> dict[str, tuple[str, str]]:
     """For each architecture, in the order of pages, the role of its colour and its mark's path, all different up to 63
     kinds; of others than `KINDS` by a hash."""
-    symbols, found, wanted = tuple(SYMBOLS.values()), {}, set(kinds)
+    symbols, looks, wanted = tuple(SYMBOLS.values()), {}, set(kinds)
     free = list(range(len(KINDS), len(KIND_COLOURS) * len(symbols)))
     for kind in [*(each for each in KINDS if each in wanted), *sorted(wanted - {*KINDS})]:
         if kind in KINDS:
             at = KINDS.index(kind)
         else:  # the nearest free place after that of its hash
             at = free.pop(bisect(free, crc32(kind.encode()) % 63) % len(free)) if free else 0
-        found[kind] = KIND_COLOURS[at % len(KIND_COLOURS)], symbols[at % len(symbols)]
-    return found
+        looks[kind] = KIND_COLOURS[at % len(KIND_COLOURS)], symbols[at % len(symbols)]
+    return looks
 
 
 escaped = escape
@@ -88,19 +87,19 @@ def identifier(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "run"
 
 
-def embedded(id: str, value: Any) -> str:
+def embedded(id: str, value: object) -> str:
     """Plain values as JSON for scripts to read. No `<` is left in it, so nothing can end the element early."""
     text = _json(value).replace("<", "\\u003c")
     return f'<script type="application/json" id="{id}">{text}</script>'
 
 
-def packed(id: str, value: Any) -> str:
+def packed(id: str, value: object) -> str:
     """Plain values as JSON, gzipped, in base64, for scripts to inflate: a quarter of its size for many trials."""
     data = base64.b64encode(gzip.compress(_json(value).encode(), compresslevel=6, mtime=0)).decode()
     return f'<script type="text/plain" data-packed id="{id}">{data}</script>'
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 

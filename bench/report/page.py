@@ -80,12 +80,12 @@ def section(view: View, place: int) -> str:
     )
 
 
-def _explained(found: explained.Found) -> str:
-    tables = [table(*explained.table(found, of), f"What the order owes to {of}", 1) for of in ("inputs", "heads")]
+def _explained(facts: explained.Explanation) -> str:
+    tables = [table(*explained.table(facts, of), f"What the order owes to {of}", 1) for of in ("inputs", "heads")]
     return joined(
         [
-            f"<h3>What the order owes to inputs and heads</h3><p>{sentence(found['sentence'])}</p>",
-            f'{explained.chart(found)}{tables[1]}<p class="note below">{escaped(explained.meaning(found))}</p>',
+            f"<h3>What the order owes to inputs and heads</h3><p>{sentence(facts['sentence'])}</p>",
+            f'{explained.chart(facts)}{tables[1]}<p class="note below">{escaped(explained.meaning(facts))}</p>',
             f'<details class="fold"><summary>All inputs</summary>{tables[0]}</details>',
         ]
     )

@@ -57,8 +57,8 @@ def splits_of(ledger: Ledger) -> tuple[str, ...]:
     """Splits that a page shows, the one that is told first: of heads those on which some point has every measure."""
     if ledger.served:
         return TEST, CONFIRM
-    found = (each for each in (TEST, CONFIRM, SEARCH) if np.isfinite(ledger.at(each)).all(axis=1).any())
-    return tuple(found) or (SEARCH,)
+    splits = (each for each in (TEST, CONFIRM, SEARCH) if np.isfinite(ledger.at(each)).all(axis=1).any())
+    return tuple(splits) or (SEARCH,)
 
 
 def scenario_fronts(ledger: Ledger) -> dict[str, NDArray[np.bool_]]:
@@ -66,23 +66,23 @@ def scenario_fronts(ledger: Ledger) -> dict[str, NDArray[np.bool_]]:
 
     The points were kept for the front of all rows. A scenario with too few positives of some outcome has no front.
     """
-    found: dict[str, NDArray[np.bool_]] = {}
+    fronts: dict[str, NDArray[np.bool_]] = {}
     for slice in ledger.slices(CONFIRM):
         values = ledger.at(CONFIRM, slice=slice)
         if slice.partition("=")[0] == SCENARIO and np.isfinite(values + ledger.at(TEST, slice=slice)).all():
-            found[slice] = nondominated(values, ledger.measures)
-    return found
+            fronts[slice] = nondominated(values, ledger.measures)
+    return fronts
 
 
 def spread_of(ledger: Ledger) -> dict[str, Floats]:
     """By split the covariance (S, M, M) over draws of the gains, in per cent; without draws nothing."""
-    found = {}
+    covariances = {}
     for split, draws in ledger.draws.items():
         if len(draws) > 1 and ledger.current is not None:
             moved = 100 * gains(draws, ledger.current)
             apart = np.nan_to_num(moved - moved.mean(axis=0))
-            found[split] = np.einsum("dsm,dsn->smn", apart, apart) / (len(draws) - 1)
-    return found
+            covariances[split] = np.einsum("dsm,dsn->smn", apart, apart) / (len(draws) - 1)
+    return covariances
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class References:
 
     def gaps(self, point: Point) -> list[Gap]:
         """The point's gap in every metric that both sides have."""
-        found = []
+        gaps = []
         for objective in self.metrics:
             against, single = (self._confirmed if confirmed(point) else self._seen).get(objective.name, (None, False))
             value = estimate(point, objective.name)
@@ -66,8 +66,8 @@ class References:
                 short = objective.sign * (estimate(against, objective.name) - value)
                 seeds = max(1, len(replicated(point, objective.key(CONFIRM))))
                 noise = SURE * self._deviation[objective.name] * math.sqrt(2 / seeds)
-                found.append(Gap(objective.name, short, against.number, single, noise))
-        return found
+                gaps.append(Gap(objective.name, short, against.number, single, noise))
+        return gaps
 
     def _of(self, points: Sequence[Point]) -> dict[str, tuple[Point | None, bool]]:
         """The best single-task point of each objective, else the best of all; and whether it is a single-task point."""
@@ -101,7 +101,7 @@ TABLE = "table rows"
 FEWEST = 3
 """Probes that it takes to speak of directions, and of scales below `OUTWEIGHED`."""
 
-Name = Literal["conflicting directions", "unequal scale", "unequal speed"]
+FindingName = Literal["conflicting directions", "unequal scale", "unequal speed"]
 
 
 @dataclass(frozen=True)
@@ -113,38 +113,38 @@ class Cause:
             part of the other's gradient, or of its training, the task lacks.
     """
 
-    name: Name
+    name: FindingName
     strength: float
     evidence: str
 
 
 def causes(diagnosis: Mapping[str, Any], task: str) -> list[Cause]:
     """The causes that stand out for a task, the best supported first."""
-    found = [_directions(diagnosis, task), _scale(diagnosis, task), _speed(diagnosis, task)]
-    return sorted((cause for cause in found if cause), key=lambda cause: -cause.strength)
+    candidates = [_directions(diagnosis, task), _scale(diagnosis, task), _speed(diagnosis, task)]
+    return sorted((cause for cause in candidates if cause), key=lambda cause: -cause.strength)
 
 
 def overtraining(diagnosis: Mapping[str, Any]) -> list[str]:
     """A sentence on the objectives that lost more than `LOST` from their best state to the end; else nothing."""
-    found = [
+    tasks = [
         f"{name} is best after {course['best_samples']:,} of {course['last_samples']:,} samples and loses "
         f"{course['lost']:.4f} from there"
         for name, course in diagnosis.get("course", {}).items()
         if _loses(course)
     ]
     kept = "The best state on validation is kept, so a longer training gains nothing"
-    return [f"Overtraining: {listed(found)}. {kept}."] if found else []
+    return [f"Overtraining: {listed(tasks)}. {kept}."] if tasks else []
 
 
 def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
     """For each task that is behind, by how much and what is seen beside it, or that none is; then overtraining."""
     than = "the best single-task model" if all(gap.single for gap in gaps) else "the best trial"
-    found = [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in gaps if gap.real]
+    lines = [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in gaps if gap.real]
     if not diagnosis:
-        found = ["No diagnosis was recorded."]
+        lines = ["No diagnosis was recorded."]
     elif not gaps:
-        found = ["Nothing to compare it with was measured."]
-    return [*(found or [f"No task is behind {than} by more than noise."]), *overtraining(diagnosis)]
+        lines = ["Nothing to compare it with was measured."]
+    return [*(lines or [f"No task is behind {than} by more than noise."]), *overtraining(diagnosis)]
 
 
 def numbers(diagnosis: Mapping[str, Any]) -> dict[str, float]:
@@ -154,24 +154,24 @@ def numbers(diagnosis: Mapping[str, Any]) -> dict[str, float]:
     """
     if not diagnosis:
         return {}
-    found: dict[str, float | None] = {"probes": diagnosis["probes"]}
+    values: dict[str, float | None] = {"probes": diagnosis["probes"]}
     for pair in diagnosis["pairs"]:
         for block, angle in pair["blocks"].items():
-            found |= {f"{name}/{'-'.join(pair['tasks'])}/{block}": angle[name] for name in ("cosine", "below_zero")}
+            values |= {f"{name}/{'-'.join(pair['tasks'])}/{block}": angle[name] for name in ("cosine", "below_zero")}
     for task, of in diagnosis["tasks"].items():
-        found |= {f"{name}/{task}": of[name] for name in ("loss", "loss_over_base", "weight")}
-        found |= {f"{name}/{task}/{block}": of[name][block] for name in ("norm", "pull") for block in of[name]}
+        values |= {f"{name}/{task}": of[name] for name in ("loss", "loss_over_base", "weight")}
+        values |= {f"{name}/{task}/{block}": of[name][block] for name in ("norm", "pull") for block in of[name]}
     for metric, course in diagnosis["course"].items():
-        found |= {f"{name}/{metric}": course[name] for name in ("best", "best_samples", "lost")}
+        values |= {f"{name}/{metric}": course[name] for name in ("best", "best_samples", "lost")}
     for path, gate in diagnosis["experts"]["gates"].items():
         for at, task in enumerate(gate["of"]):
             of = task if gate["of"].count(task) == 1 else f"{task}.{at}"
-            found |= {f"{name}/{path}/{of}": gate[name][at] for name in ("entropy", "collapsed")}
-            found |= {f"share/{path}/{of}/{expert}": share for expert, share in enumerate(gate["share"][at])}
+            values |= {f"{name}/{path}/{of}": gate[name][at] for name in ("entropy", "collapsed")}
+            values |= {f"share/{path}/{of}/{expert}": share for expert, share in enumerate(gate["share"][at])}
     for path, units in diagnosis["experts"]["units"].items():
         for name in ("dead", "silent"):
-            found |= {f"{name}/{path}/{expert}": value for expert, value in enumerate(units[name])}
-    return {name: float(value) for name, value in found.items() if value is not None}
+            values |= {f"{name}/{path}/{expert}": value for expert, value in enumerate(units[name])}
+    return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def task_of(diagnosis: Mapping[str, Any], objective: str) -> str:
@@ -188,9 +188,9 @@ def _gap(gap: Gap) -> str:
 
 
 def _because(diagnosis: Mapping[str, Any], task: str) -> str:
-    found = causes(diagnosis, task)
-    if found:
-        first, *more = found
+    likely = causes(diagnosis, task)
+    if likely:
+        first, *more = likely
         also = "".join(f" Also {cause.name}: {cause.evidence}." for cause in more)
         return f"Best supported cause: {first.name}: {first.evidence}.{also}"
     if len(diagnosis.get("tasks", {})) == 1:
@@ -242,8 +242,8 @@ def _speed(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         courses.setdefault(course["task"], course)
     if task not in courses:
         return None
-    found = [_faster(courses[task], other, course) for other, course in courses.items() if other != task]
-    return max((cause for cause in found if cause), key=lambda cause: cause.strength, default=None)
+    candidates = [_faster(courses[task], other, course) for other, course in courses.items() if other != task]
+    return max((cause for cause in candidates if cause), key=lambda cause: cause.strength, default=None)
 
 
 def _loses(course: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from bench.measure.predictions import Rows
 
 SPLITS = (CONFIRM, TEST)
 WRONG = 0.05
-LEAST = 0.02
+LEAST_CHANGE = 0.02
 """The smallest relative change of a rate or of a prediction's fit that is said, and the smallest change of a share."""
 ABOVE = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantiles of predictions on confirmation rows, at which their distribution is compared."""
@@ -53,7 +53,7 @@ class Change:
     def matters(self) -> bool:
         """Whether it is large enough to be said."""
         scale = abs(self.before) if self.kind == "rate" else 1.0
-        return abs(self.after - self.before) >= LEAST * scale
+        return abs(self.after - self.before) >= LEAST_CHANGE * scale
 
     @property
     def sentence(self) -> str:
@@ -93,21 +93,21 @@ def changes(
         (before, by), (after, and_by) = means
         return Change(kind, of, before, after, float(np.hypot(by, and_by)), at)
 
-    found = [change("unseen", field, of_split) for field, of_split in unseen.items()]
+    tested = [change("unseen", field, of_split) for field, of_split in unseen.items()]
     for at, task in enumerate(rows[CONFIRM].tasks):
         labels = {split: of.labels[:, at] for split, of in rows.items()}
         rate = change("rate", task, labels)
-        found.append(rate)
+        tested.append(rate)
         if said is None:
             continue
         own = {split: of[:, at] for split, of in said.items()}
         for place in np.quantile(own[CONFIRM], ABOVE).tolist():
-            found.append(change("scores", task, {split: of > place for split, of in own.items()}, place))
+            tested.append(change("scores", task, {split: of > place for split, of in own.items()}, place))
         mean = {CONFIRM: rate.before, TEST: rate.after}
         if min(mean.values()) > 0:
-            found.append(change("fit", task, {split: (labels[split] - own[split]) / mean[split] for split in mean}))
-    least = float(ndtri(1 - WRONG / 2 / max(1, len(found))))
-    sure = [each for each in found if each.distance >= least and each.matters]
+            tested.append(change("fit", task, {split: (labels[split] - own[split]) / mean[split] for split in mean}))
+    least = float(ndtri(1 - WRONG / 2 / max(1, len(tested))))
+    sure = [each for each in tested if each.distance >= least and each.matters]
     surest = {(each.kind, each.of): each for each in sorted(sure, key=lambda each: each.distance)}
     return sorted(surest.values(), key=lambda each: -each.distance)
 
@@ -124,6 +124,6 @@ def _mean(values: NDArray[Any], units: NDArray[Any], weights: NDArray[Any] | Non
     return mean, float(np.sqrt(many / max(1, many - 1) * (sums**2).sum()) / by.sum())
 
 
-def sentences(found: Sequence[Change], most: int = 3) -> list[str]:
+def sentences(changed: Sequence[Change], most: int = 3) -> list[str]:
     """The surest changes in words."""
-    return [each.sentence for each in found[:most]]
+    return [each.sentence for each in changed[:most]]

@@ -24,12 +24,12 @@ from bench.results.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.results.points import (
     BASELINE,
     candidates,
+    compared_split,
     confirmed,
     estimates,
     points,
     points_of_run,
     replicated,
-    rows_of,
     source_ids,
 )
 from bench.results.posterior import p_nondominated, posterior_draws
@@ -85,8 +85,8 @@ class Frontier(Ledger):
     @property
     def estimates(self) -> Floats:
         """(S, M), what points are compared by: of a cost that no replicate measured, the search's value."""
-        found, costs = self.at(self.split), [not each.is_metric for each in self.measures]
-        return np.where(np.isnan(found) & costs, self.at(SEARCH), found)
+        values, costs = self.at(self.split), [not each.is_metric for each in self.measures]
+        return np.where(np.isnan(values) & costs, self.at(SEARCH), values)
 
     @property
     def best(self) -> list[int]:
@@ -117,11 +117,11 @@ class Frontier(Ledger):
     def ahead_of(self, point: str) -> list[str]:
         """Names of the points that are surely better than one in every objective, on test: each at 5%, one-sided."""
         by_id = samples_of(self.points, [each.key(TEST) for each in self.measures])
-        found = differences([*by_id.values()]) if point in by_id else None
-        if found is None:
+        compared = differences([*by_id.values()]) if point in by_id else None
+        if compared is None:
             return []
         names, at = list(by_id), list(by_id).index(point)
-        surely = (all(gain.gained for gain in found.gains(other, at, self.measures)) for other in range(len(names)))
+        surely = (all(gain.gained for gain in compared.gains(other, at, self.measures)) for other in range(len(names)))
         called = dict(zip(self.table["point"], self.table["name"], strict=True))
         return [str(called[name]) for name, ahead in zip(names, surely, strict=True) if ahead]
 
@@ -132,7 +132,7 @@ class Frontier(Ledger):
         Networks hardly find what two columns tell only together, such as a planned and an actual time. Such columns are
         often known only after the impression.
         """
-        found = []
+        tasks = []
         for values, name in zip(self.at(CONFIRM).T, self.names, strict=True):
             task, _, metric = name.rpartition(".")
             if metric in ("auc", "gauc"):
@@ -141,10 +141,10 @@ class Frontier(Ledger):
                     for of in (self.table["point"] == "trees", self.table["role"] == "trial")
                 )
                 if trees >= SUSPECT and -np.inf < networks <= trees - APART:
-                    found.append(f"{task} ({metric.upper()} {trees:.3f}; networks {networks:.3f})")
-        if not found:
+                    tasks.append(f"{task} ({metric.upper()} {trees:.3f}; networks {networks:.3f})")
+        if not tasks:
             return ""
-        return f"Boosted trees tell {listed(found)} almost fully: first check that no input is known only afterwards."
+        return f"Boosted trees tell {listed(tasks)} almost fully: first check that no input is known only afterwards."
 
     def to_json(self) -> dict[str, Any]:
         """The document of `seesaw frontier --json`.
@@ -202,12 +202,12 @@ class Frontier(Ledger):
 
     def _numbers(self, row: int, part: str = "value", splits: Sequence[str] = (CONFIRM, TEST)) -> dict[str, float]:
         """By key what is known of a point; without more, of its replicates."""
-        found = (self._by_key(self.at(split, part)[row], split) for split in splits)
-        return {key: value for each in found for key, value in each.items()}
+        by_split = (self._by_key(self.at(split, part)[row], split) for split in splits)
+        return {key: value for each in by_split for key, value in each.items()}
 
     def _by_key(self, values: Floats, split: str) -> dict[str, float]:
-        found = zip(self.measures, values.tolist(), strict=True)
-        return {each.key(split): value for each, value in found if value == value}
+        pairs = zip(self.measures, values.tolist(), strict=True)
+        return {each.key(split): value for each, value in pairs if value == value}
 
     def _ends(self, row: int) -> dict[str, list[float]]:
         high = self._numbers(row, "high")
@@ -235,7 +235,7 @@ def frontier(
     same = {each.id: source_ids(each)[0] for each in every if len(source_ids(each)) == 1}
     apart = [point for point in every if point.id not in same]
     compared = candidates(apart)
-    split = rows_of(apart)
+    split = compared_split(apart)
     values = estimates(compared, objectives, split)
     places = {point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)}
     ids = [same.get(point.id, point.id) for point in every]
@@ -266,19 +266,19 @@ def _of_front(
     points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float], split: str, seed: int
 ) -> tuple[dict[str, float], Effect | None]:
     """By id P(non-dominated), and the hypervolume of the true values of trials; nothing where no noise is known."""
-    found = samples_of(points, [objective.key(split) for objective in objectives])
-    samples = list(found.values())
+    by_point = samples_of(points, [objective.key(split) for objective in objectives])
+    samples = list(by_point.values())
     noise = seed_noise(samples) if samples else None
     chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated")) if noise else None
     if noise is None or chances is None:
         return {}, None
     about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     trials = {point.id for point in points if point.role == "trial"}
-    searched, volume = [at for at, key in enumerate(found) if key in trials], None
+    searched, volume = [at for at, key in enumerate(by_point) if key in trials], None
     if searched:
         at = hypervolume(np.array([samples[each].mean for each in searched]), objectives, reference)
         volume = reflected(at, np.array([hypervolume(each, objectives, reference) for each in about[:, searched]]))
-    return dict(zip(found, chances.tolist(), strict=True)), volume
+    return dict(zip(by_point, chances.tolist(), strict=True)), volume
 
 
 def _facts(points: Sequence[Point]) -> pd.DataFrame:
@@ -324,10 +324,10 @@ def _cells(
         ids: of all points, in whose place others are known.
         row: of the point that gains are over.
     """
-    found = {(split, ALL): np.full((len(every), len(objectives), len(PARTS)), np.nan)
+    by_slice = {(split, ALL): np.full((len(every), len(objectives), len(PARTS)), np.nan)
              for split in (SEARCH, CONFIRM, TEST)}  # fmt: skip
     single = np.array([point.sharing == BASELINE for point in every], dtype=bool)
-    for (split, _), cells in found.items():
+    for (split, _), cells in by_slice.items():
         for column, objective in enumerate(objectives):
             own, key = cells[:, column], objective.key(split)
             if split == SEARCH:
@@ -342,7 +342,7 @@ def _cells(
             unit = 1.0 if in_thousandths(objective.name) else abs(base)
             own[:, GAIN] = objective.sign * (own[:, VALUE] - base) / unit
             own[:, [GAIN_LOW, GAIN_HIGH]] /= unit
-    return found
+    return by_slice
 
 
 def _intervals(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 
-Kind = Literal["power", "sum"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-LEAST = 1e-12
+FusionKind = Literal["power", "sum"]
+FUSION_KINDS: tuple[FusionKind, ...] = get_args(FusionKind)
+LEAST_PREDICTION = 1e-12
 """Predictions are at least this under a logarithm."""
 MOST_KEPT = 200_000
 
@@ -22,18 +22,18 @@ MOST_KEPT = 200_000
 class Fusion:
     """How heads become a score: `kind` as for `fused`, and the weights of T tasks, which sum to 1."""
 
-    kind: Kind
+    kind: FusionKind
     weights: tuple[float, ...]
 
     @staticmethod
-    def of(kind: Kind, weights: Sequence[float]) -> Fusion:
+    def of(kind: FusionKind, weights: Sequence[float]) -> Fusion:
         """The fusion in its usual form: one task alone ranks alike under both kinds and is called `power`."""
         whole = float(sum(weights))
-        found = tuple(float(each) / whole for each in weights)
-        return Fusion("power" if np.count_nonzero(found) == 1 else kind, found)
+        shares = tuple(float(each) / whole for each in weights)
+        return Fusion("power" if np.count_nonzero(shares) == 1 else kind, shares)
 
 
-class Terms:
+class FusionTerms:
     """What fusions add up of one array of predictions: each term is computed once, however many weights are tried.
 
     Of more than `MOST_KEPT` rows no term is kept: memory would hold each task twice, in float64.
@@ -44,9 +44,9 @@ class Terms:
 
     def __init__(self, predictions: NDArray[Any], rates: Sequence[float]) -> None:
         self.predictions, self._rates = predictions, rates
-        self._known: dict[tuple[Kind, int], Floats] = {}
+        self._known: dict[tuple[FusionKind, int], Floats] = {}
 
-    def fused(self, kind: Kind, weights: Sequence[float]) -> Floats:
+    def fused(self, kind: FusionKind, weights: Sequence[float]) -> Floats:
         """(N,), the score of each row; see `fused`."""
         score = np.zeros(len(self.predictions))
         for task, weight in enumerate(weights):
@@ -54,21 +54,21 @@ class Terms:
                 score += weight * self._term(kind, task)
         return score
 
-    def _term(self, kind: Kind, task: int) -> Floats:
+    def _term(self, kind: FusionKind, task: int) -> Floats:
         if (kind, task) in self._known:
             return self._known[kind, task]
         values = np.maximum(self.predictions[:, task].astype(np.float64), 0.0)
-        term = np.log(np.maximum(values, LEAST)) if kind == "power" else values / self._rates[task]
+        term = np.log(np.maximum(values, LEAST_PREDICTION)) if kind == "power" else values / self._rates[task]
         if len(term) <= MOST_KEPT:
             self._known[kind, task] = term
         return term
 
 
-def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates: Sequence[float]) -> Floats:
+def fused(kind: FusionKind, predictions: NDArray[Any], weights: Sequence[float], rates: Sequence[float]) -> Floats:
     """The score of each row.
 
-    `power`: sum_t w_t log max(p_t, LEAST); only ratios of weights matter, and a constant factor of a task changes no
-    order. `sum`: sum_t w_t max(p_t, 0) / b_t, so that weights of tasks with different base rates are comparable.
+    `power`: sum_t w_t log max(p_t, LEAST_PREDICTION); only ratios of weights matter, and a constant factor of a task
+    changes no order. `sum`: sum_t w_t max(p_t, 0) / b_t, so weights of tasks with different base rates are comparable.
 
     Args:
         predictions: (N, T): joint probabilities, or values of regressions; those below 0 count as 0.
@@ -78,7 +78,7 @@ def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates
     Returns:
         (N,) float64.
     """
-    return Terms(predictions, rates).fused(kind, weights)
+    return FusionTerms(predictions, rates).fused(kind, weights)
 
 
 def logged(values: NDArray[Any]) -> Floats:
@@ -88,7 +88,7 @@ def logged(values: NDArray[Any]) -> Floats:
     return np.nan_to_num(known, nan=least - 1.0)
 
 
-def in_formula(kind: Kind, terms: Mapping[str, float], rates: Sequence[float]) -> str:
+def in_formula(kind: FusionKind, terms: Mapping[str, float], rates: Sequence[float]) -> str:
     """A fusion as a formula of predictions, by weights of their names: `1 p_click + 12.8 p_buy`."""
     if kind == "power":
         return " * ".join(f"{name}^{weight:.3g}" for name, weight in terms.items() if weight)

@@ -15,7 +15,7 @@ from bench.results.pareto import Growing
 FINISHED = ("completed", "failed", "pruned")
 
 
-class Row(NamedTuple):
+class HistoryRow(NamedTuple):
     """The state after a result: `samples` of all results so far, and the hypervolume, which never falls."""
 
     trial: int
@@ -37,16 +37,16 @@ class History:
         self._volume = Growing(objectives, reference)
         self._told = 0
         self.by_rungs = by_rungs
-        self.rows: list[Row] = []
+        self.rows: list[HistoryRow] = []
 
     def add(self, records: Iterable[TrialRecord], told: int) -> None:
         """Adds what these records say of jobs that are not in yet and numbered below `told`."""
         results = (result for record in records for result in _results(record, self.by_rungs))
-        last = self.rows[-1] if self.rows else Row(0, 0, 0.0, 0.0)
+        last = self.rows[-1] if self.rows else HistoryRow(0, 0, 0.0, 0.0)
         for _, trial, samples, metrics, ended in sorted(each for each in results if self._told <= each[0] < told):
             volume = self._volume.add(np.array([metrics.get(key, np.nan) for key in self._keys]))
             # MLflow orders by time, and jobs are told by their numbers
-            last = Row(trial, last.samples + samples, volume, max(last.ended, ended))
+            last = HistoryRow(trial, last.samples + samples, volume, max(last.ended, ended))
             self.rows.append(last)
         self._told = max(self._told, told)
 

@@ -61,12 +61,12 @@ def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int =
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), size=draws).astype(float)
     ranks = _ranks(merits[known], np.vstack([np.ones(len(known)), counts]))
-    found = []
+    results = []
     for name in dict.fromkeys(name for i in known for name in points[i].params):
         groups = grouping([points[i].params.get(name) for i in known], [name in points[i].params for i in known])
         if groups.max() > 0 and (groups >= 0).sum() >= FEWEST_OWN:
-            found.append(_importance(name, ranks, groups, counts))
-    return sorted(found, key=lambda each: (-each.share, each.name))
+            results.append(_importance(name, ranks, groups, counts))
+    return sorted(results, key=lambda each: (-each.share, each.name))
 
 
 def alone(values: Floats, objectives: Sequence[Objective], reference: dict[str, float]) -> Floats:

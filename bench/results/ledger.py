@@ -77,9 +77,9 @@ class Ledger:
 
     def at(self, split: str, part: str = "value", slice: str = ALL) -> Floats:
         """(S, M), one part of all cells; NaN where nothing was measured."""
-        found = self.cells.get((split, slice))
+        cells = self.cells.get((split, slice))
         shape = (len(self), len(self.measures))
-        return np.full(shape, np.nan) if found is None else found[..., PARTS.index(part)]
+        return np.full(shape, np.nan) if cells is None else cells[..., PARTS.index(part)]
 
     def slices(self, split: str) -> list[str]:
         """Names of the slices of some rows, not of all."""
@@ -102,28 +102,28 @@ class Ledger:
         `basis` is `search`, what the one run of the search saw, or `replicates`.
         """
         facts, size = self.table[list(FACTS)], len(self.measures)
-        found = []
+        tables = []
         for (split, slice), cells in self.cells.items():
             own = facts.loc[facts.index.repeat(size)].reset_index(drop=True)
             basis = "search" if split == SEARCH and not self.served else "replicates"
             names = list(self.names) * len(self)
             own = own.assign(split=split, slice=slice, measure=names, basis=basis)
             parts = pd.DataFrame(cells.reshape(-1, len(PARTS)), columns=list(PARTS))
-            found.append(pd.concat([own, parts], axis=1).dropna(subset="value"))
-        return pd.concat(found, ignore_index=True)
+            tables.append(pd.concat([own, parts], axis=1).dropna(subset="value"))
+        return pd.concat(tables, ignore_index=True)
 
     @property
     def wide(self) -> pd.DataFrame:
         """A row for each point: its facts, and of all rows a column for each part that some point has, by the measure's
         key: `confirm/click.auc`, `confirm/click.auc.low`."""
-        found: dict[str, Floats] = {}
+        columns: dict[str, Floats] = {}
         for split, slice in self.cells:
             for at, measure in enumerate(self.measures if slice == ALL else ()):
                 for part, name in zip(PARTS, ("", *(f".{each}" for each in PARTS[1:])), strict=True):
                     if np.isfinite(values := self.at(split, part)[:, at]).any():
-                        found[f"{measure.key(split)}{name}"] = values
-        known = self.table.assign(**{name: found.pop(name) for name in [*found] if name in self.table})  # costs
-        return pd.concat([known, pd.DataFrame(found, index=known.index)], axis=1)
+                        columns[f"{measure.key(split)}{name}"] = values
+        known = self.table.assign(**{name: columns.pop(name) for name in [*columns] if name in self.table})  # costs
+        return pd.concat([known, pd.DataFrame(columns, index=known.index)], axis=1)
 
 
 def as_cells(values: Floats, draws: Floats, sd: Floats, gained: Floats, gain_draws: Floats) -> Floats:
@@ -146,8 +146,8 @@ def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
 
 def long_of(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """The long tables of several ledgers, with the name of each as `front`; weights as texts, `click 0.8, like 0.2`."""
-    found = pd.concat([each.long.assign(front=name) for name, each in ledgers.items()], ignore_index=True)
-    return found.assign(weights=[in_words(each or {}) for each in found["weights"]])
+    table = pd.concat([each.long.assign(front=name) for name, each in ledgers.items()], ignore_index=True)
+    return table.assign(weights=[in_words(each or {}) for each in table["weights"]])
 
 
 def write_cells(cells: pd.DataFrame, file: Path) -> None:
@@ -157,5 +157,5 @@ def write_cells(cells: pd.DataFrame, file: Path) -> None:
 
 def read_cells(file: str | Path) -> pd.DataFrame:
     """The long table of a run's or a decision's `cells.parquet`; raises UserError if the file is none."""
-    found: pd.DataFrame = read_table(LEDGER, Path(file)).to_pandas()
-    return found
+    table: pd.DataFrame = read_table(LEDGER, Path(file)).to_pandas()
+    return table

@@ -48,7 +48,7 @@ def candidates(points: Iterable[Point]) -> list[Point]:
     return [point for point in every if confirmed(point)] or every
 
 
-def rows_of(points: Iterable[Point]) -> str:
+def compared_split(points: Iterable[Point]) -> str:
     """The split that points are compared on: `CONFIRM` where any is confirmed, else `SEARCH`."""
     return CONFIRM if any(map(confirmed, candidates(points))) else SEARCH
 
@@ -112,8 +112,8 @@ def baselines(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[
     measured is left out.
     """
     single = [point for point in _trials(points) if point.sharing == BASELINE or point.baseline]
-    found = {objective.name: best(single, objective) for objective in objectives}
-    return {name: point for name, point in found.items() if point is not None}
+    by_objective = {objective.name: best(single, objective) for objective in objectives}
+    return {name: point for name, point in by_objective.items() if point is not None}
 
 
 def _trials(points: Sequence[Point]) -> list[Point]:
@@ -156,9 +156,9 @@ def sources_of(points: Sequence[Point], objectives: Sequence[Objective]) -> dict
     for objective in objectives:
         task = objective.name.partition(".")[0]
         if objective.is_metric and task not in sources:
-            if (found := best([point.unconfirmed for point in single], objective)) is None:
+            if (trial := best([point.unconfirmed for point in single], objective)) is None:
                 return {}
-            sources[task] = by_id[found.id]
+            sources[task] = by_id[trial.id]
     return sources
 
 
@@ -201,15 +201,15 @@ def _replicate(number: int, runs: Mapping[str, Replicate]) -> Replicate:
 
 def _joined(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Each task's own metrics of its point, and the sum of the tasks' parts of costs."""
-    found: dict[str, float] = {}
+    sums: dict[str, float] = {}
     for task, own in metrics.items():
         tasks = max(1, len({_task_of(key) for key in own if not key.startswith("cost/")}))
         for key, value in own.items():
             if key.startswith("cost/"):
-                found[key] = found.get(key, 0.0) + value / tasks
+                sums[key] = sums.get(key, 0.0) + value / tasks
             elif _task_of(key) == task:
-                found[key] = value
-    return found
+                sums[key] = value
+    return sums
 
 
 def _task_of(key: str) -> str:

@@ -52,7 +52,7 @@ def shrunken(centre: Floats, error: Floats, signs: Floats, rng: np.random.Genera
     prior_freedom = m + 1
     prior = SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
     spread = np.atleast_2d(np.cov(centre, rowvar=False)) + prior / prior_freedom
-    found: list[Floats] = []
+    accepted: list[Floats] = []
     with threadpool_limits(1):  # two threads wait for each other on small matrices, long on a busy machine
         for step in range(BURN + STEPS):
             kept = step - BURN
@@ -63,11 +63,11 @@ def shrunken(centre: Floats, error: Floats, signs: Floats, rng: np.random.Genera
             left = (centre.ravel() - true - errors) @ contrasts
             errors += cho_solve(cho_factor(whole), left.T).T @ contrasts.T @ error
             drawn = (centre.ravel() - errors).reshape(many, n, m)
-            if kept >= 0 and len(found) < draws:
-                found.append(drawn)
+            if kept >= 0 and len(accepted) < draws:
+                accepted.append(drawn)
             one = drawn[0] - drawn[0].mean(axis=0)
             spread = _inverse_wishart(prior_freedom + n - 1, prior + one.T @ one, rng)
-    return np.concatenate(found)[:draws]
+    return np.concatenate(accepted)[:draws]
 
 
 def _inverse_wishart(freedom: float, matrix: Floats, rng: np.random.Generator) -> Floats:
@@ -108,8 +108,8 @@ class SeedErrors:
         n = 1 if self.together else len(self.freedom)
         levels = np.array([rng.permutation(draws) + rng.random(draws) for _ in range(1 + n)]).T / draws
         freedom = np.array([self.level_freedom, *self.freedom[:n]])
-        found = np.sqrt(freedom / (2 * gammaincinv(freedom / 2, levels)))
-        return found[:, 0], np.broadcast_to(found[:, 1:], (draws, len(self.freedom)))
+        quantiles = np.sqrt(freedom / (2 * gammaincinv(freedom / 2, levels)))
+        return quantiles[:, 0], np.broadcast_to(quantiles[:, 1:], (draws, len(self.freedom)))
 
 
 def seed_errors(samples: Sequence[Sample], noise: SeedNoise) -> SeedErrors:
@@ -182,14 +182,14 @@ def posterior_draws(
         signs = np.array([each.sign for each in objectives], dtype=float)
         drawn = shrunken(centre, error, signs, rng, draws) * unit + middle
         return np.where(certain, means, drawn)
-    found = []
+    blocks = []
     for at, (level, own) in enumerate(zip(*parts.scales(rng, SCALES), strict=True)):
         scale = np.repeat(own, m)
         whole = parts.level * level**2 + parts.own * np.outer(scale, scale) + data
         many = draws // SCALES + (at < draws % SCALES)
         noises = rng.standard_normal((many, n * m)) @ root(whole).T
-        found.append((centre + noises.reshape(many, n, m)) * unit + middle)
-    return np.where(certain, means, np.concatenate(found))
+        blocks.append((centre + noises.reshape(many, n, m)) * unit + middle)
+    return np.where(certain, means, np.concatenate(blocks))
 
 
 def p_nondominated(

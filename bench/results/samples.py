@@ -131,7 +131,7 @@ def sample(record: Point, keys: Sequence[str]) -> Sample | None:
 
 def samples_of(points: Iterable[Point], keys: Sequence[str]) -> dict[str, Sample]:
     """By id of a point its samples, of those that have any."""
-    return {point.id: found for point in points if (found := sample(point, keys))}
+    return {point.id: known for point in points if (known := sample(point, keys))}
 
 
 def _rarer(key: str, resampled: Mapping[str, Sequence[float]]) -> tuple[Sequence[float], bool]:
@@ -140,8 +140,8 @@ def _rarer(key: str, resampled: Mapping[str, Sequence[float]]) -> tuple[Sequence
     metric = metric_of(name)
     space = key.removesuffix(f".{metric}")
     cut = ranked(metric) is not None  # on all impressions: of a task with a parent those of `ctcvr`
-    found = resampled.get(f"{space}.{RARER}") or (resampled.get(f"{space}.ctcvr.{RARER}") if cut else None) or ()
-    return found, cut or metric in AREAS
+    rarer = resampled.get(f"{space}.{RARER}") or (resampled.get(f"{space}.ctcvr.{RARER}") if cut else None) or ()
+    return rarer, cut or metric in AREAS
 
 
 def _factor(p: float, deviations: Floats) -> float:
@@ -230,8 +230,8 @@ def pairing(samples: Sequence[Sample]) -> Pairing:
         drawn, known, same = moderated(variances[:, k], seeds, pooled[k], total)
         common &= same
         left = np.maximum(drawn - beside[k], 0)
-        for found, value in ((within, drawn), (apart, left), (freedom, known)):
-            found[i, j, k] = found[j, i, k] = value
+        for matrix, value in ((within, drawn), (apart, left), (freedom, known)):
+            matrix[i, j, k] = matrix[j, i, k] = value
     return Pairing(shared, within, apart, freedom, common)
 
 
@@ -248,10 +248,10 @@ def _rows_within(
         own: columns of each configuration's replicates in `there` (N, S).
         i, j: (P,) the pairs.
     """
-    found = np.zeros((len(i), samples[0].values.shape[1]))
+    variances = np.zeros((len(i), samples[0].values.shape[1]))
     lengths = np.array([each.deviations.shape[1] for each in samples])
     for length in set(lengths[lengths > 0].tolist()):
-        moved = np.zeros((*there.shape, length, found.shape[1]))
+        moved = np.zeros((*there.shape, length, variances.shape[1]))
         for at in np.flatnonzero(lengths == length).tolist():
             moved[at, own[at]] = samples[at].deviations[: len(own[at])]
         for at in np.unique(i[lengths[i] == length]):
@@ -261,8 +261,8 @@ def _rows_within(
             apart = np.where(both, moved[at] - moved[j[pairs]], 0)
             spread = ((apart - apart.sum(axis=1, keepdims=True) / count[:, None]) ** 2 * both).sum(axis=1) / (count - 1)
             known = np.isfinite(spread)
-            found[pairs] = np.where(known, spread, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return found
+            variances[pairs] = np.where(known, spread, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return variances
 
 
 def _pair_freedom(there: NDArray[np.int64], shared: NDArray[np.int64]) -> float:

@@ -64,10 +64,10 @@ def intervals(samples: Sequence[Sample]) -> list[list[Effect]] | None:
     data = np.array([variance(each.deviation) for each in samples])
     rows_freedom = np.array([each.rows_freedom for each in samples])
     freedom = satterthwaite((seed, data), (noise.freedom, rows_freedom))
-    found = map(_effects, [each.mean for each in samples], seed + data, freedom)
+    effects = map(_effects, [each.mean for each in samples], seed + data, freedom)
     return [
         [_on_logits(of) if curved else of for of, curved in zip_longest(row, each.logit)]
-        for row, each in zip(found, samples, strict=True)
+        for row, each in zip(effects, samples, strict=True)
     ]
 
 

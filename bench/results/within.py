@@ -28,26 +28,26 @@ CHANCE = 0.5
 
 
 @dataclass(frozen=True)
-class Areas:
+class TaskAreas:
     """Areas under the curve of a task on confirmation rows: over `rows`, and within `groups` (GAUC)."""
 
     rows: Effect
     groups: Effect
 
 
-def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[str, Areas]]:
+def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[str, TaskAreas]]:
     """By id of a point with replicates its areas, by binary task; nothing where no point has two replicates."""
-    found: dict[str, dict[str, Areas]] = {}
+    areas: dict[str, dict[str, TaskAreas]] = {}
     for task in tasks:
         own = f"{task.name}.ctcvr" if task.parent else task.name
         keys = [key_on(f"{own}.{metric}", CONFIRM) for metric in ("auc", "gauc")]
         over, within = (intervals_of(samples_of(points, [key])) for key in keys)
         for point in over.keys() & within.keys():
-            found.setdefault(point, {})[task.name] = Areas(over[point], within[point])
-    return found
+            areas.setdefault(point, {})[task.name] = TaskAreas(over[point], within[point])
+    return areas
 
 
-def area_table(areas: Mapping[str, Mapping[str, Areas]], table: pd.DataFrame, group: str) -> AreaTable:
+def area_table(areas: Mapping[str, Mapping[str, TaskAreas]], table: pd.DataFrame, group: str) -> AreaTable:
     """Headers and rows of texts, a row for each point: of each task both areas, and the interval within groups.
 
     Args:
@@ -62,13 +62,13 @@ def area_table(areas: Mapping[str, Mapping[str, Areas]], table: pd.DataFrame, gr
     ]
 
 
-def _texts(of: Areas | None) -> tuple[str, str]:
+def _texts(of: TaskAreas | None) -> tuple[str, str]:
     if of is None:
         return "", ""
     return f"{of.rows.value:.4f}", f"{of.groups.value:.4f} ({of.groups.low:.4f} to {of.groups.high:.4f})"
 
 
-def warning(areas: Mapping[str, Mapping[str, Areas]], point: str, group: str) -> str:
+def warning(areas: Mapping[str, Mapping[str, TaskAreas]], point: str, group: str) -> str:
     """A sentence where a point's order within groups cannot be told from a random one; else empty.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backtest.backtest import Backtest, How, Plan, Ranked, Spread, in_processes, run
+from bench.backtest.backtest import Backtest, BacktestPlan, How, Ranked, Spread, in_processes, run
 from bench.backtest.cuts import times_of
 from bench.backtest.days import Days, days_of, document, sentences
 from bench.core.errors import UserError, check_known
@@ -35,7 +35,7 @@ FOLDER = "backtest"
 
 
 @dataclass(frozen=True)
-class Asked:
+class BacktestOptions:
     """Options of `seesaw backtest`; see there."""
 
     points: Sequence[str] = ("pick",)
@@ -52,7 +52,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
+class BacktestAnswer:
     """What a back-test of a run found.
 
     Attributes:
@@ -60,7 +60,7 @@ class Answer:
         unit: what a cut is.
     """
 
-    plan: Plan
+    plan: BacktestPlan
     found: Backtest
     titles: dict[str, str]
     unit: str
@@ -89,7 +89,7 @@ class Answer:
         return document(self.days, self.found) | more
 
 
-def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Progress) -> Plan:
+def plan_of(result: DatasetResult, asked: BacktestOptions, raw: Path | None, progress: Progress) -> BacktestPlan:
     """What is trained and judged.
 
     Raises:
@@ -111,7 +111,7 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
         raise UserError(f"expected a point beside {against}, what all are compared with, found none: see --points")
     ranked[against] = _ranked(result, served, served.current)
     times = times_of(part.card, part.run.home, raw, asked.time, progress)
-    return Plan(
+    return BacktestPlan(
         times=times,
         cuts=tuple(times.cuts(asked.cuts, asked.every)),
         ranked=ranked,
@@ -128,7 +128,7 @@ def plan_of(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pro
     )
 
 
-def cost_of(plan: Plan) -> str:
+def cost_of(plan: BacktestPlan) -> str:
     """The trainings, in one sentence."""
     many, models = len(plan.cuts), len(plan.trained[0])
     what = "all that lies before, at each cut"
@@ -140,7 +140,7 @@ def cost_of(plan: Plan) -> str:
 UNITS = {"1d": "day", "1w": "week", "7d": "week", "month": "month"}
 
 
-def backtest(result: DatasetResult, asked: Asked, raw: Path | None, progress: Progress) -> Answer:
+def backtest(result: DatasetResult, asked: BacktestOptions, raw: Path | None, progress: Progress) -> BacktestAnswer:
     """Does it, and leaves the answer in the run's folder and on its page. Finished cuts are not computed again.
 
     Raises:
@@ -149,19 +149,19 @@ def backtest(result: DatasetResult, asked: Asked, raw: Path | None, progress: Pr
     part, served, plan = result.run, result.serving.served, plan_of(result, asked, raw, progress)
     assert served is not None
     progress.note(cost_of(plan))
-    found = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
+    outcome = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
     facts = {str(each["point"]): each for _, each in served.table.iterrows()}
     known = titles_of(result.frontier.points)
     titles = {each: named(facts[plan.ranked[each].point.id], known) for each in plan.ranked if each != plan.against}
     titles[plan.against] = result.serving.against
-    answer = Answer(plan, found, titles, UNITS.get(asked.every or "", "cut"))
+    answer = BacktestAnswer(plan, outcome, titles, UNITS.get(asked.every or "", "cut"))
     write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
     if len(part.run.datasets) == 1:
         write_report([result_of(part)], part.run.folder / PAGE, part.run.name)  # its verdict counts these days
     return answer
 
 
-def _spread(asked: Asked, plan: Plan, progress: Progress) -> Spread | None:
+def _spread(asked: BacktestOptions, plan: BacktestPlan, progress: Progress) -> Spread | None:
     """How the cuts after the first are done: None for one after the other."""
     if asked.executor == RAY:
         from bench.search.executors.ray import spread

@@ -15,7 +15,7 @@ from bench.core.rows import CONFIRM, NAMES, TEST
 from bench.results.comparison.beyond import Answer, answer
 from bench.results.comparison.comparison import Compared, Comparison, Group, compare
 from bench.results.comparison.families import FAMILIES, FamilyPoint, families
-from bench.results.comparison.significance import LEAST_DATASETS, Ranking, ranking
+from bench.results.comparison.significance import LEAST_DATASETS, MeanRanks, ranking
 from bench.results.pareto import resolve_reference, weakest_reference
 from bench.results.points import BASELINE, points_of_run
 from bench.runs.folder import DatasetRun, Run
@@ -55,25 +55,25 @@ def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str)
     every = [member for part, study in studies for member in members_of(part, study, objectives)]
     tries = [each for _, study in studies for each in tries_of(study)]
     all_ = families(every, by)
-    found = {name: own for name, own in all_.items() if any(each.sample(objectives, split) for each in own)}
+    usable = {name: own for name, own in all_.items() if any(each.sample(objectives, split) for each in own)}
     reference = weakest_reference(objectives, [_reference(part) for part in parts])
     metrics = None if metric is None else [parse(metric, parts[0].tasks, "--metric")]
     reason = f"no point was confirmed on {NAMES[split]}"
-    if found:
-        reason = f"only one {by} has a point confirmed on {NAMES[split]}, {next(iter(found))}"
-    enough = len(found) > 1
+    if usable:
+        reason = f"only one {by} has a point confirmed on {NAMES[split]}, {next(iter(usable))}"
+    enough = len(usable) > 1
     return Group(
         dataset=", ".join(dict.fromkeys(part.key for part in parts)),
         fingerprints=tuple(dict.fromkeys(part.fingerprint or "-" for part in parts)),
         runs=tuple(dict.fromkeys(part.run.name for part in parts)),
         answer=answer(every, tries, objectives, reference, split, run.name) if by != "dataset" else APART,
-        comparison=compare(found, objectives, reference, split, run.request.seed, metrics) if enough else Comparison(),
+        comparison=compare(usable, objectives, reference, split, run.request.seed, metrics) if enough else Comparison(),
         reason="" if enough else f"nothing to compare: {reason}",
-        unconfirmed=tuple(name for name in all_ if name not in found),
+        unconfirmed=tuple(name for name in all_ if name not in usable),
     )
 
 
-def _ranking(groups: Sequence[Group]) -> Ranking | None:
+def _ranking(groups: Sequence[Group]) -> MeanRanks | None:
     """Of the families that were compared on every data set."""
     compared = [group for group in groups if not group.reason]
     if len({group.dataset for group in compared}) < LEAST_DATASETS:

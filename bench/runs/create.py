@@ -23,8 +23,8 @@ from bench.data.shape import shape_of
 from bench.frontier.policy import Policy
 from bench.models.config import overridden
 from bench.results.pareto import resolve_reference
-from bench.runs.current import Current, check_confirms, lasting_current, read_current
-from bench.runs.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
+from bench.runs.current import CurrentPoint, check_confirms, lasting_current, read_current
+from bench.runs.folder import CARD, MANIFEST, SPACE, DatasetFolder, Manifest, Run, slug
 from bench.runs.request import Request
 from bench.runs.suite import (
     Budget,
@@ -122,7 +122,7 @@ def _definite(request: Request, suite: Suite) -> Request:
     return request.model_copy(update={"workers": workers, "threads": threads, **paths})
 
 
-def _choices(suite: Suite, executor: str, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:
+def _choices(suite: Suite, executor: str, production: Mapping[str, CurrentPoint]) -> Iterator[tuple[str, Any]]:
     """Every kind that the run may use, by the name of its choice."""
     yield "sampler.kind", suite.search.sampler
     yield "executor.kind", executor
@@ -134,12 +134,12 @@ def _choices(suite: Suite, executor: str, production: Mapping[str, Current]) -> 
         yield "reader.kind", load_card(dataset.id).reader.kind
 
 
-def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, Part]:
+def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, DatasetFolder]:
     """By data set. Each has a folder of its own, though two cards may be called the same."""
-    parts: dict[str, Part] = {}
+    parts: dict[str, DatasetFolder] = {}
     for dataset, (file, variant) in cards.items():
         folder = _numbered(slug(load_card(dataset).key), [part.folder for part in parts.values()].__contains__)
-        parts[dataset] = Part(folder=folder, variant=variant, beside=os.path.abspath(file.parent))
+        parts[dataset] = DatasetFolder(folder=folder, variant=variant, beside=os.path.abspath(file.parent))
     return parts
 
 
@@ -157,17 +157,19 @@ def _applied(request: Request) -> Suite:
     return validate(Suite, values, "the command line")
 
 
-def _production(suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None) -> dict[str, Current]:
+def _production(
+    suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None
+) -> dict[str, CurrentPoint]:
     """The current point of each data set that has one: what is `given`, else the suite's, whose paths are `beside`."""
-    found = {}
+    points = {}
     for dataset in suite.datasets:
         named = lasting_current(given) if given is not None else dataset.current or suite.current
         if named is not None:
             check_confirms(suite.confirm.replicates)
             card = load_card(dataset.id)
             tasks = dataset.tasks or card.default_tasks
-            found[dataset.id] = read_current(lasting_current(named, beside), card, tasks, home, tracking)
-    return found
+            points[dataset.id] = read_current(lasting_current(named, beside), card, tasks, home, tracking)
+    return points
 
 
 def _check(suite: Suite, executor: str) -> None:

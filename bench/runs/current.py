@@ -30,7 +30,7 @@ from bench.core.several import as_one, models_in
 from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.shape import shape_of
-from bench.results.fusion import Fusion, Kind
+from bench.results.fusion import Fusion, FusionKind
 from bench.results.points import kind_of
 from bench.system.content import read_toml
 
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 REGISTERED, COLUMN = "models:/", "column:"
 
 
-class Ranking(Config):
+class ScoreFormula(Config):
     """The formula of a model's score from its predictions, see `bench.frontier.score`."""
 
-    kind: Kind = "power"
+    kind: FusionKind = "power"
     weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = Field(default_factory=dict)
     """By task; none means equal weights. Only ratios count."""
 
@@ -54,19 +54,19 @@ class CurrentFile(Config):
     config: dict[str, Any] | str | None = None
     """Dotted names, or the path of a file with them, relative to this one."""
     column: str | None = None
-    score: Ranking | None = None
+    score: ScoreFormula | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> CurrentFile:
         if (self.config is None) == (self.column is None):
-            found = "neither" if self.config is None else "both"
-            raise ValueError(f"expected either `config` or `column`, found {found}")
+            given = "neither" if self.config is None else "both"
+            raise ValueError(f"expected either `config` or `column`, found {given}")
         if self.column is not None and self.score is not None:
             raise ValueError("expected no table `score` beside `column`, which is the score")
         return self
 
 
-class Current(Config):
+class CurrentPoint(Config):
     """The current production point on a data set, as a run's manifest keeps it: the file is not read again."""
 
     source: str = ""
@@ -77,7 +77,7 @@ class Current(Config):
     """Training samples at which to stop, as in `bench.core.records.Job`."""
     column: str | None = None
     """Of the log: the score by itself."""
-    kind: Kind = "power"
+    kind: FusionKind = "power"
     weights: dict[str, float] = Field(default_factory=dict)
     """By task."""
     scaled: bool = True
@@ -127,7 +127,7 @@ class Current(Config):
         )
 
 
-def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> Current:
+def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> CurrentPoint:
     """Reads and checks what a user named.
 
     Args:
@@ -146,22 +146,22 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
         raise UserError(
             f"--current: expected TOML, a package's folder, {COLUMN}NAME or {REGISTERED}NAME/VERSION, found no {given}"
         )
-    found = Current(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path)
-    if found.column is not None:
+    point = CurrentPoint(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path)
+    if point.column is not None:
         kept = tuple(card.logged)
-        if found.column not in kept:
+        if point.column not in kept:
             raise UserError(
-                f"{given}: column: expected a score that the card names under `logged`, found '{found.column}'; "
+                f"{given}: column: expected a score that the card names under `logged`, found '{point.column}'; "
                 + (f"logged are {listed(kept)}" if kept else "the card names none")
             )
-        return found
-    return _checked(found, card, tasks)
+        return point
+    return _checked(point, card, tasks)
 
 
-def _of_file(path: Path) -> Current:
+def _of_file(path: Path) -> CurrentPoint:
     given = validate(CurrentFile, read_toml(path), str(path))
     if given.column is not None:
-        return Current(source=str(path), column=given.column)
+        return CurrentPoint(source=str(path), column=given.column)
     from bench.training.config import split_recipe
 
     where, config = path, given.config
@@ -170,11 +170,12 @@ def _of_file(path: Path) -> Current:
         config = read_toml(where)
     assert config is not None
     trained, dotted = split_recipe(flatten(config), str(where))
-    score = given.score or Ranking()
-    return Current(source=str(path), config=dotted, until=trained.until, kind=score.kind, weights=dict(score.weights))
+    score = given.score or ScoreFormula()
+    own, until = str(path), trained.until
+    return CurrentPoint(source=own, config=dotted, until=until, kind=score.kind, weights=dict(score.weights))
 
 
-def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> Current:
+def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> CurrentPoint:
     from bench.production.package import Package
     from bench.production.scorer import made_for
     from bench.tracking.registry import registered
@@ -190,9 +191,9 @@ def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracki
                 f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
             )
         weights[task] = weight / score.rates.get(name, 1.0)
-    found = Current(source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False)
+    point = CurrentPoint(source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False)
     with made_for(package.manifest.name, card.key):
-        return _checked(found, card, tasks)
+        return _checked(point, card, tasks)
 
 
 def _trained(package: Package) -> dict[str, Scalar]:
@@ -203,22 +204,22 @@ def _trained(package: Package) -> dict[str, Scalar]:
     return as_one((part.config, dict(zip(tasks, part.shares, strict=True))) for part in parts)
 
 
-def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
+def _checked(point: CurrentPoint, card: Card, tasks: Sequence[str]) -> CurrentPoint:
     """With its whole configuration and all weights."""
     from bench.training.config import TrialConfig  # imports torch
     from bench.training.parts import networks_in
     from bench.training.tree_settings import is_trees, whole_settings
 
-    assert found.config is not None
-    weights = found.weights or dict.fromkeys(tasks, 1.0)
-    balanced = Point("current", found.config, "").weights
+    assert point.config is not None
+    weights = point.weights or dict.fromkeys(tasks, 1.0)
+    balanced = Point("current", point.config, "").weights
     for where, names in (("score.weights", weights), ("config.balancing.static.weight", balanced)):
         for task in names:
-            check_known("task", task, tasks, f"{found.source}: {where}")
+            check_known("task", task, tasks, f"{point.source}: {where}")
     if not sum(weights.values()):
-        raise UserError(f"{found.source}: score.weights: expected a weight above 0, found none")
+        raise UserError(f"{point.source}: score.weights: expected a weight above 0, found none")
     try:
-        config = dict(found.config)
+        config = dict(point.config)
         for each in networks_in(config):
             parsed = TrialConfig.parse(each)
             parsed.check_fit(shape_of(card, tasks))
@@ -226,8 +227,8 @@ def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
         if is_trees(config):
             config = whole_settings(config, tasks)
     except UserError as error:
-        raise UserError(f"{found.source}: {error}") from None
-    return found.model_copy(update={"config": config, "weights": weights})
+        raise UserError(f"{point.source}: {error}") from None
+    return point.model_copy(update={"config": config, "weights": weights})
 
 
 def lasting_current(given: str, beside: Path | None = None) -> str:

@@ -29,7 +29,7 @@ from bench.system.atomic import remove_abandoned, scratch_folder, write_text
 from bench.system.interrupts import ended_in_order
 from bench.system.lock import FolderLock
 from bench.system.progress import Progress
-from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
+from bench.tracking.registry import DATASET, TASKS, ModelRegistry, Move, registered
 
 AGREE_ON = 1024
 """Rows of validation on which engines must agree."""
@@ -60,7 +60,7 @@ def check_name(deployment: Deployment) -> None:
         UserError: it would be such a version, or MLflow cannot be reached.
     """
     tasks, data = [task.name for task in deployment.part.tasks], None if deployment.named else deployment.part.key
-    Registry(deployment.part.run.store_address).check_version(deployment.name, tasks, data)
+    ModelRegistry(deployment.part.run.store_address).check_version(deployment.name, tasks, data)
 
 
 def make_package(
@@ -130,7 +130,7 @@ def packaged(
 def register(deployment: Deployment, package: Package, alias: str) -> tuple[str, list[Move]]:
     """Logs and registers a package and moves the alias; the version, and what moved."""
     run = deployment.part.run
-    registry = Registry(run.store_address, run.home)
+    registry = ModelRegistry(run.store_address, run.home)
     provenance = package.manifest.provenance
     tags = {
         "seesaw.run": run.name,
@@ -171,17 +171,17 @@ def explained(part: DatasetRun, raw: Path | None, progress: Progress, **options:
         raise UserError(f"{run}: expected a deployed model to explain, found none; first `seesaw deploy {run}`")
     package = Package.open(folder)
     store = part.prepare(progress, raw).with_tasks([task.name for task in package.schema.tasks])
-    found: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
-    found = {"sentence": sentence(found)} | found
+    document: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
+    document = {"sentence": sentence(document)} | document
     cells = [
         {"kind": kind, "name": each["name"], "of": ", ".join(each.get("of", ())), "measure": measure} | own
         for kind in ("inputs", "heads")
-        for each in found[kind]
+        for each in document[kind]
         for measure, own in each["measures"].items()
     ]
     write_text((part.folder / EXPLAINED).with_suffix(".csv"), pd.DataFrame(cells).to_csv(index=False))
-    write_text(part.folder / EXPLAINED, json.dumps(found, indent=1))
-    return found
+    write_text(part.folder / EXPLAINED, json.dumps(document, indent=1))
+    return document
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
@@ -195,11 +195,11 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
         return Package.open(folder)
     if (home / "runs" / model / RUN).is_file():
         made = [part.folder / PACKAGE for part in Run.open(home, model).datasets.values()]
-        found = [each for each in made if (each / MANIFEST).is_file()]
-        if len(found) != 1:
+        packages = [each for each in made if (each / MANIFEST).is_file()]
+        if len(packages) != 1:
             raise UserError(
-                f"{model}: expected one packaged model, found {len(found)}; `seesaw deploy` makes one, and a folder "
+                f"{model}: expected one packaged model, found {len(packages)}; `seesaw deploy` makes one, and a folder "
                 "says which"
             )
-        return Package.open(found[0])
+        return Package.open(packages[0])
     return registered(home, model, tracking)

@@ -19,7 +19,7 @@ from bench.frontier.score import Score
 from bench.frontier.stability import ENOUGH
 from bench.production.retrain import PartOrder
 from bench.report.text import count
-from bench.results.fusion import Kind, in_words
+from bench.results.fusion import FusionKind, in_words
 from bench.results.points import parts_of
 from bench.runs.folder import PICK, DatasetRun, Run
 from bench.runs.result import DatasetResult, result_of, suite_policy
@@ -131,8 +131,8 @@ def deployment_of(home: Path, target: str, policy_file: Path | None, name: str |
         raise UserError(f"{target}: expected a point of the run {part.run.name}, found {_name(picked)}, which is none")
     now = result.pick.to_json() if result.pick else {}
     if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
-        found = f"it picks {_name(now)}" if now else result.no_pick
-        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {found}; see --policy")
+        other = f"it picks {_name(now)}" if now else result.no_pick
+        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see --policy")
     assert result.pick is not None
     key = part.card.key
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
@@ -147,7 +147,7 @@ def _score(result: DatasetResult, pick: Pick) -> Score:
     policy = result.policy
     if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
         return policy.score.of(result.run.tasks)
-    return Score.fusion(cast(Kind, pick.kind), pick.weights, result.serving.rates, result.run.tasks)
+    return Score.fusion(cast(FusionKind, pick.kind), pick.weights, result.serving.rates, result.run.tasks)
 
 
 def _name(picked: Mapping[str, Any]) -> str:

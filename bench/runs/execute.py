@@ -67,7 +67,9 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
         for result in results if cuts else ():
             request = run.request
             executor = RAY if request.executor == RAY else "process"
-            asked = backtest.Asked(cuts=cuts, threads=request.threads, executor=executor, address=request.address)
+            asked = backtest.BacktestOptions(
+                cuts=cuts, threads=request.threads, executor=executor, address=request.address
+            )
             backtest.backtest(result, asked, raw, progress)
         if cuts:
             results = [result_of(part) for part, _ in parts]  # their verdicts count days now

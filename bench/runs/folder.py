@@ -28,7 +28,7 @@ from bench.core.schema import Task
 from bench.core.validation import validate
 from bench.data import Card, Store, parse_card, prepare
 from bench.data.shape import shape_of
-from bench.runs.current import REGISTERED, Current, check_confirms, lasting_current, read_current
+from bench.runs.current import REGISTERED, CurrentPoint, check_confirms, lasting_current, read_current
 from bench.runs.request import Request
 from bench.runs.suite import Suite, SuiteDataset, resolve_objectives
 from bench.search.space import Fitted, Space, fitting, load_space
@@ -51,7 +51,7 @@ DAYS, EXPLAINED = "backtest.json", "explained.json"
 PACKAGE = "package"
 
 
-class Part(Config):
+class DatasetFolder(Config):
     """The folder of a data set's part of the run, and the origin of its card."""
 
     folder: str
@@ -71,9 +71,9 @@ class Manifest(Config):
     """With the number of workers and threads; paths in it are absolute. `seesaw resume` changes it."""
     suite: Suite
     """As the request changed it; paths in it are absolute."""
-    parts: dict[str, Part]
+    parts: dict[str, DatasetFolder]
     """By the data set's name in the suite."""
-    current: dict[str, Current] = Field(default_factory=dict)
+    current: dict[str, CurrentPoint] = Field(default_factory=dict)
     """The current production point, by the data set's name in the suite; none: see `bench.runs.current`."""
     command: str
     created: str
@@ -128,12 +128,12 @@ class Run:
             return self
         check_confirms(self.suite.confirm.replicates)
         address = self.store_address if given.startswith(REGISTERED) else None
-        found = {
+        current = {
             key: read_current(lasting_current(given), part.card, [task.name for task in part.tasks], self.home, address)
             for key, part in self.datasets.items()
         }
         request = self.request.model_copy(update={"current": lasting_current(given)})
-        return self.changed(current=found, request=request)
+        return self.changed(current=current, request=request)
 
     def changed(self, **decided: Any) -> Run:
         """The run with other decisions, which `keep` writes."""
@@ -261,9 +261,9 @@ class DatasetRun:
         return resolve_objectives(self.dataset, self.tasks, self.ranked)
 
     @property
-    def current(self) -> Current:
+    def current(self) -> CurrentPoint:
         """The current production point."""
-        return self.run.manifest.current.get(self.key) or Current(weights={task.name: 1.0 for task in self.tasks})
+        return self.run.manifest.current.get(self.key) or CurrentPoint(weights={task.name: 1.0 for task in self.tasks})
 
     @property
     def store(self) -> Store | None:

@@ -96,7 +96,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
 
 def _front(deployment: Deployment) -> list[dict[str, str]]:
     frontier = deployment.result.frontier
-    found, deviations = [], frontier.at(frontier.split, "sd")
+    lines, deviations = [], frontier.at(frontier.split, "sd")
     for row in frontier.plausible:
         facts = frontier.table.iloc[row]
         line = {"trial": str(facts["point"]), "architecture": str(facts["architecture"])}
@@ -104,8 +104,8 @@ def _front(deployment: Deployment) -> list[dict[str, str]]:
             line[key] = f"{value:.5g}{f' ± {deviation:.2g}' if deviation == deviation else ''}"
         chance = float(facts["p_nondominated"])
         line["P(non-dominated)"] = f"{chance:.2f}" if chance == chance else "-"
-        found.append(line)
-    return found
+        lines.append(line)
+    return lines
 
 
 def _outcomes(deployment: Deployment, retrained: Retrained) -> list[dict[str, str]]:

@@ -42,8 +42,8 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
     for part in run.datasets.values():
         with suppress(UserError):  # nothing has a result yet, or a file is only half there
             views.append(view_of(result_of(part)))
-    parts = [f"{text.dataset(name)}: {in_words(found)}" for name, found in progress.items()]
-    ended = all(found["search"] and found["search"]["left"] == 0 for found in progress.values())
+    parts = [f"{text.dataset(name)}: {in_words(status)}" for name, status in progress.items()]
+    ended = all(status["search"] and status["search"]["left"] == 0 for status in progress.values())
     told = " ".join(["This run goes on.", *parts]) if going else "" if ended else (
         f"Nothing works on this run, which has not ended; `seesaw resume {run_argument(run)}` goes on."
     )  # fmt: skip

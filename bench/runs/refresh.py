@@ -18,7 +18,7 @@ from bench.frontier.aims import aims_of
 from bench.production.evaluation import Judgement, judge, sentence, served
 from bench.production.package import Package
 from bench.production.retrain import Predictor, TrainedSeed, config_of, finished
-from bench.production.served_model import Part
+from bench.production.served_model import ModelPart
 from bench.runs.deploy import packaged
 from bench.runs.deployment import Deployment
 from bench.runs.folder import PACKAGE
@@ -98,7 +98,7 @@ def refresh(
             member = [chain.anew(store, progress) for chain in chains]
             told = f"it was trained from scratch on {len(store.split('train')):,} rows"
             told += "" if late else ", as all but single networks are"
-        parts = [Part(config=config_of(each, store.schema), shares=each.shares) for each in orders]
+        parts = [ModelPart(config=config_of(each, store.schema), shares=each.shares) for each in orders]
         names = [each.name for each in deployment.result.objectives]
         predictor = Predictor(store, parts, outcomes=outcomes_of([*names, *deployment.outcomes]))
         held, test = (predictor.metrics(split, predictor.predictions(split, [member])) for split in ("valid", "test"))
@@ -113,8 +113,8 @@ def refresh(
         scorers = [each.scorer("eager") for each in (package, champion)]
         judged = judge(card_of(times, cut), part.run.home, raw, "test", scorers, progress)
         shutil.rmtree(made.path, ignore_errors=True)  # data of this cut alone
-    found = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed, ())
-    return Refreshed(package, found, cut, told, tuple(_worse(found, deployment)))
+    judgements = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed, ())
+    return Refreshed(package, judgements, cut, told, tuple(_worse(judgements, deployment)))
 
 
 def _check_labels(key: str, store: Store, late: Sequence[str], span: str) -> None:
@@ -127,11 +127,11 @@ def _check_labels(key: str, store: Store, late: Sequence[str], span: str) -> Non
             )
 
 
-def _worse(found: Sequence[Judgement], deployment: Deployment) -> Iterator[str]:
+def _worse(judgements: Sequence[Judgement], deployment: Deployment) -> Iterator[str]:
     """Outcomes that are surely below what the policy asks for, where the champion is what is served today."""
-    names = [each.metric for each in found]
+    names = [each.metric for each in judgements]
     aim = aims_of(deployment.policy, names, deployment.result.serving.rates, today=True)[0]
-    for each, share, least in zip(found, aim.shares, aim.least, strict=True):
+    for each, share, least in zip(judgements, aim.shares, aim.least, strict=True):
         if (share and each.gain is not None and each.gain.high < share - 1) or each.estimate.high < least:
             yield each.metric
 

@@ -35,7 +35,7 @@ from bench.system.lock import FolderLock
 from bench.system.progress import Progress
 from bench.tracking.logbook import Ending, Logbook, Section
 from bench.tracking.store import TrackingError
-from bench.tracking.values import OBJECTIVES, PICKED, REFERENCE, UNTIL, VERDICT, Front, Value, word
+from bench.tracking.values import OBJECTIVES, PICKED, REFERENCE, UNTIL, VERDICT, Front, MetricValue, word
 
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
@@ -180,7 +180,7 @@ def _ending(result: DatasetResult) -> Callable[[str, str, float], Front]:
 
 def on_trials(
     frontier: Frontier, pick: Pick | None, when: float = 0.0
-) -> dict[int, tuple[list[Value], Mapping[str, str]]]:
+) -> dict[int, tuple[list[MetricValue], Mapping[str, str]]]:
     """What the front says of each trial that was compared, by number: replicate means and deviations as metrics, and
     its place as tags. `when` is the time of the metrics, in seconds since 1970; 0 is the beginning of the trial.
     """
@@ -190,7 +190,7 @@ def on_trials(
         for column, each in enumerate(frontier.measures)
         for name, part in (("mean", "value"), ("sd", "sd"))
     }
-    found: dict[int, tuple[list[Value], Mapping[str, str]]] = {}
+    by_trial: dict[int, tuple[list[MetricValue], Mapping[str, str]]] = {}
     for number, at in frontier.by_trial.items():
         row = frontier.table.iloc[at]
         chance = float(row["p_nondominated"])
@@ -202,8 +202,8 @@ def on_trials(
             UNTIL: row["point"].partition("@")[2] or word(None),
             PICKED: word(pick is not None and pick.trial == number),
         }
-        found[number] = [Value(name, value, time=when) for name, value in numbers.items()], tags
-    return found
+        by_trial[number] = [MetricValue(name, value, time=when) for name, value in numbers.items()], tags
+    return by_trial
 
 
 def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, run: str, when: float = 0.0) -> Front:
@@ -230,7 +230,7 @@ def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, r
         OBJECTIVES: json.dumps([[each.name, each.direction] for each in frontier.measures]),
         REFERENCE: json.dumps(frontier.reference),
     }
-    values = [Value(name, value, time=when) for name, value in numbers.items()]
+    values = [MetricValue(name, value, time=when) for name, value in numbers.items()]
     return Front(on_trials(frontier, pick, when), values, tags, files)
 
 

@@ -63,10 +63,10 @@ class Request(Resources, Budget):
     @property
     def words(self) -> list[str]:
         """The command line that asks for the same."""
-        found = ["seesaw", "run", self.suite]
+        words = ["seesaw", "run", self.suite]
         for name, value in self.model_dump(mode="json", exclude_unset=True, exclude={"suite"}).items():
             values = [",".join(value) if isinstance(value, list) else str(value)]
             if isinstance(value, dict):
                 values = [f"{key}={json.dumps(each)}" for key, each in value.items()]
-            found += [word for each in values for word in (f"--{name.replace('_', '-')}", each)]
-        return found
+            words += [word for each in values for word in (f"--{name.replace('_', '-')}", each)]
+        return words

@@ -31,14 +31,14 @@ from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
 from bench.frontier.verdict import Verdict
 from bench.measure import predictions
-from bench.measure.predictions import FOLDER, KEPT, Rows, rows_of, with_rates
+from bench.measure.predictions import FOLDER, KEPT, Rows, read_rows, with_rates
 from bench.results.drift import Change, changes
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
-from bench.results.fusion import Fusion, Kind, logged
+from bench.results.fusion import Fusion, FusionKind, logged
 from bench.results.points import confirmed, kept_names, parts_of, sources_of
-from bench.results.served.measuring import Candidate, Current
-from bench.results.within import Areas, areas_of, warning
+from bench.results.served.measuring import Candidate, CurrentRanking
+from bench.results.within import TaskAreas, areas_of, warning
 from bench.runs.comparing import answer_of
 from bench.runs.folder import CONFIG, DAYS, PICK, DatasetRun
 from bench.runs.limits import cut_short, failed, unfinished
@@ -53,7 +53,7 @@ MOST_ROWS = 200_000
 def drift_of(result: DatasetResult) -> list[Change]:
     """What changed from confirmation rows to test; of unseen values only where the prepared data are still there."""
     folder = result.run.folder / FOLDER
-    rows = {split: found for split in (CONFIRM, TEST) if (found := rows_of(folder, split)) is not None}
+    rows = {split: kept for split in (CONFIRM, TEST) if (kept := read_rows(folder, split)) is not None}
     if len(rows) < 2:
         return []
     said = None
@@ -68,16 +68,16 @@ def drift_of(result: DatasetResult) -> list[Change]:
 def _unseen(store: Store | None) -> dict[str, dict[str, NDArray[Any]]]:
     if store is None:
         return {}
-    found = dict[str, dict[str, NDArray[Any]]]()
+    unseen = dict[str, dict[str, NDArray[Any]]]()
     for split in (CONFIRM, TEST):
         data = part_of(store.split(split), MOST_ROWS)
         ids, at = data.ids, 0
         schema = store.schema.without_ranges
         for each, offset in zip(schema.fields, schema.offsets, strict=True):
             if each.of is None and each.slots == 1:
-                found.setdefault(each.name, {})[split] = ids[:, at] == offset
+                unseen.setdefault(each.name, {})[split] = ids[:, at] == offset
             at += each.slots
-    return found
+    return unseen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +93,12 @@ class DatasetResult(Decision):
     records: list[TrialRecord]
     objectives: tuple[Objective, ...]
     incomplete: str = ""
-    areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
+    areas: Mapping[str, Mapping[str, TaskAreas]] = field(default_factory=dict)
 
     @property
     def tested(self) -> tuple[Rows | None, tuple[str | None, str | None]]:
         """The rows of test, None where none are kept, and the columns of their units and group."""
-        return rows_of(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
+        return read_rows(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -151,31 +151,31 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     front = replace(front, answer=answer_of(run, study))
     followed = policy or policy_of(run)
     areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
-    found = decided(
+    decision = decided(
         front, serving_of(run, front.points, objectives, followed, keep), followed, run.run.request.seed,
         lambda point: warning(areas, point, str(run.card.group)),
     )  # fmt: skip
     incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
-    found = replace(found, verdict=_with_days(found, run.folder / DAYS, [task.name for task in run.tasks]))
+    decision = replace(decision, verdict=_with_days(decision, run.folder / DAYS, [task.name for task in run.tasks]))
     return DatasetResult(
-        **vars(found), run=run, records=records, objectives=objectives, incomplete=" ".join(filter(None, incomplete)),
-        areas=areas,
+        **vars(decision), run=run, records=records, objectives=objectives, areas=areas,
+        incomplete=" ".join(filter(None, incomplete)),
     )  # fmt: skip
 
 
-def _with_days(found: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
+def _with_days(decision: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
     """The verdict, with what the run's last back-test says of what was picked; of another pick it says nothing."""
-    pick = found.pick
+    pick = decision.pick
     if pick is None or pick.kind is None or pick.weights is None or not path.is_file():
-        return found.verdict
+        return decision.verdict
     days = read_json(path)
-    fusion = Fusion.of(cast(Kind, pick.kind), [pick.weights.get(task, 0.0) for task in tasks])
+    fusion = Fusion.of(cast(FusionKind, pick.kind), [pick.weights.get(task, 0.0) for task in tasks])
     for name, served in days["served"].items():
         if name in days["points"] and served == [pick.point, fusion.kind, list(fusion.weights)]:
             average = days["points"][name]["average"]
             known = {end: math.nan if each is None else each for end, each in average.items()}
-            return found.verdict.by_days(days["sentences"][name][0], Effect(**known))
-    return found.verdict
+            return decision.verdict.by_days(days["sentences"][name][0], Effect(**known))
+    return decision.verdict
 
 
 def write_pick(result: DatasetResult) -> None:
@@ -207,21 +207,21 @@ def picked_network(result: DatasetResult) -> Point | None:
     return next((part for part, _ in parts if len(parts) == 1 and "sharing.kind" in part.config), None)
 
 
-def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, Any]:
+def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, object]:
     """Where `seesaw train` would by itself train otherwise than the search did; see `bench.training.config.Recipe`."""
     tasks = result.run.tasks
     objectives = [objective.name for objective in result.objectives]
-    found: dict[str, Any] = {}
+    recipe: dict[str, object] = {}
     if until is not None:
-        found["training.until"] = until
+        recipe["training.until"] = until
     if [task.name for task in tasks] != list(result.run.card.default_tasks):
-        found["training.tasks"] = [task.name for task in tasks]
+        recipe["training.tasks"] = [task.name for task in tasks]
     if objectives != [primary(task, task.name in result.run.ranked) for task in tasks]:
-        found["training.objectives"] = objectives
-    return found
+        recipe["training.objectives"] = objectives
+    return recipe
 
 
-def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, Any]:
+def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, object]:
     """The document `provenance.json`.
 
     Args:
@@ -242,7 +242,7 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
     }  # outcomes of heads, which `train` does not measure
     served = {key for key in names if outcomes_of([key.partition("/")[2]]) and key.partition("/")[2] not in own}
 
-    def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, Any]:
+    def training(replicate: int, seed: int, metrics: dict[str, float]) -> dict[str, object]:
         measured = {key: value for key, value in metrics.items() if not key.startswith("cost/") and key not in served}
         return {"replicate": replicate, "seed": seed, "metrics": measured, "command": command(seed)}
 
@@ -281,7 +281,7 @@ def serving_of(
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER
-    rows: dict[str, Rows] = {split: found for split in KEPT if (found := rows_of(folder, split)) is not None}
+    rows: dict[str, Rows] = {split: kept for split in KEPT if (kept := read_rows(folder, split)) is not None}
     if len(rows) < len(KEPT):
         return Serving(None, {}, "", NOT_CONFIRMED)
     rows = with_rates(rows)
@@ -306,7 +306,7 @@ def candidates_of(
 ) -> list[Candidate]:
     """The confirmed points whose predictions are there. Rows of a replicate that failed or is gone are left out."""
     sources = sources_of(points, objectives)
-    found = []
+    candidates = []
     for point in filter(confirmed, points):
         seeds, files = [], []
         for run in point.replicates:
@@ -320,8 +320,8 @@ def candidates_of(
         if seeds:
             read, digest = _reader(folder, files), _digests(folder, files)
             facts = point.id, point.name, point.architecture, point.role
-            found.append(Candidate(*facts, tuple(seeds), read, digest))
-    return found
+            candidates.append(Candidate(*facts, tuple(seeds), read, digest))
+    return candidates
 
 
 def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], NDArray[Any]]:
@@ -329,11 +329,11 @@ def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int]
 
     def read(split: str, place: int) -> NDArray[Any]:
         names = files[place]
-        found = predictions.predictions(folder, split, names[0])
-        found = found if len(names) == 1 else predictions.joined(folder, split, names)
-        if found is None:
+        values = predictions.predictions(folder, split, names[0])
+        values = values if len(names) == 1 else predictions.joined(folder, split, names)
+        if values is None:
             raise UserError(f"{folder}: expected the predictions {names[0]}.{split}.npy, found none")
-        return found
+        return values
 
     return read
 
@@ -343,7 +343,9 @@ def _digests(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int
     return lambda split, place: b"".join(predictions.kept_digest(folder, split, name) for name in files[place])
 
 
-def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]) -> tuple[Current | None, str]:
+def _current(
+    part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]
+) -> tuple[CurrentRanking | None, str]:
     """The current point among the candidates, and what it is; a column of the log joins them here."""
     now, ids = part.current, [each.id for each in candidates]
     tasks = rows[CONFIRM].tasks
@@ -356,14 +358,16 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
         of_rows = Candidate(now.id, name, "logged score", "current", (), read, lambda split, place: column.encode())
         candidates.append(of_rows)
         lacking = float(np.isnan(rows[TEST].logged[column]).mean())
-        return Current(now.id), name + (f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else "")
+        few = f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else ""
+        return CurrentRanking(now.id), name + few
     if now.id in ids:
         if now.point is None:
-            return Current(now.id, today=False), "the best single-task models at their best weights"
+            return CurrentRanking(now.id, today=False), "the best single-task models at their best weights"
         fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
-        return Current(now.id, fusion), (f"the current model ({now.source})")
+        return CurrentRanking(now.id, fusion), (f"the current model ({now.source})")
     stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
     if stands is None:
         return None, ""
     missing = f"{now.source} was not" if now.source else "no single-task model was"
-    return Current(stands.id, today=False), f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
+    called = f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
+    return CurrentRanking(stands.id, today=False), called

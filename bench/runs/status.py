@@ -81,8 +81,8 @@ class Pace:
         jobs = self._usual()
         busy = sum(job.seconds for job in jobs)
         done = {"trials": len({job.trial for job in jobs}), "samples": sum(job.end - job.begin for job in jobs)}
-        found = [busy * max(0.0, amount) / done[key] for key, amount in left.items() if done[key]]
-        return min(found, default=None)
+        estimates = [busy * max(0.0, amount) / done[key] for key, amount in left.items() if done[key]]
+        return min(estimates, default=None)
 
     def _usual(self) -> list[_Job]:
         timed = {order: job for order, job in self._jobs.items() if job.seconds}
@@ -245,9 +245,9 @@ def _left(
     search = 0.0
     if limits:
         open_ = {key: limits[key] - used[key] for key in ("trials", "samples") if limits[key]}
-        found = [] if (seconds := pace.search(open_)) is None else [seconds / workers]
-        found += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
-        search = min(found, default=0.0)
+        estimates = [] if (seconds := pace.search(open_)) is None else [seconds / workers]
+        estimates += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
+        search = min(estimates, default=0.0)
     space = run.fitted().space
     lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0
     known = sum(map(len, study.replicates().values()))

@@ -51,11 +51,11 @@ def rung(value: object) -> int | float | None:
     """
     if value is None:
         return None
-    found = parse_value(value) if isinstance(value, str) else value
-    if isinstance(found, int) and found is not True and found >= 0:
-        return int(found)
-    if isinstance(found, float) and 0 < found < 1:
-        return found
+    number = parse_value(value) if isinstance(value, str) else value
+    if isinstance(number, int) and number is not True and number >= 0:
+        return int(number)
+    if isinstance(number, float) and 0 < number < 1:
+        return number
     raise ValueError(
         f"expected a whole number of samples, a fraction of full length below 1, or 0 for no rungs, found {value!r}"
     )
@@ -134,7 +134,7 @@ class SuiteDataset(Config):
         return tuple(by_name[name] for name in names)
 
 
-def with_limits(budget: Budget, given: Mapping[str, Any]) -> dict[str, Any]:
+def with_limits(budget: Budget, given: Mapping[str, Any]) -> dict[str, object]:
     """A budget's values with the given ones, None left out; samples take the place of lengths and the reverse."""
     new = {key: value for key, value in given.items() if value is not None}
     other = {"samples": "lengths", "lengths": "samples"}

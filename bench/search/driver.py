@@ -89,10 +89,10 @@ class Checkpoints:
 NEXT_BEST = 16
 """Number of best promotions considered; the first that fits the budget is taken."""
 
-Decision = RungStep | Literal["new trial"]
+NextStep = RungStep | Literal["new trial"]
 
 
-def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Decision | None:
+def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> NextStep | None:
     """Decides on the next job: a promotion; else, within the limits, a new trial; None if there is nothing to start.
 
     The budget of samples must hold the job, after reserving enough to bring a single-task trial to full length. If a

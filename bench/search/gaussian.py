@@ -36,7 +36,7 @@ JUMPS = 0.25
 """Share of a number's changes that are new draws."""
 
 
-class Shape:
+class Encoding:
     """Configurations of a space as rows, with a column for each parameter in any branch; makes many rows at a time.
 
     Numbers lie in [0, 1] on their own scale (logarithmic if searched so); options are numbered from 0. A parameter that
@@ -171,7 +171,7 @@ class Kernel:
     """The kernel of a space; its settings are one vector of logarithms.
 
     Args:
-        options: of each column, 0 for a number; see `Shape`.
+        options: of each column, 0 for a number; see `Encoding`.
         objectives: M, each with its own noise.
     """
 

@@ -24,11 +24,11 @@ from bench.core.objectives import Objective
 from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.results.pareto import nondominated
-from bench.search.gaussian import Kernel, Posterior, Shape
+from bench.search.gaussian import Encoding, Kernel, Posterior
 from bench.search.plan import Plan
 from bench.search.ranking import Order, full_length, to_full_length
 from bench.search.samplers import GP
-from bench.search.standing import Ledger
+from bench.search.standing import JobHistory
 
 
 class Warp:
@@ -152,11 +152,11 @@ FAILED, DOUBT = 64, 1.0
 of the prior. So one failure says little, and several close to each other are avoided."""
 
 Results = Sequence[Sequence[Sequence[float]] | None]
-Named = frozenset[tuple[str, Scalar]]
+HashableConfig = frozenset[tuple[str, Scalar]]
 """A hashable configuration."""
 
 
-def _named(config: Mapping[str, Scalar]) -> Named:
+def _named(config: Mapping[str, Scalar]) -> HashableConfig:
     return frozenset(config.items())
 
 
@@ -170,13 +170,13 @@ class Belief:
         tried: configurations that are not proposed again.
     """
 
-    shape: Shape
+    shape: Encoding
     posterior: Posterior
     warp: Warp
     front: Floats
     reference: Floats
     parents: Floats
-    tried: frozenset[Named]
+    tried: frozenset[HashableConfig]
 
     def propose_batch(self, seed: int, pinned: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
         """Proposes searched parameters for each of `pinned`.
@@ -237,7 +237,7 @@ class GaussianSampler:
     """
 
     def __init__(
-        self, shape: Shape, objectives: tuple[Objective, ...], reference: Mapping[str, float], rungs: Sequence[int]
+        self, shape: Encoding, objectives: tuple[Objective, ...], reference: Mapping[str, float], rungs: Sequence[int]
     ) -> None:
         self.shape = shape
         self._kernel = Kernel(self.shape.options, len(objectives))
@@ -341,12 +341,12 @@ class Proposals:
         self._seed, self._openings = plan.seed, plan.openings
         self._sampler: GaussianSampler | None = None
         if plan.sampler == GP:
-            shape = Shape(plan.space, plan.tasks)
+            shape = Encoding(plan.space, plan.tasks)
             self._sampler = GaussianSampler(shape, plan.objectives, plan.rules.reference, plan.rules.rungs)
         self._threads = ThreadpoolController()
         self._first, self._batch = -1, list[dict[str, Scalar]]()
 
-    def next(self, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]]) -> Mapping[str, Scalar]:
+    def next(self, ledger: JobHistory, configs: Sequence[Mapping[str, Scalar]]) -> Mapping[str, Scalar]:
         """Parameters of the trial after those in the ledger, with these `configs`; Optuna's sampler adds the rest."""
         number = ledger.trials
         if self._sampler is None:

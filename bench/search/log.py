@@ -259,7 +259,7 @@ def _objection(outcome: Outcome, objectives: tuple[Objective, ...]) -> Failure |
     return None
 
 
-def _plain(failure: Failure | None) -> dict[str, Any] | None:
+def _plain(failure: Failure | None) -> dict[str, object] | None:
     return {"kind": failure.kind, "reason": failure.reason} if failure else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeGuard
+from typing import Annotated, ClassVar, TypeGuard
 
 import numpy as np
 from pydantic import Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
@@ -16,13 +16,13 @@ from bench.core.records import Scalar
 from bench.core.registry import Config
 
 
-def _plain(value: Any) -> Scalar:
+def _plain(value: object) -> Scalar:
     if isinstance(value, bool | int | float | str):
         return value
     raise ValueError(f"expected text, a number, true or false, found {'a table' if isinstance(value, dict) else value}")
 
 
-Value = Annotated[Scalar, PlainValidator(_plain)]
+PlainValue = Annotated[Scalar, PlainValidator(_plain)]
 
 
 class _Table(Config):
@@ -30,7 +30,7 @@ class _Table(Config):
 
     type: ClassVar[str]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {"type": self.type} | self.model_dump(mode="json")
 
 
@@ -169,8 +169,8 @@ class Choice(_Options, _Table):
     """One of several unordered values."""
 
     type: ClassVar[str] = "choice"
-    options: tuple[Value, ...] = Field(min_length=1)
-    default: Value
+    options: tuple[PlainValue, ...] = Field(min_length=1)
+    default: PlainValue
 
     @model_validator(mode="after")
     def _check(self) -> Choice:
@@ -222,7 +222,7 @@ class Switch(_Options):
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(self.branches))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Options as plain values."""
         return {"type": "switch", "default": self.default, "options": list(self.branches)}
 

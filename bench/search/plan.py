@@ -96,7 +96,7 @@ class Plan:
         first, kinds = beginning(self.space, self.tasks, self.portfolio), self.space.branches(SHARING)
         return (*first, *missing_tries(first, kinds, self.tries)) if kinds else first
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """The settings that determine trial n, which a resumed search must keep; limits may rise, so they are left
         out.
         """

@@ -20,7 +20,7 @@ from bench.core.registry import Config
 from bench.core.validation import validate
 from bench.models.config import UNTIED, expand
 from bench.search import tree as trees
-from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
+from bench.search.nodes import Constant, Float, Int, Leaf, PlainValue, Switch, Tree
 from bench.system import content
 
 if TYPE_CHECKING:  # listing spaces must not import Optuna
@@ -33,8 +33,8 @@ from bench.search.nodes import Choice
 
 class _File(Config):
     title: StrictStr
-    fixed: dict[trees.Name, Value] = Field(default_factory=dict)
-    parameters: dict[trees.Name, dict[str, Any]] = Field(default_factory=dict)
+    fixed: dict[trees.ParameterName, PlainValue] = Field(default_factory=dict)
+    parameters: dict[trees.ParameterName, dict[str, Any]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Space:
         """Values of a switch at the top of the tree; one if it is fixed."""
         return self.branches(name) or (self.fixed.get(name),)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Plain values, a row for each parameter; `when` has the branches that lead to it."""
         rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in trees.walk(self.tree)]
         return {"title": self.title, "parameters": rows}

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Progress = Literal["running", "waiting", "failed"]
+TrialProgress = Literal["running", "waiting", "failed"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Standing:
     number: int
     kind: str
     results: tuple[tuple[float, ...], ...]
-    progress: Progress
+    progress: TrialProgress
     granted: frozenset[int] = frozenset()
 
     @property
@@ -94,7 +94,7 @@ class Standings:
         return sum(step * int((self.begun > rung).sum()) for rung, step in enumerate(steps))
 
 
-class Ledger:
+class JobHistory:
     """The standings of a study's trials and its jobs, `steps`, updated with each event.
 
     The first `told` jobs have recorded outcomes; standings know these only.

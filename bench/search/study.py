@@ -27,7 +27,7 @@ from bench.search.log import (
 )
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.samplers import ask
-from bench.search.standing import Ledger, RungStep
+from bench.search.standing import JobHistory, RungStep
 from bench.system.lock import FolderLock
 
 
@@ -50,7 +50,7 @@ class Study(AbstractContextManager["Study"]):
 
     def __init__(self, folder: Path, log: Log, lock: FolderLock | None = None, plan: Plan | None = None) -> None:
         self.folder = folder
-        self.ledger = Ledger()
+        self.ledger = JobHistory()
         self.configs: list[dict[str, Scalar]] = []
         self.tries: dict[str, dict[str, float]] = {}
         self.objectives: tuple[Objective, ...] = ()

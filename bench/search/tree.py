@@ -14,7 +14,7 @@ from bench.core.registry import Config
 from bench.core.validation import validate
 from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 """A dotted configuration path, as in `sharing.mmoe.experts`."""
 
 Path = tuple[tuple[str, str], ...]
@@ -30,7 +30,7 @@ TYPES = (*PARAMETERS, "switch")
 
 class _SwitchTable(Config):
     default: StrictStr
-    branches: dict[str, dict[Name, dict[str, Any]]] = Field(min_length=1)
+    branches: dict[str, dict[ParameterName, dict[str, Any]]] = Field(min_length=1)
     where: Literal["groups"] | None = None
 
     @model_validator(mode="after")
@@ -40,7 +40,7 @@ class _SwitchTable(Config):
         return self
 
 
-def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
+def read(tables: Mapping[str, Mapping[str, object]], where: str) -> Tree:
     """Reads parameters from their TOML tables in a file, `where`.
 
     Raises UserError, naming file and parameter, for an unknown type, a missing or unknown key, a value that does not
@@ -63,7 +63,7 @@ def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
     return tree
 
 
-def _move_below(tree: dict[str, Node], name: str, unless: Any, where: str) -> None:
+def _move_below(tree: dict[str, Node], name: str, unless: object, where: str) -> None:
     """Moves a parameter into those branches of a switch where it has a meaning.
 
     `unless = { "sharing.kind" = ["single_task"] }` excludes that branch. The result is a plain tree with the parameter
@@ -90,7 +90,7 @@ def _move_below(tree: dict[str, Node], name: str, unless: Any, where: str) -> No
     tree[switch_name] = replace(switch, branches=branches)
 
 
-def _read_node(table: Mapping[str, Any], where: str) -> Node:
+def _read_node(table: Mapping[str, object], where: str) -> Node:
     options = {key: value for key, value in table.items() if key not in ("type", "unless")}
     kind = table.get("type")
     if kind is None:

@@ -16,7 +16,7 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.position import PositionConfig
 from bench.production.engines import export
-from bench.production.served_model import Network, Part, ServedModel
+from bench.production.served_model import ModelPart, Network, ServedModel
 from bench.training.config import AXES, DEFAULTS
 
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
@@ -252,7 +252,7 @@ def it_can_be_packaged(kinds: Kinds) -> None:
     """Its graph can be exported, and gives what the model gives, at any batch size."""
     model = build("mixed", kinds)
     schema = schema_of("mixed", kinds)
-    served = ServedModel([[Network([model])]], [Part.whole({}, schema)], schema)
+    served = ServedModel([[Network([model])]], [ModelPart.whole({}, schema)], schema)
     run = export(served, schema).module()
     for size in (*SIZES, 13):
         ids, dense, _ = batch_of(schema, size)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.results.effect import Effect
-from bench.tracking.store import MlflowStore, Node
-from bench.tracking.values import VERDICT, Value
+from bench.tracking.store import MlflowStore, StoredRun
+from bench.tracking.values import VERDICT, MetricValue
 
 EXPERIMENT = "seesaw decisions"
 
@@ -21,9 +21,9 @@ def log_decision(
     """
     store = MlflowStore(tracking, home)
     tags = {"seesaw.kind": "decision", VERDICT: verdict, "mlflow.note.content": verdict}
-    node = Node.create(store, store.experiment(EXPERIMENT, make=True), name, tags)
+    node = StoredRun.create(store, store.experiment(EXPERIMENT, make=True), name, tags)
     values = [
-        Value(f"gain/{outcome}{end}", number)
+        MetricValue(f"gain/{outcome}{end}", number)
         for outcome, each in gains.items()
         for end, number in (("", each.value), (".low", each.low), (".high", each.high))
     ]

@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 from bench.core.records import TrialRecord
 from bench.results.history import History
-from bench.tracking.store import PAUSE, TRIES, MlflowStore, Node, TrackingError
+from bench.tracking.store import PAUSE, TRIES, MlflowStore, StoredRun, TrackingError
 from bench.tracking.values import (
     NONE,
     PICKED,
@@ -37,9 +37,9 @@ from bench.tracking.values import (
     VERDICT,
     VIEW,
     Front,
-    Key,
+    RunKey,
+    TargetRun,
     Texts,
-    Wanted,
     key_of,
     runs_of,
     volumes,
@@ -88,7 +88,7 @@ class Section:
     front: Callable[[str, str, float], Front] | None = None
     place: tuple[str, str] | None = None
     sent: Counter[str] = field(default_factory=Counter)
-    _nodes: dict[Key, Node] = field(default_factory=dict)
+    _nodes: dict[RunKey, StoredRun] = field(default_factory=dict)
     _sent: dict[int, TrialRecord] = field(default_factory=dict)
     _failed: bool = False
     _shown: float = -math.inf
@@ -159,7 +159,7 @@ class Section:
         self._read(experiment)
         asked = {**{name: value for name, value in own.items() if name not in ("run", "created")}, **self.params}
         name, tags = f"{own['run']} {self.dataset}", {**known, **self.tags}
-        self._put(Wanted((), name, tags, asked, [], RUNNING if self.live else None), experiment)
+        self._put(TargetRun((), name, tags, asked, [], RUNNING if self.live else None), experiment)
         parent = self._nodes[()]
         data = Dataset(self.dataset, own["fingerprint"][:36], "card", self.source)  # a digest has 36 letters at most
         inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]  # may be sent repeatedly
@@ -173,7 +173,7 @@ class Section:
     def _read(self, experiment: str) -> None:
         """Reads the server's state; removes one of two runs with the same key, which a late answer makes possible."""
         mine = " and ".join(f"tags.`seesaw.{name}` = '{self.identity[name]}'" for name in ("run", "dataset"))
-        nodes = Node.search(self.store, experiment, mine)
+        nodes = StoredRun.search(self.store, experiment, mine)
         if parents := [node for node in nodes if self._known.items() <= node.tags.items()]:
             self._nodes = {(): parents[-1]}  # the oldest
             for node in [each for each in nodes if each.tags.get("seesaw.parent") == parents[-1].run_id]:
@@ -182,7 +182,7 @@ class Section:
                     other, self._nodes[key] = sorted((there, node), key=lambda each: len(each.metrics))
                     other.ask("remove", "delete_run")
 
-    def _put(self, wanted: Wanted, experiment: str) -> bool:
+    def _put(self, wanted: TargetRun, experiment: str) -> bool:
         """Creates or updates a run; returns whether it changed. Replaces a failed one that was tried again."""
         node = self._nodes.get(wanted.key)
         if node and wanted.key and node.status == "FAILED" != wanted.status:
@@ -193,7 +193,7 @@ class Section:
         changed = wanted.status is not None and node.set_status(wanted.status, wanted.ended)
         return changed or sent > 0
 
-    def _begin(self, wanted: Wanted, experiment: str, tries: int = TRIES) -> Node:
+    def _begin(self, wanted: TargetRun, experiment: str, tries: int = TRIES) -> StoredRun:
         """Creates a run, or finds the one that MLflow created although its answer was lost."""
         key, tags = wanted.key, wanted.tags
         if key:
@@ -201,7 +201,7 @@ class Section:
             nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": parent.run_id}
             tags = {**tags, **nested, **{tag: parent.tags[tag] for tag in CARRIED}}
         try:
-            self._nodes[key] = Node.create(self.store, experiment, wanted.name, tags, wanted.started)
+            self._nodes[key] = StoredRun.create(self.store, experiment, wanted.name, tags, wanted.started)
         except TrackingError:
             if tries == 1:
                 raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -15,11 +14,11 @@ from bench.core.rows import CONFIRM
 from bench.results.frontier import frontier
 from bench.results.pareto import weakest_reference
 from bench.results.points import confirmed
-from bench.tracking.store import MlflowStore, Node, TrackingError
+from bench.tracking.store import MlflowStore, StoredRun, TrackingError
 from bench.tracking.values import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
 
 FIXED = ["run", "dataset", "fingerprint", "space", "trial", "architecture", "picked", "run_id"]
-Key = tuple[str, str, str]
+MergeKey = tuple[str, str, str]
 """Data set, fingerprint of the prepared data, and objectives: runs with equal keys are merged."""
 
 
@@ -40,20 +39,20 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     if store.is_missing:  # MLflow would create one
         raise TrackingError(f"there is no MLflow store at {store.uri}")
     at = store.experiment(experiment)
-    parents = {node.run_id: node.tags for node in Node.search(store, at, "tags.`seesaw.kind` = 'parent'")}
+    parents = {node.run_id: node.tags for node in StoredRun.search(store, at, "tags.`seesaw.kind` = 'parent'")}
     replicates: dict[tuple[str, ...], list[Replicate]] = defaultdict(list)
-    for node in Node.search(store, at, "tags.`seesaw.kind` = 'replicate'"):
+    for node in StoredRun.search(store, at, "tags.`seesaw.kind` = 'replicate'"):
         failure = Failure("bug", node.tags["seesaw.failure"]) if "seesaw.failure" in node.tags else None
         number, seed = int(node.tags["seesaw.replicate"]), int(node.tags["seesaw.seed"])
         replicates[_point(node)].append(Replicate(number, seed, node.metrics, failure))
-    groups: dict[Key, list[Node]] = defaultdict(list)
-    compared = Node.search(store, at, "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'")
+    groups: dict[MergeKey, list[StoredRun]] = defaultdict(list)
+    compared = StoredRun.search(store, at, "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'")
     for node in sorted(compared, key=lambda each: (each.tags["seesaw.run"], int(each.tags["seesaw.trial"]))):
         parent = parents.get(node.tags["seesaw.parent"], {})
         if OBJECTIVES in parent:
             groups[parent["seesaw.dataset"], parent["seesaw.fingerprint"], parent[OBJECTIVES]].append(node)
     notes = _apart(groups)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     volumes: dict[tuple[str, str], float] = {}
     for key, nodes in groups.items():
         records = [
@@ -92,7 +91,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     return table
 
 
-def _row(node: Node, key: Key, chance: float) -> dict[str, Any]:
+def _row(node: StoredRun, key: MergeKey, chance: float) -> dict[str, object]:
     tags = node.tags
     of = tags["seesaw.run"], *key[:2], tags["seesaw.space"], int(tags["seesaw.trial"]), tags["seesaw.architecture"]
     metrics = {name: at for name, at in sorted(node.metrics.items()) if not name.startswith(("curve/", DIAGNOSIS))}
@@ -100,7 +99,7 @@ def _row(node: Node, key: Key, chance: float) -> dict[str, Any]:
     return {**fixed, **metrics, "front.p_nondominated": chance, **dict(sorted(node.params.items()))}
 
 
-def _apart(groups: Mapping[Key, Sequence[Node]]) -> list[str]:
+def _apart(groups: Mapping[MergeKey, Sequence[StoredRun]]) -> list[str]:
     notes = []
     for dataset in sorted({key[0] for key in groups}):
         of = {key: ", ".join(_runs(nodes)) for key, nodes in groups.items() if key[0] == dataset}
@@ -111,9 +110,9 @@ def _apart(groups: Mapping[Key, Sequence[Node]]) -> list[str]:
     return notes
 
 
-def _runs(nodes: Sequence[Node]) -> list[str]:
+def _runs(nodes: Sequence[StoredRun]) -> list[str]:
     return sorted({node.tags["seesaw.run"] for node in nodes})
 
 
-def _point(node: Node) -> tuple[str, ...]:
+def _point(node: StoredRun) -> tuple[str, ...]:
     return node.tags["seesaw.parent"], node.tags["seesaw.trial"], node.tags[UNTIL]

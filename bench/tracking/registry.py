@@ -20,8 +20,8 @@ from bench.production.scorer import example_rows
 from bench.system.atomic import remove_abandoned, rename, scratch_folder, writable
 from bench.system.credentials import home_address, plain_address
 from bench.system.lock import in_turn
-from bench.tracking.store import MlflowStore, Node, TrackingError
-from bench.tracking.values import Value
+from bench.tracking.store import MlflowStore, StoredRun, TrackingError
+from bench.tracking.values import MetricValue
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -50,7 +50,7 @@ class Move:
         return f"{self.alias} moves {moved}"
 
 
-class Registry:
+class ModelRegistry:
     """The registered models of an MLflow store; raises TrackingError if it cannot be reached."""
 
     def __init__(self, uri: str | None, home: Path | None = None) -> None:
@@ -63,13 +63,13 @@ class Registry:
         """Logs a package as an MLflow model in a new run, with signature, example and card; returns the run's id."""
         experiment_id = self._store.experiment(experiment, make=True)
         known = {"seesaw.kind": "deployment", **tags}
-        node = Node.create(self._store, experiment_id, run_name, known)
+        node = StoredRun.create(self._store, experiment_id, run_name, known)
         try:
             with scratch_folder(package.folder) as folder:
                 save_model(package, folder / MODEL)
                 to = f"store the model with the run '{run_name}'"
                 self._store.ask(to, "log_artifacts", node.run_id, str(folder / MODEL), MODEL)
-            node.send([Value(name, value) for name, value in metrics.items()])
+            node.send([MetricValue(name, value) for name, value in metrics.items()])
         except BaseException as error:
             with suppress(TrackingError):  # the first error is reported
                 node.set_status("FAILED" if isinstance(error, Exception) else "KILLED")
@@ -163,14 +163,14 @@ class Registry:
                 with scratch_folder(target) as folder:
                     of = str(made.run_id), f"{MODEL}/artifacts", str(folder)
                     self._store.ask(f"fetch '{model}'", "download_artifacts", *of)
-                    if (found := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
+                    if (manifest := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
                         raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
-                    rename(found.parent, target)
+                    rename(manifest.parent, target)
         return Package.open(target)
 
     def _version(self, name: str, number: str) -> ModelVersion:
-        found: ModelVersion = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
-        return found
+        version: ModelVersion = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
+        return version
 
     def version_of(self, model: str) -> tuple[str, str]:
         """Parses a model's text into name and version; raises UserError if there is none."""
@@ -212,7 +212,7 @@ def registered(home: Path, model: str, tracking: str | None = None) -> Package:
     """Fetches `NAME`, `NAME@ALIAS` or `NAME/VERSION` from an address's registry, or the home's; errors of `fetch`."""
     if tracking is None and not (home / "mlflow.db").is_file():
         raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
-    return Registry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")
+    return ModelRegistry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")
 
 
 def save_model(package: Package, folder: Path) -> None:

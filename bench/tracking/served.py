@@ -75,8 +75,8 @@ def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
     except csv.Error as error:
         raise _refused(f"line {rows.line_num}: expected CSV: {error}") from None
     if (twice := repeated(header)) is not None or not header:
-        found = "an empty line" if twice is None else f"'{twice}' twice"
-        raise _refused(f"line 1: expected a header with the names of the columns, found {found}")
+        problem = "an empty line" if twice is None else f"'{twice}' twice"
+        raise _refused(f"line 1: expected a header with the names of the columns, found {problem}")
     return pd.DataFrame(lines, columns=header, dtype=object)
 
 

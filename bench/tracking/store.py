@@ -18,7 +18,7 @@ from bench.core.errors import UserError, unknown
 from bench.system.atomic import rename, scratch_folder, writable
 from bench.system.credentials import DATABASES, SERVERS, home_address, kind, plain_address, scrubbed, secret_address
 from bench.system.lock import in_turn
-from bench.tracking.values import NONE, RUNNING, Texts, Value, inward, outward
+from bench.tracking.values import NONE, RUNNING, MetricValue, Texts, inward, outward
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -196,7 +196,7 @@ def _reason(error: BaseException) -> str:
 
 
 @dataclass
-class Node:
+class StoredRun:
     """A run in a store, with the latest value of each metric and its step.
 
     `started`, in milliseconds since 1970, is the time of values without their own.
@@ -212,30 +212,30 @@ class Node:
     tags: dict[str, str]
 
     @classmethod
-    def _of(cls, store: MlflowStore, run: Run) -> Node:
+    def _of(cls, store: MlflowStore, run: Run) -> StoredRun:
         data, info = run.data, run.info
         metrics = {inward(name): value for name, value in data.metrics.items()}
         steps = {inward(each.key): each.step for each in data.to_proto().metrics}
         return cls(store, info.run_id, info.status, info.start_time, metrics, steps, dict(data.params), dict(data.tags))
 
     @classmethod
-    def create(cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0) -> Node:
+    def create(cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0) -> StoredRun:
         """Creates a run. `started` is in seconds since 1970, 0 for now."""
         known = {**_cut(tags), "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
         of = experiment, _milliseconds(started or time.time()), known, name
         return cls._of(store, store.ask(f"begin the run '{name}'", "create_run", *of, tries=1))
 
     @classmethod
-    def search(cls, store: MlflowStore, experiment: str, condition: str) -> list[Node]:
+    def search(cls, store: MlflowStore, experiment: str, condition: str) -> list[StoredRun]:
         """All runs of an experiment that meet a condition, the newest first."""
-        nodes: list[Node] = []
+        nodes: list[StoredRun] = []
         page = None
         while page is None or page.token:
             page = store.ask("search runs", "search_runs", [experiment], condition, page_token=page and page.token)
             nodes += [cls._of(store, run) for run in page]
         return nodes
 
-    def send(self, values: Sequence[Value] = (), params: Texts = NONE, tags: Texts = NONE) -> int:
+    def send(self, values: Sequence[MetricValue] = (), params: Texts = NONE, tags: Texts = NONE) -> int:
         """Sends the values, parameters and tags that the run lacks; returns their number.
 
         Earlier steps of a metric than its latest are assumed present. Values that are not finite are left out: MLflow
@@ -256,7 +256,7 @@ class Node:
         self.tags |= tagged
         return len(new) + len(named) + len(tagged)
 
-    def _lacks(self, value: Value) -> bool:
+    def _lacks(self, value: MetricValue) -> bool:
         there = self.steps.get(value.name, -1)
         return value.step > there or (value.step == there and self.metrics[value.name] != value.value)
 

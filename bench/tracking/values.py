@@ -50,7 +50,7 @@ def inward(name: str) -> str:
     return _COST + ours.removeprefix(_LAST) if ours.startswith(_LAST) else ours
 
 
-class Value(NamedTuple):
+class MetricValue(NamedTuple):
     """A value of a metric; `time` is in seconds since 1970, 0 for the start of its run."""
 
     name: str
@@ -59,27 +59,27 @@ class Value(NamedTuple):
     time: float = 0.0
 
 
-Key = tuple[str, ...]
+RunKey = tuple[str, ...]
 """Key of a run within a data set: `()` of the parent, `(trial,)`, or `(trial, replicate, until)`."""
 
 
-def key_of(tags: Texts) -> Key:
+def key_of(tags: Texts) -> RunKey:
     """The key of a run below a parent."""
     of = (tags["seesaw.trial"],)
     return (*of, tags["seesaw.replicate"], tags[UNTIL]) if "seesaw.replicate" in tags else of
 
 
-class Wanted(NamedTuple):
+class TargetRun(NamedTuple):
     """The target state of an MLflow run, of any status if None. Values of one metric are sorted by step.
 
     `started` and `ended` are in seconds since 1970; 0 for the time of sending.
     """
 
-    key: Key
+    key: RunKey
     name: str
     tags: Texts
     params: Texts
-    values: list[Value]
+    values: list[MetricValue]
     status: str | None
     started: float = 0.0
     ended: float = 0.0
@@ -92,13 +92,13 @@ class Front(NamedTuple):
     or bytes by name.
     """
 
-    placed: Mapping[int, tuple[list[Value], Texts]]
-    values: list[Value]
+    placed: Mapping[int, tuple[list[MetricValue], Texts]]
+    values: list[MetricValue]
     tags: Texts
     files: Mapping[str, str | bytes]
 
 
-def runs_of(record: TrialRecord, placed: Sequence[Value] = (), place: Texts = NONE) -> list[Wanted]:
+def runs_of(record: TrialRecord, placed: Sequence[MetricValue] = (), place: Texts = NONE) -> list[TargetRun]:
     """The runs of a trial and its replicates; empty if there is no result yet.
 
     The parameters are the whole configuration by dotted names. The run of a trial in a search by rungs starts with its
@@ -110,13 +110,13 @@ def runs_of(record: TrialRecord, placed: Sequence[Value] = (), place: Texts = NO
     tags = {"seesaw.kind": "trial", "seesaw.state": record.state, **_tags(record, record.failure), **place}
     params = {key: str(value) for key, value in record.config.items()}
     status = STATUS.get(record.state, RUNNING)
-    runs = [Wanted(key_of(tags), name, tags, params, [*_values(record), *placed], status, record.started, ended)]
+    runs = [TargetRun(key_of(tags), name, tags, params, [*_values(record), *placed], status, record.started, ended)]
     for each in record.replicates:
         own = {"seesaw.replicate": str(each.replicate), "seesaw.seed": str(each.seed), UNTIL: word(each.until)}
         tags = {"seesaw.kind": "replicate", **own, **_tags(record, each.failure)}
         title = f"{name} · seed {each.replicate}" + (f" to {each.until} samples" if each.until else "")
-        values = [Value(*of) for of in each.metrics.items()]
-        runs.append(Wanted(key_of(tags), title, tags, {}, values, "FAILED" if each.failure else "FINISHED"))
+        values = [MetricValue(*of) for of in each.metrics.items()]
+        runs.append(TargetRun(key_of(tags), title, tags, {}, values, "FAILED" if each.failure else "FINISHED"))
     return runs
 
 
@@ -125,7 +125,7 @@ def _tags(record: TrialRecord, failure: Failure | None) -> dict[str, str]:
     return tags | ({"seesaw.failure": failure.reason, "seesaw.failure_kind": failure.kind} if failure else {})
 
 
-def _values(record: TrialRecord) -> list[Value]:
+def _values(record: TrialRecord) -> list[MetricValue]:
     """Metrics, costs, `diagnosis/<name>`, `speed/<name>` once the trial is over, and `curve/<name>` by samples.
 
     In a search by rungs metrics and the diagnosis have a value for each rung.
@@ -134,22 +134,24 @@ def _values(record: TrialRecord) -> list[Value]:
     for rung in record.rungs or (RungResult(0, 0, record.metrics, 0.0, record.diagnosis),):
         when += rung.seconds if when else 0.0
         of = rung.metrics | {DIAGNOSIS + name: value for name, value in numbers(rung.diagnosis).items()}
-        values += [Value(name, value, rung.samples, when) for name, value in of.items()]
+        values += [MetricValue(name, value, rung.samples, when) for name, value in of.items()]
     if record.state in STATUS:  # the speed of a trial that continues changes
-        values += [Value(f"speed/{name}", value, time=when) for name, value in record.speed.items()]
+        values += [MetricValue(f"speed/{name}", value, time=when) for name, value in record.speed.items()]
     for at in record.curve:
-        values += [Value(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"]
+        values += [
+            MetricValue(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"
+        ]
     return values
 
 
-def volumes(history: History) -> list[Value]:
+def volumes(history: History) -> list[MetricValue]:
     """The hypervolume of all trials up to number n, by n.
 
     In a search by rungs, that of all trials at all their rungs, by the training samples of all finished jobs so far.
     """
     if history.by_rungs:
-        return [Value("hypervolume.by_samples", at.hypervolume, at.samples, at.ended) for at in history.rows]
-    return [Value("hypervolume", at.hypervolume, at.trial, at.ended) for at in history.rows]
+        return [MetricValue("hypervolume.by_samples", at.hypervolume, at.samples, at.ended) for at in history.rows]
+    return [MetricValue("hypervolume", at.hypervolume, at.trial, at.ended) for at in history.rows]
 
 
 def word(value: object) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.balancing.base import Balancer, GradientCombination
+from bench.core.arrays import Ints
 from bench.models.assembly import MultiTaskModel
 from bench.models.compiling import array, jit, memory, widen
 from bench.models.fused import among, of_one_task
@@ -89,7 +90,7 @@ class Aggregation:
         weights: Tensor = self.balancer(gramian(gradients))
         return weighted_sum(gradients, weights), weights
 
-    def _keep(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Records the pooled fields (B, F, W), in the precision of the products."""
         if torch.is_grad_enabled():
             (self._narrow,) = inputs
@@ -203,7 +204,7 @@ def _compiled(vectors: Sequence[Tensor]) -> bool:
     return first in (torch.float32, torch.bfloat16) and all(v.is_cpu and v.dtype == first for v in vectors)
 
 
-def _located(parts: Sequence[Sequence[Tensor]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _located(parts: Sequence[Sequence[Tensor]]) -> tuple[NDArray[np.uint64], Ints, NDArray[np.bool_]]:
     """For P parts of T vectors each: addresses (P, T), lengths (P,), and whether they are bfloat16 (P,)."""
     addresses = np.array([[vector.data_ptr() for vector in vectors] for vectors in parts], np.uint64)
     lengths = np.array([len(vectors[0]) for vectors in parts], np.int64)

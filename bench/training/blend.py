@@ -21,7 +21,7 @@ from bench.core.rows import SEARCH
 from bench.core.schema import Schema
 from bench.data import SplitName, Store
 from bench.measure.predictions import Damaged, name_of, path, predictions
-from bench.training.evaluation import PIECE, Predictions, measured, measured_splits
+from bench.training.evaluation import PIECE, BothPredictions, measured, measured_splits
 from bench.training.tree_settings import merit
 
 SHARES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9, 0.0, 1.0)
@@ -46,7 +46,7 @@ def run_blend(job: Job, store: Store) -> TrialResult:
     folder, names = Path(job.predictions), parts_of(job.config, job.replicate)
     shares = [float(str(job.config[f"{SHARE}{task.name}"])) for task in store.schema.tasks]
 
-    def of(split: SplitName) -> Iterator[Predictions]:
+    def of(split: SplitName) -> Iterator[BothPredictions]:
         return mixed(*joint_of(folder, split, names), shares, store.schema)
 
     metrics, resampled = measured_splits(job, store, of, kept=True)
@@ -61,7 +61,7 @@ def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles,
     return network, trees
 
 
-def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Schema) -> Iterator[Predictions]:
+def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Schema) -> Iterator[BothPredictions]:
     """Yields a blend's predictions, piece by piece, from its parts' joint ones (n, T) and the network's shares by task.
 
     Joint predictions are mixed with joint ones, and conditional ones (a task's joint prediction over its parent's) with

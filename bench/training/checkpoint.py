@@ -23,7 +23,7 @@ _FORMAT = 1
 _TENSOR = "$tensor"  # marks the place of a tensor in the JSON
 
 
-def write(path: Path, state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+def write(path: Path, state: Mapping[str, object], identity: Mapping[str, object]) -> None:
     """Writes a state, and plain values that identify the training; raises OSError if it could not be written."""
     tensors: dict[str, Tensor] = {}
     header = {_KEY: json.dumps({"format": _FORMAT, "identity": identity, "state": _take(state, "", tensors)})}
@@ -34,7 +34,7 @@ def write(path: Path, state: Mapping[str, Any], identity: Mapping[str, Any]) -> 
         raise OSError(f"could not write the checkpoint {path}: {error}") from None
 
 
-def read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
+def read(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
     """Reads a checkpoint's state on the CPU; raises UserError if it is missing, damaged, or of another `identity`."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -56,7 +56,7 @@ def read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _take(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+def _take(value: object, path: str, tensors: dict[str, Tensor]) -> Any:
     """Returns a state with references in place of its tensors, which go to `tensors`."""
     if isinstance(value, Tensor):
         tensors[path] = value.detach().cpu().contiguous()

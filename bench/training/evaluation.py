@@ -37,7 +37,7 @@ LATENCY_MOST = 100
 LATENCY_SECONDS = 0.02  # total time after which no more runs start: a search measures each of its trials
 State = Mapping[str, Tensor]
 Measured = tuple[list[int], dict[str, float]]
-Predictions = tuple[NDArray[np.float32], NDArray[np.float32]]
+BothPredictions = tuple[NDArray[np.float32], NDArray[np.float32]]
 """The next rows' predictions (n, T): conditional on the parent, and joint with all ancestors, see
 `bench.measure.tally`."""
 
@@ -105,11 +105,11 @@ class Evaluation:
         self.seconds += time.perf_counter() - started
         return metrics
 
-    def predictions(self, split: SplitName, selectors: Sequence[Selector]) -> Iterator[Predictions]:
+    def predictions(self, split: SplitName, selectors: Sequence[Selector]) -> Iterator[BothPredictions]:
         """Predictions of a split at the best state, see `best`, piece by piece in its order."""
         return self._predictions(self._best(split, selectors))
 
-    def _predictions(self, logits: Iterable[Tensor]) -> Iterator[Predictions]:
+    def _predictions(self, logits: Iterable[Tensor]) -> Iterator[BothPredictions]:
         for piece in _joined(logits):
             probabilities = self.model.probabilities(piece)
             yield probabilities.conditional.cpu().numpy(), probabilities.joint.cpu().numpy()
@@ -153,7 +153,7 @@ class Evaluation:
 def measured(
     store: Store,
     split: SplitName,
-    predictions: Iterable[Predictions],
+    predictions: Iterable[BothPredictions],
     resamples: int = 0,
     outcomes: Sequence[str] = (),
     keep: Path | None = None,
@@ -195,7 +195,7 @@ def ranked_in(store: Store) -> frozenset[str]:
 
 
 def measured_splits(
-    job: Job, store: Store, predictions: Callable[[SplitName], Iterable[Predictions]], kept: bool = False
+    job: Job, store: Store, predictions: Callable[[SplitName], Iterable[BothPredictions]], kept: bool = False
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """`measured` on all splits of a job, from each split's predictions, with its outcomes, resamples and files."""
     metrics: dict[str, float] = {}

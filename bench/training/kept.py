@@ -6,23 +6,24 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from bench.core.arrays import Singles
+from bench.core.records import Split as SplitName
 from bench.core.schema import Schema
 from bench.data import Store
 from bench.data.arrays import ArrayWriter
 from bench.data.store import Split
-from bench.measure.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, rows_of, sampled, seal
+from bench.measure.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, read_rows, sampled, seal
 from bench.measure.resamples import units_of
 from bench.measure.spaces import joint_labels
 from bench.system.atomic import atomic_path, write_text
 
 BLOCK = 1 << 16
 """Rows read at a time."""
-Keep = Callable[[NDArray[Any], NDArray[np.uint64]], None]
+Keep = Callable[[Singles, NDArray[np.uint64]], None]
 """Takes joint predictions (n, T) and units (n,) of a split's next rows."""
 
 
@@ -57,7 +58,7 @@ def write_rows(store: Store, folder: Path) -> None:
     tasks = store.schema.tasks
     about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks], "splits": list(KEPT)}
     with suppress(Damaged):
-        if all(rows_of(folder, split) for split in KEPT) and about.items() <= facts_in(folder).items():
+        if all(read_rows(folder, split) for split in KEPT) and about.items() <= facts_in(folder).items():
             return
     facts = about | {
         "kinds": [task.kind for task in tasks],
@@ -83,11 +84,11 @@ def _rates(train: Split, schema: Schema) -> list[float]:
     return [float(value) for value in sums / np.where(known > 0, known, 1)]
 
 
-def _write(store: Store, split: Any, folder: Path) -> int:
+def _write(store: Store, split: SplitName, folder: Path) -> int:
     data = store.split(split)
     with ExitStack() as stack:
 
-        def writer(array: str, kind: Any, *row: int) -> ArrayWriter:
+        def writer(array: str, kind: DTypeLike, *row: int) -> ArrayWriter:
             return stack.enter_context(_array(folder / f"{split}.{array}.npy", kind, *row))
 
         labels = writer("labels", np.float32, len(store.schema.tasks))

@@ -228,7 +228,7 @@ class Trainer:
         waited = not self.averaging.on and all(s.waited >= patience for s in self.selectors)
         course.finished = course.step == self.total or waited
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         return {
             "data": f"{self.store.key} {self.store.fingerprint}",
             "tasks": [task.name for task in self.schema.tasks],

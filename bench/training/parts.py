@@ -19,7 +19,7 @@ from bench.data import SplitName, Store
 from bench.system.machine import peak_memory_mb
 from bench.training.blend import mix
 from bench.training.config import TrialConfig
-from bench.training.evaluation import Predictions, costs, measured_splits
+from bench.training.evaluation import BothPredictions, costs, measured_splits
 from bench.training.loop import Trainer
 from bench.training.tree_model import Grown, grow
 from bench.training.tree_settings import is_trees
@@ -64,7 +64,7 @@ def run_parts(job: Job, store: Store) -> TrialResult:
 
 def _mixed(
     trained: Sequence[Trainer | Grown], shares: Sequence[Sequence[float]], store: Store, split: SplitName
-) -> Iterator[Predictions]:
+) -> Iterator[BothPredictions]:
     binary, every = [task.kind == "binary" for task in store.schema.tasks], []
     for each in trained:
         said = each.of(split) if isinstance(each, Grown) else each.evaluation.predictions(split, each.selectors)

@@ -157,16 +157,16 @@ def hidden_units(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
 @contextmanager
 def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Records within it the scores (K, B, M) of every set of gates by its path, except gates over a single expert."""
-    found: dict[str, Tensor] = {}
+    scores_by: dict[str, Tensor] = {}
 
-    def keep(name: str, module: nn.Module, given: Any, scores: Tensor) -> None:
+    def keep(name: str, module: nn.Module, given: object, scores: Tensor) -> None:
         if scores.shape[2] > 1:
-            found[name] = scores.detach()
+            scores_by[name] = scores.detach()
 
     gates = [(name, module) for name, module in model.named_modules() if isinstance(module, Gates)]
     hooks = [module.register_forward_hook(partial(keep, name)) for name, module in gates]
     try:
-        yield found
+        yield scores_by
     finally:
         for hook in hooks:
             hook.remove()

@@ -30,11 +30,11 @@ PRIOR_ROWS = 10.0
 """Additive smoothing of a value's rate: number of rows with the overall mean that are added to its own."""
 PIECE = 1 << 16
 """Rows whose columns are made at once."""
-Columns = NDArray[np.float32]
+TreeColumns = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Rows:
+class TreeRows:
     """Rows in memory: ids (N, S) int32, dense (N, D), one task's labels (N,) without NaN, weights (N,) or None."""
 
     ids: NDArray[np.int32]
@@ -66,7 +66,7 @@ class Share:
         )
 
 
-def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Rows:
+def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> TreeRows:
     """Draws at most `most` of the rows with a label of a task whose parent happened, in the split's order.
 
     Reads the split in pieces, twice unless all of it fits. Every subset is equally likely.
@@ -77,7 +77,7 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Row
         total = sum(int(counts.sum()) for _, counts in _batches(split, at, parent))
     left, whole = min(most, total), total <= most
     none = None if split.weights is None else np.empty(0, np.float32)
-    parts = [Rows(split.ids_of(slice(0)), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
+    parts = [TreeRows(split.ids_of(slice(0)), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
     for arrays, counts in _batches(split, at, parent):
         rows = np.flatnonzero(counts)
         if not whole:
@@ -85,8 +85,8 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Row
             total, left = total - len(rows), left - many
             rows = np.sort(rng.choice(rows, many, replace=False))
         weights = None if arrays.weights is None else arrays.weights[rows]
-        parts.append(Rows(arrays.ids[rows], arrays.dense[rows], arrays.labels[rows], weights))
-    return Rows(
+        parts.append(TreeRows(arrays.ids[rows], arrays.dense[rows], arrays.labels[rows], weights))
+    return TreeRows(
         np.concatenate([each.ids for each in parts]),
         np.concatenate([each.dense for each in parts]),
         np.concatenate([each.labels for each in parts]),
@@ -94,7 +94,7 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Row
     )
 
 
-def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[Rows, NDArray[np.bool_]]]:
+def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[TreeRows, NDArray[np.bool_]]]:
     """Yields rows with all labels of the task, and which of them count."""
     for batch in Batches(split).in_order(PREDICTED):
         labels = batch.labels.numpy()
@@ -104,7 +104,7 @@ def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[Rows, 
         weights = None if batch.weights is None else batch.weights.numpy().prod(axis=1)
         if weights is not None:
             counts &= weights > 0
-        yield Rows(batch.ids.numpy(), batch.dense.numpy(), labels[:, at], weights), counts
+        yield TreeRows(batch.ids.numpy(), batch.dense.numpy(), labels[:, at], weights), counts
 
 
 def width(schema: Schema) -> int:
@@ -127,18 +127,18 @@ class TreeFeatures:
 
     def __init__(self, schema: Schema, mean: float) -> None:
         self._schema, self.mean = schema.without_ranges, mean
-        self.tables: list[tuple[Columns, Columns] | None] = []
+        self.tables: list[tuple[TreeColumns, TreeColumns] | None] = []
 
     @classmethod
     def learn(
         cls,
         schema: Schema,
         ids: Ids,
-        dense: Columns,
+        dense: TreeColumns,
         labels: NDArray[np.float32],
         seed: int,
         weights: NDArray[np.float32] | None = None,
-    ) -> tuple[TreeFeatures, Columns]:
+    ) -> tuple[TreeFeatures, TreeColumns]:
         """Returns a task's columns, and their values (N, F) on train rows: ids (N, S), dense (N, D), labels (N,)
         without NaN.
 
@@ -147,12 +147,12 @@ class TreeFeatures:
         mean = labels.mean(dtype=np.float64) if weights is None else np.average(labels.astype(float), weights=weights)
         features = cls(schema, float(mean))
         fold = np.random.default_rng(seed).integers(FOLDS, size=len(ids), dtype=np.uint8)
-        found = np.empty((len(ids), width(schema)), np.float32)
-        found[:, : dense.shape[1]] = dense
+        columns = np.empty((len(ids), width(schema)), np.float32)
+        columns[:, : dense.shape[1]] = dense
         for column, values, offset, many in features._fields(ids):
             if is_small(values.shape[1], many):
                 features.tables.append(None)
-                found[:, column] = np.maximum(values[:, 0] - offset, 0)
+                columns[:, column] = np.maximum(values[:, 0] - offset, 0)
                 continue
             sums = np.zeros((many, FOLDS))
             counts = np.zeros((many, FOLDS), np.int32 if weights is None else np.float64)
@@ -169,10 +169,10 @@ class TreeFeatures:
                 value = np.where(there, values[rows] - offset, 0)
                 seen = often[value] - counts[value, own]
                 rate = features._rate(total[value] - sums[value, own], seen)
-                found[rows, column : column + 2] = features._means(there, rate, np.log1p(seen))
+                columns[rows, column : column + 2] = features._means(there, rate, np.log1p(seen))
             rates = features._rate(total, often).astype(np.float32)
             features.tables.append((rates, np.log1p(often).astype(np.float32)))
-        return features, found
+        return features, columns
 
     def _fields(self, ids: Ids) -> Iterator[tuple[int, Ids, int, int]]:
         """For each field its first column, its values (N, slots), its first row, and its number of rows.
@@ -191,23 +191,23 @@ class TreeFeatures:
         kinds = [[True] if table is None else [False, False] for table in self.tables]
         return np.array([*([False] * len(self._schema.dense)), *(kind for those in kinds for kind in those)], bool)
 
-    def of(self, ids: Ids, dense: Columns) -> Columns:
+    def of(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
         """(N, F) of rows outside train."""
-        found = np.empty((len(ids), width(self._schema)), np.float32)
-        found[:, : dense.shape[1]] = dense
+        columns = np.empty((len(ids), width(self._schema)), np.float32)
+        columns[:, : dense.shape[1]] = dense
         for (column, values, offset, _), table in zip(self._fields(ids), self.tables, strict=True):
             if table is None:
-                found[:, column] = np.maximum(values[:, 0] - offset, 0)
+                columns[:, column] = np.maximum(values[:, 0] - offset, 0)
                 continue
             there = values > 0
             value = np.where(there, values - offset, 0)
-            found[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
-        return found
+            columns[:, column : column + 2] = self._means(there, table[0][value], table[1][value])
+        return columns
 
     def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
         return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)
 
-    def _means(self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]) -> Columns:
+    def _means(self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]) -> TreeColumns:
         """(n, 2) means over the values of a row; without values the overall mean, and 0."""
         several = np.maximum(there.sum(1), 1)
         means = np.where(there.any(1), (rate * there).sum(1, dtype=np.float64) / several, self.mean)

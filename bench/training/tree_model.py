@@ -23,7 +23,7 @@ from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.models.trees import NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
 from bench.system.machine import peak_memory_mb, tree_threads
-from bench.training.evaluation import Predictions, latencies, measured_splits
+from bench.training.evaluation import BothPredictions, latencies, measured_splits
 from bench.training.tree_data import Share, width
 from bench.training.tree_settings import TreeSettings
 from bench.training.trees import TaskTrees, train_trees
@@ -54,7 +54,7 @@ class Grown:
     tasks: tuple[TaskTrees, ...]
     piece: int
 
-    def of(self, split: SplitName) -> Iterator[Predictions]:
+    def of(self, split: SplitName) -> Iterator[BothPredictions]:
         """Predictions of a split, piece by piece in its order."""
         return _predictions(self.tasks, self.store, split, self.piece)
 
@@ -82,7 +82,7 @@ def grow(store: Store, config: Mapping[str, Scalar], seed: int, threads: int, mo
     return Grown(store, tuple(every), share.piece)
 
 
-def _predictions(trained: Sequence[TaskTrees], store: Store, split: SplitName, piece: int) -> Iterator[Predictions]:
+def _predictions(trained: Sequence[TaskTrees], store: Store, split: SplitName, piece: int) -> Iterator[BothPredictions]:
     chains = [list(store.schema.chain(at)) for at in range(len(trained))]
     for ids, dense, *_ in Batches(store.split(split)).in_order(piece):
         given = np.stack([each.predict(ids.numpy(), dense.numpy()) for each in trained], axis=1)
@@ -134,7 +134,7 @@ class _Arrays:
     def __init__(self, schema: Schema) -> None:
         self.places, self.schema = Columns(schema), schema
         self.roots, self.depths = list[int](), list[int]()
-        self.of_nodes: dict[str, list[NDArray[Any]]] = {
+        self.of_nodes: dict[str, list[NDArray[np.generic]]] = {
             name: [] for name in ("column", "threshold", "left", "value", "choice")
         }
         self.goes_right = [False] * NO_CHOICE

@@ -46,12 +46,12 @@ class TreeSettings:
 
 def whole_settings(config: Mapping[str, Scalar], tasks: Iterable[str]) -> dict[str, Scalar]:
     """Completes the configuration of these tasks' trees with defaults; raises UserError for a bad setting or value."""
-    found = {name: value for task in tasks for name, value in TreeSettings().dotted(task).items()}
+    settings = {name: value for task in tasks for name, value in TreeSettings().dotted(task).items()}
     for name, value in config.items():
-        check_known("setting", name, found, "trees")
+        check_known("setting", name, settings, "trees")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise UserError(f"{name}: expected a number, found {value!r}")
-    return found | dict(config)
+    return settings | dict(config)
 
 
 def is_trees(config: Mapping[str, Scalar]) -> bool:
@@ -121,13 +121,13 @@ def best_by_task(
     wins; a task without measurements gets the defaults. A task whose objective is not within groups or of a ranking is
     judged by the log loss, which is less noisy than AUC, or by the least error.
     """
-    known, found = list(tried), dict[str, Scalar]()
+    known, settings = list(tried), dict[str, Scalar]()
     own = {name.partition(".")[0]: metric_of(name) for name in objectives}
     for task in tasks:
         merits = [merit(metrics, task, own.get(task, "auc")) for _, metrics in known]
         at = int(np.argmax(merits)) if merits and max(merits) > -math.inf else None
-        found |= (TreeSettings() if at is None else TreeSettings.of(known[at][0], task)).dotted(task)
-    return found
+        settings |= (TreeSettings() if at is None else TreeSettings.of(known[at][0], task)).dotted(task)
+    return settings
 
 
 def merit(metrics: Mapping[str, float], task: str, metric: str = "auc") -> float:

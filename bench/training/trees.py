@@ -19,7 +19,7 @@ from bench.core.errors import TrainingError
 from bench.core.seeds import derive
 from bench.data import Store
 from bench.data.store import Split
-from bench.training.tree_data import Columns, Share, TreeFeatures, draw
+from bench.training.tree_data import Share, TreeColumns, TreeFeatures, draw
 from bench.training.tree_settings import TreeSettings
 
 MOST_TREES = 2000
@@ -49,7 +49,7 @@ class TaskTrees:
         """Minus the best loss on validation; minus infinity if unknown."""
         return float(max(self.model.validation_score_, default=-np.inf))
 
-    def predict(self, ids: Ids, dense: Columns) -> Columns:
+    def predict(self, ids: Ids, dense: TreeColumns) -> TreeColumns:
         """(N,), the probability, or the value."""
         columns = self.features.of(ids, dense)
         said = self.model.predict_proba(columns)[:, 1] if self.binary else self.model.predict(columns)

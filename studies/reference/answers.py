@@ -24,7 +24,7 @@ from bench.reference.gains import Gain, gains
 from bench.reference.table import Row
 from bench.report.text import count
 from bench.results.comparison.beyond import LEAST_WEIGHTS, Beyond, about_methods, beyond, scale_of
-from bench.results.comparison.significance import LEAST_DATASETS, Ranking, Word, ranking
+from bench.results.comparison.significance import LEAST_DATASETS, MeanRanks, Word, ranking
 from bench.results.effect import Effect
 from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume
@@ -236,7 +236,7 @@ def standings(every: Sequence[Data], of: Callable[[Member], str] = attrgetter("b
     return found
 
 
-def ranks(found: Sequence[Standing]) -> Ranking | None:
+def ranks(found: Sequence[Standing]) -> MeanRanks | None:
     """Mean ranks by hypervolume of the methods that are on every data set; None on fewer than `LEAST_DATASETS`."""
     table = pd.DataFrame(found)
     if table.empty or table["data"].nunique() < LEAST_DATASETS:
@@ -291,7 +291,7 @@ class Answers:
     tuning: list[Gain]
     same: list[Gain]
     standings: list[Standing]
-    ranking: Ranking | None
+    ranking: MeanRanks | None
     knobs: list[Knob]
     seeds: list[Seeds]
     claims: list[Claim]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.backtest.backtest import Plan, Ranked
+from bench.backtest.backtest import BacktestPlan, Ranked
 from bench.backtest.cuts import times_of
 from bench.core.objectives import parse
 from bench.core.records import Point
@@ -88,7 +88,9 @@ class Log:
         aim = PolicyAim("the policy", "knee", (0.5, 0.5), (0.0, 0.0), (0.0, 0.0), True)
         own = times.cuts(cuts, None)
         rates = [0.5, 0.3]
-        return Plan(times, tuple(own), ranked, tried[-1], how, window, tasks, outcomes, objectives, aim, rates, 1)
+        return BacktestPlan(
+            times, tuple(own), ranked, tried[-1], how, window, tasks, outcomes, objectives, aim, rates, 1
+        )
 
 
 def made(folder, **options):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.backtest.backtest import Backtest, Judged
+from bench.backtest.backtest import Backtest, PointOutcomes
 from bench.backtest.cuts import Cut
-from bench.backtest.days import LEAST, days_of, mean_day, per_day, sentences
+from bench.backtest.days import LEAST_DAYS, days_of, mean_day, per_day, sentences
 from bench.frontier.aims import PolicyAim
 from bench.frontier.verdict import Verdict
 from bench.results.effect import Effect
@@ -15,7 +15,7 @@ from bench.results.effect import Effect
 RUNS = 2000
 
 
-@pytest.mark.parametrize("many", [LEAST, 13])
+@pytest.mark.parametrize("many", [LEAST_DAYS, 13])
 def test_intervals_of_an_average_day_hold_at_their_level(many):
     rng = np.random.default_rng(many)
     held = 0
@@ -43,10 +43,10 @@ def test_few_days_have_no_interval_and_unknown_ones_do_not_count():
 def found_of(gains):
     """A back-test with these gains of its only outcome; chosen weights gain .01 more, old models lose .02 a day."""
     cuts = tuple(Cut(float(day), float(day), 10) for day in range(len(gains)))
-    judged = [Judged(day, "now", "anew", "picked", {"a": 0.5}) for day in range(len(gains))]
+    judged = [PointOutcomes(day, "now", "anew", "picked", {"a": 0.5}) for day in range(len(gains))]
     for day, gain in enumerate(gains):
         own = {("anew", "picked"): gain, ("anew", "chosen"): gain + 0.01, ("frozen", "picked"): gain - 0.02 * day}
-        judged += [Judged(day, "new", *how, {"a": 0.5 * (1 + each)}) for how, each in own.items()]
+        judged += [PointOutcomes(day, "new", *how, {"a": 0.5 * (1 + each)}) for how, each in own.items()]
     return Backtest(cuts, tuple(judged), "now", "anew", ("a",))
 
 

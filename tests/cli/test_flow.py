@@ -14,7 +14,7 @@ from server import served
 
 from bench.cli import main
 from bench.measure.outcomes import Measure
-from bench.measure.predictions import FOLDER, rows_of
+from bench.measure.predictions import FOLDER, read_rows
 from bench.production.package import Package
 from bench.results.fusion import fused
 from bench.runs.folder import Run
@@ -89,7 +89,7 @@ def test_the_answer_is_served(flow, tmp_path):
     with served("models:/shop@champion", tmp_path / "server.log", flow.part.run.tracking_uri) as server:
         status, answer = server.rows(rows)
     assert status == 200
-    scorer, kept = package.scorer(), rows_of(flow.part.folder / FOLDER, "test")
+    scorer, kept = package.scorer(), read_rows(flow.part.folder / FOLDER, "test")
     joint = scorer.engine(*scorer.encode(scorer.rows.table(rows)))[1]
     own = fused(picked["kind"], joint, [picked["weights"][task] for task in kept.tasks], kept.rates)
     said = np.array([row["score"] for row in answer["predictions"]])
@@ -155,7 +155,7 @@ def test_a_column_of_the_log_is_current(flow, tmp_path):
     assert flow.json("run", suite, "--current", today, *options)["served"]["current"]["name"]
     part = next(iter(Run.open(flow.home, "column").datasets.values()))
     assert "today's score, column 'today'" in result_of(part).serving.against
-    rows, front = rows_of(part.folder / FOLDER, "test"), result_of(part).serving.served
+    rows, front = read_rows(part.folder / FOLDER, "test"), result_of(part).serving.served
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
     measure = Measure(part.tasks, OUTCOMES, rows)

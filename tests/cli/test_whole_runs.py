@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 import bench
 from bench.core.objectives import key_on
-from bench.measure.predictions import FOLDER, KEPT, joined, name_of, predictions, rows_of
+from bench.measure.predictions import FOLDER, KEPT, joined, name_of, predictions, read_rows
 from bench.results.diagnosis import numbers
 from bench.results.points import kept_names, points, sources_of
 from bench.runs.folder import Run
@@ -81,7 +81,7 @@ def test_a_run_of_all_baselines_keeps_every_replicates_predictions(seesaw, shop,
         for run in point.replicates:
             names.add(name := name_of(point.training, run.replicate))
             for split in KEPT:
-                rows, joint = rows_of(folder, split), predictions(folder, split, name)
+                rows, joint = read_rows(folder, split), predictions(folder, split, name)
                 auc = [binary(rows.labels[:, at], joint[:, at], rows.group)["auc"] for at in range(2)]
                 assert auc == [run.metrics[f"{split}/click.auc"], run.metrics[f"{split}/buy.ctcvr.auc"]]
     left = {path.name for path in folder.iterdir()} - {f"{name}.{split}.npy" for name in names for split in KEPT}

@@ -13,7 +13,7 @@ from bench.data.preparation import recipe
 from bench.data.shape import shape_of
 from bench.data.store import WeightFacts, part_of
 from bench.data.tasks import TaskRule, scale_of
-from bench.measure.predictions import rows_of
+from bench.measure.predictions import read_rows
 from bench.training.kept import write_rows
 
 
@@ -99,7 +99,7 @@ def test_kept_predictions_have_the_items_of_their_rows(shop, shop_raw, tmp_path)
     store = stored(shop, shop_raw, tmp_path, item_numbers={"age": "price"})
     assert store.fingerprint != stored(shop, shop_raw, tmp_path).fingerprint
     write_rows(store, tmp_path / "kept")
-    kept, log = rows_of(tmp_path / "kept", TEST), pd.read_csv(shop_raw / "log.csv")
+    kept, log = read_rows(tmp_path / "kept", TEST), pd.read_csv(shop_raw / "log.csv")
     own = log.iloc[kept.logged["weight"].astype(int)]
     np.testing.assert_array_equal(kept.items["age"], own["price"])
     np.testing.assert_array_equal(kept.items["author"], own["user"].str[1:].astype(int))  # as they first appear

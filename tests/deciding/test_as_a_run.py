@@ -9,14 +9,14 @@ from remake import unpack
 
 import bench
 from bench.core.rows import CONFIRM, SEARCH, TEST
-from bench.measure.predictions import FOLDER, rows_of
+from bench.measure.predictions import FOLDER, read_rows
 from bench.runs.result import candidates_of
 
 
 def exported(part, front):
     """The log, and what is asked of it."""
     folder = part.folder / FOLDER
-    rows = {split: rows_of(folder, split) for split in (SEARCH, CONFIRM, TEST)}
+    rows = {split: read_rows(folder, split) for split in (SEARCH, CONFIRM, TEST)}
     facts = rows[CONFIRM]
     candidates, tables = candidates_of(folder, front.points, part.objectives, facts), []
     models = {

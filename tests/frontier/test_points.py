@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from bench.core.objectives import Objective
 from bench.core.records import Replicate, RungResult, TrialRecord
 from bench.results.points import (
+    compared_split,
     composite,
     estimate,
     kept_names,
     points,
     points_of_run,
     replicated,
-    rows_of,
     sources_of,
 )
 
@@ -34,8 +34,8 @@ def test_a_confirmed_trial_never_falls_back_to_the_search(trial):
     record = trial(0, click=0.99, runs=(((0.70, 0.8), TEST),))
     del record.replicates[0].metrics["confirm/click.auc"]
     assert np.isnan(estimate(record, "click.auc"))
-    assert rows_of([record, trial(1)]) == "confirm"
-    assert rows_of([trial(1)]) == "valid"
+    assert compared_split([record, trial(1)]) == "confirm"
+    assert compared_split([trial(1)]) == "valid"
 
 
 CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximize")

@@ -305,7 +305,7 @@ def _evaluated(result):
     from bench.core.rows import TEST
     from bench.core.schema import SCORE, Schema
     from bench.frontier.score import prediction_names
-    from bench.measure.predictions import FOLDER, name_of, predictions, rows_of
+    from bench.measure.predictions import FOLDER, name_of, predictions, read_rows
     from bench.production.evaluation import Judged, judgements, served
     from bench.results.points import confirmed
 
@@ -313,7 +313,7 @@ def _evaluated(result):
     points = [each for each in result.frontier.points if confirmed(each) and each.kind == "trial"][:2]
     if len(points) < 2:
         return None
-    rows = rows_of(folder, TEST)
+    rows = read_rows(folder, TEST)
     schema = Schema((), (), tuple(result.run.tasks))
     said = []
     for point in points:

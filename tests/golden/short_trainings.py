@@ -11,7 +11,7 @@ from bench.core.schema import Field, Number
 from bench.core.several import as_one
 from bench.data import load_card, prepare
 from bench.reference.execute import run_design
-from bench.reference.table import Rows
+from bench.reference.table import KnownRows
 from bench.search.executors.base import InlineExecutor
 from bench.system.progress import Silent
 from bench.testing.training import CHAIN, FIELDS, VALUES, MemoryStore, trainer
@@ -114,6 +114,6 @@ def designed(folder):
     rows = [
         {key: value for key, value in asdict(row).items() if key not in apart}
         | {key: sum(map(abs, getattr(row, key))) for key in apart[-2:]}
-        for row in Rows(folder, folder / "none")
+        for row in KnownRows(folder, folder / "none")
     ]
     return [[done.new, done.there, done.failed], rows]

@@ -12,7 +12,7 @@ from bench.core.errors import UserError
 from bench.core.exposure import exposure_of
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.data import parse_card, prepare
-from bench.measure.predictions import rows_of, with_rates
+from bench.measure.predictions import read_rows, with_rates
 from bench.results.served.measuring import measure_of
 from bench.results.served.slices import AS_LOGGED, as_logged
 from bench.results.served.turned import few
@@ -98,7 +98,7 @@ def test_a_card_keeps_how_rows_were_shown(tmp_path):
     }  # fmt: skip
     store = prepare(parse_card(card, "here"), tmp_path / "home", tmp_path)
     write_rows(store, tmp_path / "kept")
-    rows = {split: rows_of(tmp_path / "kept", split) for split in (SEARCH, CONFIRM, TEST)}
+    rows = {split: read_rows(tmp_path / "kept", split) for split in (SEARCH, CONFIRM, TEST)}
     assert list(rows[TEST].logged) == ["old"]
     assert set(np.round(rows[TEST].counts, 3)) == {5.0, 1.111}
     rate = with_rates(rows)[TEST].rates[0]

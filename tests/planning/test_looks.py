@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bench.planning.looks import FIXED, boundaries, crossed, inflation
-from bench.planning.online import Metric
+from bench.planning.online import OnlineMetric
 from bench.planning.plan import MARGINAL, shares_of, size_of
 
 FIFTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -37,7 +37,7 @@ def test_chances_are_those_of_a_multivariate_normal():
 
 
 def test_a_size_without_looks_is_that_of_a_test_of_two_means():
-    metric = Metric("click", "click per user", 2.0, 4.0, 1000)
+    metric = OnlineMetric("click", "click per user", 2.0, 4.0, 1000)
     units = metric.needed(0.02)
     far = 0.02 / math.sqrt(2 * 4.0 / units)  # a t-test of two means whose difference is 2%
     power = stats.nct.sf(stats.t.ppf(0.975, 2 * units - 2), 2 * units - 2, far)
@@ -57,7 +57,7 @@ def test_looks_are_at_ends_of_weeks(weeks):
 
 
 def test_whole_weeks_have_the_units_and_at_least_the_power():
-    metric = Metric.of("click", "click per user", np.random.default_rng(0).poisson(1.0, 5000).astype(float))
+    metric = OnlineMetric.of("click", "click per user", np.random.default_rng(0).poisson(1.0, 5000).astype(float))
     size = size_of(metric, 0.02, 1000.0)
     assert size["weeks"] * 7 >= size["days"] > size["weeks"] * 7 - 7
     assert size["days"] == pytest.approx(2 * size["units"] / 1000)
@@ -107,7 +107,7 @@ LOGS = {
 def test_simulated_tests_have_the_power_and_the_error_of_the_plan(log):
     rng = np.random.default_rng(5)
     sums = LOGS[log](rng).astype(float)
-    metric = Metric.of("click", "click per user", sums)
+    metric = OnlineMetric.of("click", "click per user", sums)
     looks = size_of(metric, 0.05, None)["looks"]
     units, bounds = [each["units"] for each in looks], [each["bound"] for each in looks]
     gained = (statistics(sums, 0.05, units, rng) > bounds).any(axis=1).mean()

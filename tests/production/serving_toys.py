@@ -17,7 +17,7 @@ from bench.data.synthetic import GENERATORS
 from bench.frontier.score import Score
 from bench.production.calibration import Calibration
 from bench.production.package import Parts, write_package
-from bench.production.served_model import ModelSpec, Part, TrainedTrees
+from bench.production.served_model import ModelPart, ModelSpec, TrainedTrees
 from bench.system.progress import Silent
 from bench.training import trees
 from bench.training.blend import mixed
@@ -57,7 +57,7 @@ def parts_of(store, *trainers, **more):
     return Parts(
         name=store.key,
         schema=store.schema,
-        parts=[Part.whole(trainers[0].config.dotted(), store.schema)],
+        parts=[ModelPart.whole(trainers[0].config.dotted(), store.schema)],
         members=[[best_states(trainer)] for trainer in trainers],
         encoder=store.encoder,
         rows=(np.array(valid.ids[:256]), np.array(valid.dense[:256])),
@@ -82,7 +82,7 @@ def trees_of(store, most=12):
     with patch.object(trees, "MOST_TREES", most):
         made = [train_trees(store, at, TreeSettings(), share, at) for at in range(len(tasks))]
     model = tree_model(made, store.schema)
-    part = Part.whole(whole_settings({}, [task.name for task in tasks]), store.schema)
+    part = ModelPart.whole(whole_settings({}, [task.name for task in tasks]), store.schema)
     return part, TrainedTrees(model.sizes, model.state_dict()), made
 
 
@@ -99,7 +99,7 @@ def measured_package(kind, folder, store, onnx=False, **more):
     """
     part, grown, made = trees_of(store)
     networks = [trained(store, **{"sharing.kind": name}) for name in ("mmoe", "shared_bottom")]
-    parts = [Part.whole(each.config.dotted(), store.schema) for each in networks]
+    parts = [ModelPart.whole(each.config.dotted(), store.schema) for each in networks]
     states = [best_states(each) for each in networks]
     shares: dict[str, list[tuple[float, float]]] = {"blend": [(0.5, 0.8), (0.5, 0.2)], "composite": [(1, 0), (0, 1)]}
     chosen, member = {
@@ -140,7 +140,7 @@ def raw_split(card, paths, name):
 
 def said_by(trainer, ids, dense):
     """Conditional and joint probabilities of a trained model, in float32."""
-    parts, members = [Part.whole(trainer.config.dotted(), trainer.schema)], [[best_states(trainer)]]
+    parts, members = [ModelPart.whole(trainer.config.dotted(), trainer.schema)], [[best_states(trainer)]]
     served = ModelSpec.of_trained(trainer.schema, parts, members).of(members)
     with torch.inference_mode():
         conditional, joint = served(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense)))

@@ -11,7 +11,7 @@ from serving_toys import raw_rows
 
 from bench.core.errors import UserError
 from bench.data.readers import base
-from bench.production.batch_scoring import BatchScoring, Done
+from bench.production.batch_scoring import BatchScoring, ScoringSummary
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def small_batches(monkeypatch):
 
 @pytest.mark.usefixtures("small_batches")
 def test_predictions_in_order_and_parts(package, raw, file, tmp_path):
-    assert scoring(package, file, keep=["user_id"]).run() == Done(1000, 4, 0)
+    assert scoring(package, file, keep=["user_id"]).run() == ScoringSummary(1000, 4, 0)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "_scoring.json", *(f"log-0000{number}.parquet" for number in range(4)),
     ]  # fmt: skip
@@ -55,7 +55,7 @@ def test_csv_packed_and_plain(package, raw, tmp_path):
     pacsv.write_csv(raw, tmp_path / "a.csv")
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
     work = BatchScoring(package, [tmp_path / "a.csv", tmp_path / "b.csv.gz"], tmp_path / "out")
-    assert work.run() == Done(2000, 2, 0)
+    assert work.run() == ScoringSummary(2000, 2, 0)
     expected = package.scorer().predict(raw)
     for name in ("a", "b"):
         found = pq.read_table(tmp_path / "out" / f"{name}-00000.parquet").to_pandas()
@@ -70,7 +70,7 @@ def test_what_is_finished_is_not_done_again(package, file, tmp_path):
     half = out / ".log-00001.parquet.00000000-1-1.abc.part"  # of a process that was killed, on another machine
     half.touch()
     os.utime(half, (0, 0))
-    assert scoring(package, file).run() == Done(0, 0, 4)
+    assert scoring(package, file).run() == ScoringSummary(0, 0, 4)
     assert not half.exists()
     # As if it had been stopped in the second part.
     for number in (1, 3):
@@ -78,7 +78,7 @@ def test_what_is_finished_is_not_done_again(package, file, tmp_path):
     state = (out / "_scoring.json").read_text()
     (out / "_scoring.json").write_text(state.replace('"log": 4', ""))
     kept = (out / "log-00000.parquet").stat().st_mtime_ns
-    assert scoring(package, file).run() == Done(400, 2, 2)
+    assert scoring(package, file).run() == ScoringSummary(400, 2, 2)
     assert (out / "log-00000.parquet").stat().st_mtime_ns == kept
     assert read(out).equals(whole)
 

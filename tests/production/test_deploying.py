@@ -13,7 +13,7 @@ import pytest
 from bench.core.errors import UserError
 from bench.runs import deploy
 from bench.runs.deploy import deploying
-from bench.tracking.registry import CHAMPION, DATASET, TASKS, Registry
+from bench.tracking.registry import CHAMPION, DATASET, TASKS, ModelRegistry
 
 CODE = """
 import os, signal, sys
@@ -77,9 +77,9 @@ PREDICTS = "which predicts visit, found a pick that predicts click, buy"
 )
 def test_another_model_of_the_same_name_is_not_replaced(tmp_path, monkeypatch, tags, named, sentence):
     """A version of the same model is; its champion has these tags."""
-    monkeypatch.setattr(Registry, "__init__", lambda self, uri: None)
-    monkeypatch.setattr(Registry, "aliases", lambda self, name: {CHAMPION: "1"})
-    monkeypatch.setattr(Registry, "_version", lambda self, name, number: SimpleNamespace(tags=tags))
+    monkeypatch.setattr(ModelRegistry, "__init__", lambda self, uri: None)
+    monkeypatch.setattr(ModelRegistry, "aliases", lambda self, name: {CHAMPION: "1"})
+    monkeypatch.setattr(ModelRegistry, "_version", lambda self, name, number: SimpleNamespace(tags=tags))
     told = pytest.raises(UserError, match=f"registered model 'shop', {sentence}; .* with --name")
     with told if sentence else nullcontext(), deploying(deployment(tmp_path, named=named)):
         assert not sentence, "nothing may begin"

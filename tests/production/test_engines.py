@@ -12,7 +12,7 @@ import torch
 from bench.core.errors import UserError
 from bench.core.records import Scalar
 from bench.production.engines import ENGINES, MODEL, ONNX, without_onnx, write_onnx, write_weights
-from bench.production.served_model import ModelSpec, Part
+from bench.production.served_model import ModelPart, ModelSpec
 from bench.testing.models import batch_of, schema_of
 
 pytestmark = pytest.mark.slow  # the model is written as ONNX
@@ -26,7 +26,7 @@ CLOSE = 1e-5
 def model():
     """The specification and the model in the folder of `packaged`."""
     schema = schema_of("mixed", {})
-    spec = ModelSpec(schema, (Part.whole(CONFIG, schema),), ((1,),))
+    spec = ModelSpec(schema, (ModelPart.whole(CONFIG, schema),), ((1,),))
     torch.manual_seed(0)
     return spec, spec.build()
 

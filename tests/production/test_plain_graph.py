@@ -17,7 +17,7 @@ from bench.models.sharing import SHARING
 from bench.models.trees import NO_CHOICE, TreeModel, TreeSizes
 from bench.production import bounds
 from bench.production.engines import OPERATORS, write_onnx
-from bench.production.served_model import Network, Part, ServedModel
+from bench.production.served_model import ModelPart, Network, ServedModel
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 
@@ -64,7 +64,7 @@ def others(config):
 
 def averaged(schema, networks):
     """The mean of several networks."""
-    return ServedModel([[Network(models)] for models in networks], [Part.whole({}, schema)], schema)
+    return ServedModel([[Network(models)] for models in networks], [ModelPart.whole({}, schema)], schema)
 
 
 def configs(schema):

@@ -18,8 +18,8 @@ from bench.frontier.score import Score
 from bench.production.package import Package, write_package
 from bench.production.scorer import example_rows
 from bench.tracking import registry as module
-from bench.tracking.registry import CHALLENGER, CHAMPION, Registry, save_model
-from bench.tracking.store import MlflowStore, Node
+from bench.tracking.registry import CHALLENGER, CHAMPION, ModelRegistry, save_model
+from bench.tracking.store import MlflowStore, StoredRun
 
 EXPERIMENT = "seesaw/test"
 
@@ -36,7 +36,7 @@ def uri(home):
 
 @pytest.fixture(scope="module")
 def registry(uri, home):
-    return Registry(uri, home)
+    return ModelRegistry(uri, home)
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +173,9 @@ def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monke
 
     monkeypatch.setattr(module, "save_model", fail)
     with pytest.raises(type(error)):
-        Registry(uri, tmp_path).log(package, EXPERIMENT, "deployed", {}, {})
+        ModelRegistry(uri, tmp_path).log(package, EXPERIMENT, "deployed", {}, {})
     store = MlflowStore(uri)
-    newest = Node.search(store, store.experiment(EXPERIMENT), "")[0].run_id
+    newest = StoredRun.search(store, store.experiment(EXPERIMENT), "")[0].run_id
     assert store.ask("look", "get_run", newest).info.status == status
     assert not list(package.folder.parent.glob(".*.part"))
 

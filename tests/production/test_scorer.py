@@ -13,7 +13,7 @@ from bench.data.readers.blocks import open_raw
 from bench.frontier.score import Score
 from bench.production import scorer as module
 from bench.production.package import write_package
-from bench.results.fusion import LEAST, fused
+from bench.results.fusion import LEAST_PREDICTION, fused
 
 
 @pytest.fixture(scope="module")
@@ -148,4 +148,4 @@ def test_no_answer_holds_what_is_no_number(package, row, monkeypatch):
             scorer.predict([row, row])
     answering(0.5, 0.0)
     monkeypatch.setattr(scorer, "score", Score(kind="power", weights={"purchase.cvr": -1.0}))
-    assert scorer.predict([row, row])["score"].tolist() == pytest.approx([-np.log(0.5), -np.log(LEAST)])
+    assert scorer.predict([row, row])["score"].tolist() == pytest.approx([-np.log(0.5), -np.log(LEAST_PREDICTION)])

@@ -14,7 +14,7 @@ from bench.cli import main
 from bench.core.errors import UserError
 from bench.reference.cells import ALONE, predicted_weights
 from bench.reference.execute import run_design
-from bench.reference.table import RESAMPLED_SEEDS, Rows, lines, read
+from bench.reference.table import RESAMPLED_SEEDS, KnownRows, lines, read
 from bench.system.progress import Silent
 
 SUITE = DESIGN.replace("rows=1000", "rows=3000").replace("weights = 2", "weights = 3")
@@ -46,7 +46,7 @@ def test_a_design_is_trained_once_and_published(suite, tmp_path):
     home = tmp_path / "home"
     first = run_design(home, suite, [], None, None, 1, Silent())
     assert first.failed == 0
-    rows = list(Rows(home, tmp_path / "none"))
+    rows = list(KnownRows(home, tmp_path / "none"))
     assert {row.balancing for row in rows if row.sharing == ALONE} == {"single_task", "composite", "ensemble", "trees"}
     static = [row for row in rows if row.balancing == "static" and row.seed == 1]
     assert len(static) == 3
@@ -104,7 +104,7 @@ def test_a_method_of_ones_own_gets_the_trials_of_the_others(suite, tmp_path):
         assert "1 cell by 4 trainings each: about " in done.stderr
         assert done.stdout.startswith(f"{new} trainings, {4 - new} more were there already, 0 failed")
         assert re.search(r"^(Yes|No|Cannot tell).* my_largest .*beats? tuned static weights with ", done.stdout, re.M)
-    rows = [row for row in Rows(tmp_path, tmp_path / "none") if row.balancing != "static"]
+    rows = [row for row in KnownRows(tmp_path, tmp_path / "none") if row.balancing != "static"]
     assert {(row.balancing, row.failure, row.commit[:16]) for row in rows} == {("my_largest", "", "mine.py (sha256 ")}
 
 

@@ -9,7 +9,7 @@ from reference.members import gather
 from bench.core.objectives import Objective
 from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
 from bench.reference.gains import over_others, summary
-from bench.reference.own import Compared, beside, compared, effort, sentence
+from bench.reference.own import CellComparison, beside, compared, effort, sentence
 from bench.results.effect import Effect
 from bench.runs.suite import SuiteDataset
 
@@ -71,7 +71,7 @@ def test_a_configuration_with_one_seed_is_not_compared(simulated):
 
 def test_the_sentence_says_where_the_largest_lead_is():
     def at(data, verdict, value):
-        return Compared(data, "mmoe", verdict, Effect(value, value - 1, value + 1), 0.5, "AUC x 1000")
+        return CellComparison(data, "mmoe", verdict, Effect(value, value - 1, value + 1), 0.5, "AUC x 1000")
 
     yes, no, open_ = at("a", "yes", 2.0), at("b", "no", -0.5), at("c", "cannot tell", 3.0)
     for of, begins, lead in (

@@ -9,7 +9,7 @@ from reference.members import gather
 
 from bench.reference.cells import Cell
 from bench.reference.execute import CellRunner, published
-from bench.reference.table import Rows, read
+from bench.reference.table import KnownRows, read
 from bench.results.statistics import intervals
 from bench.runs.suite import load_suite
 from bench.system.progress import Silent
@@ -25,7 +25,7 @@ def test_cells_that_are_trained_again_lie_within_their_intervals(tmp_path):
     objectives = objectives_of(suite)
     data = next(each for each in gather(read(published("reference")), objectives, {}) if each.name == DATA)
     known = dict(zip(map(id, data.members), intervals([each.heads for each in data.members]) or (), strict=True))
-    runner = CellRunner(tmp_path, suite.dataset(DATA), RAW, 2, Rows(tmp_path, tmp_path / "none"), Silent())
+    runner = CellRunner(tmp_path, suite.dataset(DATA), RAW, 2, KnownRows(tmp_path, tmp_path / "none"), Silent())
     try:
         for balancing in ("equal", "pcgrad", "uncertainty"):
             (member,) = data.of("shared_bottom", balancing)

@@ -11,7 +11,7 @@ from bench.core.schema import Schema, Task
 from bench.data import load_card
 from bench.frontier.score import Score
 from bench.results.fusion import Fusion
-from bench.runs.current import Current, read_current
+from bench.runs.current import CurrentPoint, read_current
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")
@@ -99,7 +99,7 @@ def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():
     replicates = (Replicate(1, 1, {}),)
     first, second = (Point("current", {"sharing.kind": kind}, kind, replicates=replicates) for kind in ("mmoe", "ple"))
     trees = Point("trees", {}, "trees", replicates=replicates)
-    now = Current(source="-", config=first.config, weights={"click": 1.0})
+    now = CurrentPoint(source="-", config=first.config, weights={"click": 1.0})
     assert now.without_earlier([trees, first, second]) == [trees, first]
-    assert Current().without_earlier([trees, first, second]) == [trees]
+    assert CurrentPoint().without_earlier([trees, first, second]) == [trees]
     assert replace(first, replicates=()).training == first.training

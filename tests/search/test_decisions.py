@@ -9,7 +9,7 @@ from search_toys import TASKS, toy_space
 
 from bench.search.driver import decide
 from bench.search.gp import Proposals
-from bench.search.standing import Ledger, RungStep, Standing
+from bench.search.standing import JobHistory, RungStep, Standing
 
 
 def plan(budget, **changes):
@@ -75,7 +75,7 @@ def test_a_promotion_that_is_too_dear_makes_room_for_one_at_a_lower_rung():
 
 def ledger(*values, running=0):
     """Trials with a result at the lowest rung, then some under way."""
-    of = Ledger()
+    of = JobHistory()
     for number in range(len(values) + running):
         of.ask(RungStep(number, 0), "mmoe")
     for value in values:

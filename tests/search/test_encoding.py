@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from search_toys import TASKS, toy_space
 
-from bench.search.gaussian import Shape
+from bench.search.gaussian import Encoding
 from bench.search.space import load_space
 
 
 @pytest.mark.parametrize("space", [toy_space(), load_space("quick"), load_space("wide")], ids=["toy", "quick", "wide"])
 def test_configurations_come_back(space):
-    encoding = Shape(space, TASKS)
+    encoding = Encoding(space, TASKS)
     for seed in range(60):
         config = space.sample(np.random.default_rng(seed), TASKS)
         (row,) = encoding.rows([config])
@@ -27,14 +27,14 @@ def test_configurations_come_back(space):
 
 
 def test_every_number_stands_for_a_value_in_bounds():
-    encoding = Shape(toy_space(), TASKS)
+    encoding = Encoding(toy_space(), TASKS)
     levels = [encoding.nodes["sharing.ple.levels"].decode(x) for x in np.linspace(0, 1, 1000)]
     assert [levels.count(level) for level in range(1, 6)] == pytest.approx([200] * 5, abs=2)
     assert encoding.nodes["optim.lr"].decode(1.0) <= 1e-1
     assert math.isclose(encoding.nodes["optim.lr"].decode(0.0), 1e-5)
 
 
-SHAPE = Shape(toy_space(), TASKS)
+SHAPE = Encoding(toy_space(), TASKS)
 
 
 def random_rows(count, seed=0):
@@ -49,7 +49,7 @@ def valid(row, shape=SHAPE):
 @pytest.mark.parametrize("name", ["quick", "funnel", "joint", "losses", "wide"])
 def test_every_way_of_making_rows_makes_configurations(name):
     """`config` walks the space's tree, which knows nothing of columns."""
-    shape, rng = Shape(load_space(name), ("a", "b", "c")), np.random.default_rng(1)
+    shape, rng = Encoding(load_space(name), ("a", "b", "c")), np.random.default_rng(1)
     rows = shape.draw(60, rng)
     for made in (rows, shape.vary(rows, 0.3, rng), shape.cross(rows, rows[::-1], rng)):
         assert all(valid(row, shape) for row in made)

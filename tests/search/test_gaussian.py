@@ -3,10 +3,10 @@ import pytest
 from scipy import optimize, stats
 from search_toys import TASKS, toy_space
 
-from bench.search.gaussian import JITTER, Kernel, Posterior, Shape, loss
+from bench.search.gaussian import JITTER, Encoding, Kernel, Posterior, loss
 from bench.search.gp import Warp
 
-SHAPE = Shape(toy_space(), TASKS)
+SHAPE = Encoding(toy_space(), TASKS)
 KERNEL = Kernel(SHAPE.options, 2)
 
 

@@ -7,7 +7,7 @@ from search_toys import OBJECTIVES, TASKS, objectives, printed_under_other_hashe
 
 from bench.core.records import Scalar
 from bench.core.seeds import derive
-from bench.search.gaussian import Shape
+from bench.search.gaussian import Encoding
 from bench.search.gp import GaussianSampler, expected
 from bench.search.ranking import best_first
 
@@ -35,7 +35,7 @@ def test_what_is_dominated_or_below_the_reference_adds_nothing():
 
 
 REFERENCE = {"click.auc": 0.0, "like.auc": 0.0}
-PROCESS = GaussianSampler(Shape(toy_space(), TASKS), OBJECTIVES, REFERENCE, (4, 16, 64))
+PROCESS = GaussianSampler(Encoding(toy_space(), TASKS), OBJECTIVES, REFERENCE, (4, 16, 64))
 
 
 def one(results, configs, seed, pinned=None):

@@ -7,7 +7,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 from search_toys import TASKS, toy_space
 
 from bench.core.errors import UserError
-from bench.search.gaussian import Shape
+from bench.search.gaussian import Encoding
 from bench.search.space import load_space
 from bench.system import content
 
@@ -21,7 +21,7 @@ def write(folder, text):
 
 
 def names(space, tasks):
-    return tuple(Shape(space, tasks).nodes)
+    return tuple(Encoding(space, tasks).nodes)
 
 
 def samples(space, count=300):

@@ -8,8 +8,8 @@ from contents import content, everything_once
 from found import found_in, history
 
 from bench.core.records import RungResult
-from bench.tracking.store import Node
-from bench.tracking.values import Value, inward, outward, volumes
+from bench.tracking.store import StoredRun
+from bench.tracking.values import MetricValue, inward, outward, volumes
 
 EXPERIMENT = "seesaw/quick"
 
@@ -99,7 +99,9 @@ def test_of_two_parents_of_one_run_the_older_is_kept(send, tracker, client, make
     """Of a request whose answer was late."""
     first = send(make_trial(0)).place
     run = client.get_run(first[1]).data
-    Node.create(tracker, first[0], "twin", {name: value for name, value in run.tags.items() if "mlflow" not in name})
+    StoredRun.create(
+        tracker, first[0], "twin", {name: value for name, value in run.tags.items() if "mlflow" not in name}
+    )
     assert send(make_trial(0), make_trial(1)).place == first
 
 
@@ -173,19 +175,19 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
         log(self, run, *entries)
 
     experiment, run_id = send().place
-    node = Node.create(tracker, experiment, "large", {"of": run_id})
+    node = StoredRun.create(tracker, experiment, "large", {"of": run_id})
     monkeypatch.setattr(MlflowClient, "log_batch", logged)
-    points = [Value(f"m{at % 50}", at, at) for at in range(1700)]
+    points = [MetricValue(f"m{at % 50}", at, at) for at in range(1700)]
     texts = {f"p{at}": "x" for at in range(250)}
     assert node.send(points[:900], texts, texts) == 900 + 500
     assert sizes == [[900, 250, 250]]
-    (again,) = Node.search(tracker, experiment, f"tags.of = '{run_id}'")
+    (again,) = StoredRun.search(tracker, experiment, f"tags.of = '{run_id}'")
     sizes.clear()
     assert again.send(points[:900], texts, texts) == 0
     assert again.send(points, texts, texts | {"p0": "y"}) == 801
     assert sizes == [[800, 0, 1]]
-    assert again.send([Value("m49", -1.0, 1699)]) == 1  # another value of the last step
-    assert again.send([Value("m49", -1.0, 1699), Value("m49", 3.0, 1649)]) == 0
+    assert again.send([MetricValue("m49", -1.0, 1699)]) == 1  # another value of the last step
+    assert again.send([MetricValue("m49", -1.0, 1699), MetricValue("m49", 3.0, 1649)]) == 0
 
 
 @pytest.fixture

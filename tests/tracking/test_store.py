@@ -17,7 +17,7 @@ from bench.core.errors import UserError
 from bench.system.credentials import PASSWORD, USERNAME, home_address, plain_address, secret_address, separated
 from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
-from bench.tracking.store import MlflowStore, Node, TrackingError
+from bench.tracking.store import MlflowStore, StoredRun, TrackingError
 
 GOOD = ("http://[::1]:5000", "databricks", "sqlite:///runs.db", "postgresql+psycopg2://me@host/db?sslmode=require")
 GOOD += ("file:///data/mlruns", "https://user:word@host")
@@ -178,16 +178,16 @@ def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
 
     old = MlflowStore(None, home)
     experiment = old.experiment("seesaw/quick", make=True)
-    before = Node.create(old, experiment, "before", {})
+    before = StoredRun.create(old, experiment, "before", {})
     before.ask("log", "log_text", "before", "a.txt")
     _artifact_repos_cache.clear()  # by run, of this process
     copy = tmp_path_factory.mktemp("another") / "a_copy%of it"
     shutil.copytree(home, copy)
     held = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     new = MlflowStore(None, copy)
-    after = Node.create(new, new.experiment("seesaw/quick", make=True), "after", {})
+    after = StoredRun.create(new, new.experiment("seesaw/quick", make=True), "after", {})
     after.ask("log", "log_text", "after", "a.txt")
-    Node.search(new, experiment, "tags.`mlflow.runName` = 'before'")[0].ask("log", "log_text", "changed", "a.txt")
+    StoredRun.search(new, experiment, "tags.`mlflow.runName` = 'before'")[0].ask("log", "log_text", "changed", "a.txt")
     assert (text_of(new, before.run_id), text_of(new, after.run_id)) == ("changed", "after")
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == held
     elsewhere = MlflowStore(home_address(home), copy)  # files of another home's experiments stay where they are

@@ -10,7 +10,7 @@ from bench.core.records import NETWORK, SHARE, TREES, Job, Scalar, training_of
 from bench.core.rows import REPLICATED
 from bench.core.schema import Schema, Task
 from bench.measure import predictions
-from bench.measure.predictions import name_of, path, rows_of, seal
+from bench.measure.predictions import name_of, path, read_rows, seal
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
 from bench.testing.training import CHAIN, MemoryStore
@@ -63,7 +63,7 @@ def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch):
     )  # fmt: skip
     rng, parts = np.random.default_rng(1), parts_of(CONFIG, 2)
     assert parts == ("7@16000-2", name_of(training_of("trees", None, None, SETTINGS), 2))
-    kept = {split: rows_of(tmp_path, split) for split in REPLICATED}
+    kept = {split: read_rows(tmp_path, split) for split in REPLICATED}
     said = {split: rng.uniform(0.05, 0.95, (2, kept[split].kept, 3)) for split in REPLICATED}
     for split, both in said.items():
         for name, joint in zip(parts, both, strict=True):

@@ -13,7 +13,7 @@ from bench.core.records import Job
 from bench.core.rows import REPLICATED
 from bench.data import load_card, prepare
 from bench.measure import predictions
-from bench.measure.predictions import KEPT, name_of, rows_of
+from bench.measure.predictions import KEPT, name_of, read_rows
 from bench.measure.resamples import units_of
 from bench.training.ensemble import ensemble_of
 from bench.training.job import run_job
@@ -42,7 +42,7 @@ def job(store, kind, folder):
 
 def measured(folder, split, name):
     """AUC of what was kept."""
-    rows, joint = rows_of(folder, split), predictions.predictions(folder, split, name)
+    rows, joint = read_rows(folder, split), predictions.predictions(folder, split, name)
     assert (joint.dtype, joint.shape) == (np.float32, rows.labels.shape)
     each = [binary(rows.labels[:, at], joint[:, at], rows.group) for at in range(2)]
     return {f"{split}/click.auc": each[0]["auc"], f"{split}/purchase.ctcvr.auc": each[1]["auc"]}
@@ -66,7 +66,7 @@ def test_what_is_kept_is_what_was_measured(store, tmp_path, kind):
 
 def test_the_rows_are_those_of_the_store(store, tmp_path):
     write_rows(store, tmp_path)
-    train, test, rows = store.split("train"), store.split("test"), rows_of(tmp_path, "test")
+    train, test, rows = store.split("train"), store.split("test"), read_rows(tmp_path, "test")
     assert (rows.tasks, rows.kinds) == (("click", "purchase"), ("binary", "binary"))
     np.testing.assert_allclose(rows.rates, [train.labels[:, 0].mean(), train.labels.prod(axis=1).mean()], rtol=1e-6)
     assert (rows.kept, rows.of) == (len(test), len(test))
@@ -76,7 +76,7 @@ def test_the_rows_are_those_of_the_store(store, tmp_path):
     assert rows.segments == store.segments
     np.testing.assert_array_equal(rows.codes, test.segments)
     assert rows.logged == {}
-    assert rows_of(tmp_path / "elsewhere", "test") is None
+    assert read_rows(tmp_path / "elsewhere", "test") is None
 
 
 def test_of_many_rows_whole_groups_are_kept(store, tmp_path, monkeypatch):
@@ -87,7 +87,7 @@ def test_of_many_rows_whole_groups_are_kept(store, tmp_path, monkeypatch):
     write_rows(store, few)
     run_job(job(store, "trial", few))
     name = name_of("5@2000", 2)
-    rows, every = rows_of(few, "test"), store.split("test")
+    rows, every = read_rows(few, "test"), store.split("test")
     assert rows.of == len(every)
     assert 100 < rows.kept < 320
     inside = np.isin(every.group, rows.group)
@@ -133,13 +133,13 @@ def test_rows_that_were_changed_cut_or_removed_are_named_and_written_again(store
     for text in (*flips(whole), whole[:-1], whole[:5], b"", b"[]", b'{"seen": {}}'):
         file.write_bytes(text)
         with pytest.raises(UserError, match=rf"found {file} changed, cut or gone; `seesaw resume` writes it again"):
-            rows_of(tmp_path, "test")
+            read_rows(tmp_path, "test")
     write_rows(store, tmp_path)
     assert (file.read_bytes(), (tmp_path / "rows.json").read_bytes()) == (whole, facts)
     if name != "rows.json":
         file.unlink()
         with pytest.raises(UserError, match=rf"found {file} changed, cut or gone"):
-            rows_of(tmp_path, "test")
+            read_rows(tmp_path, "test")
 
 
 def test_predictions_that_were_changed_or_renamed_are_named(two):

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from bench.core.schema import Cap, Field, Number, Task
 from bench.data.store import Split
 from bench.data.tasks import scale_of
-from bench.production.served_model import ModelSpec, Part, regressions_in_words
+from bench.production.served_model import ModelPart, ModelSpec, regressions_in_words
 from bench.testing.training import MemoryStore, trainer
 
 ROWS, EACH = 20_000, 10
@@ -106,7 +106,7 @@ def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level):
 
 def packaged(made):
     """The parts of a trained model's package, its specification, and what both say of test: the package and it."""
-    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
+    parts, members = [ModelPart.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
     spec, split = ModelSpec.of_trained(made.schema, parts, members), made.store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     made.model.eval()

@@ -51,17 +51,17 @@ def titles_of(points: Sequence[Point]) -> dict[str, str]:
     trials = [each for each in points if each.role == "trial" and each.number is not None]
     plain = {each.name: _title(each) for each in trials}
     with_balancing = {each.name: f"{plain[each.name]}, {each.balancing}" for each in trials}
-    found = {}
+    titles = {}
     for each in trials:
         title, both = plain[each.name], with_balancing[each.name]
         same = [other for other in trials if with_balancing[other.name] == both]
         if len(same) > 1:
-            found[each.name] = f"{title}{_apart(each, same)}"
+            titles[each.name] = f"{title}{_apart(each, same)}"
         else:
-            found[each.name] = both if list(plain.values()).count(title) > 1 else title
+            titles[each.name] = both if list(plain.values()).count(title) > 1 else title
     networks = {each.id: _title(each).partition(",")[0] for each in trials}
     mixed = [each for each in points if each.kind == "blend" and each.config.get(NETWORK) in networks]
-    return found | {each.name: f"a blend of {networks[str(each.config[NETWORK])]} and boosted trees" for each in mixed}
+    return titles | {each.name: f"a blend of {networks[str(each.config[NETWORK])]} and boosted trees" for each in mixed}
 
 
 def _apart(point: Point, same: Sequence[Point]) -> str:
@@ -76,12 +76,12 @@ def _apart(point: Point, same: Sequence[Point]) -> str:
 def _title(point: Point) -> str:
     sharing, _, funnel = point.architecture.partition("+")
     kind = str(point.config.get("sharing.kind", sharing))
-    found = ACRONYMS.get(sharing, sharing.replace("_", "-").capitalize()) + (f" with {funnel}" if funnel else "")
+    title = ACRONYMS.get(sharing, sharing.replace("_", "-").capitalize()) + (f" with {funnel}" if funnel else "")
     experts, shared, own = (point.config.get(f"sharing.{kind}.{each}experts") for each in ("", "shared_", "own_"))
     if experts is not None or own is not None:
         many = f"{experts} expert{'s' if experts != 1 else ''}"
-        found += f", {many}" if own is None else f", {shared} shared and {own} own experts"
-    return found + (f", stopped after {point.until:,} samples" if point.until else "")
+        title += f", {many}" if own is None else f", {shared} shared and {own} own experts"
+    return title + (f", stopped after {point.until:,} samples" if point.until else "")
 
 
 def named(facts: pd.Series[Any], titles: Mapping[str, str] | None = None) -> str:

@@ -8,9 +8,9 @@ from typing import cast
 
 from bench.core.objectives import METRICS
 from bench.core.schema import TaskKind
-from bench.measure.heads.base import Head, Mean, Weighted
+from bench.measure.heads.base import Head, MeanMetric, Weighted
 
-__all__ = ["Head", "Mean", "Weighted", "heads_of", "held_of"]
+__all__ = ["Head", "MeanMetric", "Weighted", "heads_of", "held_of"]
 
 KEYED = ("auc", "gauc", "gauc_positives", "ece")
 """Of binary tasks: no means, and yet found without holding rows, from sorted keys or from bins."""
@@ -28,4 +28,6 @@ def heads_of(kind: TaskKind) -> dict[str, Head]:
 def held_of(kind: TaskKind) -> dict[str, Head]:
     """By name the metrics of a task of this kind for which rows are held together."""
     keyed = KEYED if kind == "binary" else ()
-    return {name: each for name, each in heads_of(kind).items() if not isinstance(each, Mean) and name not in keyed}
+    return {
+        name: each for name, each in heads_of(kind).items() if not isinstance(each, MeanMetric) and name not in keyed
+    }

@@ -15,7 +15,7 @@ Weighted = Callable[[Floats], float]
 """Weights of rows (N,) -> the metric; NaN where the rows do not define it."""
 Column = Callable[[Floats, Floats], Floats]
 """What each row adds: of labels and predictions (N,)."""
-LEAST = float(np.finfo(np.float32).eps)
+LEAST_PROBABILITY = float(np.finfo(np.float32).eps)
 """Probabilities are this far from 0 and 1 under a logarithm."""
 
 
@@ -30,7 +30,7 @@ class Head(Protocol):
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanMetric:
     """A metric that needs only sums over rows. Those who read rows in pieces, or on resamples, keep these sums alone.
 
     Attributes:
@@ -79,8 +79,8 @@ def prediction(labels: Floats, predictions: Floats) -> Floats:
 
 def log_loss(labels: Floats, predictions: Floats) -> Floats:
     """The log loss of a probability."""
-    loss: Floats = -np.log(np.clip(np.where(labels != 0, predictions, 1 - predictions), LEAST, 1 - LEAST))
-    return loss
+    told = np.where(labels != 0, predictions, 1 - predictions)
+    return np.asarray(-np.log(np.clip(told, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)))
 
 
 def squared(labels: Floats, predictions: Floats) -> Floats:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.schema import Schema
-from bench.measure.heads.base import Mean, Ordered, Weighted, label, prediction
+from bench.measure.heads.base import MeanMetric, Ordered, Weighted, label, prediction
 from bench.measure.spaces import Observed, Predicted, sample_spaces
 
 ECE_BINS = 15
@@ -59,13 +59,13 @@ class Deciles:
 
 def decile_tables(schema: Schema, rows: Predicted) -> dict[str, list[list[float]]]:
     """The table of each regression's predictions by their name, as `watch.cvr`."""
-    found = {}
+    tables = {}
     for name, kind, own in sample_spaces(schema, rows):
         known = own.known
         if kind == "regression" and len(known.labels):
             weights = np.ones(len(known.labels)) if known.weights is None else known.weights
-            found[name] = Deciles(known.labels, known.predictions, weights).table(weights).tolist()
-    return found
+            tables[name] = Deciles(known.labels, known.predictions, weights).table(weights).tolist()
+    return tables
 
 
 def _expected(rows: Observed) -> Weighted:
@@ -77,6 +77,6 @@ def _expected(rows: Observed) -> Weighted:
     return lambda weights: parts.distance(weights) / float(weights.sum())
 
 
-pcoc = Mean((label, prediction), lambda rows, positives, predictions: predictions / positives)
+pcoc = MeanMetric((label, prediction), lambda rows, positives, predictions: predictions / positives)
 ece = Ordered(_expected)
 decile_error = Ordered(lambda rows: Deciles(rows.labels, rows.predictions, rows.weights).error)

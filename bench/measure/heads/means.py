@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.measure.heads.base import Mean, absolute, label, log_loss, squared
+from bench.measure.heads.base import MeanMetric, absolute, label, log_loss, squared
 
 
 def _normalised(rows: Any, positives: Any, loss: Any) -> Any:
@@ -19,8 +19,8 @@ def _normalised(rows: Any, positives: Any, loss: Any) -> Any:
     return loss / rows / -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
 
 
-logloss = Mean((log_loss,), lambda rows, loss: loss / rows)
-ne = Mean((label, log_loss), _normalised)
-brier = Mean((squared,), lambda rows, squares: squares / rows)
-rmse = Mean((squared,), lambda rows, squares: np.sqrt(squares / rows))
-mae = Mean((absolute,), lambda rows, errors: errors / rows)
+logloss = MeanMetric((log_loss,), lambda rows, loss: loss / rows)
+ne = MeanMetric((label, log_loss), _normalised)
+brier = MeanMetric((squared,), lambda rows, squares: squares / rows)
+rmse = MeanMetric((squared,), lambda rows, squares: np.sqrt(squares / rows))
+mae = MeanMetric((absolute,), lambda rows, errors: errors / rows)

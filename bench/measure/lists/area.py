@@ -13,9 +13,9 @@ from bench.system.intrinsics import jit
 @jit()
 def won(ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], weights: Floats) -> float:
     """Twice the pairs of a positive ranked above a negative, ties counting half; arguments as of `top`."""
-    above, found, at = 0.0, 0.0, 0
+    above, twice, at = 0.0, 0.0, 0
     while at < size:
         rows, positives, _, at = tied(ranked, places, size, gains, weights, at)
-        found += (rows - positives) * (2 * above + positives)
+        twice += (rows - positives) * (2 * above + positives)
         above += positives
-    return found
+    return twice

@@ -21,10 +21,10 @@ def reciprocal(
     while at < size and before < cut:
         rows, positives, _, at = tied(ranked, places, size, gains, ranked[:0], at)
         if positives > 0:
-            found, none = 0.0, 1.0  # the chance that no row of the run was positive so far
+            mean, none = 0.0, 1.0  # the chance that no row of the run was positive so far
             for j in range(int(min(rows - positives + 1, cut - before))):
-                found += none * positives / (rows - j) / (before + j + 1)
+                mean += none * positives / (rows - j) / (before + j + 1)
                 none *= 1 - positives / (rows - j)
-            return found
+            return mean
         before += rows
     return 0.0

@@ -38,14 +38,14 @@ def top(
         cut: whole with `NDCG`.
         weights: as many rows each row stands for, by place; empty for one each.
     """
-    found, before, at = 0.0, 0.0, 0
+    gain, before, at = 0.0, 0.0, 0
     while at < size and before < cut:
         rows, _, gained, at = tied(ranked, places, size, gains, weights, at)
         if gained > 0:
             after = min(before + rows, cut)
             if kind == NDCG:
-                found += gained / rows * (discounts[int(after)] - discounts[int(before)])
+                gain += gained / rows * (discounts[int(after)] - discounts[int(before)])
             else:
-                found += gained / rows * (after - before)
+                gain += gained / rows * (after - before)
         before += rows
-    return found
+    return gain

@@ -19,14 +19,14 @@ def precisions(
     ranked: NDArray[np.float64], places: NDArray[np.int64], size: int, gains: NDArray[np.float32], cut: float
 ) -> float:
     """The sum over the positives within the cut of the precision at their places; arguments as of `gains.top`."""
-    found, before, above, at = 0.0, 0.0, 0.0, 0
+    total, before, above, at = 0.0, 0.0, 0.0, 0
     while at < size and before < cut:
         rows, positives, _, at = tied(ranked, places, size, gains, ranked[:0], at)
         # at place j of the run: a positive with chance positives / rows, behind (j - 1) / (rows - 1) of the others
         others = (positives - 1) / (rows - 1) if rows > 1 else 0.0
         if positives > 0:
             for j in range(int(min(rows, cut - before))):
-                found += positives / rows * (above + 1 + j * others) / (before + j + 1)
+                total += positives / rows * (above + 1 + j * others) / (before + j + 1)
         before += rows
         above += positives
-    return found
+    return total

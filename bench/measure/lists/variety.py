@@ -8,7 +8,6 @@ replacement. A value whose t of n tied rows are not above has none among r of th
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ def variety(
     places: Ints,
     size: int,
     codes: NDArray[np.float32],
-    counts: NDArray[Any],
+    counts: NDArray[np.integer],
     cut: float,
     scratch: Ints,
 ) -> float:
@@ -67,10 +66,10 @@ def _absent(rows: int, own: int, room: float) -> float:
     """The chance that none of `own` of `rows` is among `room` of them; linear between whole numbers."""
     if room >= rows:
         return 0.0
-    low, found = math.floor(room), 0.0
+    low, total = math.floor(room), 0.0
     for drawn, share in ((low, low + 1 - room), (low + 1, room - low)):
         chance = share
         for row in range(own if share > 0 else 0):
             chance *= max(0, rows - drawn - row) / (rows - row)
-        found += chance
-    return found
+        total += chance
+    return total

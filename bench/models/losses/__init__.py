@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.core.plugins import Registry
 from bench.core.registry import Entry, NoOptions
-from bench.models.losses.base import Log, Loss, RegressionLoss, is_uncensored
+from bench.models.losses.base import LogLoss, Loss, RegressionLoss, is_uncensored
 from bench.models.losses.bins import Bins
 from bench.models.losses.distilled import Distilled, DistilledConfig
 from bench.models.losses.huber import Huber, HuberConfig
@@ -14,7 +14,7 @@ from bench.models.losses.squared import Squared
 from bench.models.losses.weighted_logistic import WeightedLogistic, is_logarithmic
 
 _OURS: dict[str, Entry[Loss]] = {
-    "log": Entry(Log, NoOptions, "-", "the log loss of each sample"),
+    "log": Entry(LogLoss, NoOptions, "-", "the log loss of each sample"),
     "distilled": Entry(
         Distilled,
         DistilledConfig,

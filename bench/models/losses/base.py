@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.core.arrays import Singles
 from bench.core.schema import Scale, Schema
 
 LIGHTEST = 1e-30
@@ -117,11 +117,11 @@ class RegressionLoss(nn.Module, ABC):
 
     def fit(
         self,
-        targets: NDArray[Any],
-        values: NDArray[Any],
-        dense: NDArray[Any],
-        weights: NDArray[Any] | None,
-        bounds: NDArray[Any] | None,
+        targets: Singles,
+        values: Singles,
+        dense: Singles,
+        weights: Singles | None,
+        bounds: Singles | None,
     ) -> None:
         """Fits tables on rows of train.
 
@@ -145,7 +145,7 @@ class RegressionLoss(nn.Module, ABC):
         return outputs
 
 
-class Log(Loss):
+class LogLoss(Loss):
     """The log loss, minimised in expectation by the true probability."""
 
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
@@ -196,8 +196,8 @@ class MeanLosses(nn.Module):
 def _of_samples(losses: Tensor, by: nn.Module, predictions: Tensor) -> Tensor:
     """Checks the shape of losses (B, T): another one would broadcast over tasks."""
     if losses.shape != predictions.shape:
-        expected, found = tuple(predictions.shape), tuple(losses.shape)
-        raise ValueError(f"{type(by).__name__}: expected a loss of each sample and task {expected}, found {found}")
+        expected, shape = tuple(predictions.shape), tuple(losses.shape)
+        raise ValueError(f"{type(by).__name__}: expected a loss of each sample and task {expected}, found {shape}")
     return losses
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Singles
 from bench.core.registry import Config
 from bench.core.schema import Schema
 from bench.models.losses.base import Context, RegressionLoss, mean
@@ -83,18 +82,18 @@ class Bins(RegressionLoss):
     @torch.no_grad()
     def fit(
         self,
-        targets: NDArray[Any],
-        values: NDArray[Any],
-        dense: NDArray[Any],
-        weights: NDArray[Any] | None,
-        bounds: NDArray[Any] | None,
+        targets: Singles,
+        values: Singles,
+        dense: Singles,
+        weights: Singles | None,
+        bounds: Singles | None,
     ) -> None:
         """See `RegressionLoss.fit`."""
         for at, task in enumerate(self.tasks):
             seen = ~np.isnan(targets[:, task])
             if not seen.any():
                 continue
-            rows = Rows(
+            rows = RegressionRows(
                 targets[seen, task].astype(np.float64),
                 values[seen, task].astype(np.float64),
                 np.ones(int(seen.sum())) if weights is None else weights[seen].astype(np.float64),
@@ -167,7 +166,7 @@ class Bins(RegressionLoss):
             columns[task] = value
         return torch.stack(columns, 1)
 
-    def _table(self, rows: Rows, levels: Floats, at: int) -> Floats:
+    def _table(self, rows: RegressionRows, levels: Floats, at: int) -> Floats:
         """K cuts and K + 1 means of some rows, on the scale of the targets."""
         cuts, means = rows.uncensored().tables(levels)
         if scale := self.scales[at]:
@@ -204,7 +203,7 @@ def _widened(knots: list[float], tables: list[Floats], first: float, last: float
 
 
 @dataclass(frozen=True)
-class Rows:
+class RegressionRows:
     """N rows of train of one regression: targets, labels, weights and, of censored ones, bounds of the targets."""
 
     targets: Floats
@@ -212,12 +211,12 @@ class Rows:
     weights: Floats
     bounds: Floats | None = None
 
-    def of(self, rows: NDArray[np.int64]) -> Rows:
+    def of(self, rows: NDArray[np.int64]) -> RegressionRows:
         """Selects rows."""
         bounds = None if self.bounds is None else self.bounds[rows]
-        return Rows(self.targets[rows], self.values[rows], self.weights[rows], bounds)
+        return RegressionRows(self.targets[rows], self.values[rows], self.weights[rows], bounds)
 
-    def uncensored(self) -> Rows:
+    def uncensored(self) -> RegressionRows:
         """Sets the weight of rows at their bounds to 0 and raises the others' to stand for them."""
         if self.bounds is None:
             return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.core.registry import Config
-from bench.models.losses.base import Log
+from bench.models.losses.base import LogLoss
 
 
 class DistilledConfig(Config):
@@ -15,7 +15,7 @@ class DistilledConfig(Config):
     """Weight of the teacher's probability in the mixture; the label has the rest."""
 
 
-class Distilled(Log):
+class Distilled(LogLoss):
     """The log loss, whose labels training mixes with the probabilities of boosted trees (`bench.training.teacher`).
 
     The log loss is linear in the label, so this is the weighted sum of the losses towards label and teacher.

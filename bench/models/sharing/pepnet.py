@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import BeforeValidator, Field, PlainSerializer
@@ -18,7 +18,7 @@ from bench.models.contracts import Layout, Sharing
 from bench.models.layers import BatchedLinear, BatchedMLP, together
 
 
-def _split(value: Any) -> Any:
+def _split(value: object) -> object:
     """ "user,item" -> ("user", "item"); pydantic checks lists."""
     return tuple(filter(None, (name.strip() for name in value.split(",")))) if isinstance(value, str) else value
 

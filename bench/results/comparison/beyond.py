@@ -165,11 +165,11 @@ def beyond(
     """
     directions = directions_of(len(scale))
     columns = np.hstack([directions.T, np.eye(len(scale))]) * scale[:, None]
-    found = differences([each.along(columns) for each in (*gradient, *static)])
-    if found is None:
+    compared = differences([each.along(columns) for each in (*gradient, *static)])
+    if compared is None:
         return None
     ahead = slice(len(gradient)), slice(len(gradient), None)
-    apart = replace(found, **{name: getattr(found, name)[ahead] for name in ("value", "seed", "data", "freedom")})
+    apart = replace(compared, **{name: getattr(compared, name)[ahead] for name in ("value", "seed", "data", "freedom")})
     value = np.array([surplus(each) for each in apart.value[..., len(directions) :]])
     ends, least = neighbours(np.array([each.mean for each in static]) * scale), min(map(len, (*static, *gradient)))
     return Beyond(value, apart, len(directions), ends, margin, questions, least)
@@ -195,7 +195,7 @@ def surplus(game: Floats) -> float:
     if columns < 3:  # of two rows at the most
         every = np.array([(i, j) for i in range(rows) for j in range(i + 1)])
         return _mix_of_neighbours(game, every)[0]
-    found = linprog(
+    solution = linprog(
         c=np.append(np.zeros(rows), 1.0),
         A_ub=np.hstack([game.T, -np.ones((columns, 1))]),
         b_ub=np.zeros(columns),
@@ -203,7 +203,7 @@ def surplus(game: Floats) -> float:
         b_eq=[1.0],
         bounds=[(0, None)] * rows + [(None, None)],
     )
-    return float(found.fun)
+    return float(solution.fun)
 
 
 def _mix_of_neighbours(game: Floats, pairs: NDArray[np.int64]) -> tuple[float, Floats]:
@@ -253,13 +253,13 @@ def luck(
 
 
 def about_methods(
-    found: Beyond, static: Sequence[Sequence[float]], gradient: Sequence[Sequence[float]], scale: Floats
+    lead: Beyond, static: Sequence[Sequence[float]], gradient: Sequence[Sequence[float]], scale: Floats
 ) -> tuple[Word, float]:
     """The verdict about methods, which luck in tuning must not explain, and its p-value; arguments as of `luck`."""
-    if found.verdict == "cannot tell":
-        return found.verdict, 1.0
-    p = luck(found.verdict, static, gradient, scale, found.margin)
-    return ("cannot tell" if p >= SIZE / (found.questions if found.verdict == "yes" else 1) else found.verdict), p
+    if lead.verdict == "cannot tell":
+        return lead.verdict, 1.0
+    p = luck(lead.verdict, static, gradient, scale, lead.margin)
+    return ("cannot tell" if p >= SIZE / (lead.questions if lead.verdict == "yes" else 1) else lead.verdict), p
 
 
 MARGIN = 0.5
@@ -333,19 +333,19 @@ def answer(
         return _silent(f"{have}; `seesaw confirm {run} --static {LEAST_WEIGHTS}` adds them.", weights)
     means = np.array([sample.mean for sample in (*static, *gradient)])
     scale, margin, of = scale_of(objectives, reference, means)
-    found = beyond(static, gradient, scale, margin)
-    assert found is not None  # every point has two replicates
+    lead = beyond(static, gradient, scale, margin)
+    assert lead is not None  # every point has two replicates
     methods = [member.method for member, _ in known if member.gradient]
     searched = [(each, values) for each in trials_of(members) if (values := each.searched(objectives))]
     tried = [[each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in tries]
     theirs = [values for each, values in searched if each.weights is not None]
     theirs += [values for values in tried if np.isfinite(values).all()]
     ours, doubt = [values for each, values in searched if each.gradient], ""
-    verdict, p = about_methods(found, theirs, ours, scale)
-    if verdict != found.verdict:
+    verdict, p = about_methods(lead, theirs, ours, scale)
+    if verdict != lead.verdict:
         trials = f"trials of gradient methods: {len(ours)}, of static weights: {len(theirs)}"
         doubt = f". Luck in tuning may be why (p = {p:.2g}; {trials}). A longer search has more of both."
-    return Answer(verdict, _sentence(found, methods, f"the front of {weights} static weights", of, doubt), weights)
+    return Answer(verdict, _sentence(lead, methods, f"the front of {weights} static weights", of, doubt), weights)
 
 
 def _silent(reason: str, weights: int = 0) -> Answer:
@@ -353,26 +353,27 @@ def _silent(reason: str, weights: int = 0) -> Answer:
     return Answer("cannot say", told, weights)
 
 
-def _sentence(found: Beyond, methods: Sequence[str], front: str, of: str, doubt: str) -> str:
+def _sentence(lead: Beyond, methods: Sequence[str], front: str, of: str, doubt: str) -> str:
     """The answer; of these points alone where there is a `doubt` about methods."""
-    size, (yes, no) = f"{found.margin:g} {of}", found.chances
-    if found.verdict == "yes":
-        best, sure = int(found.least.argmax()), found.least > found.margin
+    size, (yes, no) = f"{lead.margin:g} {of}", lead.chances
+    if lead.verdict == "yes":
+        best, sure = int(lead.least.argmax()), lead.least > lead.margin
         names = sorted({method for method, one in zip(methods, sure, strict=True) if one})
-        value, verb = _value(found.value[best], found.low[best], found.high[best]), "lies" if len(names) == 1 else "lie"
+        verb = "lies" if len(names) == 1 else "lie"
+        value = _value(lead.value[best], lead.low[best], lead.high[best])
         who = f"Cannot tell: these points of {listed(names)} lie" if doubt else f"Yes: {listed(names)} {verb}"
         return f"{who} beyond {front} by more than the margin of {size}: by {value}{doubt or '.'}"
-    value = _value(found.value.max(), found.low.max(), found.high.max())
-    if found.verdict == "no":
+    value = _value(lead.value.max(), lead.low.max(), lead.high.max())
+    if lead.verdict == "no":
         none = "Cannot tell: none of these gradient points" if doubt else "No: no gradient method"
         far = f"the farthest lies {value} beyond it{doubt or '.'}"
         return f"{none} lies beyond {front} by more than the margin of {size}; {far}"
-    if found.low.max() > found.margin:
+    if lead.low.max() > lead.margin:
         left = ". No gradient point is certainly better than a static one in every task: add static weights."
-    elif found.needed is None:
+    elif lead.needed is None:
         left = "; more replicates alone will not settle it."
     else:
-        left = f"; about {found.needed} replicates of each point would bring both to 80%."
+        left = f"; about {lead.needed} replicates of each point would bring both to 80%."
     return (
         f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {size}. Luck in tuning "
         f"aside, a run with these replicates answers yes in {yes:.0%} of cases if the gradient front lies two margins "

@@ -39,7 +39,7 @@ from bench.results.comparison.families import FamilyPoint, average, trials_of
 from bench.results.comparison.significance import (
     CANNOT_TELL,
     SIZE,
-    Ranking,
+    MeanRanks,
     Statistic,
     best,
     holm,
@@ -54,7 +54,7 @@ from bench.results.posterior import posterior_draws
 from bench.results.samples import Sample, seed_noise
 from bench.results.statistics import differences, reflected
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 """Of a table, by column."""
 DRAWS = 1000
 UNKNOWN = Effect(math.nan)
@@ -85,7 +85,7 @@ class Contrast:
         """1 where left is better, -1 where right is."""
         return math.copysign(1.0, self.effect.value * (1 if self.objective is None else self.objective.sign))
 
-    def row(self, tuning: float, p: float, adjusted: float) -> Row:
+    def row(self, tuning: float, p: float, adjusted: float) -> TableRow:
         """Itself in the table of tests, its effect in the unit that stands beside it.
 
         Args:
@@ -124,10 +124,10 @@ def by_metric(
         ]
         chosen = sorted(seen, key=itemgetter(0, 1), reverse=True)[:k]
         if len(chosen) == k:
-            found = average([own for _, _, own in chosen])
+            mean = average([own for _, _, own in chosen])
             place = datasets.index(members[chosen[0][1]].dataset)
             # resample b is other rows on other data: unpaired by a shift
-            averages[name] = replace(found, deviations=np.roll(found.deviations, place, axis=1))
+            averages[name] = replace(mean, deviations=np.roll(mean.deviations, place, axis=1))
     between, pairs = differences(list(averages.values())), list(combinations(enumerate(averages), 2))
     if between is None:
         return [Contrast(left, right, objective) for (_, left), (_, right) in pairs]
@@ -200,8 +200,8 @@ class Comparison:
         notes: what to know: hypervolumes, unequal budgets, families that are not tested, what pairing by seed gained.
     """
 
-    families: tuple[Row, ...] = ()
-    tests: tuple[Row, ...] = ()
+    families: tuple[TableRow, ...] = ()
+    tests: tuple[TableRow, ...] = ()
     members: int = 0
     notes: tuple[str, ...] = ()
 
@@ -280,7 +280,7 @@ def _luck(
 
 def _family(
     name: str, members: Sequence[FamilyPoint], confirmed: Sequence[tuple[FamilyPoint, Sample]], volume: float
-) -> Row:
+) -> TableRow:
     trials = trials_of(members)
     return {
         "name": name,
@@ -291,7 +291,7 @@ def _family(
     }
 
 
-def _notes(families: Sequence[Row], tested: Sequence[str], fronts: bool, gain: float) -> tuple[str, ...]:
+def _notes(families: Sequence[TableRow], tested: Sequence[str], fronts: bool, gain: float) -> tuple[str, ...]:
     """Those that apply; `fronts` were compared or not, and pairing needs `gain` times fewer seeds, 1 where none is."""
     trials = {row["name"]: row["trials"] for row in families}
     counts = {name: trials[name] for name in tested}
@@ -336,10 +336,10 @@ class Group:
     reason: str
     unconfirmed: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Its part of the document of `seesaw compare --json`."""
-        found = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
-        return {key: value for key, value in found.items() if key not in ("comparison", "members")}
+        values = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
+        return {key: value for key, value in values.items() if key not in ("comparison", "members")}
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ class Compared:
     by: str
     split: str
     groups: tuple[Group, ...]
-    ranking: Ranking | None
+    ranking: MeanRanks | None
     notes: tuple[str, ...]
 
     @property
@@ -363,26 +363,26 @@ class Compared:
         rows = [{"dataset": group.dataset, **row} for group in self.groups for row in group.comparison.tests]
         return pd.DataFrame(rows, columns=COLUMNS)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The document of `seesaw compare --json`."""
         ranked, groups = self.ranking and asdict(self.ranking), [group.to_json() for group in self.groups]
-        found: dict[str, Any] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
-        return found
+        document: dict[str, object] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
+        return document
 
 
 FAMILY_HEADS = ("trials", "training samples", "confirmed points", "hypervolume")
 TEST_HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
 
 
-def family_rows(found: Comparison) -> list[tuple[str, int, int, int, float]]:
+def family_rows(comparison: Comparison) -> list[tuple[str, int, int, int, float]]:
     """Of each family its name, and what `FAMILY_HEADS` says."""
     return [
         (row["name"], row["trials"], row["training_samples"], len(row["points"]), row["hypervolume"])
-        for row in found.families
+        for row in comparison.families
     ]
 
 
-def texts_of(test: Row, minus: str = "-") -> list[str]:
+def texts_of(test: TableRow, minus: str = "-") -> list[str]:
     """What `TEST_HEADS` says of a test; empty where it is unknown."""
     forms = {"value": "+.4g", "low": "+.4g", "high": "+.4g", "p_holm": ".4g"}
     told = {at: "" if math.isnan(test[at]) else f"{test[at]:{form}}".replace("-", minus) for at, form in forms.items()}

@@ -54,16 +54,16 @@ FAMILIES: dict[str, Callable[[FamilyPoint], str]] = {
 
 def families(members: Iterable[FamilyPoint], by: str) -> dict[str, list[FamilyPoint]]:
     """Members by family, in the order of the families' names."""
-    found: dict[str, list[FamilyPoint]] = {}
+    members_by: dict[str, list[FamilyPoint]] = {}
     for member in members:
-        found.setdefault(FAMILIES[by](member), []).append(member)
-    return dict(sorted(found.items()))
+        members_by.setdefault(FAMILIES[by](member), []).append(member)
+    return dict(sorted(members_by.items()))
 
 
 def trials_of(members: Iterable[FamilyPoint]) -> list[FamilyPoint]:
     """Each trial of the search once, as it was trained longest."""
-    found = {(each.run, each.dataset, each.point.number): each for each in members if each.point.role == "trial"}
-    return list(found.values())
+    trials = {(each.run, each.dataset, each.point.number): each for each in members if each.point.role == "trial"}
+    return list(trials.values())
 
 
 def average(samples: Sequence[Sample]) -> Sample:

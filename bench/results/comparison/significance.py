@@ -130,7 +130,7 @@ LEAST_DATASETS = 5
 
 
 @dataclass(frozen=True)
-class Ranking:
+class MeanRanks:
     """Mean ranks over data sets, with their test.
 
     Attributes:
@@ -169,7 +169,7 @@ def critical_difference(methods: int, datasets: int) -> float:
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 
-def ranking(names: Sequence[str], merits: Floats) -> Ranking:
+def ranking(names: Sequence[str], merits: Floats) -> MeanRanks:
     """Ranks of merits (datasets, methods), larger is better; equals share their mean rank.
 
     At least two data sets and two methods, all finite.
@@ -180,7 +180,7 @@ def ranking(names: Sequence[str], merits: Floats) -> Ranking:
     order = np.lexsort((np.array(names), mean))
     ranks = mean[order]
     critical = critical_difference(len(names), len(merits))
-    return Ranking(
+    return MeanRanks(
         names=tuple(names[i] for i in order),
         ranks=tuple(map(float, ranks)),
         datasets=len(merits),
@@ -202,12 +202,12 @@ def _friedman(merits: Floats) -> float:
 
 
 def _cliques(ranks: Floats, critical: float) -> tuple[tuple[int, int], ...]:
-    found: list[tuple[int, int]] = []
+    cliques: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = int(np.flatnonzero(ranks - ranks[first] <= critical)[-1])
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return tuple(found)
+        if last > first and (not cliques or last > cliques[-1][1]):
+            cliques.append((first, last))
+    return tuple(cliques)
 
 
 SHORT = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}

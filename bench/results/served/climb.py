@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.core.arrays import Floats
 from bench.measure.predictions import Rows
-from bench.results.fusion import Fusion, Kind
+from bench.results.fusion import Fusion, FusionKind
 from bench.results.served.expected import Expected, level
 from bench.results.served.measuring import Candidate, Meter, in_threads, meter_of
 
@@ -177,7 +177,7 @@ def _score(seen: tuple[float, Fusion, Floats]) -> float:
     return seen[0]
 
 
-def _moved(kind: Kind, place: Floats, move: Floats) -> Fusion:
+def _moved(kind: FusionKind, place: Floats, move: Floats) -> Fusion:
     return Fusion.of(kind, np.maximum(np.exp(place + move) - SHIFT, 0.0).tolist())
 
 

@@ -164,9 +164,9 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
         noise += whole.reshape(noise.shape) / np.sqrt(b - 1) * _few(points.units, seed, half)
     if seeds is not None:
         noise += _seed_draws(points, seeds, seed, half)
-    found = _bounded(points.means, np.concatenate([noise, -noise]))
+    drawn = _bounded(points.means, np.concatenate([noise, -noise]))
     nothing = points.means == 0
-    return np.where(nothing, _of_nothing(points, seed, half)[:, None], found) if nothing.any() else found
+    return np.where(nothing, _of_nothing(points, seed, half)[:, None], drawn) if nothing.any() else drawn
 
 
 def _of_nothing(points: Points, seed: int, half: int) -> Floats:
@@ -177,13 +177,13 @@ def _of_nothing(points: Points, seed: int, half: int) -> Floats:
     """
     values, spread = points.means, points.moved.var(axis=0) if len(points.moved) > 1 else np.zeros_like(points.means)
     levels = np.random.default_rng([seed, 4]).random((half, values.shape[1]))
-    found = np.zeros((2 * half, values.shape[1]))
+    drawn = np.zeros((2 * half, values.shape[1]))
     for at in range(values.shape[1]):
         known = (spread[:, at] > 0) & (values[:, at] > 0) & (values[:, at] < 1)
         if known.any():
             n = float(np.median(values[known, at] * (1 - values[known, at]) / spread[known, at]))
-            found[:, at] = np.concatenate([betaincinv(0.5, n + 0.5, own) for own in (levels[:, at], 1 - levels[:, at])])
-    return found
+            drawn[:, at] = np.concatenate([betaincinv(0.5, n + 0.5, own) for own in (levels[:, at], 1 - levels[:, at])])
+    return drawn
 
 
 def _few(units: float, seed: int, half: int) -> Floats | float:
@@ -217,7 +217,7 @@ def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:
     shared = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     common = {name: rng.standard_normal((half, rank)) for name in shared}
     level, together = _spread(seeds.level, rng.random(half)), rng.random(half)
-    found = np.zeros((half, *points.means.shape))
+    drawn = np.zeros((half, *points.means.shape))
     for candidate in np.unique(points.of).tolist():
         mine = np.flatnonzero(points.of == candidate)
         lone = np.random.default_rng([seed, 2, int(seeds.twin[candidate])])
@@ -230,8 +230,8 @@ def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:
         for weights, share in ((both * level[:, None], part), (alone * spread[:, None] / np.sqrt(n), 1 - part)):
             if share.any():
                 errors = (weights @ shape[:, mine].reshape(rank, -1)).reshape(half, len(mine), -1)
-                found[:, mine] += errors * np.sqrt(share) * seeds.size[candidate]
-    return found
+                drawn[:, mine] += errors * np.sqrt(share) * seeds.size[candidate]
+    return drawn
 
 
 def _scale(points: Points, seeds: Seeds) -> tuple[Floats, Floats]:
@@ -276,8 +276,8 @@ def _alike(
             across += (a * b).sum(axis=(0, 1))
             within += np.sqrt((a**2).sum(axis=(0, 1)) * (b**2).sum(axis=(0, 1)))
             both += len(names) - 1
-    found = np.divide(across, within, out=np.zeros(m), where=within > 0)
-    return found.clip(0, MOST_ALIKE), both
+    correlation = np.divide(across, within, out=np.zeros(m), where=within > 0)
+    return correlation.clip(0, MOST_ALIKE), both
 
 
 def _rank(shape: Floats) -> float:

@@ -42,17 +42,17 @@ class Expected:
 
     def values(self, candidates: Sequence[Candidate], of: Sequence[int], settings: Sequence[Fusion]) -> Floats:
         """(S, M) outcomes of points, candidates `of` under settings, on about `MANY` rows of each split."""
-        found = np.zeros((len(of), len(self.outcomes)))
+        means = np.zeros((len(of), len(self.outcomes)))
         meters = [meter_of(candidates, own, split, self.outcomes, MANY) for split, own in self.rows.items()]
 
         def one(candidate: int) -> None:
             for meter, kept in meters:
                 own = meter.terms(candidate, kept)
                 for row in (row for row, each in enumerate(of) if each == candidate):
-                    found[row] += meter.outcomes(settings[row], own) / len(meters)
+                    means[row] += meter.outcomes(settings[row], own) / len(meters)
 
         in_threads(one, dict.fromkeys(of))
-        return found
+        return means
 
 
 def expected(candidates: Sequence[Candidate], rows: Mapping[str, Rows], outcomes: Sequence[str]) -> Expected | None:

@@ -58,19 +58,19 @@ def unequal(values: Sequence[Floats]) -> NDArray[np.bool_]:
 
     Weights that give the same order in every replicate (n, K, M) count once, and undefined ones not at all.
     """
-    found = np.zeros((len(values), values[0].shape[1]), dtype=bool)
+    distinct = np.zeros((len(values), values[0].shape[1]), dtype=bool)
     for at, each in enumerate(values):
         rows = np.moveaxis(each, 1, 0).reshape(each.shape[1], -1)
         whole = np.flatnonzero(np.isfinite(rows).all(axis=1))
-        found[at, whole[np.unique(rows[whole], axis=0, return_index=True)[1]]] = True
-    return found
+        distinct[at, whole[np.unique(rows[whole], axis=0, return_index=True)[1]]] = True
+    return distinct
 
 
 def on_front(means: Floats, valid: NDArray[np.bool_], outcomes: Sequence[Objective]) -> NDArray[np.bool_]:
     """(C, K), which of the valid serving points with means (C, K, M) no other dominates."""
-    found = np.zeros(valid.shape, dtype=bool)
-    found[valid] = nondominated(means[valid], outcomes)
-    return found
+    mask = np.zeros(valid.shape, dtype=bool)
+    mask[valid] = nondominated(means[valid], outcomes)
+    return mask
 
 
 def kept(
@@ -102,8 +102,8 @@ def kept(
             best = mine[nondominated(values[mine], outcomes)]
             chosen |= set(best[spread(values[best] / unit, own)].tolist())
             chosen |= set(best[_beside(values[best], means[current])].tolist())
-    found = {(int(c), int(k)) for c, k in places[sorted(chosen)]} | {current, *also}
-    return sorted(found)
+    points = {(int(c), int(k)) for c, k in places[sorted(chosen)]} | {current, *also}
+    return sorted(points)
 
 
 def spread(values: Floats, most: int) -> list[int]:
@@ -111,22 +111,22 @@ def spread(values: Floats, most: int) -> list[int]:
     others."""
     if len(values) <= most:
         return list(range(len(values)))
-    found = list(dict.fromkeys(values.argmax(axis=0).tolist()))[:most]
-    apart = np.min([((values - values[at]) ** 2).sum(axis=1) for at in found], axis=0)
-    while len(found) < most:
+    chosen = list(dict.fromkeys(values.argmax(axis=0).tolist()))[:most]
+    apart = np.min([((values - values[at]) ** 2).sum(axis=1) for at in chosen], axis=0)
+    while len(chosen) < most:
         at = int(apart.argmax())
-        found.append(at)
+        chosen.append(at)
         apart = np.minimum(apart, ((values - values[at]) ** 2).sum(axis=1))
-    return sorted(found)
+    return sorted(chosen)
 
 
 def _beside(values: Floats, at: Floats) -> list[int]:
     """In each outcome the places of the nearest value on either side."""
-    found: set[int] = set()
+    neighbours: set[int] = set()
     for column, level in enumerate(at):
         apart = values[:, column] - level
         for side in (apart >= 0, apart < 0):
             if side.any():
                 inside = np.flatnonzero(side)
-                found.add(int(inside[np.abs(apart[inside]).argmin()]))
-    return sorted(found)
+                neighbours.add(int(inside[np.abs(apart[inside]).argmin()]))
+    return sorted(neighbours)

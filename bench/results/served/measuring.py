@@ -15,8 +15,8 @@ from bench.core.schema import Task
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import Rows, sampled
-from bench.measure.resamples import Drawn, drawn_of
-from bench.results.fusion import Fusion, Terms
+from bench.measure.resamples import Resamples, drawn_of
+from bench.results.fusion import Fusion, FusionTerms
 from bench.results.served.errors import Points
 from bench.system.machine import cores
 
@@ -53,7 +53,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Current:
+class CurrentRanking:
     """The point that all are compared with.
 
     Attributes:
@@ -70,8 +70,8 @@ class Current:
     model: str = ""
 
 
-Job = TypeVar("Job")
-Found = TypeVar("Found")
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
 
 RESAMPLES, MANY = 200, 200_000
 """Resamples of a split's rows; half of them where it has more rows than that."""
@@ -80,7 +80,7 @@ THREADS = min(8, cores())
 
 
 def measure_of(
-    rows: Rows, outcomes: Sequence[str], drawn: Drawn | None, slices: Sequence[NDArray[Any]] | None = None
+    rows: Rows, outcomes: Sequence[str], drawn: Resamples | None, slices: Sequence[NDArray[Any]] | None = None
 ) -> Measure:
     """The outcomes on the rows of a split that predictions are kept of, each counted by its exposure."""
     tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
@@ -106,8 +106,8 @@ class Meter:
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""
         jobs = [(at, run) for at, each in enumerate(self._candidates) for run in range(each.replicates)]
-        found = in_threads(lambda job: self._values(*job, settings), jobs)
-        by_job = dict(zip(jobs, found, strict=True))
+        results = in_threads(lambda job: self._values(*job, settings), jobs)
+        by_job = dict(zip(jobs, results, strict=True))
         return [
             np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
         ]
@@ -120,41 +120,41 @@ class Meter:
         jobs = [(each, run) for each in chosen for run in range(self._candidates[each].replicates)]
 
         def one(job: tuple[int, int]) -> list[Floats]:
-            terms = Terms(self._predictions(*job), self._rates)
+            terms = FusionTerms(self._predictions(*job), self._rates)
             return [measure.resampled(_score(terms, settings[at[point]])) for point in chosen[job[0]]]
 
         runs: list[list[Floats]] = [[] for _ in of]  # by point, of each replicate (1 + B, slices, M)
-        for (candidate, _), found in zip(jobs, in_threads(one, jobs), strict=True):
-            for point, drawn in zip(chosen[candidate], found, strict=True):
+        for (candidate, _), measured in zip(jobs, in_threads(one, jobs), strict=True):
+            for point, drawn in zip(chosen[candidate], measured, strict=True):
                 runs[point].append(drawn)
         return [
             _points(of, at, [np.array([drawn[:, place] for drawn in own]) for own in runs], units)
             for place, units in enumerate(measure.units)
         ]
 
-    def terms(self, candidate: int, kept: NDArray[np.bool_]) -> list[Terms]:
+    def terms(self, candidate: int, kept: NDArray[np.bool_]) -> list[FusionTerms]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
         each = self._candidates[candidate]
-        return [Terms(self._predictions(candidate, run)[kept], self._rates) for run in range(each.replicates)]
+        return [FusionTerms(self._predictions(candidate, run)[kept], self._rates) for run in range(each.replicates)]
 
-    def outcomes(self, setting: Fusion, terms: Sequence[Terms]) -> Floats:
+    def outcomes(self, setting: Fusion, terms: Sequence[FusionTerms]) -> Floats:
         """(M,), means over replicates under one setting."""
-        found = [self.measure.values(_score(own, setting))[0] for own in terms]
-        return np.asarray(np.mean(found, axis=0))
+        by_seed = [self.measure.values(_score(own, setting))[0] for own in terms]
+        return np.asarray(np.mean(by_seed, axis=0))
 
     def _values(self, candidate: int, run: int, settings: Sequence[Fusion]) -> Floats:
         predictions = self._predictions(candidate, run)
         if predictions.shape[1] == 1:
             self.scores.add(candidate)
             return np.repeat(self.measure.values(predictions[:, 0]), len(settings), axis=0)
-        terms = Terms(predictions, self._rates)
+        terms = FusionTerms(predictions, self._rates)
         return np.array([self.measure.values(_score(terms, each))[0] for each in settings])
 
     def _predictions(self, candidate: int, run: int) -> NDArray[np.float32]:
         return np.ascontiguousarray(self._candidates[candidate].predictions(self.split, run))
 
 
-def _score(terms: Terms, setting: Fusion) -> Floats:
+def _score(terms: FusionTerms, setting: Fusion) -> Floats:
     if terms.predictions.shape[1] == 1:  # a score, which is not fused
         return terms.predictions[:, 0].astype(np.float64)
     return terms.fused(setting.kind, setting.weights)
@@ -192,7 +192,7 @@ def _points(of: Sequence[int], at: Sequence[int], drawn: Sequence[Floats], units
     return Points(np.array(of), np.array(at), tuple(each[:, 0] for each in drawn), moved, np.array(own), units)
 
 
-def in_threads(work: Callable[[Job], Found], jobs: Iterable[Job]) -> list[Found]:
+def in_threads(work: Callable[[JobT], ResultT], jobs: Iterable[JobT]) -> list[ResultT]:
     """The results of all jobs, in their order."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(work, jobs))

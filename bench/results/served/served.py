@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,13 +23,13 @@ from bench.core.seeds import derive
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import Rows
 from bench.results.effect import Effect
-from bench.results.fusion import KINDS, Fusion
+from bench.results.fusion import FUSION_KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
 from bench.results.served.climb import ROOM, Aim, Goal, climbed
 from bench.results.served.errors import Points, Seeds, draws_of, on_more_rows, seeds_of
 from bench.results.served.expected import NOISE, expected
 from bench.results.served.front import gains, kept, on_front, unequal, volume_of
-from bench.results.served.measuring import RESAMPLES, Candidate, Current, Meter
+from bench.results.served.measuring import RESAMPLES, Candidate, CurrentRanking, Meter
 from bench.results.served.slices import slices_of
 from bench.results.served.sweep import ROUNDS, STEPS, Sweep
 
@@ -79,7 +78,7 @@ def served_front(
     candidates: Sequence[Candidate],
     rows: Mapping[str, Rows],
     outcomes: Sequence[Objective],
-    current: Current,
+    current: CurrentRanking,
     seed: int,
     resamples: int = RESAMPLES,
     draws: int = DRAWS,
@@ -188,7 +187,7 @@ def _drawn(points: Points, seeds: Seeds | None, known: bool, seed: int, draws: i
     return draws_of(points, seeds, seed, draws).astype(np.float32).astype(np.float64)
 
 
-def _checked(candidates: Sequence[Candidate], tasks: Sequence[str], current: Current) -> int:
+def _checked(candidates: Sequence[Candidate], tasks: Sequence[str], current: CurrentRanking) -> int:
     if len(tasks) not in STEPS:
         raise UserError(f"a served front weighs 2 to 8 tasks, found {len(tasks)}; `seesaw pick` compares the heads")
     ids = [each.id for each in candidates]
@@ -208,7 +207,7 @@ def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
 
 def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Fusion) -> tuple[Sweep, list[Floats]]:
     """All settings, that of the current point first, and by candidate the outcomes (n, K, M) of its replicates."""
-    kinds = KINDS if all(rate > 0 for rate in rows.rates) else KINDS[:1]  # a sum divides by the rates
+    kinds = FUSION_KINDS if all(rate > 0 for rate in rows.rates) else FUSION_KINDS[:1]  # a sum divides by the rates
     equal = [Fusion.of(kind, [1.0] * len(rows.tasks)) for kind in kinds]  # no coarse lattice has them
     sweep = Sweep(len(rows.tasks), kinds, [fusion, *equal])
     values = meter.sweep(sweep.settings)
@@ -234,10 +233,10 @@ def _climbed(
     Where they end joins the sweep, and the values of all candidates. Twice for the first goal: the second climb begins
     at the best of all, as a candidate may have what another one's climb found.
     """
-    found: list[list[Fusion]] = [[] for _ in values]
+    fusions: list[list[Fusion]] = [[] for _ in values]
 
     def first(means: Floats, goal: Goal, again: bool) -> list[Fusion]:
-        of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in KINDS]
+        of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in FUSION_KINDS]
         scores = goal.worth(means)
         best = [own[int(scores[own].argmax())] for own in of_kind if own]
         return [sweep.settings[k] for k in ([max(best, key=lambda k: float(scores[k]))] if again else best)]
@@ -249,10 +248,10 @@ def _climbed(
             for at, each in enumerate(values)
         ]
         ends = climb(asked)
-        found = [[*own, *before] for own, before in zip(ends, found, strict=True)]
+        fusions = [[*own, *before] for own, before in zip(ends, fusions, strict=True)]
         if new := sweep.add(end for own in ends for end in own):
             values[:] = [np.concatenate(both, axis=1) for both in zip(values, meter.sweep(new), strict=True)]
-    return found
+    return fusions
 
 
 def _ideal(measure: Measure, rows: Rows, outcomes: Sequence[Objective]) -> Floats:
@@ -271,7 +270,7 @@ def _table(
     front: NDArray[np.bool_],
     scores: set[int],
 ) -> pd.DataFrame:
-    lines: list[dict[str, Any]] = []
+    lines: list[dict[str, object]] = []
     for at, (c, k) in enumerate(places):
         each, setting = candidates[c], settings[k]
         lines.append({

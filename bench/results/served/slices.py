@@ -20,7 +20,7 @@ from bench.results.served.measuring import Meter, measure_of
 
 Mask = NDArray[np.bool_]
 AS_LOGGED = "shown=as logged"
-LEAST = 20
+LEAST_IN_SLICE = 20
 """The least rows of a slice with a positive label of a task: with fewer nobody can tell the task's outcomes. Of items
 the least rows with a value."""
 
@@ -66,7 +66,7 @@ def slices_of(
     ]
     for name, inside in (each for slices in SLICES.values() for each in slices(rows)):
         counted = inside if counts is None or inside.dtype != np.bool_ else inside * counts
-        enough[name] = np.array([each[counted > 0].sum() >= LEAST for each in told])
+        enough[name] = np.array([each[counted > 0].sum() >= LEAST_IN_SLICE for each in told])
         if enough[name].any():
             measured[name] = inside
     points: dict[str, Points] = {}

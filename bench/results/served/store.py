@@ -23,7 +23,7 @@ from bench.measure.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.ledger import ALL
 from bench.results.served.climb import Aim
-from bench.results.served.measuring import Candidate, Current
+from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.served.served import DRAWS, SPLITS, Served
 from bench.results.served.slices import SLICES
 from bench.system.atomic import atomic_path, write_text
@@ -40,7 +40,7 @@ def digest_of(
     candidates: Sequence[Candidate],
     rows: Mapping[str, Rows],
     outcomes: Sequence[Objective],
-    current: Current,
+    current: CurrentRanking,
     seed: int,
     aims: Sequence[Aim] = (),
 ) -> str:
@@ -51,18 +51,18 @@ def digest_of(
         [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
         [[split, each.tasks, each.kinds, each.rates, each.of, each.segments] for split, each in rows.items()],
     ]  # fmt: skip
-    found = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
+    digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
     for each in rows.values():
         weights = () if each.counts is None else (each.counts,)
         beside = (*each.logged.values(), *weights, *each.items.values())
         for array in (each.labels, each.group, each.units, each.codes, *beside):
-            found.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).tobytes())
     for candidate in candidates:
         for split in rows:
             for run in range(candidate.replicates):
                 kept = candidate.digest(split, run) if candidate.digest else None
-                found.update(kept or np.ascontiguousarray(candidate.predictions(split, run)).tobytes())
-    return found.hexdigest()
+                digest.update(kept or np.ascontiguousarray(candidate.predictions(split, run)).tobytes())
+    return digest.hexdigest()
 
 
 def save(served: Served, folder: Path, digest: str, name: str = SERVED) -> None:
@@ -108,7 +108,7 @@ def _sum(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def to_json(served: Served) -> dict[str, Any]:
+def to_json(served: Served) -> dict[str, object]:
     """What `--json` shows as `served`: points with their outcomes on test, the front first; null is unknown."""
     order = served.table["on_front"].sort_values(ascending=False, kind="stable").index
     whole = {
@@ -129,7 +129,7 @@ def _point(served: Served, row: int) -> dict[str, Any]:
         return dict(zip(served.names, served.at(split, part, slice)[row].tolist(), strict=True))
 
     facts = {str(name): each for name, each in served.table.iloc[row].items()}
-    found = {
+    entry = {
         "trial": facts.pop("point"),
         **facts,
         **{name: of(TEST, part) for part, name in NAMES.items()},
@@ -139,8 +139,8 @@ def _point(served: Served, row: int) -> dict[str, Any]:
         gains = served.gains(row, slice=slice)
         known = {name: value for name, value in of(TEST, slice=slice).items() if np.isfinite(value)}
         if known:
-            found.setdefault("segments", {})[slice] = {
+            entry.setdefault("segments", {})[slice] = {
                 name: {"value": value, "gain": gains[name].value, "low": gains[name].low, "high": gains[name].high}
                 for name, value in known.items()
             }
-    return found
+    return entry

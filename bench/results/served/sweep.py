@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.results.fusion import KINDS, Fusion, Kind
+from bench.results.fusion import FUSION_KINDS, Fusion, FusionKind
 from bench.results.pareto import lattice
 
 STEPS = {2: 16, 3: 5, 4: 4, 5: 3, 6: 2, 7: 2, 8: 2}
@@ -35,11 +35,11 @@ class Sweep:
         settings: in the order in which they were asked for.
     """
 
-    def __init__(self, tasks: int, kinds: Sequence[Kind] = KINDS, also: Sequence[Fusion] = ()) -> None:
+    def __init__(self, tasks: int, kinds: Sequence[FusionKind] = FUSION_KINDS, also: Sequence[Fusion] = ()) -> None:
         """Begins with single settings and the lattices of all kinds."""
         self.settings: list[Fusion] = []
         self._places: dict[Fusion, int] = {}
-        self._edges: dict[tuple[int, int], tuple[Kind, NDArray[np.int64], NDArray[np.int64]]] = {}
+        self._edges: dict[tuple[int, int], tuple[FusionKind, NDArray[np.int64], NDArray[np.int64]]] = {}
         for setting in also:
             self._add(setting)
         steps = STEPS[tasks]
@@ -91,9 +91,9 @@ class Sweep:
 
     def _bends(self, scaled: Floats) -> Floats:
         """(C, K), how far a setting's outcomes lie from the chord of its two neighbours; 0 with more than two tasks."""
-        found = np.zeros(scaled.shape[:2])
+        bends = np.zeros(scaled.shape[:2])
         if len(self.settings[0].weights) == 2:
-            of_kind: dict[Kind, set[int]] = {}
+            of_kind: dict[FusionKind, set[int]] = {}
             for edge, (kind, *_) in self._edges.items():
                 of_kind.setdefault(kind, set()).update(edge)
             for places in of_kind.values():
@@ -103,13 +103,13 @@ class Sweep:
                     length = np.maximum((chord**2).sum(axis=-1, keepdims=True), 1e-12)
                     share = ((scaled[:, at] - scaled[:, before]) * chord).sum(axis=-1, keepdims=True) / length
                     off = scaled[:, at] - scaled[:, before] - share.clip(0, 1) * chord
-                    found[:, at] = np.maximum(found[:, at], np.sqrt((off**2).sum(axis=-1)))
-        return found
+                    bends[:, at] = np.maximum(bends[:, at], np.sqrt((off**2).sum(axis=-1)))
+        return bends
 
-    def _edge(self, kind: Kind, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
+    def _edge(self, kind: FusionKind, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
         self._edges[self._place(kind, first), self._place(kind, last)] = kind, first, last
 
-    def _place(self, kind: Kind, node: NDArray[np.int64]) -> int:
+    def _place(self, kind: FusionKind, node: NDArray[np.int64]) -> int:
         raised = node.astype(float) ** POWER
         return self._add(Fusion.of(kind, raised.tolist()))
 

@@ -36,8 +36,8 @@ def turned(candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> tuple[l
     def of(read: Callable[[str, int], Of]) -> Callable[[str, int], Of]:
         return lambda split, run: read(OTHER.get(split, split), run)
 
-    found = [
+    swapped = [
         replace(each, predictions=of(each.predictions), digest=of(each.digest) if each.digest else None)
         for each in candidates
     ]
-    return found, {split: rows[OTHER.get(split, split)] for split in rows}
+    return swapped, {split: rows[OTHER.get(split, split)] for split in rows}

@@ -23,11 +23,11 @@ from bench.system.atomic import Unwritable
 from bench.system.credentials import shown
 from bench.system.machine import check_device_name
 
-Run = Callable[[Job], TrialResult]
+RunJob = Callable[[Job], TrialResult]
 """Trains a job. A function at the top level of a module, so that a worker process can import it by name."""
 
 
-def attempt(run: Run, job: Job) -> Outcome:
+def attempt(run: RunJob, job: Job) -> Outcome:
     """Runs a job here; an exception becomes the outcome's failure. Interrupts are not caught."""
     started, clock = time.time(), time.monotonic()
     result: TrialResult | None = None
@@ -245,7 +245,7 @@ class Executor(ABC):
         return replace(outcome, failure=Failure("infrastructure", reason))
 
 
-MakeExecutor = Callable[[Run, int, Options], Executor]
+MakeExecutor = Callable[[RunJob, int, Options], Executor]
 """How every executor is built: what a job runs, the number of slots, where it can have several, and options."""
 
 
@@ -256,7 +256,7 @@ class InlineExecutor(Executor):
     of time, which only another process can enforce, is refused where a run is created.
     """
 
-    def __init__(self, run: Run, workers: int = 1, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
+    def __init__(self, run: RunJob, workers: int = 1, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(1, options)
         self._run = run
         self._task: QueuedJob

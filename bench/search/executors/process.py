@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from bench.core.records import Failure, Job, Outcome, TrialResult
-from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
+from bench.search.executors.base import Executor, Options, QueuedJob, RunJob, attempt
 from bench.system.machine import WORKER, set_waiting
 
 
@@ -52,7 +52,7 @@ def decode(job: Job, line: str | bytes) -> Outcome:
     return outcome
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A scalar of numpy or torch as Python's own."""
     if callable(item := getattr(value, "item", None)):
         return item()
@@ -92,7 +92,7 @@ def run_by_name(function: str, seconds: float | None, job: Job) -> TrialResult:
     """
     module, name = function.split(":")
     with _time_limit(None if seconds is None else START_SECONDS):
-        run: Run = getattr(importlib.import_module(module), name)
+        run: RunJob = getattr(importlib.import_module(module), name)
     with _time_limit(seconds):
         return run(job)
 
@@ -215,7 +215,7 @@ class ProcessExecutor(Executor):
         workers: the number of processes. Each is started when it is first needed, and is kept for the next jobs.
     """
 
-    def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
+    def __init__(self, run: RunJob, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
         self._function = f"{run.__module__}:{run.__qualname__}"
         self._workers: list[WorkerHandle] = []

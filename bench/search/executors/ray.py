@@ -18,7 +18,7 @@ from bench import __version__
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.records import Job, Outcome
-from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
+from bench.search.executors.base import Executor, Options, QueuedJob, RunJob, attempt
 from bench.search.executors.process import JOBS_A_WORKER, THREADS, decode, encode, run_by_name
 from bench.system.machine import cores, set_waiting
 
@@ -114,11 +114,11 @@ def check_machines(options: Options) -> None:
             asked[ask.remote(__version__, options.store, options.needs, plugins.files())] = name
     for answer, name in asked.items():
         try:
-            found = ray.get(answer, timeout=CHECK_SECONDS)
+            problem = ray.get(answer, timeout=CHECK_SECONDS)
         except (RayError, TimeoutError) as error:
-            found = loss(error)
-        if found:
-            raise UserError(f"Ray machine {name}: {found}")
+            problem = loss(error)
+        if problem:
+            raise UserError(f"Ray machine {name}: {problem}")
 
 
 def loss(error: Exception) -> str:
@@ -180,7 +180,7 @@ class RayExecutor(Executor):
         UserError: no cluster, or a machine of it that could not run the jobs.
     """
 
-    def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
+    def __init__(self, run: RunJob, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
         self._function = f"{run.__module__}:{run.__qualname__}"
         self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give

@@ -20,7 +20,7 @@ from bench.core.schema import Schema
 from bench.models.compiling import array
 from bench.models.embedding import new_table
 from bench.system.intrinsics import AHEAD, LINE, jit, prefetch
-from bench.training.optimizers.kernels import Part, share
+from bench.training.optimizers.kernels import TableGroup, share
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
@@ -98,7 +98,7 @@ class RowAdam:
         for name, tensor in self._state.items():
             tensor.copy_(state[name])
 
-    def _step_part(self, part: Part, ids: NDArray[np.uint32], gradient: NDArray[Any]) -> None:
+    def _step_part(self, part: TableGroup, ids: NDArray[np.uint32], gradient: NDArray[Any]) -> None:
         rows, sums, count = part.sums(ids, gradient)
         arrays = [tensor.numpy() for tensor in (self.weight, *self._state.values())]
         first, second = _bias()

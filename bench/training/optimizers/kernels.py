@@ -87,7 +87,7 @@ class Table(NamedTuple):
     cardinality: int
 
 
-class Part:
+class TableGroup:
     """Some tables of a schema: sums a batch's gradient by their distinct rows."""
 
     def __init__(self, tables: Sequence[Table]) -> None:
@@ -121,7 +121,7 @@ class Part:
         self._scratch[-1][0] = 0  # collects the padding's gradient; must not overflow from garbage
 
 
-def share(schema: Schema, threads: int) -> list[Part]:
+def share(schema: Schema, threads: int) -> list[TableGroup]:
     """Divides the tables into at most `threads` parts of about equal work, greedily from the costliest."""
     tables, at = dict[str, Table](), 0
     for field in schema.fields:
@@ -132,7 +132,7 @@ def share(schema: Schema, threads: int) -> list[Part]:
     shares: list[list[Table]] = [[] for _ in range(max(1, min(threads, len(tables))))]
     for table in sorted(tables.values(), key=_cost, reverse=True):
         min(shares, key=lambda one: sum(map(_cost, one))).append(table)
-    return [Part(sorted(one)) for one in shares]
+    return [TableGroup(sorted(one)) for one in shares]
 
 
 def _cost(table: Table) -> float:

@@ -12,7 +12,7 @@ from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
 from bench.results.fusion import Fusion
 from bench.results.served.climb import STRICT, TRIES, Goal, climb
-from bench.results.served.measuring import Candidate, Current
+from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.served.served import served_front
 
 
@@ -59,7 +59,7 @@ def climbed_to(rows, candidate, aim):
     """The weights that the served front has for a candidate alone."""
     outcomes = [Objective(f"{each}.recall@10%", "maximize") for each in rows.tasks]
     splits = dict.fromkeys(("confirm", "test"), rows)
-    served = served_front([candidate], splits, outcomes, Current("7", today=False), 0, 2, 2, [aim])
+    served = served_front([candidate], splits, outcomes, CurrentRanking("7", today=False), 0, 2, 2, [aim])
     of = served.table.iloc[served.current]
     return of["kind"], np.array([*of["weights"].values()])
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion
-from bench.results.served.measuring import Current
+from bench.results.served.measuring import CurrentRanking
 from bench.results.served.served import served_front
 from bench.results.served.store import digest_of, load, save, to_json
 
@@ -15,7 +15,7 @@ EQUAL = Fusion.of("power", (1, 1))
 
 
 def front_of(world, candidates, outcomes, current=None, setting=EQUAL):
-    at = Current(current or candidates[0].id, setting)
+    at = CurrentRanking(current or candidates[0].id, setting)
     return served_front(candidates, world.rows, outcomes, at, seed=1, resamples=40, draws=400)
 
 
@@ -56,7 +56,7 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     made, candidates, served = two
     again = front_of(made, candidates, outcomes)
     assert all(np.array_equal(own, again.draws[split]) for split, own in served.draws.items())
-    digest = digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 1)
+    digest = digest_of(candidates, made.rows, outcomes, CurrentRanking("good", EQUAL), 1)
     save(served, tmp_path, digest)
     found = load(tmp_path, digest)
     assert found.table.equals(served.table)
@@ -66,9 +66,9 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     np.testing.assert_array_equal(found.random, served.random)
     np.testing.assert_allclose(served.random, 0.1)  # of recall in the first tenth
     assert found.hypervolume == served.hypervolume
-    assert load(tmp_path, digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 2)) is None
+    assert load(tmp_path, digest_of(candidates, made.rows, outcomes, CurrentRanking("good", EQUAL), 2)) is None
     other = [replace(candidates[0], predictions=made.candidate("other").predictions), candidates[1]]  # trained again
-    assert load(tmp_path, digest_of(other, made.rows, outcomes, Current("good", EQUAL), 1)) is None
+    assert load(tmp_path, digest_of(other, made.rows, outcomes, CurrentRanking("good", EQUAL), 1)) is None
     for file in tmp_path.iterdir():  # damaged: it is drawn anew
         whole = file.read_bytes()
         half = len(whole) // 2
