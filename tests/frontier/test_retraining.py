@@ -1,10 +1,26 @@
-"""Prediction intervals against a simulation with known truth."""
+"""How long to train the pick, and prediction intervals against a simulation with known truth."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.frontier.retraining import place, prediction_intervals
+from bench.frontier.retraining import Length, length_of, place, prediction_intervals
+
+CURVE = [
+    {"samples": 100.0, "epoch": 0.5, "valid/click.auc": 0.60, "valid/like.auc": 0.70},
+    {"samples": 200.0, "epoch": 1.0, "valid/click.auc": 0.64, "valid/like.auc": 0.69},
+    {"samples": 300.0, "epoch": 1.5, "valid/click.auc": 0.62, "valid/like.auc": 0.68},
+    {"samples": 400.0, "epoch": 2.0, "valid/click.auc": 0.70},
+]
+
+
+def test_the_best_mean_and_each_metrics_own_best(point, objectives):
+    """Of a point short of full length, up to where it is."""
+    whole = replace(point(0), curve=CURVE)
+    assert length_of(whole, objectives) == Length(1.0, {"click.auc": 2.0, "like.auc": 0.5})
+    assert length_of(replace(whole, until=300), objectives).own == {"click.auc": 1.0, "like.auc": 0.5}
 
 
 def confirmed(point, rng, points=4, runs=3, sd=0.01):
