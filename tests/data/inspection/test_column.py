@@ -10,7 +10,7 @@ from known_labels import known
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column, markers_in
-from bench.data.inspection.labels import FOLDS, group_auc, out_of_fold
+from bench.data.inspection.labels import FOLDS, out_of_fold
 from bench.data.inspection.render import comment, key, toml
 
 
@@ -55,12 +55,6 @@ def test_numbers(array, numbers, whole):
 def test_texts_that_mean_missing(values, held):
     """`NA` is one among numbers; among names it may be a country."""
     assert markers_in(count_column("c", pa.array(values))) == held
-
-
-def test_auc_is_scikit_learns():
-    rng = np.random.default_rng(0)
-    score, label = rng.integers(0, 7, 500) / 7, rng.integers(0, 2, 500)
-    assert group_auc(score, label.astype(float), 1.0 - label) == pytest.approx(roc_auc_score(label, score))
 
 
 @pytest.mark.parametrize("mixed", [1.0, 20.0])
