@@ -45,8 +45,8 @@ def test_rates_follow_the_schedule_on_dense_parameters_and_rows(tiny):
     made = trainer(tiny, **{"optim.lr": 0.1, "optim.embedding_lr": 3.0, "optim.warmup": 0.5, "optim.epochs": 4})
     assert made.total == 8
     made.run_to(2 * 32)
-    assert made.step.dense.lr == pytest.approx(0.05)
-    assert made.step.rows.lr == pytest.approx(0.15)
+    assert made.step.dense.rate == pytest.approx(0.05)
+    assert made.step.rows.rate == pytest.approx(0.15)
 
 
 def rates(schedule):

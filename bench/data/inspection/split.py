@@ -128,7 +128,6 @@ def assigned(table: Mapping[str, Any], wish: Wish, sample: Sample) -> Assignment
 
 
 _FORM = re.compile(r"0000([-/.])00(?:\1)00([TZ ]00:00(:00([.,]0+)?)?)?")
-_NUMBER = re.compile(r"-?\d+\.?\d*")
 
 
 def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
@@ -151,12 +150,12 @@ def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
     if column.numbers is None and column.type == "text":
-        forms = [key.translate(DIGITS) for key in keys]
-        form = next(filter(_FORM.fullmatch, forms), None)
-        if wrong := [text for text, own in zip(texts, forms, strict=True) if own != form]:
-            found = repr(next((text for text in wrong if not _NUMBER.fullmatch(text)), wrong[0]))
-            found += "" if form is None else f" beside {texts[forms.index(form)]!r}"
+        forms: dict[str, str] = {}
+        for key, text in zip(keys, texts, strict=True):
+            forms.setdefault(key.translate(DIGITS), text)
+        if len(forms) > 1 or not _FORM.fullmatch(min(forms)):
             expected = "numbers, or texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
+            found = " beside ".join(map(repr, [*forms.values()][:2]))
             raise UserError(f"{where}: expected {expected}, found {found}")
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
