@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats
 from bench.core.errors import UserError, listed, missing, unknown
 from bench.core.objectives import METRICS, default_outcomes
 from bench.core.schema import SCORE, Schema, TaskKind
@@ -30,7 +31,7 @@ from bench.measure.outcomes import Measure
 from bench.measure.resamples import drawn_of, few_units, one_by_one, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
 from bench.production.kept_history import kept_of_card
-from bench.production.scorer import Scorer, Values, made_for
+from bench.production.scorer import Scorer, made_for
 from bench.results.comparison.significance import CANNOT_TELL, against
 from bench.results.effect import LEVEL, Effect
 from bench.system.progress import Progress
@@ -50,10 +51,10 @@ class Judged:
     """
 
     labels: NDArray[np.float32]
-    predictions: tuple[Mapping[str, Values], ...]
+    predictions: tuple[Mapping[str, Floats], ...]
     group: NDArray[np.int64]
-    weights: Values | None = None
-    plain: Values | None = None
+    weights: Floats | None = None
+    plain: Floats | None = None
     together: NDArray[np.int32] | None = None
     unscored: float = 0.0
 
@@ -248,7 +249,7 @@ def effect_of(drawn: NDArray[np.float64], confidence: float = LEVEL) -> Effect:
 
 
 def _measures(
-    schema: Schema, judged: Judged, predictions: Mapping[str, Values]
+    schema: Schema, judged: Judged, predictions: Mapping[str, Floats]
 ) -> Iterator[tuple[str, tuple[str | None, Weighted]]]:
     """Metric -> the better direction, and the metric as a function of row multiplicities."""
     names = [prediction_names(task) for task in schema.tasks]
@@ -264,7 +265,7 @@ def _measures(
                     yield f"{name}.{prefix}{metric}", (better, _drawn(measure, known, weights))
 
 
-def _drawn(measure: Weighted, known: NDArray[np.bool_], own: Values | None) -> Weighted:
+def _drawn(measure: Weighted, known: NDArray[np.bool_], own: Floats | None) -> Weighted:
     """A measure of the known rows, as a function of the multiplicities of all rows, times their own weights."""
     return lambda times: measure((times if own is None else times * own)[known])
 

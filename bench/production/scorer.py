@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from bench.core.arrays import Ids, Singles
+from bench.core.arrays import Floats, Ids, Singles
 from bench.core.errors import UserError
 from bench.core.schema import SCORE, Schema
 from bench.data.checks import Place, Rejects, Sieve, checked
@@ -199,7 +198,6 @@ def made_for(dataset: str, found: str) -> Iterator[None]:
 
 
 CHUNK = ROWS
-Values = NDArray[np.float64]
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -233,7 +231,7 @@ class Scorer:
         """
         return pd.DataFrame(self.predict_table(self.rows.table(rows)))
 
-    def predict_table(self, table: pa.Table) -> dict[str, Values]:
+    def predict_table(self, table: pa.Table) -> dict[str, Floats]:
         """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
         return self.predict_encoded(*self.encode(table))
 
@@ -241,7 +239,7 @@ class Scorer:
         """Encodes a checked Arrow table as ids (N, S) and dense (N, D)."""
         return self._encoder.encode(table)
 
-    def predict_encoded(self, ids: Ids, dense: Singles, place: Place = numbered) -> dict[str, Values]:
+    def predict_encoded(self, ids: Ids, dense: Singles, place: Place = numbered) -> dict[str, Floats]:
         """Predictions by name (N,) of ids (N, S), dense (N, D); raises UserError, naming the row, if beyond float32."""
         starts = range(0, max(len(ids), 1), CHUNK)
         predictions = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
@@ -256,7 +254,7 @@ class Scorer:
 
 def scored(
     schema: Schema, conditional: Singles, joint: Singles, calibrations: Mapping[str, Calibration], score: Score
-) -> dict[str, Values]:
+) -> dict[str, Floats]:
     """Name -> calibrated predictions (N,), and `score`, from a model's predictions (N, T)."""
     columns = {
         name: values[:, at]

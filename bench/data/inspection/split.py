@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from bench.core.arrays import Mask
 from bench.core.errors import UserError
 from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
@@ -22,7 +23,6 @@ from bench.data.splits import NAMED, SPLITS, Assignment, SplitInput, SplitRule, 
 from bench.data.values import Text
 
 Kind = Literal["time", "hash", "random", "files", "column"]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
