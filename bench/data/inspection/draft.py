@@ -115,7 +115,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     if published and free:
         request = replace(request, kind="column", column=published[0])
     keys = list(dict.fromkeys((*given, *named, *published)))
-    sample = sample.hold(keys, tuple(missing))
+    sample = replace(sample, missing=tuple(missing))
     for name, option in named.items():
         column, score = sample.column(name), option == "--logged"
         if not column.single or (score and column.numbers is None):
@@ -128,7 +128,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     whole = sample
     if request.time is not None and request.chosen in ("time", "files", "column") and not sample.complete:
         # Heads of files are the oldest rows: times and labels are read of all rows.
-        whole = layout.read(progress, only=keys).hold(keys, sample.missing)
+        whole = replace(layout.read(progress, only=keys), missing=sample.missing)
     split = find_split(request, whole, labels)
     group = None if request.group is None else sample.column(request.group)
     decided = _decided(request, split, labels, published)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from glob import escape
 from itertools import islice
 from pathlib import Path
@@ -39,17 +39,10 @@ class Sample:
     """Whether there are no other rows."""
     missing: Collection[str] = ()
     """Texts that mean missing."""
-    held: dict[str, Counted] = field(default_factory=dict)
 
     def column(self, name: str) -> Counted:
-        """A column, counted; those of `hold` once, others each time, as all may not fit into memory."""
-        return self.held.get(name) or count_column(name, self.table[name], self.missing)
-
-    def hold(self, names: Collection[str], missing: Collection[str]) -> Sample:
-        """The sample with texts that mean missing, and with columns that are asked for often."""
-        return replace(
-            self, missing=missing, held={name: count_column(name, self.table[name], missing) for name in names}
-        )
+        """A column, counted each time that it is asked for: all may not fit into memory."""
+        return count_column(name, self.table[name], self.missing)
 
 
 @dataclass(frozen=True)

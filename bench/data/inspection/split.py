@@ -115,7 +115,7 @@ def assigned(table: Mapping[str, Any], wish: Wish, sample: Sample) -> Assignment
     """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
 
     def text(name: str | None) -> Text | None:  # as the preparation sees it, except equal canonical forms
-        return None if name is None else Text(sample.column(name).codes, tuple(sample.column(name).texts()))
+        return None if name is None else Text((of := sample.column(name)).codes, tuple(of.texts()))
 
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
     times: NDArray[np.float64] | Text | None = None
