@@ -235,15 +235,15 @@ def _show_draft(draft: Draft) -> None:
     if draft.proposals:
         keys = (key for proposal in draft.proposals for key in proposal.keys)
         say(f"more is proposed as comments on the card: {', '.join(keys)}")
-    if not draft.complete:
-        say(f"inspected: {draft.rows:,} rows, from the head of each file; --rows N for more")
+    if not draft.sample.complete:
+        say(f"inspected: {draft.sample.table.num_rows:,} rows, from the head of each file; --rows N for more")
 
 
 def _document(draft: Draft) -> dict[str, object]:
     return {
         "id": draft.id,
-        "rows": draft.rows,
-        "complete": draft.complete,
+        "rows": draft.sample.table.num_rows,
+        "complete": draft.sample.complete,
         "columns": {
             column.name: {
                 "role": column.role,
@@ -257,7 +257,7 @@ def _document(draft: Draft) -> dict[str, object]:
             for column in draft.columns
         },
         "tasks": [label.table | {"mean": label.mean, "notes": list(label.notes)} for label in draft.labels.values()],
-        "missing": list(draft.missing),
+        "missing": list(draft.sample.missing),
         "post_exposure": [column.name for column in draft.of_role("post-exposure")],
         "proposals": [proposal._asdict() for proposal in draft.proposals],
         "split": dict(draft.split.table)

@@ -8,5 +8,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Ids = NDArray[np.int32]
 """Rows of an embedding table."""

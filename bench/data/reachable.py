@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
+from bench.core.arrays import Floats
 from bench.data.tasks import TaskRule
 
-Numbers = NDArray[np.float64]
 
-
-def auc(labels: NDArray[np.float32], scores: Numbers) -> float:
+def auc(labels: NDArray[np.float32], scores: Floats) -> float:
     """Area under the ROC curve, ties counted half (Mann-Whitney); NaN where a class is absent."""
     positive = labels == 1
     n1, n0 = int(positive.sum()), int((~positive).sum())
@@ -23,7 +22,7 @@ def auc(labels: NDArray[np.float32], scores: Numbers) -> float:
 
 
 def reachable(
-    split: str, rules: tuple[TaskRule, ...], labels: NDArray[np.float32], truth: dict[str, Numbers]
+    split: str, rules: tuple[TaskRule, ...], labels: NDArray[np.float32], truth: dict[str, Floats]
 ) -> dict[str, float]:
     """Metrics of the truth on one split, under the names that trained models report.
 
@@ -53,7 +52,7 @@ def reachable(
     return best
 
 
-def _measured(rule: TaskRule, name: str, labels: NDArray[np.float32], truth: Numbers) -> dict[str, float]:
+def _measured(rule: TaskRule, name: str, labels: NDArray[np.float32], truth: Floats) -> dict[str, float]:
     seen = ~np.isnan(labels)
     if rule.kind == "binary":
         return {f"{name}.auc": auc(labels[seen], truth[seen])}

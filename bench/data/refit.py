@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.arrays import Mask
 from bench.core.errors import UserError
 from bench.core.seeds import derive
 from bench.data.arrays import ArrayWriter, read_parts
@@ -31,7 +32,6 @@ LARGEST = 0.5
 
 JOINED: tuple[SplitName, ...] = ("train", "valid", "confirm")
 """The splits that are joined."""
-Mask = NDArray[np.bool_]
 
 
 def refit_store(store: Store, card: Card, share: float, seed: int, target: Path) -> Store:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Ints
-from bench.core.seeds import derive
+from bench.core.seeds import derive, mixed
 from bench.measure.labelled import Labelled
 from bench.system.intrinsics import jit
 
@@ -26,6 +26,7 @@ _A_HASH = 4
 """Counts drawn from one 64-bit hash, 16 bits each."""
 _TOGETHER = 8
 """Resamples whose counts of all rows are held at once, a multiple of `_A_HASH`."""
+_mixed = jit()(mixed)
 
 
 def _table() -> Counts:
@@ -83,13 +84,6 @@ def _draw(
             bits = _mixed(key + (first + np.uint64(block + 1)) * np.uint64(0x9E3779B97F4A7C15))
             for part in range(4):
                 out[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
-
-
-@jit()
-def _mixed(bits: np.uint64) -> np.uint64:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
 
 
 ColumnPieces = Iterable[NDArray[np.number]]

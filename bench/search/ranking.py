@@ -31,12 +31,10 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints, Mask
 from bench.core.objectives import Objective
 from bench.results.pareto import UNRANKED, measured, ranks
 from bench.search.standing import RungStep, Standings
-
-Indices = NDArray[np.int64]
 
 NET = 256
 """Points of a front that are ordered one by one to cover it; in a larger front most others are close to these."""
@@ -67,7 +65,7 @@ class Order:
         self._order = np.concatenate([down[: self.measured], np.sort(down[self.measured :])]).astype(np.int64)
         self._rank, self._settled = rank, np.zeros(last, dtype=bool)
 
-    def at(self, places: Indices) -> Indices:
+    def at(self, places: Ints) -> Ints:
         """Rows at positions, counted from the best at 0."""
         inside = places[places < self.measured]
         for rank in np.unique(np.searchsorted(self._ends, inside, side="right")):
@@ -96,7 +94,7 @@ class Order:
         return at
 
 
-def best_first(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Indices:
+def best_first(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> Ints:
     """All rows of `values` (N, M) in their `Order`: (N,)."""
     return Order(values, objectives, reference).at(np.arange(len(values)))
 
@@ -158,7 +156,7 @@ class Ahead:
     slopes: Floats
     offsets: Floats
 
-    def at(self, rung: int | Indices, values: Floats) -> Floats:
+    def at(self, rung: int | Ints, values: Floats) -> Floats:
         """Values (.., M) of a rung, or of one rung each, at full length."""
         return np.asarray(self.slopes[rung] * values + self.offsets[rung])
 
@@ -219,15 +217,12 @@ def _by_rung(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> F
 
 def best_first_across_rungs(
     results: Sequence[Sequence[Sequence[float]]], objectives: Sequence[Objective], reference: Mapping[str, float]
-) -> Indices:
+) -> Ints:
     """All trials in the order of their predicted values at full length, those without a result last: (N,)."""
     reached = np.array([bool(rungs) for rungs in results], dtype=bool)
     values = np.full((len(results), len(objectives)), np.nan)
     values[reached] = full_length([rungs for rungs in results if rungs], len(objectives))
     return best_first(values, objectives, reference)
-
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

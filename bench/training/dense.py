@@ -15,7 +15,10 @@ class DenseAdamW:
 
     The first optimizer of `torch.optim` in a process imports torch's compiler, a second of work; and for a small model
     its bookkeeping costs more than the update. Skips parameters without gradient. `decayed` parameters have weight
-    decay, `plain` ones none; the learning rate is on their device, where a captured step reads it.
+    decay, `plain` ones none.
+
+    Attributes:
+        rate: learning rate of the next step, at first `lr`; on the parameters' device, where a captured step reads it.
     """
 
     def __init__(
@@ -27,21 +30,7 @@ class DenseAdamW:
         ]
         self._all = [entry for group, _ in self._groups for entry in group]
         gpu = next((parameter.device for parameter, _ in self._all if parameter.is_cuda), None)
-        self._lr = lr
-        self._rate: float | Tensor = lr if gpu is None else torch.tensor(lr, device=gpu)
-
-    @property
-    def lr(self) -> float:
-        """Learning rate of the next step."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._lr = value
-        if isinstance(self._rate, Tensor):
-            self._rate.fill_(value)
-        else:
-            self._rate = value
+        self.lr, self.rate = lr, torch.tensor(lr, dtype=torch.float64 if gpu is None else torch.float32, device=gpu)
 
     def zero_grad(self) -> None:
         """Drops all gradients, so that the next backward pass need not add to them."""
@@ -64,7 +53,7 @@ class DenseAdamW:
                 [state["square"] for _, _, state in live],
                 [],
                 steps,
-                lr=self._rate,  # type: ignore[arg-type]  # a number or a tensor
+                lr=self.rate,
                 beta1=BETA1,
                 beta2=BETA2,
                 weight_decay=decay,

@@ -44,7 +44,7 @@ class Step:
         self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
         self.aggregation = None if isinstance(balancer, LossWeighting) else Aggregation(model, balancer)
         self._clipped = list(model.dense_parameters())
-        self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
+        self._factor = 1.0
 
     def __call__(self, *tensors: Tensor | None) -> Tensor:
         """Returns the tasks' losses before the update (T,), detached; takes the tensors of a `Batch`, in its order."""
@@ -69,8 +69,8 @@ class Step:
         if factor == self._factor:
             return
         self._factor = factor
-        self.dense.lr = self._dense_rate * factor
-        self.rows.lr = self._row_rate * factor
+        for optimizer in (self.dense, self.rows):
+            optimizer.rate.fill_(optimizer.lr * factor)
 
     @torch.no_grad()
     def embed(self, ids: Tensor) -> Tensor:

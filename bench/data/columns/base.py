@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from bench.core import schema
-from bench.core.arrays import Singles
+from bench.core.arrays import Floats, Mask, Singles
 from bench.core.errors import UserError, unknown
 from bench.core.registry import Config
 from bench.data.values import as_numbers
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
     from bench.data.inspection.labels import Labels
 
-Numbers = NDArray[np.float64]
 
-
-def weekday_of_yyyymmdd(numbers: Numbers) -> Numbers:
+def weekday_of_yyyymmdd(numbers: Floats) -> Floats:
     """20220425 -> 0, a Monday; numbers of more than 8 digits are missing."""
     known = (numbers >= 0) & (numbers < 1e8)
     dates = numbers[known].astype(np.int64)
@@ -44,7 +42,7 @@ def weekday_of_yyyymmdd(numbers: Numbers) -> Numbers:
     return weekdays
 
 
-DERIVATIONS: dict[str, Callable[[Numbers], Numbers]] = {
+DERIVATIONS: dict[str, Callable[[Floats], Floats]] = {
     "hour_of_hhmm": lambda numbers: np.floor(numbers / 100),
     "hour_of_unix_ms": lambda numbers: np.floor(numbers / 3_600_000) % 24,
     "hour_of_unix_s": lambda numbers: np.floor(numbers / 3600) % 24,
@@ -66,7 +64,6 @@ Derivation = Annotated[str, AfterValidator(_known)]
 
 Reads = Literal["text", "number", "list", "vector"]
 """How a raw column is read."""
-Mask = NDArray[np.bool_]
 EXAMPLES = 3
 
 

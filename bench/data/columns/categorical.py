@@ -11,8 +11,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from bench.core import schema
+from bench.core.arrays import Mask
 from bench.data.codes import ABSENT, Codes
-from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Mask, Source
+from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Source
 from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
 from bench.data.inspection.names import QUANTITIES, has_word, is_id, words
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.arrays import Floats
 from bench.system.intrinsics import jit
 
-Numbers = NDArray[np.float64]
 LARGEST = float(np.finfo(np.float32).max)
 PIECE = 1 << 14
 """Numbers that are added at a time."""
@@ -22,7 +22,7 @@ BITS, HALF = 51, 1 << 12
 """Low bits of a double that do not affect its range, and the number of ranges on each side of zero."""
 
 
-def logged(numbers: Numbers, log1p: bool) -> Numbers:
+def logged(numbers: Floats, log1p: bool) -> Floats:
     """Clips numbers to float32's range and, if `log1p`, applies sign(x) log(1 + |x|)."""
     numbers = np.clip(numbers, -LARGEST, LARGEST)
     return np.sign(numbers) * np.log1p(np.abs(numbers)) if log1p else numbers
@@ -54,7 +54,7 @@ class RunningMoments:
         least and the largest number."""
         self._waiting = [np.zeros((2, 0))]
 
-    def add(self, numbers: Numbers, weights: NDArray[np.int64] | None = None) -> None:
+    def add(self, numbers: Floats, weights: NDArray[np.int64] | None = None) -> None:
         """Adds numbers (N,), each `weights` (N,) times; not allowed after results were read."""
         times = np.ones(len(numbers), np.int64) if weights is None else weights
         there = ~np.isnan(numbers) & (times > 0)

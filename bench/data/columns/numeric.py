@@ -20,11 +20,11 @@ from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
 from bench.core import schema
-from bench.core.arrays import Singles
+from bench.core.arrays import Floats, Mask, Singles
 from bench.core.schema import begins
 from bench.data.codes import IntegerCodes
-from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Fitter, Kind, LocalIds, Mask, Quantity, Reads, Source
-from bench.data.columns.moments import Numbers, RunningMoments, logged
+from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Fitter, Kind, LocalIds, Quantity, Reads, Source
+from bench.data.columns.moments import RunningMoments, logged
 from bench.system.intrinsics import jit
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class DistinctNumbers:
         self._bits = iter(KEPT_BITS)
         self._kept: int | None = None
 
-    def add(self, numbers: Numbers) -> None:
+    def add(self, numbers: Floats) -> None:
         """Adds numbers (N,)."""
         numbers = numbers[~np.isnan(numbers)] + 0.0  # no -0.0
         self._count(numbers if self._kept is None else shortened(numbers, self._kept))
@@ -172,13 +172,13 @@ class DistinctNumbers:
             self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
             self._count(values, counts)
 
-    def _count(self, numbers: Numbers, times: NDArray[np.int64] | None = None) -> None:
+    def _count(self, numbers: Floats, times: NDArray[np.int64] | None = None) -> None:
         counts = np.bincount(self._codes.code(numbers.view(np.int64)), times, len(self._codes)).astype(np.int64)
         counts[: len(self._counts)] += self._counts
         self._counts = counts
 
     @property
-    def _values(self) -> Numbers:
+    def _values(self) -> Floats:
         return self._codes.values.view(np.float64)
 
     def ranges(self) -> Ranges:
@@ -197,10 +197,10 @@ def ranges_for(rows: int) -> int:
     return max(2, min(MOST_RANGES, rows // ROWS_OF_RANGE))
 
 
-def shortened(numbers: Numbers, bits: int) -> Numbers:
+def shortened(numbers: Floats, bits: int) -> Floats:
     """Rounds numbers to `bits` significant bits, towards zero."""
     mantissa, exponent = np.frexp(numbers)
-    shorter: Numbers = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
+    shorter: Floats = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
     return shorter
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.core import schema
-from bench.core.arrays import Singles
-from bench.data.columns.base import EXAMPLES, Finding, Fitter, Kind, Mask, Quantity, Reads, Source
+from bench.core.arrays import Mask, Singles
+from bench.data.columns.base import EXAMPLES, Finding, Fitter, Kind, Quantity, Reads, Source
 from bench.data.columns.moments import RunningMoments
 from bench.data.columns.numeric import NumericColumn
 from bench.data.values import distinct, taken_apart, whole_column

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.core.arrays import Mask
 from bench.core.registry import Config
 from bench.data.codes import ABSENT, Codes, ColumnCodes, TextCodes, count_codes
-from bench.data.columns.base import Fitter, Mask, Source
+from bench.data.columns.base import Fitter, Source
 from bench.data.values import texts_of
 
 

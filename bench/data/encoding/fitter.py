@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.core.arrays import Ids, Singles
+from bench.core.arrays import Floats, Ids, Mask, Singles
 from bench.core.errors import UserError, repeated
 from bench.data.card import Card
 from bench.data.codes import Codes, look_up
-from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Mask, Quantity, Source
+from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Quantity, Source
 from bench.data.columns.categorical import CategoricalField
 from bench.data.columns.multi_valued import MultiValuedField
 from bench.data.columns.numeric import BucketField, Numeric, NumericFitter
@@ -27,14 +27,12 @@ from bench.data.encoding.encoder import Encoder, HistoryField
 from bench.data.encoding.rates import RatesFitter, TargetRates
 from bench.system.progress import Progress, Silent
 
-Numbers = NDArray[np.float64]
-
 
 class Provisional(NamedTuple):
     """Rows as kept until train has been read: codes (n, C) and numbers (n, M)."""
 
     codes: Codes
-    numbers: Numbers
+    numbers: Floats
 
 
 def _places(widths: Mapping[str, int]) -> dict[str, slice]:
@@ -107,7 +105,7 @@ class EncoderFitter:
             rates.take(own, np.ascontiguousarray(labels[rated][:, self._rated]), len(self._values[name].values))
         return rows
 
-    def take_past(self, numbers: Numbers) -> None:
+    def take_past(self, numbers: Floats) -> None:
         """Fits on numbers (n, M) of train's history."""
         for at, fitter in enumerate(self._past.values()):
             fitter.add(numbers[:, at])

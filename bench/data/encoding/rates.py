@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from bench.core.arrays import Singles
+from bench.core.arrays import Floats, Singles
 from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.data.codes import UNKNOWN, Codes
@@ -25,8 +25,6 @@ from bench.data.columns.categorical import frequent
 from bench.data.columns.moments import RunningMoments
 from bench.data.columns.vocabulary import Known
 from bench.system.intrinsics import jit
-
-Values = NDArray[np.float64]
 
 
 class TargetRates(DensePart):
@@ -80,7 +78,7 @@ class TargetRates(DensePart):
         rows = self.standardised(np.array(self.table))
         return Known(self.values, rows[:-1], rows[-1], rows[-1])
 
-    def standardised(self, values: Values) -> Singles:
+    def standardised(self, values: Floats) -> Singles:
         """Standardises rates and log counts (N, T + 1)."""
         dense: Singles = ((values - np.array(self.mean)) / np.array(self.scale)).astype(np.float32)
         return dense
@@ -166,14 +164,14 @@ class RatesFitter:
         fold = None if start is None else folds(self.seed, self.number, start, len(codes))
         return self._part.standardised(self._of(at, fold))  # a value without rows gets the rates of an unknown one
 
-    def _rates(self, sums: Values, counts: Values, rows: Values, prior: Values) -> Values:
+    def _rates(self, sums: Floats, counts: Floats, rows: Floats, prior: Floats) -> Floats:
         """(n, T + 1) of sums of labels (n, T), numbers of observed labels (n, T), rows (n,), and the prior mean."""
         rate = (sums + self.smoothing * prior) / (counts.astype(np.float64) + self.smoothing)
         inside = np.clip(rate, 1e-6, 1 - 1e-6)
         rate = np.where(np.array(self.binary), np.log(inside / (1 - inside)), rate)
         return np.concatenate([rate, np.log1p(rows[:, None].astype(np.float64))], axis=1)
 
-    def _of(self, at: NDArray[Any], fold: NDArray[np.int64] | None = None) -> Values:
+    def _of(self, at: NDArray[Any], fold: NDArray[np.int64] | None = None) -> Floats:
         """(n, T + 1) over all of train, or over all folds except a given one (n,)."""
         sums, counts, rows = (array[at].sum(axis=1) for array in (self._sums, self._counts, self._rows))
         all_sums, all_counts = self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0)
@@ -184,8 +182,8 @@ class RatesFitter:
         return self._rates(sums, counts, rows, prior[fold])
 
 
-def _mean(sums: Values, counts: NDArray[Any]) -> Values:
-    mean: Values = sums / np.maximum(counts, 1)
+def _mean(sums: Floats, counts: NDArray[Any]) -> Floats:
+    mean: Floats = sums / np.maximum(counts, 1)
     return mean
 
 

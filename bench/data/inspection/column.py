@@ -73,25 +73,17 @@ class Counted:
         """Whether it has one value a row that a card can use."""
         return self.readable and not self.lists and not self.vector
 
-    @property
-    def temporal(self) -> bool:
-        """Whether parquet calls it a date or a timestamp."""
-        return self.type.startswith(("date", "timestamp"))
-
     @cached_property
     def whole(self) -> bool:
         """Whether its values are whole numbers."""
         return self.numbers is not None and bool((self.numbers == np.floor(self.numbers)).all())
 
     @property
-    def one_each(self) -> bool:
-        """Whether (almost) every row has another value."""
-        return self.known >= 20 and len(self.counts) > 0.95 * self.known
-
-    @property
     def is_time(self) -> bool:
         """Whether every value is a date or a point in time, in whatever form of text."""
-        return self.temporal or (self.type == "text" and self.numbers is None and bool(self.matching(_TIME).all()))
+        if self.type != "text":
+            return self.type.startswith(("date", "timestamp"))
+        return self.numbers is None and bool(self.matching(_TIME).all())
 
     @property
     def epochs(self) -> dict[str, NDArray[np.bool_]]:

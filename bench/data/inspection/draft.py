@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +14,17 @@ import numpy as np
 from bench.core.errors import UserError, check_known
 from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
-from bench.data.inspection.column import Counted, count_column, markers_in
-from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, label_columns, pairs_of, thin_end
+from bench.data.inspection.column import Counted, markers_in
+from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, pairs_of, thin_end
 from bench.data.inspection.names import exposure_key, is_unit
-from bench.data.inspection.roles import SHOWN, WEIGHT, ColumnDraft, Decided, Role, draft_columns, given_roles
-from bench.data.inspection.sample import Layout, layout_of, read_sample
-from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, said_splits, timeline
+from bench.data.inspection.roles import LATER, SHOWN, WEIGHT, ColumnDraft, Role, draft_columns
+from bench.data.inspection.sample import Layout, Sample, layout_of
+from bench.data.inspection.split import Split, Wish, assigned, find_split, is_published, timeline
 from bench.data.times import hours_in, is_span
 from bench.system.progress import Progress
 
 ROWS = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
-PUBLISHED = "its values name train and test, so it is the publisher's split, which --split-column uses"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +67,20 @@ class Draft:
 
     request: CardRequest
     layout: Layout
+    sample: Sample
     as_of: str | None
     """The latest time of a log with labels that come late."""
-    id: str
-    rows: int
-    complete: bool
-    missing: tuple[str, ...]
-    """Texts that mean missing."""
     labels: Labels
     columns: Sequence[ColumnDraft]
     split: Split
     proposals: tuple[Proposal, ...]
+
+    @property
+    def id(self) -> str:
+        """Of the data set; by default by the file, or by the folder of several."""
+        files = self.request.files
+        called = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
+        return self.request.id or re.sub(r"[^a-z0-9_-]+", "-", called.lower()).strip("-_")[:100] or "data"
 
     def of_role(self, role: Role) -> list[ColumnDraft]:
         """Columns of one role, in order."""
@@ -91,101 +93,82 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         raise UserError(f"expected files in one folder, which a card can name, found {folders[0]} and {folders[1]}")
     request.check()
     layout = layout_of(request.files, request.separator, request.names)
-    if not request.given and is_published(layout.files):
-        request = replace(request, kind="files")
+    free = not any((request.kind, request.time, request.group, request.column))
+    if free and is_published(layout.files):
+        request, free = replace(request, kind="files"), False
     with_name = [*filter(None, layout.columns)]
-    given = label_columns(request.labels, with_name)
-    parents = pairs_of("--parent", request.parents, tuple(given), "buy=click")
-    late = pairs_of("--matures", request.matures, tuple(given), "buy=7d")
+    if not request.labels:
+        raise UserError("expected at least one --label COLUMN, found none")
+    given = pairs_of("--label", request.labels, with_name, "buy=yes")
+    parents = pairs_of("--parent", request.parents, given, "buy=click")
+    late = pairs_of("--matures", request.matures, given, "buy=7d")
     for parent in parents.values():
         check_known("label", parent, given, "--parent")
     named = _named(request, given, with_name)
-    sample = read_sample(layout, progress, request.rows)
+    sample = layout.read(progress, request.rows)
     missing, published = dict[str, None](), list[str]()
     for name in layout.columns:
-        column = count_column(name, sample.table[name])
+        column = sample.column(name)
         missing |= dict.fromkeys(markers_in(column))
         if name not in given and column.single and len(column.counts) <= 10:
-            values = said_splits(column.texts())
-            published += [name] * bool(values["train"] and values["test"] and not values[""])
-    if published and not request.given:
+            published += [name] * is_published(column.texts(), each=True)
+    if published and free:
         request = replace(request, kind="column", column=published[0])
-    keys = list(dict.fromkeys((*given, *(name for _, name in named), *published)))
-    counted = {name: count_column(name, sample.table[name], missing) for name in keys}
-
-    def column_of(name: str) -> Counted:  # others are counted where they are asked for: all may not fit into memory
-        return counted[name] if name in counted else count_column(name, sample.table[name], missing)
-
-    for option, name in named:
-        column, score = counted[name], option == "--logged"
+    keys = list(dict.fromkeys((*given, *named, *published)))
+    sample = replace(sample, missing=tuple(missing))
+    for name, option in named.items():
+        column, score = sample.column(name), option == "--logged"
         if not column.single or (score and column.numbers is None):
             expected = f"expected a column of {'numbers' if score else 'texts or numbers'}"
             raise UserError(f"{option}: {expected}, found '{name}' of type {column.type}")
-    labels = find_labels(given, parents, counted)
+    labels = find_labels(given, parents, sample)
     if late and not sample.complete:
         raise UserError(f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see --rows")
-    as_of, labels = _late(request, labels, late, sample.table, missing)
-    whole = rows = Rows(layout.files, sample.file, counted)
+    as_of, labels = _late(request, labels, late, sample)
+    whole = sample
     if request.time is not None and request.chosen in ("time", "files", "column") and not sample.complete:
         # Heads of files are the oldest rows: times and labels are read of all rows.
-        every = read_sample(layout, progress, only=keys)
-        whole = Rows(layout.files, every.file, {name: count_column(name, every.table[name], missing) for name in keys})
+        whole = replace(layout.read(progress, only=keys), missing=sample.missing)
     split = find_split(request, whole, labels)
-    group = None if request.group is None else counted[request.group]
-    decided: dict[str, Decided] = dict.fromkeys(published, ("left out", PUBLISHED))
-    decided |= given_roles(request, split, labels, request.logged)
-    decided |= {name: ("left out", "from this time on a label is known") for name in late.values() if name in with_name}
-    of_rows = assigned(split.table, request, rows)
-    drafts, notes = draft_columns(layout.columns, column_of, decided, labels, of_rows, group)
+    group = None if request.group is None else sample.column(request.group)
+    decided = _decided(request, split, labels, published)
+    drafts, notes = draft_columns(sample, decided, labels, assigned(split.table, request, sample), group)
     if not any(column.role == "input" for column in drafts):
         reasons = "; ".join(f"'{column.name}' ({column.why})" for column in drafts if column.role == "left out")
         raise UserError(f"no column is left as an input: {reasons or 'there are only labels and what the split needs'}")
     if request.time is not None and sample.complete and request.chosen == "time":
-        place = timeline(counted[request.time])[1]
+        place = timeline(sample.column(request.time))[1]
         notes += [(task, note) for task, label in labels.items() if (note := thin_end(label, place)) is not None]
     for task, note in notes:
         labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
-    files = request.files
-    called = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
-    return Draft(
-        request=request,
-        layout=layout,
-        as_of=as_of,
-        id=request.id or re.sub(r"[^a-z0-9_-]+", "-", called.lower()).strip("-_")[:100] or "data",
-        rows=sample.table.num_rows,
-        complete=sample.complete,
-        missing=tuple(missing),
-        labels=labels,
-        columns=drafts,
-        split=split,
-        proposals=tuple(proposals(column_of, drafts, labels, group, sample.table)),
-    )
+    proposed = tuple(proposals(sample, drafts, labels, group))
+    return Draft(request, layout, sample, as_of, labels, drafts, split, proposed)
 
 
-def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> list[tuple[str, str]]:
-    """(option, column that it names), beside labels; UserError for one that is not there or is two things."""
-    of_split = (("--time", request.time), ("--group", request.group), ("--split-column", request.column))
-    named = [(option, column) for option, column in of_split if column is not None]
-    if both := {column for _, column in named}.intersection(request.logged):
-        found = f"'{min(both)}', which the split or the group has"
-        raise UserError(f"--logged: expected the column of a score, found {found}")
-    named += [("--logged", name) for name in request.logged]
-    for option, column in named:
+def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> dict[str, str]:
+    """Column -> the option that names it, beside labels; UserError for one that is not there or is two things."""
+    named = {request.time: "--time", request.group: "--group", request.column: "--split-column"}
+    if both := next((name for name in request.logged if name in named), None):
+        raise UserError(f"--logged: expected the column of a score, found '{both}', which the split or the group has")
+    named |= dict.fromkeys(request.logged, "--logged")
+    found = {column: option for column, option in named.items() if column is not None}
+    for column, option in found.items():
         check_known("column", column, known, option)
         if column in labels:
             raise UserError(f"{option}: '{column}' is a label")
-    return named
+    return found
 
 
 def _late(
-    request: CardRequest, labels: dict[str, Label], late: Mapping[str, str], table: Any, missing: Collection[str]
+    request: CardRequest, labels: dict[str, Label], late: Mapping[str, str], sample: Sample
 ) -> tuple[str | None, dict[str, Label]]:
     """When the log was written, by its latest time; and the labels, without those that were open then."""
     if not late:
         return None, labels
     if request.time is None:
         raise UserError("--matures: expected --time COLUMN beside it, the time of each row, found none")
-    times, found = hours_in(table[request.time], missing), dict(labels)
+    table, missing, closed = sample.table, sample.missing, dict(labels)
+    times = hours_in(table[request.time], missing)
     latest = int(np.nanargmax(times))
     written, as_of = str(table[request.time][latest].as_py()), np.full(len(times), times[latest])
     for name, label in labels.items():
@@ -193,22 +176,38 @@ def _late(
             if not is_span(matures):
                 check_known("column", matures, table.column_names, "--matures")
             rule = label.rule.model_copy(update={"matures": matures})
-            known = rule.known(table, str(request.time), as_of, missing)
+            known = rule.known(table, request.time, as_of, missing)
             note = f"{(~known).sum():,} of {len(known):,} labels are open: they are known after {written}"
-            found[name] = Label(rule, np.where(known, label.y, np.nan), (*label.notes, note))
-    return written, found
+            closed[name] = Label(rule, np.where(known, label.y, np.nan), (*label.notes, note))
+    return written, closed
+
+
+def _decided(
+    request: CardRequest, split: Split, labels: Labels, published: Sequence[str]
+) -> dict[str, tuple[Role, str]]:
+    """The columns that are no inputs whatever they hold, and why; of two reasons the last."""
+    together = request.group if split.table.get("unit") == "group" else request.hashed
+    named = "its values name train and test, so it is the publisher's split, which --split-column uses"
+    roles: list[tuple[str | None, Role, str]] = [
+        *((name, "left out", named) for name in published),
+        *(
+            (name, "logged", "the score that ranked when the log was written, as --logged says")
+            for name in request.logged
+        ),
+        (request.column, "split", "it assigns rows to splits"),
+        (together, "split", "the split goes by its hash, so valid and test hold no value that train knows"),
+        (request.time, "time", LATER),
+        *((name, "label", "") for label in labels.values() for name in label.rule.sources),
+        *((label.rule.matures, "left out", "from this time on a label is known") for label in labels.values()),
+    ]
+    return {name: (role, why) for name, role, why in roles if name is not None}
 
 
 def proposals(
-    column_of: Callable[[str], Counted],
-    columns: Sequence[ColumnDraft],
-    labels: Labels,
-    group: Counted | None,
-    table: Any,
+    sample: Sample, columns: Sequence[ColumnDraft], labels: Labels, group: Counted | None
 ) -> Iterator[Proposal]:
     """Keys that a card could also have: units, a weight, repeated rows and parents, each with the evidence for it."""
-    named = [column_of(each.name) for each in columns if is_unit(each.name) and each.role != "label"]
-    yield from _units(named, group, table.num_rows)
+    yield from _units([each.name for each in columns if is_unit(each.name) and each.role != "label"], sample, group)
     if weight := next((draft.name for draft in columns if draft.why == WEIGHT), None):
         why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
         yield Proposal("", {"weight": weight}, why)
@@ -216,8 +215,9 @@ def proposals(
         why = f"'{shown}' seems to say how a row came to be shown. Uncomment it to judge rankings by that."
         yield Proposal("", {str(exposure_key(shown)): shown}, why)
     with suppress(UserError):  # a column of records, by which rows are not compared
-        if equal := int((~RowSet().new(table)).sum()):
-            why = f"{equal:,} of {table.num_rows:,} rows equal an earlier one. If logged twice, uncomment this."
+        if equal := int((~RowSet().new(sample.table)).sum()):
+            rows = f"{equal:,} of {sample.table.num_rows:,} rows"
+            why = f"{rows} equal an earlier one. If logged twice, uncomment this."
             yield Proposal("reader", {"drop_duplicates": True}, why)
     for name, label in labels.items():
         if label.rule.parent is None and (parent := find_parent(label, labels)) is not None:
@@ -229,10 +229,10 @@ def proposals(
             yield Proposal(f"tasks.{name}", {"parent": parent}, why)
 
 
-def _units(named: Sequence[Counted], group: Counted | None, rows: int) -> Iterator[Proposal]:
+def _units(names: Sequence[str], sample: Sample, group: Counted | None) -> Iterator[Proposal]:
     """The coarsest column of somebody, or of a visit, that repeats and parts no group."""
-    of, what = (rows, "rows") if group is None else (len(group.counts), f"values of '{group.name}'")
-    repeat = [column for column in named if column.single and 10 <= len(column.counts) <= 0.95 * of]
+    of, what = (sample.table.num_rows, "rows") if group is None else (len(group.counts), f"values of '{group.name}'")
+    repeat = [each for each in map(sample.column, names) if each.single and 10 <= len(each.counts) <= 0.95 * of]
     whole = [each for each in repeat if group is None or WholeGroups().parted(group.codes, each.codes) is None]
     if found := min(whole, key=lambda column: len(column.counts), default=None):
         why = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known, unknown
 from bench.core.schema import SCORE
-from bench.data.checks import ZERO_ONE
+from bench.data.checks import ZERO_ONE, Rejects, Sieve, read_labels
 from bench.data.inspection.column import Counted
+from bench.data.inspection.sample import Sample
 from bench.data.tasks import TaskRule, in_order
 from bench.data.values import canonical
 
@@ -69,84 +70,33 @@ Labels = Mapping[str, Label]
 """By the tasks' names."""
 
 
-PIECES = 20
-"""Parts of a log by time, in which positives are counted."""
+def pairs_of(option: str, texts: Sequence[str], known: Collection[str], example: str) -> dict[str, str]:
+    """Reads `NAME=VALUE`: what is said of each name; of `--label`, "" where nothing is.
 
-
-def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
-    """A note where positives thin out in the latest rows by `place` (N,) in time, as those of late events do.
-
-    The last part then has less than .8 of the rate before, by five standard errors.
+    Raises UserError for another form, an unknown name, or one given twice.
     """
-    known = np.flatnonzero(~np.isnan(label.y) & (place >= 0))
-    if not label.binary or len(known) < PIECES * LEAST:
-        return None
-    latest = known[np.argsort(place[known], kind="stable")]
-    rates = np.array([label.y[piece].mean() for piece in np.array_split(latest, PIECES)])
-    first, last = rates[: PIECES // 2], rates[-1]
-    before = first.mean()
-    error = math.sqrt(before * (1 - before) * PIECES / len(known)) + first.std()
-    if last >= 0.8 * before or before - last < 5 * error:
-        return None
-    return (
-        f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. If they follow later, say "
-        'how long it takes (matures = "7d") and when the log was written (as_of).'
-    )
-
-
-def read(rule: TaskRule, columns: Mapping[str, Counted]) -> Floats:
-    """(N,) the labels of a task, NaN where unobserved."""
-    product = np.ones(len(columns[rule.sources[0]].codes))
-    for column in map(columns.__getitem__, rule.sources):
-        if rule.kind == "regression":
-            return column.of_rows
-        meanings = dict.fromkeys(rule.positive, 1.0) if rule.positive else ZERO_ONE
-        meaning = [meanings.get(text if rule.positive else text.lower(), 0.0) for text in column.texts()]
-        product *= np.array([*meaning, np.nan])[column.codes]
-    return product
-
-
-def label_columns(given: Sequence[str], known: Sequence[str]) -> dict[str, str | None]:
-    """Reads `COLUMN` and `COLUMN=VALUE`: column -> value that means 1, or None.
-
-    Raises UserError if none is given, one is given twice, or no column has the name.
-    """
-    if not given:
-        raise UserError("expected at least one --label COLUMN, found none")
-    found: dict[str, str | None] = {}
-    for text in given:
+    found, what = dict[str, str](), "column" if option == "--label" else "label"
+    for text in texts:
         name, equals, value = (text, "", "") if text in known else text.partition("=")
-        check_known("column", name, known, "--label")
-        if name in found:
-            raise UserError(f"--label: '{name}' is given twice")
-        found[name] = value if equals else None
-    return found
-
-
-def pairs_of(option: str, given: Sequence[str], labels: Sequence[str], example: str) -> dict[str, str]:
-    """Reads `LABEL=WHAT`: label column -> what; a UserError for no `=`, no such label, or a label that has two."""
-    found: dict[str, str] = {}
-    for text in given:
-        label, _, what = (part.strip() for part in text.partition("="))
-        if not what:
+        if not (name and value) and (equals or option != "--label"):
             raise UserError(f"{option}: expected two names with = between, as in {example}, found '{text}'")
-        check_known("label", label, labels, option)
-        if label in found:
-            raise UserError(f"{option}: '{label}' has two, '{found[label]}' and '{what}'")
-        found[label] = what
+        check_known(what, name, known, option)
+        if name in found:
+            raise UserError(f"{option}: '{name}' is given twice")
+        found[name] = value
     return found
 
 
-def find_labels(
-    given: Mapping[str, str | None], parents: Mapping[str, str], columns: Mapping[str, Counted]
-) -> dict[str, Label]:
+def find_labels(given: Mapping[str, str], parents: Mapping[str, str], sample: Sample) -> dict[str, Label]:
     """The tasks, in the order given; parents' exceptions are mended where 0/1 labels allow it.
 
     Raises UserError for a label of one class, of texts that are neither yes nor no, parents in a cycle, or a funnel
     with nothing to learn.
     """
-    names = _task_names(given)
-    labels = {column: _label(names[column], columns, column, value) for column, value in given.items()}
+    labels: dict[str, Label] = {}
+    for column, value in given.items():
+        name = _task_name(column, value, [label.rule.name for label in labels.values()])
+        labels[column] = _label(name, sample, sample.column(column), value)
     try:
         names_in_order = in_order(parents)
     except ValueError as error:
@@ -157,32 +107,28 @@ def find_labels(
     return {label.rule.name: label for label in labels.values()}
 
 
-def _task_names(given: Mapping[str, str | None]) -> dict[str, str]:
-    """Column -> the name of its task, no two the same; with a value that is no yes: `dead=alive` is `dead_alive`."""
-    names: dict[str, str] = {}
-    for column, value in given.items():
-        called = column
-        if value and value.lower() not in (*_YES, column.lower()):
-            called = f"not {column}" if value.lower() in _NO else f"{column} {value}"
-        name = re.sub(r"[^a-z0-9]+", "_", called.lower()).strip("_")
-        name = name if name[:1].isalpha() and name != SCORE else f"label_{name}".rstrip("_")
-        same = sum(1 for other in names.values() if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
-        names[column] = f"{name}_{same + 1}" if same else name
-    return names
+def _task_name(column: str, value: str, taken: Sequence[str]) -> str:
+    """Of a task, none of those taken; with a value that is no yes: `dead=alive` is `dead_alive`."""
+    called = column
+    if value and value.lower() not in (*_YES, column.lower()):
+        called = f"not {column}" if value.lower() in _NO else f"{column} {value}"
+    name = re.sub(r"[^a-z0-9]+", "_", called.lower()).strip("_")
+    name = name if name[:1].isalpha() and name != SCORE else f"label_{name}".rstrip("_")
+    same = sum(1 for other in taken if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
+    return f"{name}_{same + 1}" if same else name
 
 
-def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | None) -> Label:
-    column, where, rows = columns[of], f"--label: '{of}'", len(columns[of].codes)
+def _label(name: str, sample: Sample, column: Counted, positive: str) -> Label:
+    where, rows, texts = f"--label: '{column.name}'", len(column.codes), column.texts()
     if not column.single:
         raise UserError(f"{where}: expected 0 and 1, two values or numbers, found a column of type {column.type}")
-    texts = column.texts()
     if len(texts) < 2:
         found = f"only {texts[0]!r}" if texts else "no value"
         raise UserError(f"{where}: expected both classes, found {found} in the {rows:,} rows inspected")
     notes = [f"{rows - column.known:,} of {rows:,} rows have no label"] if column.known < rows else []
     yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
     means: dict[str, Any] = {}
-    if positive is not None:
+    if positive:
         if (value := canonical(positive)) not in texts:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
         means = {"positive": (value,)}
@@ -193,18 +139,25 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
     elif len(texts) == 2:
         rarer = int(np.argmin(column.counts))
         means = {"positive": (texts[rarer],), "negative": (texts[1 - rarer],)}
-        notes.append(f"the rarer of two values is taken for 1; if it is not, say --label {of}=VALUE")
+        notes.append(f"the rarer of two values is taken for 1; if it is not, say --label {column.name}=VALUE")
     elif column.numbers is None:
         raise UserError(
             f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as "
-            f"{', '.join(map(repr, texts[:3]))}; say which means 1 with --label {of}=VALUE"
+            f"{', '.join(map(repr, texts[:3]))}; say which means 1 with --label {column.name}=VALUE"
         )
     else:
         means = {"kind": "regression"}
-        other = next(text for text in texts if text not in ("0", "1"))
-        notes.append(f"labels such as {other} are numbers, which are predicted; for a yes or no say --label {of}=VALUE")
-    rule = TaskRule(name=name, column=of, **means)
-    return Label(rule, read(rule, columns), tuple(notes))
+        other, say = next(text for text in texts if text not in ("0", "1")), f"--label {column.name}=VALUE"
+        notes.append(f"labels such as {other} are numbers, which are predicted; for a yes or no say {say}")
+    rule = TaskRule(name=name, column=column.name, **means)
+    return Label(rule, read(rule, sample), tuple(notes))
+
+
+def read(rule: TaskRule, sample: Sample) -> Floats:
+    """(N,) the labels of a task as preparing reads them, NaN where unobserved."""
+    sieve = Sieve(Rejects(drop=True), str, sample.table.num_rows)
+    labels = read_labels(sample.table, (rule,), tuple(sample.missing), sieve)[:, 0]
+    return np.where(sieve.bad, np.nan, labels.astype(np.float64))
 
 
 def _child(label: Label, parent: Label) -> Label:
@@ -228,12 +181,36 @@ def _child(label: Label, parent: Label) -> Label:
     return Label(rule.model_copy(update=update), y, notes)
 
 
+PIECES = 20
+"""Parts of a log by time, in which positives are counted."""
+
+
+def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
+    """A note where positives thin out in the latest rows by `place` (N,) in time, as those of late events do.
+
+    The last part then has less than .8 of the rate before, by five standard errors.
+    """
+    known = np.flatnonzero(~np.isnan(label.y) & (place >= 0))
+    if not label.binary or len(known) < PIECES * LEAST:
+        return None
+    latest = known[np.argsort(place[known], kind="stable")]
+    *rates, last = (float(label.y[piece].mean()) for piece in np.array_split(latest, PIECES))
+    first = np.array(rates[: PIECES // 2])
+    before = float(first.mean())
+    error = math.sqrt(before * (1 - before) * PIECES / len(known)) + first.std()
+    if last >= 0.8 * before or before - last < 5 * error:
+        return None
+    return (
+        f"Positives thin out: {last:.1%} of the latest rows, {before:.1%} of earlier ones. If they follow later, say "
+        'how long it takes (matures = "7d") and when the log was written (as_of).'
+    )
+
+
 FOLDS = 5
-Mask = NDArray[np.bool_]
 
 
 def out_of_fold(cells: NDArray[np.int64], label: Label, mixed: float = 1.0) -> float:
-    """AUC (binary) or R2 of the mean label of a row's cell, taken over the other folds' rows only.
+    """AUC (of a binary label of both classes) or R2 of the mean label of a row's cell over the other folds' rows.
 
     A cell that the other folds do not have gets the overall mean; so an id of each row predicts nothing.
 
@@ -248,14 +225,11 @@ def out_of_fold(cells: NDArray[np.int64], label: Label, mixed: float = 1.0) -> f
     other_rows, other_total = (each.sum(axis=1, keepdims=True) - each for each in (rows, total))
     mean = (other_total + mixed * y.mean()) / (other_rows + mixed)
     if label.binary:
-        return group_auc(mean.ravel(), total.ravel(), (rows - total).ravel())
+        from sklearn.metrics import roc_auc_score
+
+        score, own = np.round(mean.ravel(), 12), np.concatenate([total.ravel(), (rows - total).ravel()])
+        counts = own > 0
+        classes = np.repeat([1, 0], len(score))[counts]
+        return float(roc_auc_score(classes, np.tile(score, 2)[counts], sample_weight=own[counts]))
     spread = float(((y - y.mean()) ** 2).sum())
     return 1 - float(((y - mean.ravel()[key]) ** 2).sum()) / spread if spread > 0 else 0.0
-
-
-def group_auc(score: Floats, positives: Floats, negatives: Floats) -> float:
-    """Area under the ROC curve of groups of rows that share a score; ties count half."""
-    _, place = np.unique(np.round(score, 12), return_inverse=True)
-    up, down = (np.bincount(place, weights=each) for each in (positives, negatives))
-    pairs = float(up.sum() * down.sum())
-    return float(up @ (np.cumsum(down) - down / 2)) / pairs if pairs else 0.5

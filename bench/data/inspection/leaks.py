@@ -10,11 +10,12 @@ together.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import LEAST, Label, Labels, Mask, out_of_fold
-from bench.data.inspection.names import is_afterwards, is_place
+from bench.data.inspection.labels import LEAST, Label, Labels, out_of_fold
+from bench.data.inspection.names import HISTORY, PLACES, has_word, is_afterwards
 from bench.system.machine import tree_threads
 
 SUSPECT = 0.98
@@ -34,17 +35,16 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
     if column.numbers is not None:
         nothing = (column.numbers == 0) | ((column.numbers == -1) & (column.numbers.min() == -1))
     else:
-        nothing = np.array([text.lower() in NOTHING for text in column.texts()] if column.readable else [False], bool)
-    something = np.append(~nothing, False)[column.codes]
-    telling, cells = {"0 or missing but for": something, "missing in": column.codes < 0}, column.cells(64, exact=256)
-    found: list[tuple[float, str]] = []
+        nothing = np.array([column.readable and text.lower() in NOTHING for text in column.texts()], bool)
+    something, missing = np.append(~nothing, False)[column.codes], column.codes < 0
+    found, cells = list[tuple[float, str]](), column.cells(64, exact=256)
     for name, label in labels.items():
         if label.fewest < LEAST:
             continue
         if (told := out_of_fold(cells, label)) >= SUSPECT:
             found.append((told, f"it alone tells '{name}' ({label.measure} {told:.4f})"))
         else:
-            clauses = (_implied(rows, where, name, label) for where, rows in telling.items())
+            clauses = (_implied(something, "0 or missing but for", label), _implied(missing, "missing in", label))
             found += [(told, clause) for clause in clauses if clause is not None]
     if found:
         return max(found, key=lambda each: each[0])[1]
@@ -53,7 +53,7 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
     return None if group is None else _place(column, group)
 
 
-def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
+def _implied(rows: NDArray[np.bool_], where: str, label: Label) -> str | None:
     """Which value of a 0/1 label (almost) all of these rows have, where not three in four rows have it anyway.
 
     Exceptions are at most 2% of those that chance would give. Innocent columns of Census-Income and hotel bookings
@@ -69,9 +69,9 @@ def _implied(rows: Mask, where: str, name: str, label: Label) -> str | None:
         expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
         if common <= 0.75 and expected >= LEAST and exceptions <= 0.02 * expected:
             share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
-            what = f"'{name}' is {value}" if label.binary else f"'{name}' is {'not ' if value else ''}0"
+            value_of = value if label.binary else "not 0" if value else 0
             return (
-                f"it is {where} {len(inside):,} rows, and there {what} in {share} of them, "
+                f"it is {where} {len(inside):,} rows, and there '{label.rule.name}' is {value_of} in {share} of them, "
                 f"elsewhere in {float((outside == value).mean()):.1%}: it seems to be made after it"
             )
     return None
@@ -82,14 +82,15 @@ def _place(column: Counted, group: Counted) -> str | None:
 
     Ranks of sales do not: they leave out many whole numbers.
     """
-    if column.numbers is None or not (column.whole and is_place(column.name)):
+    if column.numbers is None or not has_word(column.name, PLACES) or has_word(column.name, HISTORY):
         return None
     low, high = float(column.numbers.min()), float(column.numbers.max())
     known = (column.codes >= 0) & (group.codes >= 0)
     pairs = group.codes[known].astype(np.int64) * len(column.counts) + column.codes[known]
     each = len(pairs) / max(len(np.unique(group.codes[known])), 1)
     alone = len(np.unique(pairs)) / max(len(pairs), 1)
-    if low not in (0, 1) or len(column.numbers) < 0.9 * (high - low + 1) or each < 2 or alone < 0.95:
+    dense = column.whole and low in (0, 1) and len(column.numbers) >= 0.9 * (high - low + 1)
+    if not dense or each < 2 or alone < 0.95:
         return None
     return (
         f"in each '{group.name}', of {each:.1f} rows on average, it counts from {low:.0f} up to {high:.0f}, and "
@@ -113,7 +114,6 @@ class Together:
         binary = [label.y[order] for label in self._labels.values() if label.binary]
         more = [order[y == value][: 2 * RARER] for y in binary for value in (0, 1)]
         self._rows = np.unique(np.concatenate([order[:MOST], *more]))
-        self._learn = np.random.default_rng(1).random(len(self._rows)) < 0.7
 
     def add(self, column: Counted) -> None:
         """An input: its numbers, or the codes of its values."""
@@ -122,28 +122,28 @@ class Together:
 
     def notes(self) -> list[tuple[str, str]]:
         """(task, what the inputs tell of it, and which of them); of suspicious tasks alone."""
+        if not self._columns:
+            return []
+        inputs = np.column_stack([*self._columns.values()])
         with tree_threads(1):  # threads that wait for each other cost more than they gain on so few rows
-            found = [(name, self._note(label)) for name, label in self._labels.items() if self._columns]
+            found = [(name, self._note(label, inputs)) for name, label in self._labels.items()]
         return [(name, note) for name, note in found if note]
 
-    def _note(self, label: Label) -> str:
+    def _note(self, label: Label, inputs: Floats) -> str:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
         from sklearn.inspection import permutation_importance
         from sklearn.metrics import get_scorer
 
+        learn, y = np.random.default_rng(1).random(len(inputs)) < 0.7, label.y[self._rows]
+        learn, tried = learn & ~np.isnan(y), ~learn & ~np.isnan(y)
+        grown = inputs[learn]
+        grown[:, np.isnan(grown).all(axis=0)] = 0.0  # bins of nothing are an error
         kind = HistGradientBoostingClassifier if label.binary else HistGradientBoostingRegressor
-        scoring, values, y = (
-            "roc_auc" if label.binary else "r2",
-            np.column_stack([*self._columns.values()]),
-            label.y[self._rows],
-        )
-        learn, tried = (~np.isnan(y) & part for part in (self._learn, ~self._learn))
-        learn, y, tried, then = values[learn], y[learn], values[tried], y[tried]
-        learn[:, np.isnan(learn).all(axis=0)] = 0.0  # bins of nothing are an error
-        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(learn, y)
-        if (whole := get_scorer(scoring)(trees, tried, then)) < SUSPECT:
+        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(grown, y[learn])
+        scoring, other = "roc_auc" if label.binary else "r2", (inputs[tried], y[tried])
+        if (whole := get_scorer(scoring)(trees, *other)) < SUSPECT:
             return ""
-        lost = permutation_importance(trees, tried, then, scoring=scoring, n_repeats=1, random_state=0).importances_mean
+        lost = permutation_importance(trees, *other, scoring=scoring, n_repeats=1, random_state=0).importances_mean
         most = sorted(zip(-lost, self._columns, strict=True))
         # What goes without a column, of all that the trees tell beyond chance, is a fifth or more where it is named.
         above = [name for less, name in most if -less >= 0.2 * (whole - label.chance)] or [most[0][1]]

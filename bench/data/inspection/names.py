@@ -23,13 +23,18 @@ QUANTITIES = _set(
     "total views wage weeks weight width years"
 )
 TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
-_VISITS = _set("household hh hhnum serialno session visit request basket")
-_PEOPLE = _set("user u customer client visitor person patient student buyer")
-_WEIGHT = re.compile(r"(sample|sampling|survey|design|instance|person|household).*weights?|p?wgtp\d*|fnlwgt")
-_HISTORY = _set(
+PLACES = _set("position rank")
+HISTORY = _set(
     "count cnt num number rate ctr cvr avg mean hist history last prev past prior total sum days freq pred predicted "
     "expected ago since"
 )
+"""Words of what happened before a row."""
+_VISITS = _set("household hh hhnum serialno session visit request basket")
+_PEOPLE = _set("user u customer client visitor person patient student buyer")
+_RANKERS = _set("today todays ranker served")
+_DRAWN = _set("rand random randomized")
+_SHOWN = _set("is shown at by was exposure")
+_WEIGHT = re.compile(r"(sample|sampling|survey|design|instance|person|household).*weights?|p?wgtp\d*|fnlwgt")
 _ACTIONS = _set(
     "click clicks clicked like liked follow followed comment commented shared forward forwarded hate buy bought "
     "purchase purchased conversion converted install installed subscribe skip addtocart download longview"
@@ -55,7 +60,7 @@ def is_id(name: str) -> bool:
     """Whether a whole number of that name is rather a code than a quantity: `size_code`, but not `item_price`."""
     parts = [part for part in words(name) if not part.isdigit()]
     ids = [part in _IDS or (part.endswith("id") and len(part) > 3) for part in parts]
-    counts = parts[:1] != [] and parts[0] in QUANTITIES & _HISTORY
+    counts = parts[:1] != [] and parts[0] in QUANTITIES & HISTORY
     return any(ids) and not counts and (ids[-1] or not has_word(name, QUANTITIES))
 
 
@@ -81,28 +86,21 @@ def is_afterwards(name: str) -> bool:
     Counts and rates (`click_cnt_7d`, `last_purchase_days`) tell of the time before and are let through; so is the
     length of a video.
     """
-    parts = words(name)
-    found = {"".join(parts), *parts}
-    if found & _HISTORY:
+    parts, whole = words(name), "".join(words(name))
+    found = {whole, *parts}
+    if found & HISTORY:
         return False
     if parts[:1] in (["is"], ["has"]):
         return bool(found & (_ACTIONS | _ALSO_THINGS))
-    alone = "".join(parts) in _ACTIONS or found & _STAYS
-    return bool(alone or (found & (_ACTIONS | _SPANS) and found & _MEASURES))
+    return bool(whole in _ACTIONS or found & _STAYS or (found & (_ACTIONS | _SPANS) and found & _MEASURES))
 
 
 def is_todays_score(name: str) -> bool:
     """Whether it names the score by which a log was ranked: `todays_score`, `ranker_score`, but not `credit_score`."""
-    return words(name)[-1:] in (["score"], ["scores"]) and has_word(name, _set("today todays ranker served"))
+    return words(name)[-1:] in (["score"], ["scores"]) and has_word(name, _RANKERS)
 
 
 def exposure_key(name: str) -> str | None:
     """The card's key for a column that says how a row came to be shown: `propensity`, `is_rand`."""
-    known, drawn = _set("is shown at by was exposure"), _set("rand random randomized")
     parts = frozenset(words(name))
-    return "propensity" if "propensity" in parts else "random" if parts & drawn and parts <= known | drawn else None
-
-
-def is_place(name: str) -> bool:
-    """Whether it names the place in a list: `position`, `rank`, but not `avg_position`."""
-    return has_word(name, _set("position rank")) and not has_word(name, _HISTORY)
+    return "propensity" if "propensity" in parts else "random" if parts & _DRAWN and parts <= _SHOWN | _DRAWN else None

@@ -29,7 +29,7 @@ def write_card(draft: Draft, target: Path) -> None:
 def card_text(draft: Draft) -> str:
     """The card."""
     tasks = (_task(name, label, draft) for name, label in draft.labels.items())
-    parts = (_head(draft), _rows(draft), *tasks, _inputs(draft))
+    parts = (_head(draft), _rows(draft), _split(draft), *tasks, _encoding(draft), _columns(draft))
     return "\n".join("".join(f"{line}\n" for line in part) for part in parts)
 
 
@@ -46,11 +46,11 @@ def _proposed(draft: Draft, at: str) -> Iterator[str]:
 
 
 def _head(draft: Draft) -> Iterator[str]:
-    request = draft.request
-    which = "all there are" if draft.complete else "the head of each file; others may differ"
+    request, sample = draft.request, draft.sample
+    which = "all there are" if sample.complete else "the head of each file; others may differ"
     yield from comment(
-        f"Written by `seesaw card` from what the files hold: {draft.rows:,} rows inspected, {which}. It is a proposal: "
-        "read it, above all post_exposure and [columns], and change what you know better."
+        f"Written by `seesaw card` from what the files hold: {sample.table.num_rows:,} rows inspected, {which}. It is "
+        "a proposal: read it, above all post_exposure and [columns], and change what you know better."
     )
     unsaid = {"licence": "not stated", "citation": "none", "homepage": "none"}
     yield from _values({"id": draft.id, "title": draft.id} | unsaid)
@@ -90,26 +90,25 @@ def _aside(name: str, columns: Sequence[ColumnDraft]) -> Iterator[str]:
 
 
 def _rows(draft: Draft) -> Iterator[str]:
-    """The tables of reader, files and split."""
-    layout, split = draft.layout, draft.split
-    yield "[reader]"
-    yield f"kind = {toml(layout.kind)}"
+    layout = draft.layout
+    yield from ("[reader]", f"kind = {toml(layout.kind)}")
     if layout.kind == "csv" and layout.separator != ",":
         yield f"separator = {toml(layout.separator)}"
     if layout.names:
-        yield from ("columns = [", *(f"  {toml(name)}," for name in layout.columns), "]")
-    if draft.missing:
+        yield from ("columns = [", *(f"  {toml(name)}," for name in layout.names), "]")
+    if draft.sample.missing:
         yield from comment("Texts that mean missing, in every column.")
-        yield f"missing = {toml(draft.missing)}"
+        yield f"missing = {toml([*draft.sample.missing])}"
     yield from _proposed(draft, "reader")
     yield ""
-    yield from comment(
-        "Looked for in `folder`, or beside this card; elsewhere, say --raw FOLDER. To pin what is in a file, add its "
-        "sha256."
-    )
+    elsewhere = "Looked for in `folder`, or beside this card; elsewhere, say --raw FOLDER."
+    yield from comment(f"{elsewhere} To pin what is in a file, add its sha256.")
     for name in layout.files:
         yield from ("[[files]]", f"name = {toml(name)}")
-    yield ""
+
+
+def _split(draft: Draft) -> Iterator[str]:
+    split = draft.split
     for why in split.why:
         yield from comment(why)
     rows = sum(counts.rows for counts in split.counts.values()) + split.outside
@@ -132,17 +131,14 @@ def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
     what = f"{label.mean:.3%} positive" if label.binary else f"a number, {_mean(label.mean)} on average"
     for note in (f"{name}: {what}", *map(_sentence, label.notes)):
         yield from comment(note)
-    yield "[[tasks]]"
-    yield from _values(label.table)
-    yield from _proposed(draft, f"tasks.{name}")
+    yield from ("[[tasks]]", *_values(label.table), *_proposed(draft, f"tasks.{name}"))
 
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _inputs(draft: Draft) -> Iterator[str]:
-    """The tables of encoding and columns."""
+def _encoding(draft: Draft) -> Iterator[str]:
     yield "[encoding]"
     yield from comment("Rows of train that a category needs; rarer ones share one embedding.")
     yield "min_count = 2"
@@ -151,7 +147,10 @@ def _inputs(draft: Draft) -> Iterator[str]:
         for column in rated:
             yield from comment(f"{column.input}: {column.rate}.", "  ")
         yield f"target_rates = {toml([column.input for column in rated])}"
-    yield from ("", "[columns]")
+
+
+def _columns(draft: Draft) -> Iterator[str]:
+    yield "[columns]"
     for column in draft.of_role("input"):
         yield from comment(f"{_sentence(column.why)} {_facts(column)}.", "  ")
         yield _assignment(column)
@@ -164,8 +163,7 @@ def _inputs(draft: Draft) -> Iterator[str]:
 
 
 def _assignment(column: ColumnDraft) -> str:
-    option = column.option
-    assert option is not None
+    option = column.option or {}
     return f"{key(column.input)} = {toml(option['kind'] if len(option) == 1 else option)}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,13 +16,11 @@ from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST, Labels, out_of_fold
 from bench.data.inspection.leaks import Together, find_leak
 from bench.data.inspection.names import TIMES, exposure_key, has_word, is_id, is_todays_score, is_visit, is_weight
-from bench.data.inspection.split import Split, Wish
-from bench.data.splits import TEST, TRAIN, VALID
+from bench.data.inspection.sample import Sample
+from bench.data.splits import TEST, TRAIN, VALID, Assignment
 
 EXAMPLES = 4
 Role = Literal["input", "left out", "post-exposure", "label", "time", "split", "logged"]
-Decided = tuple[Role, str]
-"""A role, and why."""
 LATER = "later rows have times that train never saw"
 SHOWN = "its name is that of how a row came to be shown, which nobody knows before ranking"
 WEIGHT = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
@@ -49,41 +47,21 @@ class ColumnDraft:
     """Why it is also described by target rates; None where it is not."""
 
 
-def given_roles(wish: Wish, split: Split, labels: Labels, logged: Sequence[str]) -> dict[str, Decided]:
-    """The columns that are no inputs whatever they hold, and why."""
-    said: Decided = "logged", "the score that ranked when the log was written, as --logged says"
-    roles = dict.fromkeys(logged, said)
-    together = wish.group if split.table.get("unit") == "group" else wish.hashed
-    if wish.column is not None:
-        roles[wish.column] = "split", "it assigns rows to splits"
-    if together is not None:
-        roles[together] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
-    if wish.time is not None:
-        roles[wish.time] = "time", LATER
-    return roles | {column: ("label", "") for label in labels.values() for column in label.rule.sources}
-
-
 def draft_columns(
-    names: Sequence[str],
-    column_of: Callable[[str], Counted],
-    given: Mapping[str, Decided],
-    labels: Labels,
-    split: NDArray[np.int8],
-    group: Counted | None,
+    sample: Sample, given: Mapping[str, tuple[Role, str]], labels: Labels, split: Assignment, group: Counted | None
 ) -> tuple[list[ColumnDraft], list[tuple[str, str]]]:
     """The drafts in order; and (task, note) on what all inputs together tell, where it is suspicious.
 
     Args:
-        split: (N,).
+        given: columns that are no inputs whatever they hold, and why.
         group: the column whose rows are ranked together.
     """
     train = {name: replace(label, y=np.where(split == TEST, np.nan, label.y)) for name, label in labels.items()}
-    together, taken = Together(train), set(names)
-    drafts: list[ColumnDraft] = []
-    for name in names:
-        column = column_of(name)
-        finding, rate = find_kind(column, train), None
-        role, why = given.get(name) or _decided(column, finding, labels, split, group)
+    together, taken, drafts = Together(train), set(sample.table.column_names), list[ColumnDraft]()
+    for name in sample.table.column_names:
+        column, rate = sample.column(name), None
+        finding = find_kind(column, train)
+        role, why = given.get(name) or next(_roles(column, finding, labels, split, group))
         if role == "time" and not finding.makes_input:
             why = finding.why
         if role == "input":
@@ -96,20 +74,21 @@ def draft_columns(
     return drafts, together.notes()
 
 
-def _decided(
-    column: Counted, finding: Finding, labels: Labels, split: NDArray[np.int8], group: Counted | None
-) -> Decided:
-    if column.single and column.numbers is not None and is_todays_score(column.name):
-        return "logged", "its name is that of the score by which the log was ranked"
+def _roles(
+    column: Counted, finding: Finding, labels: Labels, split: Assignment, group: Counted | None
+) -> Iterator[tuple[Role, str]]:
+    """All that a column may be, and why; the first is right."""
+    if column.numbers is not None and is_todays_score(column.name):
+        yield "logged", "its name is that of the score by which the log was ranked"
     if column.numbers is not None and len(column.counts) > 1 and exposure_key(column.name):
-        return "left out", SHOWN
+        yield "left out", SHOWN
     if finding.why != WEIGHT and (late := find_leak(column, labels, group)):
-        return "post-exposure", late
+        yield "post-exposure", late
     if not finding.makes_input:
-        return "left out", finding.why
+        yield "left out", finding.why
     if finding.category and (new := _find_new(column, split)):
-        return "left out", new
-    return "input", finding.why
+        yield "left out", new
+    yield "input", finding.why
 
 
 def _renamed(column: str, finding: Finding, taken: set[str]) -> Finding:
@@ -126,8 +105,6 @@ def _renamed(column: str, finding: Finding, taken: set[str]) -> Finding:
     return replace(finding, name=name, option={"kind": finding.option["kind"], "from": column} | dict(finding.option))
 
 
-MOST = 20_000
-"""Distinct texts that are looked at."""
 UNREAD = {
     r"^\[.*\]$": "lists in brackets, which no reader takes apart; write them as 3|17|5",
     r"^-?(0|[1-9]\d{0,2})(,\d{3})*(\.\d+)?$": "numbers that no reader takes for such; write 1234, not 1,234",
@@ -138,46 +115,60 @@ UNREAD = {
 
 def find_kind(column: Counted, labels: Labels) -> Finding:
     """The input that a column makes, by the first kind that claims it, or why it makes none."""
-    constant = len(column.counts) == 1 and column.known == len(column.codes) and not column.vector
-    unread = UNREAD if column.type == "text" and column.numbers is None else {}
-    reasons = {
-        "it has no name": not column.name,
-        f"values of type {column.type} make no input; write them as text or numbers": not column.readable,
-        "always missing": len(column.counts) == 0,
-        "constant": constant,
-    }
-    reasons |= {why: bool(column.matching(form).all()) for form, why in unread.items()}
-    if any(reasons.values()):
-        return Finding(None, next(why for why, holds in reasons.items() if holds))
-    for kind in KINDS.values():
-        if not kind.by_form and (why := _identity(column)):
-            break
-        if (found := kind.draft(column, labels)) is not None:
-            return found
-    return Finding(None, why or "no kind of input fits it")
+    if why := next(_unread(column), None):
+        return Finding(None, why)
+    claims = (
+        Finding(None, why)
+        if not kind.by_form and (why := next(_identity(column), None))
+        else kind.draft(column, labels)
+        for kind in KINDS.values()
+    )
+    return next(claim for claim in claims if claim is not None)
 
 
-def _identity(column: Counted) -> str | None:
+def _unread(column: Counted) -> Iterator[str]:
+    """Why no kind can read a column, or has anything to read."""
+    if not column.name:
+        yield "it has no name"
+    if not column.readable:
+        yield f"values of type {column.type} make no input; write them as text or numbers"
+    if len(column.counts) == 0:
+        yield "always missing"
+    if len(column.counts) == 1 and column.known == len(column.codes) and not column.vector:
+        yield "constant"
+    if column.type == "text" and column.numbers is None:
+        yield from (why for form, why in UNREAD.items() if column.matching(form).all())
+
+
+MOST = 20_000
+"""Distinct texts that are looked at."""
+
+
+def _identity(column: Counted) -> Iterator[str]:
     """Why single values say nothing of later rows: a time, a weight, free text, or an id of a row or a visit."""
-    numbers, distinct = column.numbers, len(column.counts)
+    name, numbers, distinct = column.name, column.numbers, len(column.counts)
+    each, one_each = column.known / distinct, column.known >= 20 and distinct > 0.95 * column.known
     if numbers is None:
         if distinct > column.known / 2 and np.mean([text.count(" ") for text in column.texts(MOST)]) >= 3:
-            return "free text"
-        each = "another value in (almost) every row, as an id of the row or free text has"
-        return _visit(column) or (each if column.one_each else None)
-    if _yyyymmdd(numbers):
-        return f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
-    timed = has_word(column.name, TIMES) or distinct > column.known / 2
-    if unit := next((unit for unit, fits in column.epochs.items() if timed and fits.all()), None):
-        suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
-        derived = f'; derive = "hour_of_unix_{suffix}" makes an input of it' if suffix else ""
-        return f"a point in time, in {unit} since 1970: {LATER}{derived}"
-    if is_weight(column.name) and numbers.min() >= 0 and numbers.max() > 0:
-        return WEIGHT
-    # Not in all rows does a number count up: several files may begin again.
-    if column.whole and column.one_each and (is_id(column.name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
-        return "another value in (almost) every row, as a row's number or id has"
-    return _visit(column) if column.whole else None
+            yield "free text"
+    else:
+        if _yyyymmdd(numbers):
+            yield f'a date: {LATER}; derive = "weekday_of_yyyymmdd" makes an input of it'
+        for unit, fits in column.epochs.items():
+            if fits.all() and (distinct > column.known / 2 or has_word(name, TIMES)):
+                suffix = {"seconds": "s", "milliseconds": "ms"}.get(unit)
+                derived = f'; derive = "hour_of_unix_{suffix}" makes an input of it' if suffix else ""
+                yield f"a point in time, in {unit} since 1970: {LATER}{derived}"
+        if is_weight(name) and numbers.min() >= 0 and numbers.max() > 0:
+            yield WEIGHT
+        # Not in all rows does a number count up: several files may begin again.
+        if column.whole and one_each and (is_id(name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
+            yield "another value in (almost) every row, as a row's number or id has"
+    if (numbers is None or column.whole) and distinct >= 50 and 1.05 < each <= 20 and is_visit(name):
+        kept = f"without --time, --group {shlex.quote(name)} keeps them in one split"
+        yield f"the id of a household or a visit, by its name, with {each:.1f} rows each; {kept}"
+    if numbers is None and one_each:
+        yield "another value in (almost) every row, as an id of the row or free text has"
 
 
 def _yyyymmdd(numbers: NDArray[np.float64]) -> bool:
@@ -187,18 +178,7 @@ def _yyyymmdd(numbers: NDArray[np.float64]) -> bool:
     return len(numbers) > 1 and bool(fits.all())
 
 
-def _visit(column: Counted) -> str | None:
-    """Why it is the id of a household or a visit: many values with few rows each, and such a name."""
-    each = column.known / len(column.counts)
-    if len(column.counts) < 50 or not 1.05 < each <= 20 or not is_visit(column.name):
-        return None
-    return (
-        f"the id of a household or a visit, by its name, with {each:.1f} rows each; without --time, "
-        f"--group {shlex.quote(column.name)} keeps them in one split"
-    )
-
-
-def _find_new(column: Counted, split: NDArray[np.int8]) -> str | None:
+def _find_new(column: Counted, split: Assignment) -> str | None:
     """Why a category is no input, by the splits (N,): train has hardly any of the values of validation or of test."""
     known = column.codes[split == TRAIN]
     for part, name in ((VALID, "validation"), (TEST, "test")):
@@ -212,7 +192,7 @@ OFTEN = 5
 """Rows of train from which on a value's rate says something."""
 
 
-def find_rate(column: Counted, labels: Labels, split: NDArray[np.int8]) -> str | None:
+def find_rate(column: Counted, labels: Labels, split: Assignment) -> str | None:
     """Why a category of over 100 values is also described by target rates; None where it is not.
 
     Half of validation's rows must have a value that train has often, and the rates tell a label, by .05 of AUC or R2.
@@ -223,11 +203,11 @@ def find_rate(column: Counted, labels: Labels, split: NDArray[np.int8]) -> str |
     covered = float(often[column.codes[split == tried]].mean())
     if many <= 100 or covered < 0.5:
         return None
-    told = [(out_of_fold(cells, of, 20.0) - of.chance, name) for name, of in labels.items() if of.fewest >= LEAST]
-    beyond, task = max(told, default=(0.0, ""), key=lambda each: each[0])
-    if beyond < 0.05:
+    told = [(out_of_fold(cells, of, 20.0) - of.chance, of) for of in labels.values() if of.fewest >= LEAST]
+    beyond, label = max(told, default=(0.0, None), key=lambda each: each[0])
+    if label is None or beyond < 0.05:
         return None
     return (
         f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
-        f"tell '{task}' ({labels[task].measure} {beyond + labels[task].chance:.4f})"
+        f"tell '{label.rule.name}' ({label.measure} {beyond + label.chance:.4f})"
     )

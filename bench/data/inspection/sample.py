@@ -1,21 +1,22 @@
-"""How a user's files are read, and the rows of them that are looked at before there is a card."""
+"""The rows of a user's files that are looked at before there is a card, and how the files are read."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from glob import escape
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError, repeated
+from bench.data.inspection.column import Counted, count_column
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import ENDINGS, read_parquet
@@ -23,6 +24,25 @@ from bench.system.progress import Progress, Silent
 
 SEPARATORS = (",", "\t", ";", "|")
 Kind = Literal["csv", "parquet"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """N rows of all files."""
+
+    files: Sequence[str]
+    file: NDArray[np.int16]
+    """(N,) index of the file a row came from."""
+    table: Any
+    """Columns of CSV are text."""
+    complete: bool = True
+    """Whether there are no other rows."""
+    missing: Collection[str] = ()
+    """Texts that mean missing."""
+
+    def column(self, name: str) -> Counted:
+        """A column, counted each time that it is asked for: all may not fit into memory."""
+        return count_column(name, self.table[name], self.missing)
 
 
 @dataclass(frozen=True)
@@ -49,14 +69,44 @@ class Layout:
             return read_parquet(path, path.name, texts, progress)
         return read_csv(path, path.name, texts, progress, names=self.names, separator=self.separator)
 
+    def read(self, progress: Progress, limit: int | None = None, only: Sequence[str] | None = None) -> Sample:
+        """Reads the head of each file, or all of it.
+
+        Raises UserError for a line with another number of columns, bytes that are not UTF-8, or no rows at all.
+
+        Args:
+            limit: rows of all files together, each file giving an equal share; None for all.
+            only: columns to read; None for all.
+        """
+        columns, complete, heads = list(self.columns if only is None else only), True, list[Any]()
+        share = None if limit is None else max(limit // len(self.paths), 1)
+        for path in self.paths:
+            tables, rows = list[Any](), 0
+            with closing(self.parts(path, columns, progress)) as parts:
+                for part in parts:
+                    tables.append(part.table.select(columns))
+                    rows += part.table.num_rows
+                    if share is not None and rows > share:
+                        complete = False
+                        break
+            heads.append(pa.concat_tables(tables).slice(0, share))
+        try:
+            table = pa.concat_tables(heads, promote_options="permissive").unify_dictionaries()
+        except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+            found = str(error).splitlines()[0]
+            raise UserError(f"the files' columns have types that do not fit together: {found}") from None
+        if table.num_rows == 0:
+            raise UserError(f"{self.paths[0]}: expected rows below the header, found none")
+        file = np.repeat(np.arange(len(heads), dtype=np.int16), [head.num_rows for head in heads])
+        return Sample(self.files, file, table, complete)
+
 
 def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> Layout:
     """Looks at the first bytes and lines of each file.
 
     Raises UserError if a file is missing or empty, kinds are mixed, columns differ, or a name is there twice.
     """
-    first, *_ = paths
-    kinds: dict[Path, Kind] = {path: _kind(path) for path in paths}
+    first, kinds = paths[0], {path: _kind(path) for path in paths}
     if other := next((path for path in paths if kinds[path] != kinds[first]), None):
         raise UserError(f"expected files of one kind, found {kinds[first]} in {first} and {kinds[other]} in {other}")
     if kinds[first] == "parquet" and (separator is not None or names):
@@ -66,14 +116,14 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
     if separator is None:
         separator = _guess(first) if kinds[first] == "csv" else ","
     layout = Layout(tuple(paths), kinds[first], separator, tuple(names))
-    headers = {}
     for path in paths:
         with closing(layout.parts(path, (), Silent())) as parts:
-            headers[path] = next(parts).columns
-        if differing := sorted(set(headers[first]) ^ set(headers[path])):
+            columns = next(parts).columns
+        layout = replace(layout, columns=layout.columns or columns)
+        if differing := sorted(set(layout.columns) ^ set(columns)):
             both = f"{first} and {path}"
             raise UserError(f"expected the same columns in {both}, but '{differing[0]}' is in one of them alone")
-    return replace(layout, columns=headers[first])
+    return layout
 
 
 def _kind(path: Path) -> Kind:
@@ -96,46 +146,3 @@ def _guess(path: Path) -> str:
         return ","
     fitting = [mark for mark in SEPARATORS if max(counts[mark], default=0) > 1 and len(set(counts[mark])) == 1]
     return max(fitting or SEPARATORS, key=lambda mark: counts[mark][:1])
-
-
-class Sample(NamedTuple):
-    """N rows of all files, `complete` if there are no others; columns of CSV are text."""
-
-    table: Any
-    file: NDArray[np.int16]
-    """(N,) index of the file a row came from."""
-    complete: bool
-
-
-def read_sample(
-    layout: Layout, progress: Progress, limit: int | None = None, only: Sequence[str] | None = None
-) -> Sample:
-    """Reads the head of each file, or all of it.
-
-    Raises UserError for a line with another number of columns, bytes that are not UTF-8, or no rows at all.
-
-    Args:
-        limit: rows of all files together, each file giving an equal share; None for all.
-        only: columns to read; None for all.
-    """
-    share = None if limit is None else max(limit // len(layout.paths), 1)
-    columns, complete, heads = list(layout.columns if only is None else only), True, list[Any]()
-    for path in layout.paths:
-        tables, rows = list[Any](), 0
-        with closing(layout.parts(path, columns, progress)) as parts:
-            for part in parts:
-                tables.append(part.table.select(columns))
-                rows += part.table.num_rows
-                if share is not None and rows > share:
-                    complete = False
-                    break
-        heads.append(pa.concat_tables(tables).slice(0, share))
-    file = np.repeat(np.arange(len(heads), dtype=np.int16), [table.num_rows for table in heads])
-    try:
-        table = pa.concat_tables(heads, promote_options="permissive").unify_dictionaries()
-    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        found = str(error).splitlines()[0]
-        raise UserError(f"the files' columns have types that do not fit together: {found}") from None
-    if table.num_rows == 0:
-        raise UserError(f"{layout.paths[0]}: expected rows below the header, found none")
-    return Sample(table, file, complete)

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from bench.core.arrays import Mask
 from bench.core.errors import UserError
 from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import words
+from bench.data.inspection.sample import Sample
 from bench.data.spill import LabelCounts
 from bench.data.splits import NAMED, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
 from bench.data.values import Text
@@ -36,11 +38,6 @@ class Wish:
     time: str | None = None
     group: str | None = None
     column: str | None = None
-
-    @property
-    def given(self) -> bool:
-        """Whether anything is asked for but shares."""
-        return any((self.kind, self.time, self.group, self.column))
 
     @property
     def chosen(self) -> Kind:
@@ -67,16 +64,6 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """N rows to find a split on: their files, and the columns that the wish and the labels name."""
-
-    files: Sequence[str]
-    file: NDArray[np.int16]
-    """(N,) index of each row's file."""
-    columns: Mapping[str, Counted]
-
-
-@dataclass(frozen=True)
 class Split:
     """`[split]` of the card, why, in sentences, what each split holds, and the rows in none."""
 
@@ -87,66 +74,60 @@ class Split:
 
 
 Found = tuple[dict[str, Any], tuple[str, ...]]
-_SPLIT_OF = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing", "holdout"), "test")
-_SPLIT_OF |= dict.fromkeys(("valid", "validation", "val", "dev"), "valid")
 
 
-def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
+def find_split(wish: Wish, sample: Sample, labels: Labels) -> Split:
     """The split, tried on the rows.
 
     Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class in one.
     """
     late = [label.y for label in labels.values() if label.rule.matures]  # their rows are those at hand
-    table, why = _found(wish, rows, np.asarray(np.isfinite(late).all(axis=0)))
-    split = assigned(table, wish, rows)
+    shares = {"valid": wish.valid, "test": wish.test}
+    if wish.time is not None and wish.chosen == "time":
+        table, why = _by_time(wish, sample.column(wish.time), np.asarray(np.isfinite(late).all(axis=0)))
+    elif wish.chosen in ("files", "column"):
+        table, why = _by_name(wish, sample)
+    elif wish.chosen == "hash":
+        table = {"kind": "hash", "column": wish.hashed} | shares
+        why = (
+            f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
+            "tomorrow's, so that the test asks about values that train never saw.",
+        )
+    else:
+        unit = "row" if wish.group is None else "group"
+        table = {"kind": "random", "unit": unit} | shares
+        later = "If the rows have a time, a split by time is closer to what is served."
+        why = (f"By a seeded draw for each {unit}. {later}",)
+    split, counts = assigned(table, wish, sample), dict[str, LabelCounts]()
     rules = [label.rule for label in labels.values()]
-    values = np.column_stack([of.y if late else read(of.rule, rows.columns) for of in labels.values()])
-    counts = {name: LabelCounts(rules, f"by a split by {wish.chosen}") for name in SPLITS}
-    for number, (name, of_split) in enumerate(counts.items()):
-        of_split.add(values[split == number])
+    values = np.column_stack([of.y if late else read(of.rule, sample) for of in labels.values()])
+    for number, name in enumerate(SPLITS):
+        counts[name] = LabelCounts(rules, f"by a split by {wish.chosen}")
+        counts[name].add(values[split == number])
         try:
-            of_split.check(name, "no row is in it")
+            counts[name].check(name, "no row is in it")
         except UserError as error:
             raise UserError(f"{error}; give it a larger share, or choose another --split") from None
     return Split(table, why, counts, int((split < 0).sum()))
 
 
-def assigned(table: Mapping[str, Any], wish: Wish, rows: Rows) -> Assignment:
+def assigned(table: Mapping[str, Any], wish: Wish, sample: Sample) -> Assignment:
     """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
 
     def text(name: str | None) -> Text | None:  # as the preparation sees it, except equal canonical forms
-        return None if name is None else Text(rows.columns[name].codes, tuple(rows.columns[name].texts()))
+        return None if name is None else Text((of := sample.column(name)).codes, tuple(of.texts()))
 
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
     times: NDArray[np.float64] | Text | None = None
     if wish.time is not None and (wish.chosen == "time" or "valid_from" in table):
-        time = rows.columns[wish.time]
+        time = sample.column(wish.time)
         times = text(wish.time) if time.numbers is None else time.of_rows
     group = text(wish.group)
-    given = SplitInput(tuple(rows.files), rows.file, times, group, text(table.get("column")))
+    given = SplitInput(tuple(sample.files), sample.file, times, group, text(table.get("column")))
     return halved(rule.assign(given), given, group or text(wish.hashed))
 
 
-def _found(wish: Wish, rows: Rows, known: NDArray[np.bool_]) -> Found:
-    """`known` (N,) says whether all labels of a row are; one truth stands for all rows."""
-    shares = {"valid": wish.valid, "test": wish.test}
-    if wish.chosen == "time":
-        return _by_time(wish, rows.columns[wish.time or ""], known)
-    if wish.chosen in ("files", "column"):
-        return _by_name(wish, rows)
-    if wish.chosen == "hash":
-        why = (
-            f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
-            "tomorrow's, so that the test asks about values that train never saw."
-        )
-        return {"kind": "hash", "column": wish.hashed} | shares, (why,)
-    unit = "row" if wish.group is None else "group"
-    why = f"By a seeded draw for each {unit}. If the rows have a time, a split by time is closer to what is served."
-    return {"kind": "random", "unit": unit} | shares, (why,)
-
-
 _FORM = re.compile(r"0000([-/.])00(?:\1)00([TZ ]00:00(:00([.,]0+)?)?)?")
-_NUMBER = re.compile(r"-?\d+\.?\d*")
 
 
 def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
@@ -154,12 +135,11 @@ def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
 
     Raises UserError where values do not sort as time does: times in two units, or texts of several forms.
     """
-    where = f"--time: '{column.name}'"
-    if column.known == 0:
+    where, texts = f"--time: '{column.name}'", column.texts()
+    if not texts:
         raise UserError(f"{where}: expected times, found no value")
-    if column.numbers is None:
-        times: list[Time] = [*column.texts()]
-    else:
+    times: list[Time] = [*texts]
+    if column.numbers is not None:
         units = {unit: fits for unit, fits in column.epochs.items() if fits.any()}
         if len(units) > 1 and np.any([*units.values()], axis=0).all():
             raise UserError(f"{where}: expected times in one unit, found {' and '.join(units)} since 1970")
@@ -169,19 +149,20 @@ def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
         keys = np.array([time_key(time) for time in times], object)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
-    if column.numbers is None and not column.temporal:
-        forms = [key.translate(DIGITS) for key in keys]
-        form = next(filter(_FORM.fullmatch, forms), None)
-        if wrong := [str(time) for time, own in zip(times, forms, strict=True) if own != form]:
-            found = repr(next((text for text in wrong if not _NUMBER.fullmatch(text)), wrong[0]))
-            found += "" if form is None else f" beside {times[forms.index(form)]!r}"
+    if column.numbers is None and column.type == "text":
+        forms: dict[str, str] = {}
+        for key, text in zip(keys, texts, strict=True):
+            forms.setdefault(key.translate(DIGITS), text)
+        if len(forms) > 1 or not _FORM.fullmatch(min(forms)):
             expected = "numbers, or texts of one form such as 2024-03-01 or 2024-03-01 10:00:00"
+            found = " beside ".join(map(repr, [*forms.values()][:2]))
             raise UserError(f"{where}: expected {expected}, found {found}")
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
 
 
-def _by_time(wish: Wish, column: Counted, known: NDArray[np.bool_]) -> Found:
+def _by_time(wish: Wish, column: Counted, known: Mask) -> Found:
+    """`known` (N,) says whether all labels of a row are; one truth stands for all rows."""
     times, place = timeline(column)
     counted = place[(place >= 0) & known]
     if (latest := int(counted.max(initial=0))) < 2:
@@ -212,27 +193,36 @@ def _by_time(wish: Wish, column: Counted, known: NDArray[np.bool_]) -> Found:
     return table, tuple(why)
 
 
+_SAID = {
+    "train": {"train", "training"},
+    "valid": {"valid", "validation", "val", "dev"},
+    "test": {"test", "testing", "holdout"},
+}
+
+
 def said_splits(names: Sequence[str]) -> dict[str, list[str]]:
     """Split -> the names that say it, such as `test.csv`; under "" those that say none, or two."""
     found: dict[str, list[str]] = {name: [] for name in (*NAMED, "")}
     for name in names:
-        said = {_SPLIT_OF[word] for word in words(name) if word in _SPLIT_OF}
-        found[said.pop() if len(said) == 1 else ""].append(name)
+        said = [split for split, known in _SAID.items() if known.intersection(words(name))]
+        found[said[0] if len(said) == 1 else ""].append(name)
     return found
 
 
-def is_published(names: Sequence[str]) -> bool:
-    """Whether names of files or values of a column tell train and test apart: it is the publisher's split."""
+def is_published(names: Sequence[str], each: bool = False) -> bool:
+    """Whether names of files or values of a column tell train and test apart: it is the publisher's split.
+
+    Args:
+        each: whether all of them have to say where they belong.
+    """
     said = said_splits(names)
-    return bool(said["train"] and said["test"])
+    return bool(said["train"] and said["test"] and not (each and said[""]))
 
 
-def _by_name(wish: Wish, rows: Rows) -> Found:
+def _by_name(wish: Wish, sample: Sample) -> Found:
     """By the names of files or the values of a column; valid is taken from train where none is named."""
-    codes: NDArray[Any]
-    table: dict[str, Any]
-    if wish.chosen == "files":
-        names, codes, table = list(rows.files), rows.file, {"kind": "files"}
+    if wish.column is None or wish.chosen == "files":
+        names, codes, table = list(sample.files), sample.file.astype(np.int32), {"kind": "files"}
         if len(names) < 2:
             raise UserError(f"--split files: expected two files or more, found {len(names)}")
         parts, how = said_splits(names), "By file, as their names say."
@@ -242,7 +232,7 @@ def _by_name(wish: Wish, rows: Rows) -> Found:
             parts = {"train": names[:first], "valid": names[first:-1], "test": names[-1:]}
             how = "By file, in the order they were given: the last is test, of three or more the one before it valid."
     else:
-        column = rows.columns[wish.column or ""]
+        column = sample.column(wish.column)
         names, codes, table = column.texts(), column.codes, {"kind": "column", "column": wish.column}
         parts = said_splits(names)
         left = f" Rows with another value ({', '.join(map(repr, parts[''][:5]))}) are left out." if parts[""] else ""
@@ -250,29 +240,27 @@ def _by_name(wish: Wish, rows: Rows) -> Found:
         if lacking := next((name for name in ("train", "test") if not parts[name]), None):
             found = ", ".join(map(repr, names[:10]))
             raise UserError(f"--split-column: '{wish.column}': expected a value such as {lacking}, found {found}")
-    split = table | {name: parts[name] for name in NAMED if parts[name]}
+    split: dict[str, Any] = table | {name: parts[name] for name in NAMED if parts[name]}
     if parts["valid"]:
         return split, (how,)
     train, test = (np.append(np.isin(names, parts[name]), False)[codes] for name in ("train", "test"))
-    taken, why = _valid_of(wish, rows.columns, train, test)
+    taken, why = _valid_of(wish, sample, train, test)
     return split | taken, (how, f"None of them is for validation, so valid is taken from train: {why}.")
 
 
-def _valid_of(
-    wish: Wish, columns: Mapping[str, Counted], train: NDArray[np.bool_], test: NDArray[np.bool_]
-) -> tuple[dict[str, Any], str]:
+def _valid_of(wish: Wish, sample: Sample, train: Mask, test: Mask) -> tuple[dict[str, Any], str]:
     """Which part of train (N,) is valid, so that it differs from train as test (N,) does; and a clause on it."""
     if wish.time is not None:
-        times, place = timeline(columns[wish.time])
+        times, place = timeline(sample.column(wish.time))
         at, of_test = np.sort(place[train & (place >= 0)]), place[test & (place >= 0)]
         if len(at) and len(of_test):
             first = int(at[min(int(len(at) * (1 - wish.valid)), len(at) - 1)])
             if np.median(of_test) >= first > at[0]:
                 why = f"its rows from '{wish.time}' {times[first]} on, since test is later than train"
                 return {"valid_from": times[first]}, why
-    taken = {"valid_fraction": wish.valid}
+    taken: dict[str, Any] = {"valid_fraction": wish.valid}
     if wish.group is not None and test.any():
-        codes = columns[wish.group].codes
+        codes = sample.column(wish.group).codes
         if np.isin(codes[test], codes[train]).mean() <= 0.05:
             why = f"{wish.valid:.0%} of '{wish.group}', by its hash, since test has other values of it than train"
             return taken | {"unit": "group"}, why

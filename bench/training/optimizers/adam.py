@@ -37,7 +37,7 @@ class RowAdam:
 
     On the CPU compiled kernels do the work: tables have disjoint rows, so threads take tables, without locks, and the
     result does not depend on their number. On a GPU torch operations do it. They have fixed shapes and do not
-    synchronise, so a CUDA graph can capture `step`; it reads `lr` on the device, so set that outside the captured
+    synchronise, so a CUDA graph can capture `step`; it reads `rate` on the device, so set that outside the captured
     region.
 
     Args:
@@ -48,6 +48,9 @@ class RowAdam:
             its step.
         threads: number of tables processed in parallel.
         compiled: False uses torch operations on every device.
+
+    Attributes:
+        rate: learning rate of the next step, at first `lr`.
     """
 
     def __init__(
@@ -59,20 +62,9 @@ class RowAdam:
         self._state["steps"] = torch.zeros(rows, dtype=torch.int32, device=device)
         # Copied to the device here, because a CUDA graph may be capturing the first step.
         self._first, self._second = (torch.from_numpy(table).to(device) for table in _bias())
-        self._rate = torch.zeros((), dtype=torch.float64, device=device)
-        self.lr = lr
+        self.lr, self.rate = lr, torch.tensor(lr, dtype=torch.float64, device=device)
         self._parts = share(schema, threads) if compiled and weight.is_cpu else []
         self._pool = ThreadPoolExecutor(len(self._parts) - 1) if len(self._parts) > 1 else None
-
-    @property
-    def lr(self) -> float:
-        """Learning rate of the next step."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._lr = value
-        self._rate.fill_(value)
 
     def step(self, ids: Tensor, gradient: Tensor) -> None:
         """Updates the table from ids (B, S) int32 and the gradient (B, S, W) of their embeddings; sums are float32."""
@@ -101,9 +93,9 @@ class RowAdam:
     def _step_part(self, part: TableGroup, ids: NDArray[np.uint32], gradient: NDArray[Any]) -> None:
         rows, sums, count = part.sums(ids, gradient)
         arrays = [tensor.numpy() for tensor in (self.weight, *self._state.values())]
-        first, second = _bias()
-        rates = (self.lr / first).astype(np.float32)
-        _kernel(*arrays, rows, sums, count, np.float32(1.0 - self.lr * self.l2), rates, second)
+        (first, second), lr = _bias(), self.rate.item()
+        rates = (lr / first).astype(np.float32)
+        _kernel(*arrays, rows, sums, count, np.float32(1.0 - lr * self.l2), rates, second)
 
     @torch.no_grad()
     def _step_by_torch(self, ids: Tensor, gradient: Tensor) -> None:
@@ -114,9 +106,9 @@ class RowAdam:
         steps = steps + 1
         mean = BETA1 * mean + (1 - BETA1) * sums
         square = BETA2 * square + (1 - BETA2) * sums * sums
-        rates = (self._rate / self._first[steps.clamp(max=len(self._first) - 1)]).float().unsqueeze(1)
+        rates = (self.rate / self._first[steps.clamp(max=len(self._first) - 1)]).float().unsqueeze(1)
         roots = self._second[steps.clamp(max=len(self._second) - 1)].unsqueeze(1)
-        decay = (1.0 - self._rate * self.l2).float()
+        decay = (1.0 - self.rate * self.l2).float()
         weight = decay * weight - rates * mean / (square.sqrt() * roots + EPS)
         for tensor, before, after in zip(tensors, old, (weight, mean, square, steps), strict=True):
             mask = live if tensor.dim() > 1 else live.squeeze(1)

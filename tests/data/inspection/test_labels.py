@@ -1,18 +1,17 @@
-import pyarrow as pa
 import pytest
+from known_labels import sample_of
 
 from bench.core.errors import UserError
-from bench.data.inspection.column import count_column
-from bench.data.inspection.labels import find_labels, label_columns
+from bench.data.inspection.labels import find_labels, pairs_of
 from bench.data.tasks import TaskRule
 
 
-def counted(**columns):
-    return {name: count_column(name, pa.array(values)) for name, values in columns.items()}
+def labels_of(parents, **columns):
+    return find_labels(dict.fromkeys(columns, ""), parents, sample_of(columns))
 
 
-def one(values, positive=None):
-    (label,) = find_labels({"y": positive}, {}, counted(y=values)).values()
+def one(values, positive=""):
+    (label,) = find_labels({"y": positive}, {}, sample_of({"y": values})).values()
     return label
 
 
@@ -35,7 +34,7 @@ def test_how_a_label_is_read(values, table):
 
 
 def test_the_value_that_means_yes_may_be_said():
-    assert label_columns(["y=b=c", "a=b"], ["y", "a=b"]) == {"y": "b=c", "a=b": None}
+    assert pairs_of("--label", ["y=b=c", "a=b"], ["y", "a=b"], "") == {"y": "b=c", "a=b": ""}
     assert one(["a", "b", "c"], "b").table["positive"] == ["b"]
     assert one([1.0, 2.0, 3.0], "2.0").table["positive"] == ["2"]
     with pytest.raises(UserError, match="unknown value 'd'"):
@@ -52,8 +51,7 @@ def test_what_cannot_be_a_label(values, message):
 
 
 def test_names_of_tasks_fit_the_card():
-    columns = counted(**{"Is Click": [0, 1], "is_click": [0, 1], "7d": [0, 1], "Ünï": [0, 1], "Score": [0, 1]})
-    labels = find_labels(dict.fromkeys(columns), {}, columns)
+    labels = labels_of({}, **{name: [0, 1] for name in ("Is Click", "is_click", "7d", "Ünï", "Score")})
     assert len(labels) == 5
     assert "label_score" in labels  # a package has a score of its own
     for label in labels.values():
@@ -61,20 +59,19 @@ def test_names_of_tasks_fit_the_card():
 
 
 def test_a_child_without_its_parent_is_counted_and_mended():
-    columns = counted(click=[0, 0, 1, 1], buy=[1, 0, 1, 0])
-    buy = find_labels({"buy": None, "click": None}, {"buy": "click"}, columns)["buy"]
+    buy = labels_of({"buy": "click"}, buy=[1, 0, 1, 0], click=[0, 0, 1, 1])["buy"]
     assert buy.table == {"name": "buy", "columns": ["click", "buy"], "parent": "click"}
     assert "1 rows" in buy.notes[0]
     assert buy.y.tolist() == [0, 0, 1, 0]
 
 
 def test_a_number_after_an_event():
-    columns = counted(click=[0, 0, 1, 1], seconds=[0.5, 0, 3.5, 2])
-    seconds = find_labels({"click": None, "seconds": None}, {"seconds": "click"}, columns)["seconds"]
+    columns = {"click": [0, 0, 1, 1], "seconds": [0.5, 0, 3.5, 2]}
+    seconds = labels_of({"seconds": "click"}, **columns)["seconds"]
     assert seconds.table == {"name": "seconds", "column": "seconds", "kind": "regression", "parent": "click"}
     assert "1 rows have another seconds than 0 though click = 0" in seconds.notes[-1]
     with pytest.raises(UserError, match="'seconds' holds numbers"):
-        find_labels({"click": None, "seconds": None}, {"click": "seconds"}, columns)
+        labels_of({"click": "seconds"}, **columns)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +84,5 @@ def test_a_number_after_an_event():
     ],
 )
 def test_a_funnel_with_nothing_to_learn_is_refused(buy, message):
-    columns = counted(click=[0, 0, 1, 1], buy=buy)
     with pytest.raises(UserError, match=message):
-        find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)
+        labels_of({"buy": "click"}, click=[0, 0, 1, 1], buy=buy)

@@ -1,24 +1,18 @@
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from known_labels import known
+from known_labels import known, sample_of
 
-from bench.data.inspection.column import count_column
 from bench.data.inspection.draft import CardRequest, draft_card, find_parent, proposals
 from bench.data.inspection.names import exposure_key
 from bench.data.inspection.roles import ColumnDraft
 from bench.system.progress import Silent
 
 N = 2000
-TABLE = pa.table({"row": np.arange(N)})
+ROWS = {"row": np.arange(N)}
 RNG = np.random.default_rng(0)
 CLICK = (RNG.random(N) < 0.4).astype(float)
 BUY = CLICK * (RNG.random(N) < 0.3)
 SPEND = np.where(BUY == 1, RNG.lognormal(3, 1, N), 0)
-
-
-def column(name, values):
-    return count_column(name, pa.array(values))
 
 
 def test_the_parent_is_the_rarest_event_without_which_there_is_nothing():
@@ -37,18 +31,18 @@ def test_the_parent_is_the_rarest_event_without_which_there_is_nothing():
 
 def test_a_label_that_implies_another_is_proposed_as_its_child():
     labels = {"poor": known(1 - CLICK), "buy": known(BUY), "click": known(CLICK)}
-    (found,) = proposals(column, (), labels, None, TABLE)
+    (found,) = proposals(sample_of(ROWS), (), labels, None)
     assert (found.at, found.keys) == ("tasks.buy", {"parent": "click"})
-    assert not list(proposals(column, (), {"click": known(CLICK), "again": known(CLICK)}, None, TABLE))
+    assert not list(proposals(sample_of(ROWS), (), {"click": known(CLICK), "again": known(CLICK)}, None))
     labels["buy"] = known(np.where(np.arange(N) == np.argmin(CLICK), 1, BUY))
-    assert not list(proposals(column, (), labels, None, TABLE))
+    assert not list(proposals(sample_of(ROWS), (), labels, None))
 
 
 def units(group, **values):
     """What is proposed as units of these columns."""
-    counted = {name: column(name, of) for name, of in values.items()}
-    drafts = [ColumnDraft(name, "input", "", "", len(of.counts), 0, (), name, None) for name, of in counted.items()]
-    found = proposals(counted.__getitem__, drafts, {"click": known(CLICK)}, counted.get(group or ""), TABLE)
+    sample = sample_of(ROWS | values)
+    drafts = [ColumnDraft(name, "input", "", "", 0, 0, (), name, None) for name in values]
+    found = proposals(sample, drafts, {"click": known(CLICK)}, sample.column(group) if group else None)
     return [dict(each.keys) for each in found if "units" in each.keys]
 
 

@@ -1,23 +1,21 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from known_labels import sample_of
 from pydantic import TypeAdapter
 
 from bench.core.errors import UserError
-from bench.data.inspection.column import count_column
 from bench.data.inspection.labels import find_labels
-from bench.data.inspection.split import Rows, Wish, assigned, find_split
+from bench.data.inspection.split import Wish, assigned, find_split
 from bench.data.splits import CONFIRM, VALID, SplitRule
 
 N = 1000
 
 
 def split(wish, files=("a.csv",), label=None, **columns):
-    label = np.arange(N) % 2 if label is None else label
-    counted = {name: count_column(name, pa.array(values)) for name, values in (columns | {"y": label}).items()}
-    file = np.arange(N) * len(files) // N
+    sample = sample_of(columns | {"y": np.arange(N) % 2 if label is None else label}, files)
     wish.check()
-    found = find_split(wish, Rows(files, file.astype(np.int16), counted), find_labels({"y": None}, {}, counted))
+    found = find_split(wish, sample, find_labels({"y": ""}, {}, sample))
     TypeAdapter(SplitRule).validate_python(found.table)
     return found
 
@@ -46,11 +44,8 @@ def test_times_with_several_offsets_are_cut_by_instant(zone):
         offset = np.arange(N) % 3 - 1
         local = instant + offset * np.timedelta64(3600, "s")
         times = [f"{time}{hours:+03d}:00" for time, hours in zip(local, offset, strict=True)]
-    counted = {"t": count_column("t", pa.array(times)), "y": count_column("y", pa.array(np.arange(N) % 2))}
-    wish = Wish(time="t")
-    given = Rows(("a",), np.zeros(N, np.int16), counted)
-    found = find_split(wish, given, find_labels({"y": None}, {}, counted))
-    of_rows = assigned(found.table, wish, given)
+    sample, wish = sample_of({"t": times, "y": np.arange(N) % 2}), Wish(time="t")
+    of_rows = assigned(split(wish, t=times).table, wish, sample)
     of_rows[of_rows == CONFIRM] = VALID
     assert np.bincount(of_rows).tolist() == [800, 100, 0, 100]
     assert (np.diff(of_rows) >= 0).all()

@@ -41,7 +41,8 @@ def test_dense_is_torchs_fused_adamw_bit_for_bit():
         [{"params": theirs[:2], "weight_decay": 0.3}, {"params": theirs[2:], "weight_decay": 0.0}], lr=0.1, fused=True
     )
     for step in range(6):
-        made.lr = twin.param_groups[0]["lr"] = twin.param_groups[1]["lr"] = 0.1 / (step + 1)
+        twin.param_groups[0]["lr"] = twin.param_groups[1]["lr"] = 0.1 / (step + 1)
+        made.rate.fill_(0.1 / (step + 1))
         made.zero_grad()
         for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             assert one.grad is None
