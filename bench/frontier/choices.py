@@ -38,7 +38,7 @@ from bench.results.posterior import posterior_draws
 from bench.results.samples import samples_of, seed_noise
 from bench.results.served.climb import Goal
 from bench.results.served.expected import level
-from bench.results.served.joint import alike, posterior
+from bench.results.served.joint import posterior
 from bench.results.served.served import Served
 
 ROW = (*FACTS, "size")
@@ -231,18 +231,7 @@ def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed
     again = again if served.seeded else again[:0]  # nobody knows what a retraining would do
     chance = {name: value for name, value in zip(names, served.random.tolist(), strict=True) if not of_items(name)}
     earns = aim.earned(goal.base)
-    if served.today:
-        drawn = _alike(ledger.table, ledger.current, values, drawn, derive(seed, "guard"))
     return Choices(table, names, drawn, ledger.current, ledger, again, served.today, chance, earns)
-
-
-def _alike(table: pd.DataFrame, current: int, values: Floats, drawn: Floats, seed: int) -> Floats:
-    """Draws in which models are alike under today's weights; see `bench.results.served.joint.alike`."""
-    of = pd.factorize(table["point"])[0]
-    weights = pd.DataFrame(table["weights"].tolist()).to_numpy(dtype=float)
-    now = (table["kind"] == table["kind"][current]) & np.isclose(weights, weights[current], rtol=1e-9).all(axis=1)
-    rows = np.flatnonzero(now & (weights.size > 0))
-    return alike(values, drawn, of, {int(of[row]): int(row) for row in rows}, current, seed)
 
 
 def _expected(values: Floats, expected: Floats, own: Iterable[NDArray[np.int64]]) -> Floats:

@@ -1,10 +1,10 @@
 """Weights by climbing, from the best of the sweep: a lattice over many tasks is far too coarse to be chosen from.
 
-Outcomes are steps of the weights, so there is no gradient to follow. A climb changes each weight once, fits lines to
-the outcomes, moves to the best score that the lines promise within a box, and makes the box smaller where they promised
-too much: a trust region, as in Powell's COBYLA (Advances in Optimization and Numerical Analysis, 1994). Limits make
-ridges in the score, along which no change of one weight leads. All candidates have the same starts, boxes and number of
-tries, so that none is compared at worse weights than another.
+Outcomes are steps of the weights, so there is no gradient to follow. A climb changes each weight once, and fits lines
+to the outcomes. Then it moves to the best score that the lines predict within a box, which gets smaller where they
+predicted too much: a trust region, as in Powell's COBYLA (Advances in Optimization and Numerical Analysis, 1994).
+Limits make ridges in the score, along which no change of one weight leads. All candidates have the same starts, boxes and
+number of tries, so that none is compared at worse weights than another.
 """
 
 from __future__ import annotations
@@ -156,17 +156,17 @@ def climb(
             seen.append(look(_moved(kind, place, way * np.eye(tasks)[task])))
             slopes[task] = (np.log(seen[-1][2] + soft) - level) / way
 
-        def promised(moves: Floats, level: Floats = level, slopes: Floats = slopes) -> Floats:
+        def predicted(moves: Floats, level: Floats = level, slopes: Floats = slopes) -> Floats:
             return goal.worth(np.maximum(np.exp(level + moves @ slopes) - soft, 0.0))
 
-        move = _best_move(promised, least, most, rng)
+        move = _best_move(predicted, least, most, rng)
         seen.append(look(_moved(kind, place, move)))
         left -= len(seen) - 1
         top = max(seen, key=_score)
         gained = top[0] - best
         if gained <= 1e-9:
             step *= SMALLER
-        elif gained < 0.3 * (float(promised(move)) - best):
+        elif gained < 0.3 * (float(predicted(move)) - best):
             step *= 0.6
         elif np.abs(move).max() > 0.9 * step:
             step = min(1.5 * step, 1.5 * STEP)

@@ -36,19 +36,6 @@ STEPS, BURN = 240, 60
 LEAST = 1e-12
 
 
-@dataclass(frozen=True)
-class _Effects:
-    """Independent effects that N differences are made of, in parts.
-
-    Attributes:
-        design: (N, K), how far each of K effects moves each difference.
-        of: (K,), a candidate each: effects of one candidate are far off together. None: Gaussian ones.
-    """
-
-    design: Floats
-    of: NDArray[np.int64] | None = None
-
-
 def posterior(
     values: Floats, draws: Floats, best: Sequence[int], base: int, utility: Utility, seed: int
 ) -> NDArray[np.float64]:
@@ -60,118 +47,49 @@ def posterior(
         base: the row that candidates are compared with: today's model at its own weights.
     """
     d, s, m = draws.shape
-    logs, errors = _logs(values, draws, base)
     known = values > 0
+    logs = np.log(np.where(known, values, 1.0))
+    errors = np.where(known, np.log(np.maximum(draws, LEAST)) - logs, 0.0)
+    errors -= errors[:, base : base + 1]
     members = [row for row in dict.fromkeys(best) if row != base and known[row].all()]
     if not d or not members or not known[base].all():
         return np.asarray(draws, dtype=np.float64)
     seen = utility(values[members]) - utility(values[base])
     own = utility(values[members] * np.exp(errors[:, members])) - utility(values[base]) - seen  # (D, C)
     own -= own.mean(axis=0)
-    both = _covariance(own)
-    effects = [_Effects(np.eye(len(members)), np.arange(len(members))), _Effects(_common(both)[:, None])]
+    both = np.cov(own, rowvar=False).reshape(len(members), -1)
+    both += np.eye(len(members)) * max(1e-6 * float(np.diag(both).mean()), 1e-14)
     along = np.einsum("dc,dk->ck", own, errors.reshape(d, -1)) / max(1, d - 1)  # (C, S M)
-    moved = _left(seen, own, both, effects, seed) @ along
-    return _told(values, draws, base, np.exp(logs - errors - moved.reshape(d, s, m)))
-
-
-def alike(
-    values: Floats, draws: Floats, of: NDArray[np.int64], now: Mapping[int, int], base: int, seed: int
-) -> NDArray[np.float64]:
-    """Draws (D, S, M) of the true outcomes, in which models are taken to be alike in each outcome, too.
-
-    Under today's weights a model's outcomes differ from those of another one by a part that is common to its outcomes
-    and by a part of each: both are drawn for all models, today's among them, and their scales are learnt, as above. The
-    points of a model move with it by regression on their errors, so what weights do stays as measured. A guard on many
-    outcomes asks for this: each outcome's own noise is far larger than that of U.
-
-    Args:
-        of: (S,), each point's candidate.
-        now: by candidate the row of today's weights; others stay as measured.
-        base: the row of today's model under today's weights.
-    """
-    d, _, m = draws.shape
-    logs, errors = _logs(values, draws, base)
-    known = values > 0
-    differ = [
-        of_one for of_one, row in now.items() if known[row].all() and errors[:, row].std(axis=0).min(initial=1) > 0
-    ]
-    if not d or not differ or not known[base].all():
-        return np.asarray(draws, dtype=np.float64)
-    rows, count = [now[each] for each in differ], len(differ)
-    own = errors[:, rows].reshape(d, -1)
-    own = own - own.mean(axis=0)
-    both = _covariance(own)
-    against: Floats = np.hstack([np.eye(count), -np.ones((count, 1))])  # today's model is one of them
-    places = np.arange(count + 1)
-    effects = [
-        _Effects(against.repeat(m, axis=0), places),
-        _Effects(np.asarray(np.kron(against, np.eye(m)), dtype=float), places.repeat(m)),
-    ]
-    moved = (_left((logs[rows] - logs[base]).reshape(-1), own, both, effects, seed) @ both).reshape(d, count, m)
-    found = np.exp(logs - errors)
-    for at, (each, row) in enumerate(zip(differ, rows, strict=True)):
-        with_it = np.einsum("dsm,dm->sm", errors[:, of == each], errors[:, row]) / (errors[:, row] ** 2).sum(axis=0)
-        found[:, of == each] *= np.exp(-moved[:, at, None] * np.clip(with_it, 0.0, 1.0))
-    return _told(values, draws, base, found)
-
-
-def _logs(values: Floats, draws: Floats, base: int) -> tuple[Floats, Floats]:
-    """Logarithms (S, M) of values, and errors (D, S, M) of those; less the base's."""
-    known = values > 0
-    logs = np.log(np.where(known, values, 1.0))
-    errors = np.where(known, np.log(np.maximum(draws, LEAST)) - logs, 0.0)
-    return logs, np.asarray(errors - errors[:, base : base + 1])
-
-
-def _told(values: Floats, draws: Floats, base: int, found: Floats) -> NDArray[np.float64]:
-    """Draws (D, S, M) over the base's own ones; an error is as likely as its mirror image."""
+    rng, moved = np.random.default_rng(seed), np.empty((d, s * m))
+    with threadpool_limits(1):
+        spreads = _spreads(seen, both, rng)
+        for spread, of in zip(spreads, np.array_split(np.arange(d), len(spreads)), strict=True):
+            true = rng.standard_normal((len(of), len(members))) @ np.linalg.cholesky(spread).T
+            moved[of] = np.linalg.solve(spread + both, (seen - true - own[of]).T).T @ along
+    found = np.exp(logs - errors - moved.reshape(d, s, m))  # an error is as likely as its mirror image
     with np.errstate(divide="ignore", invalid="ignore"):
         of_base = np.where(values[base] > 0, draws[:, base] / values[base], 1.0)[:, None]
-    return np.asarray(np.where(values > 0, found * of_base, draws))
+    return np.asarray(np.where(known, found * of_base, draws))
 
 
-def _covariance(own: Floats) -> Floats:
-    """(N, N) of errors (D, N)."""
-    both = np.cov(own, rowvar=False).reshape(own.shape[1], -1)
-    return np.asarray(both + np.eye(len(both)) * max(1e-6 * float(np.diag(both).mean()), 1e-14))
-
-
-def _left(seen: Floats, own: Floats, errors: Floats, effects: Sequence[_Effects], seed: int) -> Floats:
-    """(D, N): what is seen (N,) less a draw of the truth and of the errors, over the covariance of all."""
-    rng, found = np.random.default_rng(seed), np.empty_like(own)
-    with threadpool_limits(1):
-        spreads = _spreads(seen, errors, effects, rng)
-        for spread, of in zip(spreads, np.array_split(np.arange(len(own)), len(spreads)), strict=True):
-            true = rng.standard_normal((len(of), len(seen))) @ np.linalg.cholesky(spread).T
-            found[of] = np.linalg.solve(spread + errors, (seen - true - own[of]).T).T
-    return found
-
-
-def _spreads(seen: Floats, errors: Floats, effects: Sequence[_Effects], rng: np.random.Generator) -> list[Floats]:
-    """Draws of the covariance (N, N) of true differences by Gibbs sampling, given differences (N,) and their errors."""
-    count, root = len(seen), np.linalg.cholesky(errors)
+def _spreads(seen: Floats, errors: Floats, rng: np.random.Generator) -> list[Floats]:
+    """Draws of the prior covariance (C, C) of candidates by Gibbs sampling, given differences (C,) and their errors."""
+    count, root, common = len(seen), np.linalg.cholesky(errors), _common(errors)
     least = max(SCALE**2, PART**2 * float(np.median(np.diag(errors))))
-    scales, mixes = [least] * len(effects), [least] * len(effects)
-    tails, found = [np.ones(each.design.shape[1]) for each in effects], []
+    scale = mix = shift = least
+    own, found = np.ones(count), []
     for step in range(BURN + STEPS):
-        spread = sum(
-            (each.design * (s * tail)) @ each.design.T for each, s, tail in zip(effects, scales, tails, strict=True)
-        )
-        sizes = [np.sqrt(s * tail) for s, tail in zip(scales, tails, strict=True)]
-        drawn = [size * rng.standard_normal(len(size)) for size in sizes]
-        of_drawn = sum(each.design @ own for each, own in zip(effects, drawn, strict=True))
-        left = np.linalg.solve(spread + errors, seen - of_drawn - root @ rng.standard_normal(count))
-        for at, each in enumerate(effects):
-            own = drawn[at] + sizes[at] ** 2 * (each.design.T @ left)
-            if each.of is not None:
-                far = np.bincount(each.of, own**2) / scales[at]
-                tails[at] = (1 / rng.gamma((TAIL + np.bincount(each.of)) / 2, 2 / (TAIL + far)))[each.of]
-            squares = float((own**2 / tails[at]).sum())
-            scales[at] = 1 / rng.gamma((len(own) + 1) / 2, 1 / (1 / mixes[at] + squares / 2))
-            mixes[at] = 1 / rng.gamma(1.0, 1 / (1 / least + 1 / scales[at]))
+        spread = np.diag(scale * own) + shift * np.outer(common, common)
+        true, factor = np.sqrt(scale * own) * rng.standard_normal(count), np.sqrt(shift) * rng.standard_normal()
+        noise = root @ rng.standard_normal(count)
+        left = np.linalg.solve(spread + errors, seen - true - factor * common - noise)
+        true, factor = true + scale * own * left, factor + shift * float(common @ left)
+        own = 1 / rng.gamma((TAIL + 1) / 2, 2 / (TAIL + true**2 / scale))
+        scale = 1 / rng.gamma((count + 1) / 2, 1 / (1 / mix + (true**2 / own).sum() / 2))
+        mix = 1 / rng.gamma(1.0, 1 / (1 / least + 1 / scale))
+        shift = 1 / rng.gamma(1.0, 2 / (least + factor**2))
         if step >= BURN:
-            found.append(np.asarray(spread + 1e-14 * np.eye(count)))
+            found.append(np.diag(scale * own + 1e-14) + shift * np.outer(common, common))
     return found
 
 

@@ -124,8 +124,6 @@ def served_front(
     # by each goal also the best of all settings: a candidate may have what another one's climb found
     best = [(c, int(goal.worth(own).argmax())) for c, own in enumerate(means) if ends[c] for goal in goals]
     also = [*(place(c, own[0]) for c, own in enumerate(ends) if own), *(place(c, sweep.settings[k]) for c, k in best)]
-    if current.today:  # what weights do and what models do are told apart where all have the same
-        also += [place(c, fusion) for c in range(len(candidates)) if c not in meters[CONFIRM].scores]
     places = kept(means, valid, outcomes, base, [each for each in also if valid[each]])
     of, settings = [c for c, _ in places], [k for _, k in places]
     points = {split: meter.parts(of, settings, sweep.settings, meter.measure)[0] for split, meter in meters.items()}

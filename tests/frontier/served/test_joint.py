@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from bench.results.served import joint
-from bench.results.served.joint import alike, moves, posterior
+from bench.results.served.joint import moves, posterior
 
 
 def of_logs(values):
@@ -26,7 +26,7 @@ def measured(logs, sd, draws, rng, common=0.0):
 
 def test_given_the_priors_covariance_it_is_the_gaussian_posterior_and_outcomes_follow_by_regression(monkeypatch, rng):
     prior = np.array([[0.03, 0.01], [0.01, 0.02]]) * 0.05
-    monkeypatch.setattr(joint, "_spreads", lambda *_: [prior])
+    monkeypatch.setattr(joint, "_spreads", lambda seen, errors, rng: [prior])
     logs, sd = np.array([[0.06, 0.0], [-0.02, 0.04]]), np.array([0.03, 0.01])
     of, flat = measured(logs, sd, 40_000, rng)
     found = np.log(posterior(of, flat, [0, 1, 2], 0, of_logs, 0)[:, 1:] / 0.4)
@@ -66,46 +66,6 @@ def test_what_ranks_alike_is_equal_in_every_draw(rng):
     np.testing.assert_allclose(found[:, 3], found[:, 2], rtol=1e-12)
     told = moves(of, found, 1, 0, of_logs, ("a", "b"))
     assert {(each.value, each.low, each.high) for each in (told.utility, *told.outcomes.values())} == {(0.0, 0.0, 0.0)}
-
-
-def in_two_weights(logs, sd, rng, draws=600):
-    """Values (2 (C + 1), 2) of today's model and C others under today's weights, then under others, and draws.
-
-    Under today's weights models are at `logs` above today's; errors of a model's points are the same.
-    """
-    models = len(logs) + 1
-    of, flat = measured(logs, sd, draws, rng)
-    other = np.array([1.2, 0.8])
-    both = np.concatenate([of, of * other]), np.concatenate([flat, flat * other], axis=1)
-    return *both, np.tile(np.arange(models), 2), {each: each for each in range(models)}
-
-
-def test_models_that_are_alike_in_each_outcome_are_drawn_together_and_what_weights_do_stays(monkeypatch, rng):
-    prior = 0.02**2 * (np.kron(np.eye(2) + 1, np.ones((2, 2))) + 0.5 * np.kron(np.eye(2) + 1, np.eye(2)))
-    monkeypatch.setattr(joint, "_spreads", lambda *_: [prior])
-    logs, sd = np.array([[0.06, 0.0], [-0.02, 0.04]]), 0.03
-    found = np.log(alike(*in_two_weights(logs, sd, rng, 40_000), 0, 0) / 0.4)
-    gain = prior @ np.linalg.inv(prior + sd**2 * np.eye(4))
-    told = found[:, 1:3].reshape(-1, 4)
-    np.testing.assert_allclose(told.mean(axis=0), gain @ logs.reshape(-1), atol=6e-4)
-    np.testing.assert_allclose(np.cov(told, rowvar=False), prior - gain @ prior, atol=2e-5)
-    np.testing.assert_allclose(found[:, 3:] - found[:, :3], np.broadcast_to(np.log([1.2, 0.8]), (40_000, 3, 2)))
-
-
-def test_what_models_may_lose_is_as_sure_as_said_also_where_todays_differs_from_all_others():
-    """Seven models with eight outcomes: errors are as large as what models differ by."""
-    off, sure, kept = [], [], []
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        true = 0.02 * rng.normal(size=(8, 1)) + 0.02 * rng.normal(size=(8, 8))
-        true = true[1:] - true[0]
-        of, flat = measured(true + 0.03 * rng.normal(size=true.shape), 0.03, 240, rng)
-        found = np.log(alike(of, flat, np.arange(8), {each: each for each in range(8)}, 0, seed)[:, 1:] / 0.4)
-        off.append(((true - found.mean(axis=0)) / found.std(axis=0)) ** 2)
-        sure.append((found > np.log(0.95)).all(axis=2).mean(axis=0))
-        kept.append((true > np.log(0.95)).all(axis=1))
-    assert 0.8 < np.mean(off) < 1.4
-    assert np.mean(sure) == pytest.approx(np.mean(kept), abs=0.1)
 
 
 @pytest.mark.slow
