@@ -3,8 +3,8 @@
 Outcomes are steps of the weights, so there is no gradient to follow. A climb changes each weight once, and fits lines
 to the outcomes. Then it moves to the best score that the lines predict within a box, which gets smaller where they
 predicted too much: a trust region, as in Powell's COBYLA (Advances in Optimization and Numerical Analysis, 1994).
-Limits make ridges in the score, along which no change of one weight leads. All candidates have the same starts, boxes and
-number of tries, so that none is compared at worse weights than another.
+Limits make ridges in the score, along which no change of one weight leads. All candidates have the same starts, boxes
+and number of tries, so that none is compared at worse weights than another.
 """
 
 from __future__ import annotations
