@@ -36,14 +36,43 @@ def study_of(home, name):
 
 def essence(records):
     """What of records does not depend on the machine's pace."""
+    return [
+        (
+            record.number,
+            record.config,
+            [
+                (run.replicate, run.seed, {k: v for k, v in run.metrics.items() if not k.startswith("cost/latency")})
+                for run in record.replicates
+            ],
+        )
+        for record in records
+    ]
 
-    def metrics(run):
-        return {name: value for name, value in run.metrics.items() if not name.startswith("cost/latency_ms")}
 
-    every = {
-        record.number: [(run.replicate, run.seed, metrics(run)) for run in record.replicates] for record in records
-    }
-    return every, [record.config for record in records]
+def every_surface_says_the_same(seesaw, home, page):
+    """`frontier`, `compare`, `pick`, page and MLflow: one answer, and one value of each number."""
+    import mlflow
+
+    found = json.loads(seesaw("frontier", "whole", "--json").out)
+    answer = found["answer"]
+    assert answer["static_weights"] == 7
+    assert answer["verdict"] in {"yes", "no", "cannot tell"}
+    assert json.loads(seesaw("compare", "whole", "--json").out)["groups"][0]["answer"] == answer
+    assert json.loads(seesaw("pick", "whole", "--json").out)["answer"] == answer
+    assert answer["sentence"] in seesaw("frontier", "whole", "--heads").out.replace("\n", " ")
+    assert all(html.escape(each) in page for each in sentences(answer["sentence"]))
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    everywhere = [each.experiment_id for each in client.search_experiments()]
+    [parent] = client.search_runs(everywhere, "tags.`seesaw.run` = 'whole' and tags.`seesaw.kind` = 'parent'")
+    assert parent.data.tags["seesaw.answer"] == answer["sentence"]
+    assert parent.data.metrics["front.hypervolume"] == pytest.approx(found["hypervolume"]["value"])
+    for point in (each for each in found["points"] if each["role"] == "trial"):
+        where = f"tags.`seesaw.run` = 'whole' and tags.`seesaw.trial` = '{point['trial']}'"
+        runs = [run for run in client.search_runs(everywhere, where) if "front.p_nondominated" in run.data.metrics]
+        [metrics] = [run.data.metrics for run in runs]
+        assert metrics["front.p_nondominated"] == pytest.approx(point["p_nondominated"])
+        assert metrics["confirm/click.auc.mean"] == pytest.approx(point["metrics"]["confirm/click.auc"])
 
 
 @pytest.mark.slow
@@ -74,10 +103,8 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(se
         f"static_weights {ratio}" for ratio in ("1:2.52", "1:6.35", "1:16")
     ]
     assert all(baseline["ci"]["test/click.auc"] for baseline in document["baselines"])
-    answer = json.loads(seesaw("frontier", "whole", "--json").out)["answer"]
-    assert answer["static_weights"] == 7
     page = (home / "runs/whole/report.html").read_text()
-    assert all(html.escape(each) in page for each in sentences(answer["sentence"]))
+    every_surface_says_the_same(seesaw, home, page)
 
     interrupt(lambda job: job == 9)
     assert seesaw("confirm", "broken", *more).code == 130
