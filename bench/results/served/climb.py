@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,8 +23,11 @@ from bench.results.fusion import Fusion, FusionKind
 from bench.results.served.expected import Expected, level
 from bench.results.served.measuring import Candidate, Meter, in_threads, meter_of
 
-STEP, LEAST_STEP, SMALLER = 0.9, 0.015, 0.4
-"""Half a box, in logarithms of weights plus `SHIFT`: at first, at last, and after a move that gained nothing."""
+STEP, LEAST_STEP, MOST_STEP = 0.9, 0.015, 1.35
+"""Half a box, in logarithms of weights plus `SHIFT`: at first, at least and at most."""
+NO_GAIN, LITTLE_GAIN, AT_EDGE = 0.4, 0.6, 1.5
+"""How a box changes: where a move gained nothing, less than `KEPT` of what was predicted, or more at the box's edge."""
+KEPT = 0.3
 SHIFT = 0.3
 """Of the largest weight, which is added to all: so a step leads from a weight of 0 to one that counts, and back."""
 SOFT = 0.2
@@ -140,9 +144,13 @@ def climb(
 
     def look(fusion: Fusion) -> tuple[float, Fusion, Floats]:
         outcomes = measure(fusion)
-        return float(goal.worth(outcomes)), fusion, outcomes
+        return float(goal.worth(outcomes)), fusion, np.maximum(outcomes, 0.0)
 
-    top, soft, rng = max(map(look, starts), key=_score), SOFT * np.maximum(goal.base, 1e-3), np.random.default_rng(0)
+    top, soft, rng = (
+        max(map(look, starts), key=itemgetter(0)),
+        SOFT * np.maximum(goal.base, 1e-3),
+        np.random.default_rng(0),
+    )
     kind, tasks = top[1].kind, len(top[1].weights)
     left, step = tries * (tasks - 1), STEP
     while step >= LEAST_STEP and left > 0:
@@ -162,19 +170,15 @@ def climb(
         move = _best_move(predicted, least, most, rng)
         seen.append(look(_moved(kind, place, move)))
         left -= len(seen) - 1
-        top = max(seen, key=_score)
+        top = max(seen, key=itemgetter(0))
         gained = top[0] - best
         if gained <= 1e-9:
-            step *= SMALLER
-        elif gained < 0.3 * (float(predicted(move)) - best):
-            step *= 0.6
+            step *= NO_GAIN
+        elif gained < KEPT * (float(predicted(move)) - best):
+            step *= LITTLE_GAIN
         elif np.abs(move).max() > 0.9 * step:
-            step = min(1.5 * step, 1.5 * STEP)
+            step = min(AT_EDGE * step, MOST_STEP)
     return top[0], top[1]
-
-
-def _score(seen: tuple[float, Fusion, Floats]) -> float:
-    return seen[0]
 
 
 def _moved(kind: FusionKind, place: Floats, move: Floats) -> Fusion:

@@ -98,6 +98,19 @@ def test_within_a_guard_a_climb_is_as_good_as_a_slow_climbers_best_of_many_resta
     assert found == goal.worth(recalls(p, scores @ np.array(at.weights))) > best - 0.02
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_climb_gets_from_a_weight_of_0_to_one_and_past_outcomes_below_0():
+    """The best weights are 3 and 1; an amount that is lost elsewhere is below 0."""
+
+    def measure(fusion):
+        first, second = np.array(fusion.weights) / max(fusion.weights)
+        return np.array([2 - (second - 1 / 3) ** 2, -first])
+
+    aim = SimpleNamespace(score=lambda values, base: values[..., 0], floors=lambda base, chance: 0 * base)
+    _, at = climb(measure, [Fusion.of("sum", [1.0, 0.0])], Goal(aim, np.ones(2), np.zeros(2)), TRIES)
+    assert at.weights[1] / at.weights[0] == pytest.approx(1 / 3, abs=0.03)
+
+
 @pytest.mark.parametrize("tasks", [2, 3, 5])
 def test_of_true_probabilities_what_each_event_is_worth_is_its_best_weight(tasks):
     """All that is earned in the first tenth is most where rows are ranked by what they are expected to earn."""
