@@ -105,6 +105,17 @@ def test_of_two_parents_of_one_run_the_older_is_kept(send, tracker, client, make
     assert send(make_trial(0), make_trial(1)).place == first
 
 
+def test_of_two_runs_of_one_trial_the_one_that_knows_more_is_kept(send, tracker, below, make_trial):
+    """Of a request whose answer was late, too."""
+    experiment, parent = send(make_trial(0)).place
+    (run,) = below(parent).values()
+    tags = {name: value for name, value in run.data.tags.items() if name.startswith("seesaw.")}
+    StoredRun.create(tracker, experiment, "twin", tags | {"mlflow.parentRunId": parent})
+    assert len(below(parent)) == 2
+    send(make_trial(0), make_trial(1))
+    assert set(below(parent)) == {run.data.tags["mlflow.runName"], "mmoe trial 1"}
+
+
 @pytest.mark.parametrize("other", [{"dataset": "kuairand-pure"}, {"created": "x"}])
 def test_another_run_is_another_parent(send, other):
     assert send().place != send(**other).place
