@@ -102,8 +102,8 @@ class Prepared:
             found["bounds"] = [self.bounds(rule) for rule in card.task_rules]
         if card.logged:
             found["logged"] = [self.numbers(raw, None) for raw in card.logged]
-        if card.segments:
-            found["segments"] = [self.segment(name, rule) for name, rule in card.segments.items()]
+        if card.segment_rules:
+            found["segments"] = [self.segment(name, rule) for name, rule in card.segment_rules.items()]
         if card.items or card.item_numbers:
             codes = [coded(self.text(raw, None)).codes for raw in card.items.values()]
             found["items"] = [[math.nan if code < 0 else code for code in each] for each in codes]
