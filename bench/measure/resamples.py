@@ -86,7 +86,7 @@ def _draw(
                 out[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
 
 
-ColumnPieces = Iterable[NDArray[np.number]]
+ColumnPieces = Iterable[NDArray[np.integer | np.floating]]
 PIECE = 1 << 12  # rows whose counts are at hand at once
 _HELD = 1 << 28  # bytes of counts
 
