@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
-from bench.results.comparison.beyond import MARGIN, Beyond, beyond, luck, surplus
+from bench.results.comparison.beyond import MARGIN_THOUSANDTHS, Beyond, beyond, luck, surplus
 from bench.results.comparison.significance import SIZE
 from bench.results.samples import Sample
 
@@ -191,9 +191,9 @@ def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
         static, gradient = (front_of(setting, each) for each in places(setting, rng))
         beside = np.array([surplus(point - static) for point in gradient])
         for ahead in (0, 1, 2):
-            moved = gradient + (ahead * MARGIN - beside)[:, None] if ahead else gradient
+            moved = gradient + (ahead * MARGIN_THOUSANDTHS - beside)[:, None] if ahead else gradient
             samples = samples_of(setting, np.vstack([static, moved]), rng)
-            found = beyond(samples[: setting.static], samples[setting.static :], scale, MARGIN)
+            found = beyond(samples[: setting.static], samples[setting.static :], scale, MARGIN_THOUSANDTHS)
             assert found is not None
             yes[run, ahead], no[run, ahead] = found.verdict == "yes", found.verdict == "no"
             if ahead == 0:
@@ -216,7 +216,7 @@ def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trial
     static, gradient = places(replace(setting, gradient=setting.trials), rng)
     configs = rng.normal(size=setting.trials)
     off = setting.tuning * np.abs(np.sqrt(setting.carried) * configs + np.sqrt(own) * rng.normal(size=setting.trials))
-    truth = front_of(setting, gradient) - off[:, None] + ahead * MARGIN
+    truth = front_of(setting, gradient) - off[:, None] + ahead * MARGIN_THOUSANDTHS
     seen = truth + rng.normal(0, setting.seeds, truth.shape)
     early = seen + rng.normal(0, 1, seen.shape)  # a stopped trial was trained less, and is worse for it
     out = np.argsort(early.sum(axis=1))[: round(setting.stopped * setting.trials)]
@@ -230,7 +230,7 @@ def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trial
     best = np.einsum("ktm,km->kt", known, static).argmax(axis=1)
     confirmed = np.argsort(-seen.sum(axis=1))[: setting.gradient]
     samples = samples_of(setting, np.vstack([tries[np.arange(k), best], truth[confirmed]]), rng)
-    found = beyond(samples[:k], samples[k:], np.full(m, 1 / UNIT), MARGIN)
+    found = beyond(samples[:k], samples[k:], np.full(m, 1 / UNIT), MARGIN_THOUSANDTHS)
     assert found is not None
     return Trials(known.reshape(-1, m), seen, found)
 
@@ -244,7 +244,9 @@ def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
             each = trials_of(setting, ahead, rng)
             verdict = each.found.verdict
             if verdict != "cannot tell":
-                of_methods = luck(verdict, each.static, each.gradient, np.ones(setting.objectives), MARGIN) < SIZE
+                of_methods = (
+                    luck(verdict, each.static, each.gradient, np.ones(setting.objectives), MARGIN_THOUSANDTHS) < SIZE
+                )
                 told[run, place, 2 * (verdict == "no") :][:2] = True, of_methods
     return np.asarray(told.mean(axis=0))
 

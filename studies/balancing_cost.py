@@ -29,7 +29,7 @@ from bench.balancing import BALANCING
 from bench.core.objectives import parse
 from bench.core.schema import Field, Schema, Task
 from bench.data.batches import Batches
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.system.machine import keep_freed_memory
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -46,7 +46,7 @@ class Store:
     """Random rows in memory; all a trainer needs of a store."""
 
     schema: Schema
-    rows: Split
+    rows: StoredSplit
     weights: None = None
     beside: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
 
@@ -55,7 +55,7 @@ class Store:
         """Where what a training makes beside the rows lies."""
         return Path(self.beside.name)
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> StoredSplit:
         """The same rows for every split."""
         return self.rows
 
@@ -68,7 +68,7 @@ def random_store(tasks: int) -> Store:
     schema = Schema(fields, (), tuple(Task(f"t{number}") for number in range(tasks)))
     ids = np.stack([zipf(rng, int(width), rows) + at for width, at in zip(widths, schema.offsets, strict=True)], 1)
     labels = (rng.random((rows, tasks)) < 0.2).astype(np.float32)
-    split = Split(ids.astype(np.int32), np.empty((rows, 0), np.float32), labels, np.full(rows, -1, np.int32))
+    split = StoredSplit(ids.astype(np.int32), np.empty((rows, 0), np.float32), labels, np.full(rows, -1, np.int32))
     return Store(schema, split)
 
 

@@ -61,7 +61,7 @@ def take_turns(folder: Path, batch: int) -> None:
     """The process: for each line of input, trains that many steps and prints what they took."""
     from bench.data import Store  # here: the measuring process needs no torch
     from bench.data.batches import Batches
-    from bench.data.store import ARRAYS, Split
+    from bench.data.store import ARRAYS, StoredSplit
     from bench.training.config import TrialConfig
     from bench.training.loop import Trainer
 
@@ -69,7 +69,7 @@ def take_turns(folder: Path, batch: int) -> None:
     store = Store.open(folder)
     store = store.with_tasks(store.default_tasks)
     trainer = Trainer(store, TrialConfig.parse({"optim.batch_size": batch}), (), seed=0)
-    few = Split(*(np.array(getattr(store.split("valid"), name)[:batch]) for name in ARRAYS))
+    few = StoredSplit(*(np.array(getattr(store.split("valid"), name)[:batch]) for name in ARRAYS))
     trainer.step(*next(Batches(few).in_order(batch)))  # compiles, and touches no page of train
     data = trainer.data
     reset_peak_memory()

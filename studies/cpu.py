@@ -39,7 +39,7 @@ from learn_portfolio import SUITE, known_of, learnt_without, name_of
 from speed.table import replace, writer
 
 from bench.core.objectives import Objective
-from bench.core.records import Job, Point, Split, TrialRecord
+from bench.core.records import Job, Point, SplitName, TrialRecord
 from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.results.pareto import hypervolume
@@ -47,7 +47,7 @@ from bench.runs.limits import ladder
 from bench.runs.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.plan import Plan, fitted
+from bench.search.plan import SearchPlan, fitted
 from bench.search.ranking import reduction_factors
 from bench.search.space import fitting, load_space
 from bench.search.study import Study
@@ -125,7 +125,7 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
     names = [task.name for task in tasks]
     known = left_out(home)[DATA[name].without] if way == "gp from the portfolio" else []
     begin = [config for each in known if (config := fitted(each, space, names))]
-    plan = Plan(
+    plan = SearchPlan(
         space=space,
         tasks=tuple(task.name for task in tasks),
         objectives=objectives,
@@ -139,7 +139,7 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
         eta=reduction_factors(len(objectives)),
     )
 
-    def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
+    def make_job(point: Point, replicate: int, splits: tuple[SplitName, ...]) -> Job:
         return Job(
             trial=point.number,
             replicate=replicate,

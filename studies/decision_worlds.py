@@ -44,7 +44,7 @@ from bench.frontier.pick import Pick, pick
 from bench.frontier.policy import Guard, Policy
 from bench.frontier.stability import TOLERANCE
 from bench.frontier.verdict import Verdict, verdict
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion
 from bench.results.served.expected import expected
@@ -119,7 +119,7 @@ class Decided:
 class Selected:
     """A candidate's outcomes by expected labels on the rows that choose: validation and confirmation rows alike."""
 
-    def __init__(self, own: Candidate, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> None:
+    def __init__(self, own: Candidate, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]) -> None:
         equal, names = (
             np.full(own.replicates, 1 / own.replicates),
             [f"{task}.recall@10%" for task in rows[CONFIRM].tasks],
@@ -137,7 +137,7 @@ class Selected:
         return np.asarray(np.mean([each.outcomes(fusion) for each in self._parts], axis=0))
 
 
-def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
+def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]) -> Decided:
     """What the product decides on a run: this function and the next two alone know its parts."""
     served, judge, aims = judged(case, candidates, rows)
     try:
@@ -165,7 +165,7 @@ def serve_of(served: Served, row: int) -> Serve:
 
 
 def judged(
-    case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]
+    case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]
 ) -> tuple[Served, Judge, tuple[PolicyAim, ...]]:
     """The served front of a run, its policy applied to the choices, and what weights are chosen for."""
     name, fusion = case.today
@@ -192,7 +192,7 @@ def policy_of(case: Case, rates: Mapping[str, float]) -> Policy:
     return Policy(rule="value", values=worth, guard=Guard(max_loss_vs_current=np.inf))
 
 
-def decided_on_a_log(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
+def decided_on_a_log(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]) -> Decided:
     """The same by `bench.decide`, from a table of predictions; each model is one training."""
     (name, fusion), tasks = case.today, case.setup.world.tasks
     parts = []
@@ -297,7 +297,7 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def shortfall(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows], picked: Serve) -> float:
+def shortfall(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], picked: Serve) -> float:
     """How far the picked weights are behind the best of 50 starts, in U on the rows that chose them, without guard."""
     own = Selected(next(each for each in candidates if each.id == picked[0]), candidates, rows)
 

@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.data import Split, Store, packing
+from bench.data import Store, StoredSplit, packing
 from bench.data.batches import Batch, Batches
 from bench.system.machine import keep_freed_memory
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
 
-def stored_as(split: Split, ids: np.ndarray, how: packing.Packing | None, folder: str) -> Split:
+def stored_as(split: StoredSplit, ids: np.ndarray, how: packing.Packing | None, folder: str) -> StoredSplit:
     """The split with other stored ids, mapped from a file as they are in a store."""
     path = Path(folder) / f"{ids.dtype}.npy"
     np.save(path, ids)
@@ -61,7 +61,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
-    parser.add_argument("--most", type=int, default=packing.MOST, help="rows of a field whose ids take 16 bits")
+    parser.add_argument("--most", type=int, default=packing.MOST_NARROW, help="rows of a field whose ids take 16 bits")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=0, help="rounds of 10 training steps")
     arguments = parser.parse_args()
@@ -71,7 +71,7 @@ def main() -> None:
     store = store.with_tasks(store.default_tasks)
     split = store.split("train")
     ids = split.ids
-    packing.MOST = arguments.most
+    packing.MOST_NARROW = arguments.most
     how = packing.Packing.of(store.schema)
     with tempfile.TemporaryDirectory() as folder:
         ways = [Batches(stored_as(split, how.packed(ids), how, folder)), Batches(stored_as(split, ids, None, folder))]

@@ -26,7 +26,7 @@ from reference.members import Data, gather
 from bench.reference.execute import published
 from bench.reference.table import read
 from bench.results.comparison.beyond import Beyond
-from bench.results.comparison.significance import POWER
+from bench.results.comparison.significance import POWER_WANTED
 from bench.runs.suite import load_suite
 
 STEPS = {"heads": (0.5, 1.0, 2.0, 3.0, 5.0), "served": (1.0, 2.0, 3.0, 5.0, 10.0)}
@@ -88,7 +88,7 @@ def main() -> None:
     for (name, what), of in asked.items():
 
         def likely(margin: float, own: list[Measured] = of) -> bool:
-            return float(np.median([chance(each.found, margin) for each in own])) >= POWER
+            return float(np.median([chance(each.found, margin) for each in own])) >= POWER_WANTED
 
         error = float(np.median([paired_error(each.found) for each in of]))
         single = single_error(next(each for each in every if each.name == name), what)

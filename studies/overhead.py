@@ -31,7 +31,7 @@ from bench.search import tree as trees
 from bench.search.executors import InlineExecutor
 from bench.search.gp import Proposals
 from bench.search.log import Log
-from bench.search.plan import Plan
+from bench.search.plan import SearchPlan
 from bench.search.space import load_space
 from bench.search.standing import JobHistory
 from bench.search.study import Study
@@ -114,7 +114,7 @@ class Clock:
                 setattr(owner, name, function)
 
 
-def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
+def at_random(plan: SearchPlan, marks: list[int], proposals: Callable[..., Any]) -> Callable[..., Any]:
     """`Proposals.next` for trials near a mark; a random configuration for all others."""
 
     def wrapped(self: Proposals, ledger: JobHistory, configs: Any) -> Mapping[str, Scalar]:
@@ -131,7 +131,7 @@ def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Ca
 
 def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float]]:
     """Milliseconds a job at each number of trials."""
-    plan = Plan(load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, **SEARCHES[name])
+    plan = SearchPlan(load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, **SEARCHES[name])
     rows, marks = [], [at for at in AT if at <= trials]
     with ExitStack() as stack, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -21,7 +21,7 @@ from overhead import OBJECTIVES, TASKS
 
 from bench.core.records import Job, Outcome, TrialResult
 from bench.search.log import FILE
-from bench.search.plan import Plan
+from bench.search.plan import SearchPlan
 from bench.search.space import load_space
 from bench.search.standing import RungStep
 from bench.search.study import Study
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=5000)
     trials = parser.parse_args().trials
-    plan = Plan(
+    plan = SearchPlan(
         load_space("joint"),
         TASKS,
         OBJECTIVES,
@@ -71,7 +71,7 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
     return function(), process_time() - began
 
 
-def made(folder: Path, plan: Plan, trials: int) -> float:
+def made(folder: Path, plan: SearchPlan, trials: int) -> float:
     """Writes the search; seconds an event."""
     draw, began, events = random.Random(0), perf_counter(), 0
     with Study.open(folder, plan) as study:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from scipy.special import expit, gammaincinv
 
 from bench.core.objectives import Objective
+from bench.core.records import Role
 from bench.core.rows import CONFIRM, TEST
 from bench.data.synthetic import funnel
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.fusion import Fusion
-from bench.results.served.measuring import Candidate, Meter, Role
+from bench.results.served.measuring import Candidate, Meter
 from bench.results.served.served import Served
 
 Floats = NDArray[np.float64]
@@ -155,7 +156,7 @@ class Setup:
         size = DIVERGED if rng.random() < kind.diverges else kind.size(rng.random())
         return self.predicted(kind, size * drawn, rows).astype(np.float32)
 
-    def _rows(self, rows: NDArray[np.int64], labels: Floats) -> Rows:
+    def _rows(self, rows: NDArray[np.int64], labels: Floats) -> KeptRows:
         group = self.world.users[rows]
         units = np.arange(len(rows), dtype=np.uint64)
         if group[0] >= 0:  # a user that was drawn twice is two users
@@ -165,14 +166,14 @@ class Setup:
             group = np.full(len(rows), -1, np.int32)
         rates = tuple(self._p.mean(axis=0).tolist())
         kinds = ("binary",) * len(rates) if np.isin(labels, (0, 1)).all() else ("regression",) * len(rates)
-        return Rows(labels.astype(np.float32), group, tasks=self.world.tasks, kinds=kinds, rates=rates, units=units,
+        return KeptRows(labels.astype(np.float32), group, tasks=self.world.tasks, kinds=kinds, rates=rates, units=units,
                     segments={}, codes=np.empty((len(rows), 0), np.int16), logged={}, of=len(rows))  # fmt: skip
 
     @property
     def _per_user(self) -> int:
         return int((self.world.users == 0).sum())
 
-    def run(self, number: int) -> tuple[list[Candidate], dict[str, Rows]]:
+    def run(self, number: int) -> tuple[list[Candidate], dict[str, KeptRows]]:
         """Candidates with fresh seeds, and fresh rows of all splits, each with a positive of every task."""
         rng, places, rows = np.random.default_rng([self.seed, number, 7]), {}, {}
         for split in self.splits:

@@ -19,7 +19,7 @@ from speed.table import simulation
 from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.fusion import Fusion
 from bench.results.ledger import as_cells
 from bench.results.served.climb import Goal
@@ -59,7 +59,7 @@ class Case:
     rate: float
     units: bool = True
 
-    def rows(self, count: int, rng: np.random.Generator) -> tuple[Floats, Rows]:
+    def rows(self, count: int, rng: np.random.Generator) -> tuple[Floats, KeptRows]:
         """Inputs (N, INPUTS), and what else is known of the rows. A group has effects of its own."""
         sizes = {
             "10 rows each": np.full(count, 10),
@@ -81,7 +81,7 @@ class Case:
         units = of
         if self.users:
             group, units = np.full(len(of), -1), of if self.units else np.arange(len(of))
-        return x, Rows(
+        return x, KeptRows(
             labels, group.astype(np.int32), tasks=TASKS, kinds=("binary", "binary"), rates=(self.rate, self.rate),
             units=units.astype(np.uint64), segments={}, codes=np.empty((len(of), 0), np.int16), logged={}, of=len(of),
         )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.confirm.baselines import LEAST_TREES
 from bench.core.objectives import Objective, primary
-from bench.core.records import Job, Kind, Point, Replicate, Scalar, Split
+from bench.core.records import Job, Point, PointKind, Replicate, Scalar, SplitName
 from bench.core.rows import REPLICATED
 from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
@@ -60,9 +60,9 @@ class Trainings:
         self.objectives = [Objective(primary(task, in_groups=False), "maximize") for task in store.schema.tasks]
         write_rows(store, self.folder)
 
-    def run(self, kind: Kind, trial: int | None, config: dict[str, Scalar], seed: int) -> Replicate:
+    def run(self, kind: PointKind, trial: int | None, config: dict[str, Scalar], seed: int) -> Replicate:
         """One of them; with seed 0 on validation alone."""
-        splits: tuple[Split, ...] = REPLICATED if seed else ("valid",)
+        splits: tuple[SplitName, ...] = REPLICATED if seed else ("valid",)
         job = Job(
             trial, seed, config, str(self.store.path), derive(seed, NAME), splits,
             tuple(each.name for each in self.objectives), self.tasks, 1, resamples=RESAMPLES if seed else 0,

@@ -12,7 +12,7 @@ from pydantic import Field as Option
 from bench.core import objectives, plain
 from bench.core.errors import UserError
 from bench.core.plain import flatten, nest
-from bench.core.registry import Choice, Config, Entry, NoOptions, choose
+from bench.core.registry import Chosen, Config, Entry, NoOptions, choose
 from bench.core.schema import Task
 from bench.core.seeds import derive
 from bench.core.validation import validate
@@ -85,7 +85,7 @@ REGISTRY = {"plain": Entry(object, NoOptions, "-", "plain"), "many": Entry(objec
 
 def test_a_choice_is_its_kind_and_options():
     choice = choose(REGISTRY, "sharing", {"kind": "many", "many": {"experts": 2}}, "plain")
-    assert choice == Choice("many", Options(experts=2))
+    assert choice == Chosen("many", Options(experts=2))
     assert choice.dotted("sharing") == {"sharing.kind": "many", "sharing.many.experts": 2}
     assert choose(REGISTRY, "sharing", {}, "plain").kind == "plain"
 

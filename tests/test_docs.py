@@ -21,7 +21,7 @@ import bench
 from bench.cli import main
 from bench.cli.app import app
 from bench.core import plugins
-from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, Segments
+from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, SegmentGuard
 from bench.frontier.retraining import Retraining
 from bench.runs.deploy import open_model
 from bench.testing import checks
@@ -253,7 +253,7 @@ def test_the_policies_of_the_document_pick(here, capsys):
         (here / name).write_text(policy)
     for words in commands("docs/policy.md"):
         say(words, capsys)
-    for part in (Policy, Guard, Segments, Retraining, Epsilon):
+    for part in (Policy, Guard, SegmentGuard, Retraining, Epsilon):
         assert not [key for key in part.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
     assert not [rule for rule in PICK_RULES if f"`{rule}`" not in text]
 

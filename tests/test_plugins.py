@@ -18,7 +18,7 @@ from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.plugins import PluginFile
 from bench.core.records import Job
-from bench.core.registry import Choice
+from bench.core.registry import Chosen
 from bench.core.schema import Field, Schema, Task
 from bench.frontier.policy import Policy
 from bench.production.engines import ENGINES
@@ -66,7 +66,7 @@ def test_entries_of_a_file_are_entries(add):
     before = dict(BALANCING)
     file = add()
     assert dict(BALANCING) == before | {"largest": BALANCING["largest"]}
-    assert TrialConfig.parse({"balancing.kind": "largest"}).balancing == Choice(
+    assert TrialConfig.parse({"balancing.kind": "largest"}).balancing == Chosen(
         "largest", BALANCING["largest"].config()
     )
     assert plugins.needs({"balancing.kind": "largest", "sharing.kind": "mmoe", "optim.lr": 0.1}.items()) == {

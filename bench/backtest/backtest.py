@@ -29,11 +29,11 @@ from bench.core.errors import UserError
 from bench.core.exposure import exposure_of
 from bench.core.objectives import Objective, of_items
 from bench.core.plain import read_json
-from bench.core.records import Point
+from bench.core.records import Point, SplitName
 from bench.core.schema import Task
-from bench.data import SplitName, Store, prepare
+from bench.data import Store, prepare
 from bench.data.preparation import Before
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.frontier.aims import PolicyAim
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
@@ -55,7 +55,7 @@ PICKED, CHOSEN = "picked", "chosen"
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedPoint:
     """A point to test, and the weights by which it ranks; None for a score of the log, `column`."""
 
     point: Point
@@ -76,7 +76,7 @@ class BacktestPlan:
 
     times: Times
     cuts: tuple[Cut, ...]
-    ranked: Mapping[str, Ranked]
+    ranked: Mapping[str, RankedPoint]
     against: str
     how: How
     window: str
@@ -307,7 +307,7 @@ class _Rows:
         few: tasks with fewer than `LEAST_POSITIVES` positives; effective ones, where rows count by how they were shown.
     """
 
-    def __init__(self, rows: Split, store: Store, plan: BacktestPlan) -> None:
+    def __init__(self, rows: StoredSplit, store: Store, plan: BacktestPlan) -> None:
         self.rows, self.store, self.plan = rows, store, plan
         self.labels = joint_labels(np.asarray(rows.labels_of(slice(None))), store.schema)
         self.weights = None if rows.weights is None else np.asarray(rows.weights).astype(np.float64).prod(axis=1)
@@ -324,7 +324,7 @@ class _Rows:
         """Joint predictions (N, T) of a point, of those of all chains."""
         return self.plan.trained[1][name].joint(joint, self.store.schema)
 
-    def score(self, of: Ranked, predicted: Singles | None = None) -> Floats:
+    def score(self, of: RankedPoint, predicted: Singles | None = None) -> Floats:
         """(N,) by which a point ranks; a score of the log without its predictions."""
         if of.fusion is not None and predicted is not None:
             return fused(of.fusion.kind, predicted, of.fusion.weights, self.plan.rates)

@@ -15,9 +15,10 @@ import torch
 
 from bench.core.arrays import Singles
 from bench.core.objectives import Objective
+from bench.core.records import SplitName
 from bench.core.schema import Schema
 from bench.core.seeds import derive
-from bench.data import SplitName, Store
+from bench.data import Store
 from bench.production.retrain import PartOrder, Predictor, config_of, ends_of
 from bench.production.served_model import ModelPart, Trained, TrainedTrees
 from bench.system.progress import Progress

@@ -171,7 +171,7 @@ def card(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
 ) -> CommandOutput:
     """Look into files and write a card for them, with reasons."""
-    from bench.data.inspection.draft import ROWS, CardRequest, draft_card
+    from bench.data.inspection.draft import INSPECTED, CardRequest, draft_card
     from bench.data.inspection.render import write_card
 
     target = out or files[0].parent / "card.toml"
@@ -198,7 +198,7 @@ def card(
         matures=tuple(matures or ()),
         logged=tuple(dict.fromkeys(logged or ())),
         folder=Path(os.path.relpath(files[0].resolve().parent, target.resolve().parent)).as_posix(),
-        rows=rows or ROWS,
+        rows=rows or INSPECTED,
     )
     draft = draft_card(request, TerminalProgress())
     write_card(draft, target)

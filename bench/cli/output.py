@@ -38,7 +38,7 @@ from bench.system.progress import Advance, Progress, Work, duration
 
 ENDLESS = 100_000  # cells: tables keep the width themselves
 PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
-ENOUGH = 0.05
+ENOUGH_DONE = 0.05
 """Share of a task after which its pace says something of the rest; the first jobs on a machine compile."""
 
 
@@ -138,7 +138,7 @@ class NotebookProgress(TerminalProgress):
 
 def left(done: float, total: float, elapsed: float, later: float | None) -> str:
     """The time left, as in `20 s left`; in all where something follows. Empty until the pace is known."""
-    if total <= 0 or done < ENOUGH * total or (done >= total and not later):
+    if total <= 0 or done < ENOUGH_DONE * total or (done >= total and not later):
         return ""
     seconds = max(0.0, total - done) * elapsed / done
     return f"{duration(seconds)} left" if later is None else f"{duration(seconds + later)} left in all"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.results.comparison.comparison import Compared, Group
 
 
-MOST_ROWS = 16
+MOST_SHOWN = 16
 
 
 def compare(
@@ -65,9 +65,9 @@ def _show(group: Group, result: Compared) -> None:
     if not group.reason:
         print_table([result.by, *FAMILY_HEADS], family_rows(compared), f"families on {group.dataset}, {on}")
     title = f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
-    tests = [texts_of(row) for row in compared.tests[:MOST_ROWS]]
+    tests = [texts_of(row) for row in compared.tests[:MOST_SHOWN]]
     print_table(TEST_HEADS, tests, f"{title}{compared.members} best confirmed trials")
-    if (more := len(compared.tests) - MOST_ROWS) > 0:
+    if (more := len(compared.tests) - MOST_SHOWN) > 0:
         say(f"and {more} more rows: --out FILE.html or FILE.csv has them")
     say(*compared.notes)
     if group.unconfirmed:

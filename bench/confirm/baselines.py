@@ -16,7 +16,7 @@ import numpy as np
 from bench.confirm.race import largest_first
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
-from bench.core.records import NAMES, TRAINED, Kind, Point, Scalar, TrialRecord
+from bench.core.records import NAMES, TRAINED, Point, PointKind, Scalar, TrialRecord
 from bench.core.rows import SEARCH
 from bench.core.schema import Schema
 from bench.core.seeds import derive
@@ -26,14 +26,14 @@ from bench.search import tree as trees
 from bench.search.driver import MakeJob, outcomes
 from bench.search.executors.base import Executor
 from bench.search.nodes import Simplex
-from bench.search.plan import SHARING, SINGLE_TASK, Plan
+from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.system.progress import Progress
 from bench.training.ensemble import ensemble_of
 from bench.training.tree_settings import best_by_task, configurations, hasty
 
-BALANCING: dict[Kind, str] = {"equal_weights": "static", "random_weights": "rlw"}
+BALANCING: dict[PointKind, str] = {"equal_weights": "static", "random_weights": "rlw"}
 """Baseline -> the balancing that replaces that of the best sharing configuration; static weights are then equal."""
 
 
@@ -100,7 +100,7 @@ def measured(
     study: Study,
     executor: Executor,
     make_job: MakeJob,
-    kind: Kind,
+    kind: PointKind,
     asked: Sequence[dict[str, Scalar]],
     progress: Progress,
 ) -> list[dict[str, float]]:
@@ -149,7 +149,7 @@ def tuned(
 
 
 WEIGHT = "balancing.static.weight"
-SPREAD = 16.0
+WEIGHT_RATIO = 16.0
 """Largest ratio of two tasks' weights, where the space does not search them."""
 LEAST_TRIES = 2
 """Minimum number of trainings for each static weight."""
@@ -219,7 +219,7 @@ def retuned(
     study: Study,
     executor: Executor,
     make_job: MakeJob,
-    plan: Plan,
+    plan: SearchPlan,
     many: int,
     gradient: Collection[str],
     progress: Progress,
@@ -233,7 +233,7 @@ def retuned(
     if not many:
         return []
     nodes = [node for name, node, _ in trees.walk(plan.space.tree) if name == WEIGHT]
-    spread = max((node.spread for node in nodes if isinstance(node, Simplex)), default=SPREAD)
+    spread = max((node.spread for node in nodes if isinstance(node, Simplex)), default=WEIGHT_RATIO)
     grid = spread_out(plan.tasks, many, spread)
     records = study.records()
     given = [record for record in records if record.balancing in gradient and record.sharing != SINGLE_TASK]

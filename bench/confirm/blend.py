@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.confirm.race import largest_first
 from bench.core.objectives import COSTS
-from bench.core.records import NETWORK, TREES, Outcome, Point, Replicate, Scalar, Split
+from bench.core.records import NETWORK, TREES, Outcome, Point, Replicate, Scalar, SplitName
 from bench.core.rows import REPLICATED, SEARCH
 from bench.measure.predictions import is_whole, name_of, path
 from bench.results.points import confirmed, points
@@ -73,7 +73,7 @@ def blended(
                 study.add_replicate(_with_costs(outcome, parts[outcome.job.replicate]))
 
 
-def _whole(folder: Path, names: Sequence[str], splits: Sequence[Split] = REPLICATED) -> bool:
+def _whole(folder: Path, names: Sequence[str], splits: Sequence[SplitName] = REPLICATED) -> bool:
     return all(is_whole(path(folder, split, name)) for name in names for split in splits)
 
 

@@ -24,7 +24,7 @@ from bench.core.arrays import Floats
 from bench.core.errors import UserError
 
 Shown = Literal["random", "propensity"]
-LEAST = 30
+LEAST_EFFECTIVE = 30
 """Effective positives of a task, below which nobody can tell."""
 
 

@@ -10,17 +10,17 @@ from typing import Any, Literal
 from bench.core.plugins import PluginFile
 
 Scalar = bool | int | float | str | None
-State = Literal["waiting", "running", "completed", "failed", "pruned"]
-Split = Literal["train", "valid", "confirm", "test"]
+TrialStatus = Literal["waiting", "running", "completed", "failed", "pruned"]
+SplitName = Literal["train", "valid", "confirm", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
-Kind = Literal[
+PointKind = Literal[
     "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend", "static_weights",
     "current", "model",
 ]  # fmt: skip
 """Kind of a point: a trial at some length, a baseline, the current point, or a model trained elsewhere."""
 Role = Literal["trial", "baseline", "current"]
-NAMES: dict[Kind, str] = {
+NAMES: dict[PointKind, str] = {
     "single_task": "best single-task models",
     "equal_weights": "equal weights",
     "random_weights": "random weights",
@@ -33,7 +33,7 @@ NAMES: dict[Kind, str] = {
 """Kind -> its name for people."""
 NETWORK, TREES, SHARE = "blend.network", "blend.trees", "blend.share."
 """Keys of a blend's configuration: the ids of both parts, and the prefix of the network's share by task."""
-TRAINED: tuple[Kind, ...] = tuple(NAMES)[1:]
+TRAINED: tuple[PointKind, ...] = tuple(NAMES)[1:]
 """Kinds other than trials that have replicates of their own, in listing order."""
 
 
@@ -70,7 +70,7 @@ class Job:
     config: dict[str, Scalar]
     store: str
     seed: int
-    splits: tuple[Split, ...]
+    splits: tuple[SplitName, ...]
     objectives: tuple[str, ...]
     tasks: tuple[str, ...]
     threads: int
@@ -81,12 +81,12 @@ class Job:
     resamples: int = 0
     outcomes: tuple[str, ...] = ()
     predictions: str | None = None
-    kind: Kind = "trial"
+    kind: PointKind = "trial"
     plugins: tuple[PluginFile, ...] = ()
     start: str | None = None
     keep: str | None = None
 
-    def resamples_of(self, split: Split) -> int:
+    def resamples_of(self, split: SplitName) -> int:
         """Number of resamples of a split; none of validation, for which no interval is shown."""
         return 0 if split == "valid" else self.resamples
 
@@ -237,7 +237,7 @@ class TrialRecord(_Configured):
     """
 
     number: int
-    state: State
+    state: TrialStatus
     params: dict[str, Scalar]
     config: dict[str, Scalar]
     architecture: str
@@ -307,7 +307,7 @@ class Point(_Configured):
         label: name of a model from elsewhere.
     """
 
-    kind: Kind
+    kind: PointKind
     config: dict[str, Scalar]
     architecture: str
     number: int | None = None
@@ -371,7 +371,7 @@ def point_id(number: int, until: int | None) -> str:
     return str(number) if until is None else f"{number}@{until}"
 
 
-def training_of(kind: Kind, number: int | None, until: int | None, config: Mapping[str, Scalar]) -> str:
+def training_of(kind: PointKind, number: int | None, until: int | None, config: Mapping[str, Scalar]) -> str:
     """Identifies trainings that differ only by seed: a trial's length, or a kind's length and configuration.
 
     A baseline's configuration may change when a search continues; trainings before and after stay apart.

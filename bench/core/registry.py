@@ -58,7 +58,7 @@ def lookup(registry: Mapping[str, Entry[Any]], what: str, name: str) -> Entry[An
 
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """An entry chosen from a registry, with its options."""
 
     kind: str
@@ -69,7 +69,7 @@ class Choice:
         return {f"{axis}.kind": self.kind} | flatten(self.options.model_dump(mode="json"), f"{axis}.{self.kind}.")
 
 
-def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, Any], default: str) -> Choice:
+def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, Any], default: str) -> Chosen:
     """Reads `{"kind": "mmoe", "mmoe": {...}}`; raises UserError for an unknown kind or key, or bad options."""
     kind = table.get("kind", default)
     if not isinstance(kind, str):
@@ -85,4 +85,4 @@ def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, An
     options = table.get(kind, {})
     if not isinstance(options, Mapping):
         raise UserError(f"{axis}.{kind}: expected a table of options, found {options!r}")
-    return Choice(kind, validate(entry.config, options, "", f"{axis}.{kind}"))
+    return Chosen(kind, validate(entry.config, options, "", f"{axis}.{kind}"))

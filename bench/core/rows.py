@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from bench.core.records import Split
+from bench.core.records import SplitName
 
 SEARCH: Final = "valid"
 CONFIRM: Final = "confirm"
 TEST: Final = "test"
-REPLICATED: tuple[Split, ...] = (SEARCH, CONFIRM, TEST)
+REPLICATED: tuple[SplitName, ...] = (SEARCH, CONFIRM, TEST)
 """Splits on which a replicate is measured."""
 NAMES: dict[str, str] = {
     SEARCH: "validation (search)",

@@ -127,7 +127,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Vector:
+class DenseVector:
     """A precomputed vector: `length` dense columns from `column` on."""
 
     name: Name
@@ -158,7 +158,7 @@ class Schema:
     tasks: tuple[Task, ...]
     group: str | None = None
     numbers: tuple[Number, ...] = ()
-    vectors: tuple[Vector, ...] = ()
+    vectors: tuple[DenseVector, ...] = ()
     grouped: bool = False
     scenario: str | None = None
     position: str | None = None

@@ -17,9 +17,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bench.data.store import Split as Split
-from bench.data.store import SplitName as SplitName
 from bench.data.store import Store as Store
+from bench.data.store import StoredSplit as StoredSplit
 
 if TYPE_CHECKING:
     from bench.data.card import Card as Card

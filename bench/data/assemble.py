@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError, unknown
 from bench.data.card import Card
-from bench.data.checks import Labels, Rejects, Sieve, check_times, checked, read_labels
+from bench.data.checks import LabelArray, Rejects, Sieve, check_times, checked, read_labels
 from bench.data.codes import TextCodes
 from bench.data.duplicates import RowSet
 from bench.data.readers.base import RawTable, SideTable
@@ -30,17 +30,17 @@ from bench.system.progress import Progress
 
 
 @dataclass(frozen=True)
-class Rows:
+class AssembledRows:
     """n rows of a data set, their columns still raw."""
 
     table: Any
-    labels: Labels
+    labels: LabelArray
     """(n, T)."""
     group: NDArray[np.int32]
     """(n,), numbered as groups first appear; -1 where there is none."""
     split: Assignment
     weights: Weights
-    bounds: Labels | None = None
+    bounds: LabelArray | None = None
     """(n, T), the most that each label can be; None where no task is censored."""
     units: NDArray[np.int32] | None = None
     """(n,), numbered as units first appear; -1 for a row alone. None where the card has none."""
@@ -77,7 +77,7 @@ class WholeGroups:
         return int(apart[0]) if len(apart) else None
 
 
-def _kept(rows: NDArray[np.bool_], table: Any, labels: Labels, weights: Weights) -> tuple[Any, Labels, Weights]:
+def _kept(rows: NDArray[np.bool_], table: Any, labels: LabelArray, weights: Weights) -> tuple[Any, LabelArray, Weights]:
     return table.filter(pa.array(rows)), labels[rows], weights[rows]
 
 
@@ -103,7 +103,7 @@ class Assembler:
         self._groups, self._units, self._whole, self._draws = TextCodes(), TextCodes(), WholeGroups(), GroupDraws()
         self._begun, self._there = set[str](), set[str]()
 
-    def take(self, raw: RawTable) -> Rows:
+    def take(self, raw: RawTable) -> AssembledRows:
         """The rows of the next part; raises UserError for an absent raw column, or a bad row unless dropped."""
         card, missing = self.card, self.card.missing
         self._check_columns(raw)
@@ -158,9 +158,9 @@ class Assembler:
         if time is not None:
             self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())
         self.rows += len(labels)
-        return Rows(table, labels, codes, split, weights, bounds, units)
+        return AssembledRows(table, labels, codes, split, weights, bounds, units)
 
-    def _leave_open(self, table: Any, labels: Labels, split: Assignment) -> None:
+    def _leave_open(self, table: Any, labels: LabelArray, split: Assignment) -> None:
         """Takes labels away that are not known yet: by the card's `as_of`, and before a cut by the cut's time."""
         card, rule = self.card, self.card.split
         if card.as_of is None or card.time is None:

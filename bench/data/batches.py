@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from bench.data.arrays import read_parts, row_bytes
-from bench.data.chunks import AHEAD, Batch, Plan, arrays_of, grouped_order, in_file_order, shuffled_by_chunk
+from bench.data.chunks import AHEAD, Batch, PassPlan, arrays_of, grouped_order, in_file_order, shuffled_by_chunk
 from bench.data.prefetch import ahead
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.system.machine import memory_limit
 
 __all__ = ["Batch", "Batches"]
@@ -38,7 +38,7 @@ class Batches:
             beyond memory, a group's rows of one window.
     """
 
-    def __init__(self, split: Split, memory: int | None = None, grouped: bool = False) -> None:
+    def __init__(self, split: StoredSplit, memory: int | None = None, grouped: bool = False) -> None:
         self._split, self._grouped = split, grouped
         self._memory = memory_limit() if memory is None else memory
         self._mapped = isinstance(split.stored_ids, np.memmap)
@@ -72,7 +72,7 @@ class Batches:
         size = min(size, len(self))
         if self.in_memory:
             return self._gathered(size, seed, start)
-        plan = Plan.within(self._memory, self._sample, size)
+        plan = PassPlan.within(self._memory, self._sample, size)
         batches = shuffled_by_chunk(self._split, plan, size, seed, self._grouped)
         return ahead(islice(batches, start, None), AHEAD)
 
@@ -115,7 +115,7 @@ class Batches:
             yield self._whole.taken(rows, self._split.packing)
 
 
-def shuffled_order(split: Split, size: int, seed: int, grouped: bool) -> Tensor:
+def shuffled_order(split: StoredSplit, size: int, seed: int, grouped: bool) -> Tensor:
     """The order (N,) of a pass over a split that is held as a whole."""
     rng = np.random.default_rng(seed)
     return torch.from_numpy(grouped_order(split.group, size, rng) if grouped else rng.permutation(len(split)))

@@ -14,7 +14,7 @@ from bench.core.exposure import Shown, exposure_columns
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import SCENARIO, Task
-from bench.data.checks import Check
+from bench.data.checks import ColumnCheck
 from bench.data.columns import Column
 from bench.data.columns.base import Reads, read_as
 from bench.data.columns.categorical import Categorical
@@ -22,7 +22,7 @@ from bench.data.columns.numeric import Numeric
 from bench.data.columns.vector import Vector
 from bench.data.history import HistoryConfig
 from bench.data.segments import SegmentName, SegmentRule
-from bench.data.sources import Names, RawFile, ReaderConfig, Source, SyntheticReader
+from bench.data.sources import ColumnNames, FileSource, RawFile, ReaderConfig, SyntheticReader
 from bench.data.splits import (
     ColumnSplit,
     CutSplit,
@@ -78,7 +78,7 @@ class Card(Config):
     files: tuple[RawFile, ...] = ()
     folder: str = "."
     """Where the files are, as seen from the card's own folder."""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[FileSource, ...] = ()
     """Tried in order, each for the files that are still missing."""
     columns: dict[Annotated[str, Field(min_length=1)], Column] = Field(min_length=1)
     """Inputs, in order."""
@@ -102,7 +102,7 @@ class Card(Config):
     """By name raw columns of what is shown, such as its author: outcomes count its values. No input need read them."""
     item_numbers: dict[SegmentName, str] = Field(default_factory=dict)
     """The same of numbers, such as its age in days."""
-    logged: Names = ()
+    logged: ColumnNames = ()
     """Raw number columns that hold scores which ranked when the log was written; never inputs."""
     random: str | None = None
     """Raw column that is 1 in rows that were shown at random, else 0: outcomes are of these alone; never an input."""
@@ -176,7 +176,7 @@ class Card(Config):
         return read_as(self._uses)
 
     @property
-    def checks(self) -> list[tuple[str, Check]]:
+    def checks(self) -> list[tuple[str, ColumnCheck]]:
         """(raw column, check) of each kind of input that reads the column."""
         found = {(raw, self.columns[name].kind): self.columns[name].check for name, raw in self.inputs}
         return [(raw, check) for (raw, _), check in found.items()]

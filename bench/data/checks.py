@@ -96,7 +96,7 @@ class Sieve:
             self.bad |= new
 
 
-Check = Callable[[str, Any, Collection[str], Sieve], None]
+ColumnCheck = Callable[[str, Any, Collection[str], Sieve], None]
 """(raw column, Arrow column, markers of missing values, sieve): the sieve takes the rows that do not fit."""
 _EXPECTED = {
     "number": "numbers",
@@ -112,7 +112,7 @@ def checked(
     wanted: Mapping[str, str],
     missing: Collection[str],
     sieve: Sieve,
-    checks: Iterable[tuple[str, Check]] = (),
+    checks: Iterable[tuple[str, ColumnCheck]] = (),
 ) -> Any:
     """The table with numbers in columns that are wanted as such; the sieve takes the rows that do not fit.
 
@@ -204,11 +204,11 @@ def _not_utf8(values: Any) -> NDArray[np.bool_]:
     return np.zeros(len(values), np.bool_)
 
 
-Labels = NDArray[np.float32]
+LabelArray = NDArray[np.float32]
 ZERO_ONE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
-def read_labels(table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve) -> Labels:
+def read_labels(table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve) -> LabelArray:
     """Labels (N, T) by the rules of a card's tasks; NaN where the raw value is missing.
 
     The sieve takes rows with a label that is not 0/1, nor among the values the task names, or with a number that a
@@ -222,7 +222,7 @@ def read_labels(table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...
     return labels
 
 
-def _number_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> Labels:
+def _number_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> LabelArray:
     numbers = as_numbers(raw, missing, column, infinite=True)
     with np.errstate(over="ignore"):
         labels = (numbers / rule.unit).astype(np.float32)
@@ -233,7 +233,7 @@ def _number_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ..
     return labels
 
 
-def _binary_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> Labels:
+def _binary_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> LabelArray:
     text = as_text(raw, missing)
     meaning = np.full(len(text.values) + 1, np.nan, np.float32)  # the last entry serves code -1, missing
     meanings = dict.fromkeys(rule.negative, 0.0) | dict.fromkeys(rule.positive, 1.0) if rule.positive else ZERO_ONE

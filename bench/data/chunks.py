@@ -23,7 +23,7 @@ from bench.core.errors import UserError
 from bench.data.arrays import read_into
 from bench.data.packing import Packing
 from bench.data.prefetch import ahead
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.system.intrinsics import jit
 
 Arrays = dict[str, NDArray[Any]]
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
         return Batch(torch.from_numpy(ids), *others)  # type: ignore[arg-type]
 
 
-def arrays_of(split: Split, grouped: bool = False) -> Arrays:
+def arrays_of(split: StoredSplit, grouped: bool = False) -> Arrays:
     """The arrays that a batch's rows are in; those of their groups, too, if `grouped`."""
     group = split.group if grouped else None
     found = (split.stored_ids, split.dense, split.stored_labels, split.weights, group, split.stored_bounds)
@@ -77,7 +77,7 @@ def read(arrays: Arrays, starts: Sequence[int], rows: int) -> Arrays:
     return found
 
 
-def batch_of(split: Split, arrays: Arrays, rows: Tensor | None = None) -> Batch:
+def batch_of(split: StoredSplit, arrays: Arrays, rows: Tensor | None = None) -> Batch:
     """The given rows (n,) of what was read of a split, copied; without `rows` all of them, sharing their memory."""
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     found = Batch(**tensors).taken(rows, split.packing)
@@ -105,14 +105,14 @@ _ORDER = 16
 
 
 @dataclass(frozen=True)
-class Plan:
+class PassPlan:
     """How a pass is read: `window` rows are mixed, taken from the file in chunks of `chunk` rows."""
 
     window: int
     chunk: int
 
     @classmethod
-    def within(cls, memory: int, sample: int, size: int) -> Plan:
+    def within(cls, memory: int, sample: int, size: int) -> PassPlan:
         """The plan for `memory` bytes: two windows (one in use, one being read), their order and the batches held.
 
         A sample has `sample` bytes, a batch `size` samples. Raises UserError where not even the smallest window fits.
@@ -141,7 +141,9 @@ class Plan:
         return [np.flatnonzero(window_of == k) for k in range(count)]
 
 
-def shuffled_by_chunk(split: Split, plan: Plan, size: int, seed: int, grouped: bool = False) -> Generator[Batch]:
+def shuffled_by_chunk(
+    split: StoredSplit, plan: PassPlan, size: int, seed: int, grouped: bool = False
+) -> Generator[Batch]:
     """Batches of exactly `size` rows; every row once, except those left over below one batch.
 
     The order depends on seed, plan and size alone. Where `grouped`, rows of a group that lie in one window come
@@ -169,7 +171,7 @@ def shuffled_by_chunk(split: Split, plan: Plan, size: int, seed: int, grouped: b
             del window  # before the one after the next is read
 
 
-def in_file_order(split: Split, size: int, grouped: bool = False) -> Generator[Batch]:
+def in_file_order(split: StoredSplit, size: int, grouped: bool = False) -> Generator[Batch]:
     """Batches of `size` rows as they lie in the files; the last one may be smaller."""
     arrays = arrays_of(split, grouped)
     for start in range(0, len(split), size):

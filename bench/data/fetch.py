@@ -12,7 +12,7 @@ from bench.core.errors import UserError, listed
 from bench.data.card import Card
 from bench.data.download import FetchError, download, download_package, extract
 from bench.data.readers.blocks import PACKED, is_gzip, open_raw, unpacked_name
-from bench.data.sources import RawFile, Source, UrlSource, is_pattern
+from bench.data.sources import FileSource, RawFile, UrlSource, is_pattern
 from bench.system.atomic import write_text
 from bench.system.progress import Progress
 
@@ -173,7 +173,7 @@ def _lacking(card: Card, lacking: Sequence[RawFile], reasons: str) -> UserError:
     )
 
 
-def _from_source(card: Card, source: Source, wanted: list[RawFile], home: Path, progress: Progress) -> None:
+def _from_source(card: Card, source: FileSource, wanted: list[RawFile], home: Path, progress: Progress) -> None:
     folder = raw_folder(card, home)
     downloads = folder / "downloads"
     if isinstance(source, UrlSource) and source.urls:

@@ -25,7 +25,7 @@ from bench.system.progress import Progress
 
 SEEN = "seen"
 """The action that every row is."""
-ROWS = 1 << 18
+ROWS_AT_ONCE = 1 << 18
 """Rows that are worked on at once, about; a group is never divided."""
 PART = 1 << 16
 """Rows of a part that is read back."""
@@ -102,7 +102,7 @@ class HistoryConfig(Config):
         return tuple(dict.fromkeys((*self.lists, *self.same)))
 
 
-class Rows(NamedTuple):
+class GroupRows(NamedTuple):
     """n rows of some groups, whole."""
 
     group: NDArray[np.int32]
@@ -182,7 +182,7 @@ class _Actions:
         return found
 
 
-def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
+def past(rows: GroupRows, config: HistoryConfig, within: bool = True) -> Past:
     """The past of rows of whole groups; rows see those of their own split, too, if `within`."""
     n, inputs = len(rows.group), config.inputs
     lists = np.full((n, len(config.list_rules), config.length), -1, np.int32)
@@ -215,8 +215,8 @@ def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
 class Pasts:
     """The past of all rows of a store, on disk until it is encoded.
 
-    Rows are divided by group into shares of about `ROWS` rows, each a file, and the past is computed share by share. It
-    is read back in the order of the rows: in each share's file they have that order, too. So files are read and written
+    Rows are divided by group into shares of about `ROWS_AT_ONCE` rows, each a file, and the past is computed share by
+    share. It is read back in the order of the rows, which each share's file has, too. So files are read and written
     from their beginning to their end, and memory holds one share. `folders` hold what was spilled of each split.
     """
 
@@ -229,7 +229,7 @@ class Pasts:
     def compute(self, inputs: Sequence[int], actions: Sequence[int]) -> None:
         """Computes all of it; `inputs` and `actions` are places among the codes and labels that are spilled."""
         rows = sum(len(mapped(folder / "group.npy")) for folder in self.folders)
-        self._shares = max(1, -(-rows // ROWS))
+        self._shares = max(1, -(-rows // ROWS_AT_ONCE))
         codes_acted = [("codes", np.int32, (len(inputs),)), ("acted", np.bool_, (len(actions),))]
         event = np.dtype([("group", np.int32, ()), ("time", np.float64, ()), *codes_acted])
         for folder in self.folders:
@@ -241,7 +241,7 @@ class Pasts:
                 group, time, codes, acted = (
                     np.concatenate([part[name] for part in events]) for name in ("group", "time", "codes", "acted")
                 )
-                found = past(Rows(group, time, split, codes, acted), self.config)
+                found = past(GroupRows(group, time, split, codes, acted), self.config)
                 kept = np.empty(len(split), self._past)
                 kept["lists"], kept["numbers"] = found
                 for number, folder in enumerate(self.folders):

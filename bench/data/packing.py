@@ -1,8 +1,8 @@
 """How a store holds ids: in 16 bits where a field has few rows of the embedding table, which most fields have.
 
 A row has one word of 16 bits for each slot, in slot order, then one for each wide slot, those of fields with more than
-`MOST` rows. A narrow slot's word is 0 for padding, else it counts from 1 for the field's first row. A wide slot's two
-words are the low and the high half of its row of the table.
+`MOST_NARROW` rows. A narrow slot's word is 0 for padding, else it counts from 1 for the field's first row. A wide
+slot's two words are the low and the high half of its row of the table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.core.arrays import Ids
 from bench.core.schema import Schema
 from bench.system.intrinsics import AHEAD, jit, prefetch_to_read
 
-MOST = (1 << 16) - 1
+MOST_NARROW = (1 << 16) - 1
 """Rows of a field whose slots are narrow."""
 LINE = 32  # words in a cache line
 Words = NDArray[np.uint16]
@@ -38,7 +38,7 @@ class Packing:
     def of(cls, schema: Schema) -> Packing:
         """That of a schema; tasks play no part."""
         slots = [field.slots for field in schema.fields]
-        wide = np.array([field.cardinality > MOST for field in schema.fields], np.bool_)
+        wide = np.array([field.cardinality > MOST_NARROW for field in schema.fields], np.bool_)
         before = np.where(wide, 0, np.array(schema.offsets, np.int32) - 1)
         return cls(np.repeat(before, slots), np.flatnonzero(np.repeat(wide, slots)).astype(np.uint64))
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 from bench.core import plugins
 from bench.core.schema import Schema, Task
 from bench.data.arrays import ArrayWriter
-from bench.data.assemble import Assembler, Rows
+from bench.data.assemble import AssembledRows, Assembler
 from bench.data.card import Card
 from bench.data.columns.categorical import Categorical
 from bench.data.columns.numeric import Numeric
@@ -158,7 +158,7 @@ def prepare(
     return Store.open(target)
 
 
-def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Iterator[Rows]:
+def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Iterator[AssembledRows]:
     """The rows of a card part by part, labelled and assigned to splits; no store is made.
 
     Raises UserError as `prepare` does; of too many bad rows, after the last part.

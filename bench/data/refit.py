@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Mask
 from bench.core.errors import UserError
+from bench.core.records import SplitName
 from bench.core.seeds import derive
 from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.card import Card
 from bench.data.splits import HashSplit, ValidOfTrain
-from bench.data.store import Split, SplitName, Store
+from bench.data.store import Store, StoredSplit
 from bench.system.atomic import atomic_folder
 from bench.system.mapped import mapped
 
 BLOCK = 1 << 16  # rows copied at a time
-LARGEST = 0.5
+MOST_HELD_OUT = 0.5
 """The most of validation that is held out where it is the only one to give."""
 
 JOINED: tuple[SplitName, ...] = ("train", "valid", "confirm")
@@ -67,10 +68,10 @@ def refit_store(store: Store, card: Card, share: float, seed: int, target: Path)
     return Store.open(target).with_tasks([task.name for task in store.schema.tasks])
 
 
-def held_out(card: Card, splits: Sequence[Split], share: float, seed: int) -> list[Mask]:
+def held_out(card: Card, splits: Sequence[StoredSplit], share: float, seed: int) -> list[Mask]:
     """Which rows (N,) of each split are held out; the first is train, the others are parts of validation."""
     rule, (train, *parts) = card.split, splits
-    from_valid = min(LARGEST, share * sum(map(len, splits)) / max(1, sum(map(len, parts))))
+    from_valid = min(MOST_HELD_OUT, share * sum(map(len, splits)) / max(1, sum(map(len, parts))))
     none = np.zeros(len(train), np.bool_)
     if card.split_times:
         return [none, *(np.arange(len(part)) >= len(part) - round(from_valid * len(part)) for part in parts)]
@@ -84,7 +85,7 @@ def held_out(card: Card, splits: Sequence[Split], share: float, seed: int) -> li
     return [_drawn(split, of_group, rng) < share for split in splits]
 
 
-def _drawn(split: Split, of_group: NDArray[np.float64] | None, rng: np.random.Generator) -> NDArray[np.float64]:
+def _drawn(split: StoredSplit, of_group: NDArray[np.float64] | None, rng: np.random.Generator) -> NDArray[np.float64]:
     """(N,) in [0, 1): one draw a row, or one a group, or a unit; rows without one have one each."""
     draws = rng.random(len(split))
     if of_group is None or not len(of_group):

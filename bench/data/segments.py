@@ -21,7 +21,7 @@ from bench.system.mapped import mapped
 SegmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 KNOWN = ("known", "new")
 OTHER = "other"
-MOST = 20
+MOST_OWN_VALUES = 20
 """Values of a categorical segment that are told apart."""
 
 
@@ -29,8 +29,8 @@ class SegmentRule(Config):
     """One way to cut the rows into segments: by category, by ranges of a number, or by whether train holds a value."""
 
     column: str | None = None
-    """Raw column: its values by their frequency on train, at most `MOST`; all others are `OTHER`."""
-    ranges: tuple[float, ...] = Field((), max_length=MOST)
+    """Raw column: its values by their frequency on train, at most `MOST_OWN_VALUES`; all others are `OTHER`."""
+    ranges: tuple[float, ...] = Field((), max_length=MOST_OWN_VALUES)
     """Ends of ranges, rising: the column is then a number, and [25, 45] makes "< 25", "25 to 45" and ">= 45"."""
     known: str | None = None
     """Raw column, in place of `column`: whether a row's value is among those of train."""
@@ -118,9 +118,11 @@ class Segments:
             return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))
         if rule.known is not None:
             return list(rule.fixed), np.append((counts == 0).astype(np.int16), np.int16(-1))
-        frequent = np.argsort(-counts, kind="stable")[: MOST + 1]  # one more, in case `OTHER` is a value of its own
+        frequent = np.argsort(-counts, kind="stable")[
+            : MOST_OWN_VALUES + 1
+        ]  # one more, in case `OTHER` is a value of its own
         texts = dict(zip(frequent.tolist(), self._values[at].texts(frequent.tolist()), strict=True))
-        named = [number for number, text in texts.items() if counts[number] and text != OTHER][:MOST]
+        named = [number for number, text in texts.items() if counts[number] and text != OTHER][:MOST_OWN_VALUES]
         values = [texts[number] for number in named]
         if len(named) < len(counts):
             values.append(OTHER)

@@ -114,7 +114,7 @@ class UrlSource(Config):
         return tuple(self.members or self.urls)
 
 
-Source = Annotated[PackageSource | UrlSource, Discriminator("kind")]
+FileSource = Annotated[PackageSource | UrlSource, Discriminator("kind")]
 
 
 def separator(value: str) -> str:
@@ -131,7 +131,7 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Separator = Annotated[str, AfterValidator(separator)]
-Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+ColumnNames = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 """Of a file's columns."""
 
 
@@ -141,7 +141,7 @@ class Join(Config):
     file: str
     on: str
     """Key column, in both; the side table holds each key once."""
-    columns: Names = ()
+    columns: ColumnNames = ()
     """Names, where the file has no header."""
 
 
@@ -170,7 +170,7 @@ class CsvReader(FileReader):
     """Delimited text, packed or not; tab-separated files have `separator = "\\t"`."""
 
     kind: Literal["csv"] = "csv"
-    columns: Names = ()
+    columns: ColumnNames = ()
     """Names, where the files have no header."""
     separator: Separator = ","
     """Blanks around it do not matter."""
@@ -203,9 +203,9 @@ class PairReader(FileReader):
     kind: Literal["pairs"] = "pairs"
     separator: ClassVar[str] = ","
     on: str
-    columns: Names
+    columns: ColumnNames
     """Names of the row files' columns, the key among them."""
-    partner_columns: Names
+    partner_columns: ColumnNames
     """Names of the partners' columns, the key among them; each key stands in a partner once."""
     partner: dict[str, str] = Field(min_length=1)
     """Row file -> its partner."""
@@ -221,7 +221,7 @@ class DoubleColonReader(FileReader):
     """MovieLens's text: fields between `::` or another separator, no header, Latin-1."""
 
     kind: Literal["double-colon"] = "double-colon"
-    columns: Annotated[Names, Field(min_length=1)]
+    columns: Annotated[ColumnNames, Field(min_length=1)]
     separator: str = Field("::", min_length=1)
     join_separator: str = ""
     """Of side tables; empty where it is the same."""

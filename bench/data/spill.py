@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError
 from bench.core.exposure import exposure_of
 from bench.data.arrays import ArrayWriter, read_parts
-from bench.data.assemble import Rows
+from bench.data.assemble import AssembledRows
 from bench.data.card import Card
-from bench.data.checks import Labels
+from bench.data.checks import LabelArray
 from bench.data.columns.moments import LARGEST, RunningMoments
 from bench.data.encoding.fitter import Provisional
 from bench.data.tasks import TaskRule
@@ -33,7 +33,7 @@ class LabelCounts:
         self.observed, self.positives = np.zeros((2, len(rules)), np.int64)
         self._moments = {at: RunningMoments() for at, rule in enumerate(rules) if rule.kind == "regression"}
 
-    def add(self, labels: Labels, weights: Weights | None = None) -> None:
+    def add(self, labels: LabelArray, weights: Weights | None = None) -> None:
         """Takes in labels (n, T); those of rows of weight 0 do not count."""
         if weights is not None and weights.shape[1]:
             labels = np.where(weights[:, :1] > 0, labels, np.nan)
@@ -76,7 +76,7 @@ CHUNK = 1 << 14
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def arrays_of(card: Card, rows: Rows) -> dict[str, NDArray[Any]]:
+def arrays_of(card: Card, rows: AssembledRows) -> dict[str, NDArray[Any]]:
     """What is kept of n rows beside inputs and segments: name of a file -> (n, ..)."""
     found: dict[str, NDArray[Any]] = {"labels": rows.labels, "group": rows.group}
     if rows.weights.shape[1]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from bench.core.errors import UserError, check_known
 from bench.core.exposure import Shown
 from bench.core.objectives import ItemKind
 from bench.core.plain import read_json
+from bench.core.records import SplitName
 from bench.core.schema import Schema
 from bench.core.seeds import mixed
 from bench.system.mapped import mapped
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from bench.data.encoding.encoder import Encoder
     from bench.data.packing import Packing
 
-SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
 BESIDE = ("segments", "logged", "weights", "bounds", "units", "items")
 """Of cards that ask for them."""
@@ -80,7 +80,7 @@ class WeightFacts:
 
 
 @dataclass(frozen=True)
-class Split:
+class StoredSplit:
     """The rows of one split; arrays are memory-mapped and read-only."""
 
     stored_ids: NDArray[Any]
@@ -144,7 +144,7 @@ class Split:
         stored = self.stored_bounds
         return stored if stored is None or self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])
 
-    def taken(self, rows: NDArray[np.int64]) -> Split:
+    def taken(self, rows: NDArray[np.int64]) -> StoredSplit:
         """Some rows, copied into memory."""
 
         def of(array: NDArray[Any] | None) -> Any:
@@ -261,7 +261,7 @@ class Store:
 
         return Encoder.load(self.path / "encoder.json")
 
-    def split(self, name: SplitName) -> Split:
+    def split(self, name: SplitName) -> StoredSplit:
         """The rows of a split, with the labels of this view's tasks; errors as of `check`."""
         from bench.data.packing import Packing  # brings numba, which opening a store does not need
 
@@ -270,7 +270,7 @@ class Store:
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
         if not any(task.censored for task in self.schema.tasks):
             arrays.pop("bounds", None)
-        return Split(ids, dense, labels, group, columns, Packing.of(self.schema), *map(arrays.get, BESIDE))
+        return StoredSplit(ids, dense, labels, group, columns, Packing.of(self.schema), *map(arrays.get, BESIDE))
 
     def with_tasks(self, names: Sequence[str]) -> Store:
         """A view with these tasks, in order; raises UserError for none, unknown ones, one twice, or without parent."""
@@ -288,7 +288,7 @@ class Store:
         return Store(self.path, self.manifest, schema, tuple(place[name] for name in names))
 
 
-def part_of(split: Split, rows: int, units: bool = False) -> Split:
+def part_of(split: StoredSplit, rows: int, units: bool = False) -> StoredSplit:
     """About `rows` rows of a split, in its order and in memory; the split itself where it has no more.
 
     Rows of one group (of one unit, where `units`) are in or out together. Which are in depends on it, or on their place

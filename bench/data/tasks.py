@@ -178,7 +178,7 @@ def in_order(parents: Mapping[str, str]) -> list[str]:
 
 
 SKEWED = 2.0
-ROWS = 1 << 20
+DRAWN_ROWS = 1 << 20
 """Rows that are drawn of a larger split."""
 TAIL = 0.001
 
@@ -202,8 +202,8 @@ def scaled_tasks(
     """
     if all(rule.kind == "binary" for rule in rules):
         return tuple(rule.task for rule in rules)
-    if len(labels) > ROWS:
-        drawn = np.sort(np.random.default_rng(0).integers(0, len(labels), ROWS))
+    if len(labels) > DRAWN_ROWS:
+        drawn = np.sort(np.random.default_rng(0).integers(0, len(labels), DRAWN_ROWS))
         labels, weights = labels[drawn], None if weights is None else weights[drawn]
     labels = np.asarray(labels, np.float64)
     at = {rule.name: number for number, rule in enumerate(rules)}

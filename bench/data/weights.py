@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from bench.core.registry import Config
-from bench.data.checks import Labels, Sieve
+from bench.data.checks import LabelArray, Sieve
 from bench.data.values import as_numbers
 
 Weights = NDArray[np.float32]
@@ -43,7 +43,7 @@ class Sampling(Config):
 
 
 def read_weights(
-    table: Any, weight: str | None, sampling: Sampling | None, label: Labels, missing: Collection[str], sieve: Sieve
+    table: Any, weight: str | None, sampling: Sampling | None, label: LabelArray, missing: Collection[str], sieve: Sieve
 ) -> Weights:
     """The weights (n, K) of rows, the second column still a rate; the sieve takes rows whose weight is none.
 
@@ -74,7 +74,7 @@ def _refuse(wrong: NDArray[np.bool_], numbers: NDArray[np.float64], what: str, s
         sieve.refuse(wrong, "weight", f"{what}, found {'none' if np.isnan(first) else f'{first:g}'}")
 
 
-def undo_rates(weights: Weights, label: Labels) -> None:
+def undo_rates(weights: Weights, label: LabelArray) -> None:
     """Replaces each rate of `read_weights` by the number of rows that the row stands for, by the labels (n,) as there.
 
     A row whose label is missing was not thinned.

@@ -21,7 +21,7 @@ from bench.results.fusion import FusionKind
 MOST_TASKS = 8
 SEED = "#"
 """Between a model's name and one of its seeds: `candidate#1`."""
-Columns = Annotated[
+ColumnList = Annotated[
     list[str], BeforeValidator(lambda given: [*map(str.strip, given.split(","))] if isinstance(given, str) else given)
 ]
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -80,7 +80,7 @@ class Asked(Config):
     """One a task; the task is called by its column."""
     parents: dict[str, str] = Field(default_factory=dict)
     """By task the one that has to happen first: `buy = "click"`."""
-    models: dict[str, Columns] = Field(min_length=1)
+    models: dict[str, ColumnList] = Field(min_length=1)
     """By model its predictions, in the order of `labels`; a model of several seeds as `name#0`, `name#1`."""
     today: str | None = None
     """The model that serves today, which `score` is then made of: by itself that whose columns `weights` has, or one

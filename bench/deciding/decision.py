@@ -41,12 +41,12 @@ from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import serving
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.measure.resamples import Resamples, drawn_of
 from bench.results.effect import MARGIN
 from bench.results.frontier import Frontier, frontier
 from bench.results.fusion import Fusion
-from bench.results.served.climb import MOST_ROWS, Goal
+from bench.results.served.climb import CLIMB_ROWS, Goal
 from bench.results.served.measuring import Candidate, CurrentRanking, Meter, measure_of, sample_of
 from bench.results.served.sweep import Sweep
 
@@ -76,11 +76,11 @@ class LogDecision(Decision):
     asked: Asked
     terms: Mapping[str, tuple[str, ...]]
     calibration: Sequence[CalibrationQuality]
-    rows: Mapping[str, Rows]
+    rows: Mapping[str, KeptRows]
     notes: tuple[str, ...]
 
     @property
-    def tested(self) -> tuple[Rows, tuple[str | None, str | None]]:
+    def tested(self) -> tuple[KeptRows, tuple[str | None, str | None]]:
         """The rows that judge, and the columns of their units and group."""
         return self.rows[TEST], (self.asked.units, self.asked.group)
 
@@ -161,7 +161,7 @@ def _policy(asked: Asked) -> Policy:
     )
 
 
-def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: Rows) -> tuple[Objective, ...]:
+def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: KeptRows) -> tuple[Objective, ...]:
     """What is served: as asked, else recalls where events have values, else what groups are large enough for."""
     names = [*asked.outcomes, *policy.outcomes]
     if asked.propensity is not None:
@@ -174,9 +174,9 @@ def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: Rows) -
     return tuple(outcome(name, tuple(tasks), "outcomes", asked.item_kinds) for name in every)
 
 
-def _gains(old: Candidate, new: Candidate, rows: Rows, outcomes: Sequence[Objective], aim: PolicyAim) -> bool:
+def _gains(old: Candidate, new: Candidate, rows: KeptRows, outcomes: Sequence[Objective], aim: PolicyAim) -> bool:
     """Whether a recalibrated model reaches more than as good, on a sample of the rows that choose."""
-    few, kept = sample_of(rows, CONFIRM, MOST_ROWS)
+    few, kept = sample_of(rows, CONFIRM, CLIMB_ROWS)
 
     def some(of: Candidate) -> Candidate:
         return replace(of, predictions=lambda split, run: of.predictions(split, run)[kept])
@@ -191,7 +191,7 @@ def _gains(old: Candidate, new: Candidate, rows: Rows, outcomes: Sequence[Object
 
 
 def _heads(
-    candidates: Sequence[Candidate], rows: Mapping[str, Rows], outcomes: Sequence[Objective], tasks: Sequence[Task],
+    candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[Objective], tasks: Sequence[Task],
     seed: int,
 ) -> Frontier:  # fmt: skip
     """The front of heads: of a binary task its area under the curve where all rows are ranked, else its outcome."""

@@ -13,21 +13,22 @@ from scipy.special import expit
 
 from bench.core.arrays import Singles
 from bench.core.errors import UserError
+from bench.core.records import Role
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked, Formula
 from bench.deciding.log import LoggedRows
 from bench.measure.heads.areas import auc
 from bench.measure.heads.calibration import ECE_BINS, Deciles
-from bench.measure.platt import MOST_ROWS, platt
-from bench.measure.predictions import Rows
+from bench.measure.platt import FIT_ROWS, platt
+from bench.measure.predictions import KeptRows
 from bench.measure.spaces import Observed
 from bench.results.ledger import ALL
-from bench.results.served.measuring import Candidate, Role
+from bench.results.served.measuring import Candidate
 
 SplitPlaces = Mapping[str, NDArray[np.int64]]
 """By split the places of its rows in the log."""
 RECALIBRATED = "recalibrated"
-SURE = 4.605
+SURE_GAIN = 4.605
 """Gain in log likelihood from which on a recalibration is no noise: half of chi-squared's 1%, two parameters."""
 SUSPECT = 0.99
 CLEAR = 1.5
@@ -63,7 +64,7 @@ class CalibrationQuality(NamedTuple):
     """How a model's predictions of a task fit what happened, on a slice of the rows that judge.
 
     Attributes:
-        auc: area under the curve, of `MOST_ROWS` rows about, as `ece`.
+        auc: area under the curve, of `FIT_ROWS` rows about, as `ece`.
         pcoc: predicted over happened; NaN of what is no probability, as `ece`.
         ece: mean distance of predicted and happened over bins of equal mass.
     """
@@ -174,7 +175,7 @@ def score_of(formula: Formula, log: LoggedRows) -> NDArray[np.float64]:
     return np.asarray(sum(logs))
 
 
-def recalibrated(model: Model, parts: SplitPlaces, rows: Mapping[str, Rows], tasks: Sequence[str]) -> Model | None:
+def recalibrated(model: Model, parts: SplitPlaces, rows: Mapping[str, KeptRows], tasks: Sequence[str]) -> Model | None:
     """A model whose log odds of each task are moved and stretched so that they fit the rows that choose (Platt 1999).
 
     No head's order changes, but in a sum each then counts for what it is. None where nothing is surely off.
@@ -185,7 +186,7 @@ def recalibrated(model: Model, parts: SplitPlaces, rows: Mapping[str, Rows], tas
         new = own.copy()
         for at, (known, kind) in enumerate(zip(model.probabilities, of.kinds, strict=True)):
             fit = platt(own[chosen, at], of.labels[:, at], of.weights) if known and kind == "binary" else None
-            if fit is not None and fit.gain > SURE and fit.slope > 0:
+            if fit is not None and fit.gain > SURE_GAIN and fit.slope > 0:
                 new[:, at] = fit.apply(own[:, at])
                 terms[at] = f"sigmoid({fit.offset:.3g} + {fit.slope:.3g} logit({model.terms[at]}))"
         runs.append(new)
@@ -194,7 +195,7 @@ def recalibrated(model: Model, parts: SplitPlaces, rows: Mapping[str, Rows], tas
     return replace(model, name=f"{model.name}, {RECALIBRATED}", predictions=tuple(runs), terms=tuple(terms))
 
 
-def calibrations(models: Sequence[Model], parts: SplitPlaces, rows: Mapping[str, Rows]) -> list[CalibrationQuality]:
+def calibrations(models: Sequence[Model], parts: SplitPlaces, rows: Mapping[str, KeptRows]) -> list[CalibrationQuality]:
     """Of each model and task on the rows that judge, and by segment; means over seeds."""
     of, places = rows[TEST], parts[TEST]
     weights = np.ones(len(places)) if of.weights is None else of.weights.astype(np.float64)
@@ -210,7 +211,7 @@ def calibrations(models: Sequence[Model], parts: SplitPlaces, rows: Mapping[str,
                 y, p, w = of.labels[own, at], said[own], weights[own]
                 happened = float(w @ y)
                 if happened > 0:
-                    fits, some = (np.nan, np.nan), slice(None, None, 1 + len(y) // MOST_ROWS)
+                    fits, some = (np.nan, np.nan), slice(None, None, 1 + len(y) // FIT_ROWS)
                     rows_of = Observed(y[some], np.empty(0), predictions=p[some])
                     area = auc.prepare(rows_of)(np.ones(len(y[some])))
                     if model.probabilities[at]:

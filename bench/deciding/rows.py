@@ -16,7 +16,7 @@ from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
 from bench.deciding.asked import Asked
 from bench.deciding.log import LoggedRows, times, until
-from bench.measure.predictions import MOST_ROWS, Rows, rates_of, sampled
+from bench.measure.predictions import MOST_OF_SPLIT, KeptRows, rates_of, sampled
 from bench.measure.resamples import units_of
 
 PARTS = {"choose": CONFIRM, "judge": TEST, SEARCH: SEARCH, CONFIRM: CONFIRM, TEST: TEST}
@@ -42,7 +42,7 @@ class Parted:
     log: LoggedRows
     labels: Singles
     parts: Mapping[str, NDArray[np.int64]]
-    rows: Mapping[str, Rows]
+    rows: Mapping[str, KeptRows]
     notes: list[str]
 
 
@@ -123,15 +123,15 @@ def _sampled(
     asked: Asked, log: LoggedRows, labels: Singles, split: str, places: NDArray[np.int64]
 ) -> NDArray[np.int64]:  # fmt: skip
     """Those of a split's places that are kept: of very many whole units are sampled, or rows."""
-    by, most = asked.units or asked.group, MOST_ROWS
+    by, most = asked.units or asked.group, MOST_OF_SPLIT
     if split == CONFIRM and asked.part is None:
         least = float(np.nanmean(labels[places] > 0, axis=0).min())
-        most = int(np.clip(ENOUGH / max(least, 1e-9), ROWS_TO_CHOOSE, MOST_ROWS))
+        most = int(np.clip(ENOUGH / max(least, 1e-9), ROWS_TO_CHOOSE, MOST_OF_SPLIT))
     units = np.arange(len(places)) if by is None else log.names[by][0][places]
     return places[sampled(units.astype(np.uint64), split, len(places), most)]
 
 
-def _rows(asked: Asked, log: LoggedRows, labels: Singles, places: NDArray[np.int64], many: int) -> Rows:
+def _rows(asked: Asked, log: LoggedRows, labels: Singles, places: NDArray[np.int64], many: int) -> KeptRows:
     """The rows of a split, in the order of the log; `many`: how many there were before sampling."""
     group = np.full(len(places), -1, np.int64) if asked.group is None else log.names[asked.group][0][places]
     by = asked.units or asked.group
@@ -155,14 +155,14 @@ def _rows(asked: Asked, log: LoggedRows, labels: Singles, places: NDArray[np.int
     codes_of = {name: log.names[column][0][places] for name, column in asked.items.items()}
     items = {name: np.where(each < 0, np.nan, each) for name, each in codes_of.items()}
     items |= {name: log.numbers[of][places].astype(np.float64) for name, of in asked.item_numbers.items()}
-    rows = Rows(
+    rows = KeptRows(
         labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
         rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None), items=items,
     )  # fmt: skip
     return replace(rows, rates=rates_of(own, rows.counts))
 
 
-def _enough(rows: Rows, split: str) -> None:
+def _enough(rows: KeptRows, split: str) -> None:
     what = {CONFIRM: "that choose weights", TEST: "that judge", SEARCH: "of validation"}[split]
     counted = slice(None) if rows.counts is None else rows.counts > 0
     for name, own in zip(rows.tasks, rows.labels[counted].T, strict=True):

@@ -43,7 +43,7 @@ from bench.results.served.served import Served
 
 ROW = (*FACTS, "size")
 """Columns of `Choices.table` that are no metrics."""
-DRAWS = 1000
+HEAD_DRAWS = 1000
 """Posterior draws of heads, where there is no served front."""
 THOUSANDTHS = 0.1
 """Unit of a head's metric in thousandths, such as AUC: a difference of .001 counts as much as 1% of an outcome."""
@@ -268,7 +268,7 @@ def _draws(points: Sequence[Point], objectives: Sequence[Objective], seed: int) 
     noise = seed_noise(samples) if samples and len(samples) == len(points) else None
     if noise is None:
         return np.zeros((0, len(points), len(objectives)))
-    draws = posterior_draws(samples, noise, derive(seed, "choices"), DRAWS)
+    draws = posterior_draws(samples, noise, derive(seed, "choices"), HEAD_DRAWS)
     for row in (row for row, point in enumerate(points) if point.kind == STAND_IN):  # the same models once more
         for place, metric in enumerate(samples[row].mean):
             same = (each for each, one in enumerate(samples) if each != row and one.mean[place] == metric)

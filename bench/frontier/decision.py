@@ -27,7 +27,7 @@ from bench.frontier.serving import Serving
 from bench.frontier.verdict import Verdict, unserved, verdict
 from bench.frontier.words import verdict as words
 from bench.frontier.words.verdict import titles_of
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.frontier import Frontier
 from bench.results.fusion import in_formula
 from bench.results.ledger import ALL, GAIN, GAIN_HIGH, long_of
@@ -62,7 +62,7 @@ class Decision:
     contests: Callable[[], Sequence[Contest]] = tuple
 
     @property
-    def tested(self) -> tuple[Rows | None, tuple[str | None, str | None]]:
+    def tested(self) -> tuple[KeptRows | None, tuple[str | None, str | None]]:
         """The rows of test, None where none are kept, and the columns of their units and group."""
         return None, (None, None)
 

@@ -13,7 +13,7 @@ from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known
 from bench.core.rows import CONFIRM
 from bench.frontier.choices import Choices
-from bench.frontier.limits import Bound, Chance, Everywhere, Limit, Loss, Noise
+from bench.frontier.limits import AllowedLoss, Bound, Chance, Everywhere, Limit, Noise
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy
 
@@ -142,7 +142,7 @@ class Judge:
                     self.unjudged[name] = "no point has two replicates, which tell the noise"
             elif (allowed := LOSS if loss is None else loss) < math.inf:
                 self._current(name, setting)
-                yield Loss(
+                yield AllowedLoss(
                     choices=choices, name=name, sign=sign, setting=setting, keyed=keyed,
                     bound=1 - sign * allowed, confidence=self._confidence(name),
                 )  # fmt: skip

@@ -15,7 +15,7 @@ from bench.core.arrays import Floats
 from bench.core.errors import listed
 from bench.core.rows import CONFIRM
 from bench.frontier.choices import THOUSANDTHS, Choices
-from bench.frontier.policy import LEAST_SHARE, Segments
+from bench.frontier.policy import LEAST_SHARE, SegmentGuard
 from bench.frontier.remedies import Breach, Remedy, SettingValue, loosened, round_up
 from bench.results.effect import LEVEL
 from bench.results.ledger import Ledger
@@ -118,7 +118,7 @@ class Bound(Limit):
 
 
 @dataclass(kw_only=True, eq=False)
-class Loss(Limit):
+class AllowedLoss(Limit):
     """A loss as a share of the current point's value."""
 
     def breach(self, row: int) -> Breach:
@@ -195,7 +195,7 @@ class Everywhere:
         untold: segments in which too few rows are positive to judge an outcome of any choice.
     """
 
-    guard: Segments
+    guard: SegmentGuard
     ledger: Ledger
     current: int
     slices: Sequence[str]

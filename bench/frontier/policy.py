@@ -157,7 +157,7 @@ Bounds = Annotated[dict[str, BoundSetting], BeforeValidator(flat)]
 LossSetting = Annotated[float | dict[str, float], BeforeValidator(_loss)]
 
 
-class Segments(Config):
+class SegmentGuard(Config):
     """The `[guard.segments]` table of a policy."""
 
     max_loss: LossSetting
@@ -188,7 +188,7 @@ class Guard(Config):
     """Bounds from above, as in {"cost/parameters" = 2e6, "cost/latency_ms" = "110% of current"}."""
     at_least: Bounds = Field(default_factory=dict)
     """Bounds from below, as in {"click.recall@10%" = "98% of current"}."""
-    segments: Segments | None = None
+    segments: SegmentGuard | None = None
 
     @property
     def losses(self) -> dict[str, float]:

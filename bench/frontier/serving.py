@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import UserError
-from bench.core.exposure import LEAST
+from bench.core.exposure import LEAST_EFFECTIVE
 from bench.core.objectives import Objective, random_ndcg, ranked_by_group
 from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.policy import Policy
-from bench.measure.predictions import Damaged, Rows
+from bench.measure.predictions import Damaged, KeptRows
 from bench.measure.resamples import few_units
 from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.served.served import Served, served_front
@@ -56,7 +56,7 @@ class Serving:
 
 def serving(
     candidates: Sequence[Candidate],
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, KeptRows],
     current: CurrentRanking,
     against: str,
     policy: Policy,
@@ -81,7 +81,7 @@ def serving(
         wanted = outcomes()
         aims = aims_of(policy, [each.name for each in wanted], rates, current.today)
 
-        def front(own: Sequence[Candidate], of: Mapping[str, Rows], name: str) -> Served:
+        def front(own: Sequence[Candidate], of: Mapping[str, KeptRows], name: str) -> Served:
             digest = digest_of(own, of, wanted, current, seed, aims) if folder else ""
             result = load(folder, digest, name) if folder else None
             if result is None:
@@ -102,7 +102,7 @@ def serving(
     )  # fmt: skip
 
 
-def _shown(test: Rows) -> str:
+def _shown(test: KeptRows) -> str:
     of = test.exposure
     if of is None:
         return "All of it holds among what today's ranking showed."
@@ -114,19 +114,19 @@ def _shown(test: Rows) -> str:
     return rows + (f" {of.cut:,} rows would count more than {of.most:,.0f}, and count that." if of.cut else "")
 
 
-def _unsure(rows: Mapping[str, Rows]) -> str:
+def _unsure(rows: Mapping[str, KeptRows]) -> str:
     for split in (CONFIRM, TEST):
         of = rows[split]
         if of.exposure is None:
             return ""
         for task, many in zip(of.tasks, of.exposure.positives(of.labels), strict=True):
-            if many < LEAST:
-                what = f"{many:,.0f} positives of '{task}' that count as shown at random, and {LEAST} are needed"
-                return f"Cannot tell: {split} has {what}."
+            if many < LEAST_EFFECTIVE:
+                what = f"{many:,.0f} positives of '{task}' that count as shown at random"
+                return f"Cannot tell: {split} has {what}, and {LEAST_EFFECTIVE} are needed."
     return ""
 
 
-def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
+def _note(rows: Mapping[str, KeptRows], served: Served, named: bool) -> str:
     """Whether rows are a sample or of few units, and a random order's scores; `named`: the user named outcomes."""
     parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
     sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."

@@ -36,21 +36,21 @@ from bench.frontier.judging import Judge
 from bench.results.effect import MARGIN
 from bench.results.pareto import lattice, steps_within
 
-SURE = 0.95
+SURE_LOSS = 0.95
 """One-sided confidence with which a loss is more than noise."""
 
 
 def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
     """Rows of other points that are not worse than one by more than `MARGIN` in any metric, nor significantly worse.
 
-    A loss is significant if `SURE` of the paired draws have it. Without draws nothing is known of noise: a row is then
-    as good only if it is nowhere worse.
+    A loss is significant if `SURE_LOSS` of the paired draws have it. Without draws nothing is known of noise: a row is
+    then as good only if it is nowhere worse.
     """
     apart = _difference(choices, names, choices.values(names), chosen)
     good = (apart >= -(MARGIN if len(choices.draws) else 0.0) - 1e-12).all(axis=1)
     if len(choices.draws):
         drawn = _difference(choices, names, choices.posterior(names), chosen)
-        good &= (np.quantile(drawn, SURE, axis=0) >= -1e-12).all(axis=1)
+        good &= (np.quantile(drawn, SURE_LOSS, axis=0) >= -1e-12).all(axis=1)
     good &= (choices.table["point"] != choices.table["point"].iloc[chosen]).to_numpy()
     return [int(row) for row in np.flatnonzero(good)]
 
@@ -73,7 +73,7 @@ def _difference(choices: Choices, names: Sequence[str], values: Floats, chosen: 
 
 TOLERANCE = 0.005
 """What a limit, and a score's distance to the best, may be off: half a percent."""
-ENOUGH = 0.8
+SELDOM = 0.8
 """A pick that holds in fewer draws is told with its rivals."""
 GRID = 231
 """The most weights: 20 steps from end to end for up to three objectives."""

@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ids, Ints
-from bench.measure.lists import AREA, AREA_BY_POSITIVES, DISTINCT, FIRST, NDCG, PER_PLACE, PRECISION, SHARE, Wanted
+from bench.measure.lists import (
+    AREA,
+    AREA_BY_POSITIVES,
+    DISTINCT,
+    FIRST,
+    NDCG,
+    PER_PLACE,
+    PRECISION,
+    SHARE,
+    WantedOutcome,
+)
 from bench.measure.lists.area import won
 from bench.measure.lists.first import reciprocal
 from bench.measure.lists.gains import discounts, top
@@ -32,7 +42,7 @@ class Grouped:
     """
 
     def __init__(
-        self, gains: NDArray[np.float32], group: Ids, wanted: Sequence[Wanted], weights: Floats | None = None
+        self, gains: NDArray[np.float32], group: Ids, wanted: Sequence[WantedOutcome], weights: Floats | None = None
     ) -> None:
         order = np.argsort(group, kind="stable")
         self._order = order[int(np.searchsorted(group, 0, sorter=order)) :]

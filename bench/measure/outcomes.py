@@ -29,7 +29,7 @@ from bench.core.objectives import AREAS, LISTS, of_items, ranked
 from bench.core.schema import Task
 from bench.measure.grouped import Grouped
 from bench.measure.labelled import Labelled
-from bench.measure.lists import AREA, DISTINCT, KINDS, PER_PLACE, Wanted
+from bench.measure.lists import AREA, DISTINCT, KINDS, PER_PLACE, WantedOutcome
 from bench.measure.resamples import Resamples
 from bench.measure.whole import Varied, Whole
 
@@ -113,7 +113,7 @@ class Measure:
 
 
 def _whole(
-    wanted: dict[int, Wanted], gains: NDArray[np.float32], rows: NDArray[np.int64], weights: Floats | None
+    wanted: dict[int, WantedOutcome], gains: NDArray[np.float32], rows: NDArray[np.int64], weights: Floats | None
 ) -> Iterator[tuple[list[int], NDArray[np.int64], Whole | Varied]]:
     """Outcomes over all of some rows: places, those of the rows that count, and the measure; one for equal rows."""
     seen = ~np.isnan(gains[:, rows])
@@ -144,8 +144,8 @@ class AllWanted(NamedTuple):
 
     columns: dict[tuple[int, bool], int]
     items: dict[tuple[str, float], int]
-    by_group: dict[int, Wanted]
-    over_all: dict[int, Wanted]
+    by_group: dict[int, WantedOutcome]
+    over_all: dict[int, WantedOutcome]
 
     def gains(self, labels: NDArray[Any], items: Mapping[str, Floats] | None = None) -> NDArray[np.float32]:
         """Labels (N, T), or (N,) of one task, and columns of items (N,) -> (C, N); NaN where unobserved."""
@@ -184,7 +184,7 @@ def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, ite
         kind = KINDS[metric if of is None else of.measure]
         over_all = metric == "auc" if of is None else of.percent or not grouped
         if over_all and (of is None or LISTS[of.measure].of_all):
-            wanted.over_all[place] = Wanted(column, kind, *(() if of is None else (of.cut, of.percent)))
+            wanted.over_all[place] = WantedOutcome(column, kind, *(() if of is None else (of.cut, of.percent)))
         elif grouped:
-            wanted.by_group[place] = Wanted(column, kind, *(() if of is None else (of.cut,)))
+            wanted.by_group[place] = WantedOutcome(column, kind, *(() if of is None else (of.cut,)))
     return wanted

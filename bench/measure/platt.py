@@ -13,7 +13,7 @@ from bench.core.arrays import Floats
 
 NEAR = 1e-6
 """Predictions are at least so far from 0 and 1 before their log odds are taken."""
-MOST_ROWS = 100_000
+FIT_ROWS = 100_000
 """Rows that are fit on, about."""
 
 
@@ -40,7 +40,7 @@ def platt(p: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None) -
         p: (N,), within 0 and 1; labels: (N,), 0 or 1, NaN where unknown; weights: (N,), None for equal ones.
     """
     known = np.flatnonzero(np.isfinite(labels))
-    known = known[:: 1 + len(known) // MOST_ROWS]
+    known = known[:: 1 + len(known) // FIT_ROWS]
     y, x = labels[known].astype(np.float64), _odds(p[known])
     of = np.ones(len(y)) if weights is None else weights[known].astype(np.float64)
     if not len(y) or not 0 < y.mean() < 1 or x.std() == 0:

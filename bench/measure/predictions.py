@@ -5,8 +5,8 @@ their segments, logged scores and columns of items; and a file for each replicat
 and never pickled. An array's file ends with the digest of its name and of all bytes before; `rows.json` has one of its
 values.
 
-Of a split of more than `MOST_ROWS` rows a sample is kept: whole groups, or rows where there are none, chosen by a hash,
-so that every worker keeps the same.
+Of a split of more than `MOST_OF_SPLIT` rows a sample is kept: whole groups, or rows where there are none, chosen by a
+hash, so that every worker keeps the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.core.arrays import Floats, Singles
 from bench.core.errors import UserError
 from bench.core.exposure import Exposure, exposure_of
 from bench.core.plain import read_json
-from bench.core.records import Job, Split
+from bench.core.records import Job, SplitName
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
@@ -36,9 +36,9 @@ from bench.system.mapped import mapped
 FOLDER = "predictions"
 """Subfolder of a data set's part of a run."""
 FACTS = "rows.json"
-KEPT: tuple[Split, ...] = (SEARCH, CONFIRM, TEST)
+KEPT: tuple[SplitName, ...] = (SEARCH, CONFIRM, TEST)
 """Splits whose predictions are kept."""
-MOST_ROWS = 2_000_000
+MOST_OF_SPLIT = 2_000_000
 """Approximate number of rows kept of a larger split."""
 DIGEST = 16
 """Bytes of a digest."""
@@ -55,7 +55,7 @@ class Damaged(UserError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows(Labelled):
+class KeptRows(Labelled):
     """The n rows of a split whose predictions are kept.
 
     Labels (n, T) are joint: the product along the chain of parents, NaN where unknown.
@@ -95,7 +95,7 @@ class Rows(Labelled):
         return len(self.group)
 
 
-def read_rows(folder: Path, split: str) -> Rows | None:
+def read_rows(folder: Path, split: str) -> KeptRows | None:
     """Reads the kept rows of a split from `FOLDER`; None if there are none, raises `Damaged` if a file is."""
     if not (folder / FACTS).is_file():
         return None
@@ -107,7 +107,7 @@ def read_rows(folder: Path, split: str) -> Rows | None:
     scores = _array(folder, f"{split}.logged") if logged else None
     columns = {} if scores is None else {name: scores[:, at] for at, name in enumerate(logged)}
     exposure = [exposure_of(kind, column, columns.pop(column)) for kind, column in facts.get("exposure", {}).items()]
-    return Rows(
+    return KeptRows(
         tasks=tuple(facts["tasks"]),
         kinds=tuple(facts["kinds"]),
         rates=tuple(facts["rates"]),
@@ -124,7 +124,7 @@ def read_rows(folder: Path, split: str) -> Rows | None:
     )
 
 
-def with_rates(rows: Mapping[str, Rows]) -> dict[str, Rows]:
+def with_rates(rows: Mapping[str, KeptRows]) -> dict[str, KeptRows]:
     """Rows by split; where they have an exposure, their rates are of the rows that choose, counted by it."""
     chosen = [own for split, own in rows.items() if split != TEST]
     if any(own.exposure is None for own in chosen):
@@ -193,7 +193,7 @@ def joined(folder: Path, split: str, names: Sequence[str]) -> Singles | None:
 
 def sampled(units: NDArray[np.uint64], split: str, rows: int, most: int | None = None) -> NDArray[np.bool_]:
     """(n,) which of a split's `rows` are kept, about `most`, by their units: a unit is kept whole or not at all."""
-    most = most or MOST_ROWS
+    most = most or MOST_OF_SPLIT
     if rows <= most:
         return np.ones(len(units), np.bool_)
     key = mixed(mixed(np.uint64(derive(0, "kept", split)) ^ units))

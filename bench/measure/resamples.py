@@ -20,7 +20,7 @@ from bench.system.intrinsics import jit
 
 Counts = NDArray[np.uint8]
 
-ENOUGH = 30
+LEAST_UNITS = 30
 """Units from which on resamples show how far values move."""
 _A_HASH = 4
 """Counts drawn from one 64-bit hash, 16 bits each."""
@@ -55,9 +55,10 @@ def units_of(group: NDArray[np.integer], first: int | NDArray[np.int64]) -> NDAr
 
 def few_units(units: NDArray[np.uint64], where: str) -> str:
     """A sentence where there are too few units (N,) for intervals to hold; else empty."""
-    if (many := len(np.unique(units))) >= ENOUGH:
+    if (many := len(np.unique(units))) >= LEAST_UNITS:
         return ""
-    return f"{where} has {many} independent units, such as users: with fewer than {ENOUGH}, intervals are too narrow."
+    units_are = f"{many} independent units, such as users"
+    return f"{where} has {units_are}: with fewer than {LEAST_UNITS}, intervals are too narrow."
 
 
 def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0) -> Counts:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
-from bench.measure.lists import AREA, NDCG, PLACES, SHARE, Wanted
+from bench.measure.lists import AREA, NDCG, PLACES, SHARE, WantedOutcome
 from bench.measure.lists.area import won
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.variety import variety
@@ -30,7 +30,9 @@ class Whole:
         weights: (N,), as many rows each row stands for; only with shares in per cent and areas. None for one each.
     """
 
-    def __init__(self, gains: NDArray[np.float32], wanted: Sequence[Wanted], weights: Floats | None = None) -> None:
+    def __init__(
+        self, gains: NDArray[np.float32], wanted: Sequence[WantedOutcome], weights: Floats | None = None
+    ) -> None:
         self._gains, self._weights, self._wanted = gains, weights, wanted
         self._columns = np.array([each.column for each in wanted], np.int64)
         self._kinds = np.array([each.kind for each in wanted], np.int64)
@@ -112,7 +114,7 @@ class Varied:
         wanted: outcomes, each of one column of codes.
     """
 
-    def __init__(self, codes: NDArray[np.float32], wanted: Sequence[Wanted]) -> None:
+    def __init__(self, codes: NDArray[np.float32], wanted: Sequence[WantedOutcome]) -> None:
         self._codes, self._wanted = codes, wanted
         self._size = 1 + int(codes[[each.column for each in wanted]].max(initial=0))
         self._once = self._prepared(Once(), np.arange(codes.shape[1]))
@@ -153,7 +155,7 @@ class Walk:
     """A walk down all rows by descending score, piece by piece, for R resamples at once.
 
     Args:
-        kinds, columns: (M,), as of `Wanted`.
+        kinds, columns: (M,), as of `WantedOutcome`.
         cuts: (M, R), in rows.
         discounts: see `bench.measure.lists.gains.discounts`.
 

@@ -10,10 +10,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bench.core.registry import Choice, lookup
+from bench.core.registry import Chosen, lookup
 from bench.core.schema import Schema
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
-from bench.models.contracts import BySets, Funnel, Layout, Numeric, Probabilities, Sharing, draw
+from bench.models.contracts import BySets, Funnel, Layout, NumericEncoding, Probabilities, Sharing, draw
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.links import Links
@@ -59,16 +59,16 @@ class MultiTaskModel(nn.Module):
     def __init__(
         self,
         schema: Schema,
-        sharing: Choice,
-        funnel: Choice,
+        sharing: Chosen,
+        funnel: Chosen,
         embedding: EmbeddingConfig,
         tower: TowerConfig,
         ensemble: EnsembleConfig,
-        interaction: Choice,
-        numeric: Choice,
-        sequence: Choice,
-        loss: Choice,
-        regression_loss: Choice,
+        interaction: Chosen,
+        numeric: Chosen,
+        sequence: Chosen,
+        loss: Chosen,
+        regression_loss: Chosen,
         position: PositionConfig,
         precision: Precision = "fp32",
         thinning: Thinning | None = None,
@@ -86,10 +86,10 @@ class MultiTaskModel(nn.Module):
         common = kind.common_sets(tasks)
         numbers = lookup(NUMERIC, "numeric kind", numeric.kind)
 
-        def of_dense(sets: int, seen: Schema = schema) -> Numeric:
+        def of_dense(sets: int, seen: Schema = schema) -> NumericEncoding:
             if embedding.project_vectors and seen.vectors:
                 return ProjectedVectors(seen, embedding.dim, sets, lambda rest: of_dense(sets, rest))
-            built: Numeric = numbers.build(seen, embedding.dim, sets, numeric.options)
+            built: NumericEncoding = numbers.build(seen, embedding.dim, sets, numeric.options)
             return built
 
         self.numeric = BySets(of_dense, common, self.input_sets)
@@ -216,9 +216,9 @@ class MultiTaskModel(nn.Module):
         Args:
             logits: (k B, O).
             labels: (B, T), NaN where unobserved.
-            weights: (B, 1 or 2) of the samples, see `bench.data.store.Split`; None for equal ones.
+            weights: (B, 1 or 2) of the samples, see `bench.data.store.StoredSplit`; None for equal ones.
             group: (B,), where the loss compares samples; None: all are one group.
-            bounds: (B, T) of labels, see `bench.data.store.Split`; None where no regression is censored.
+            bounds: (B, T) of labels, see `bench.data.store.StoredSplit`; None where no regression is censored.
             dense: (B, D), for durations.
         """
         bounds, dense = self._beside(bounds, dense)
@@ -317,8 +317,8 @@ class MultiTaskModel(nn.Module):
         return torch.cat([of_tasks, averaged[:, len(columns) :]], 1)
 
     @property
-    def _numeric(self) -> Numeric:
-        return cast(Numeric, self.numeric.parts[0])
+    def _numeric(self) -> NumericEncoding:
+        return cast(NumericEncoding, self.numeric.parts[0])
 
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The sharing's input sets (I, k B, inputs), in the precision of the products.

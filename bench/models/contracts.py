@@ -84,7 +84,7 @@ class BySets(nn.Module):
         return self.parts[0].parameters() if self.common else iter(())
 
 
-class Numeric(nn.Module, ABC):
+class NumericEncoding(nn.Module, ABC):
     """How a data set's numbers enter a model.
 
     Built as `Numeric(schema: Schema, dim: int, sets: int, config)` from the store's schema and the width of a token,

@@ -22,7 +22,7 @@ from bench.models.products import product
 
 Pair = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
-Gradients = tuple[Tensor | None, list[Pair]]
+LayerGradients = tuple[Tensor | None, list[Pair]]
 """Gradients at the input, and of each layer's weight and bias."""
 _PIECE, _WIDE = 512, 512  # samples of a piece, and least number of columns for pieces to pay, measured
 _FEW = 7 / 8  # share of the columns up to which a smaller product is worth a copy of its weights
@@ -228,7 +228,7 @@ def _of_experts(z: Tensor, column: int, shape: torch.Size) -> Tensor:
     return own.view(*own.shape[:2], shape[0] // len(z), shape[1]).transpose(1, 2)
 
 
-def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> Gradients:
+def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> LayerGradients:
     """Gradients at the outputs -> the gradient at the input, and those of each layer's weight and bias."""
     x, computed = layer.x, computed_in(layer.x.dtype)
     dz = x.new_empty(len(x), x.shape[1], layer.weights.shape[1])
@@ -302,7 +302,7 @@ def of_one_task() -> Iterator[None]:
         _LOOKS.reset(before)
 
 
-def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> Gradients:
+def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> LayerGradients:
     """`backward_together`; in a pass `of_one_task` without experts whose gradient is zero, if that saves enough."""
     given = [None if gradient is None else gradient.contiguous() for gradient in gradients]
     if not _LOOKS.get():

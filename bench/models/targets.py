@@ -17,9 +17,9 @@ from bench.models.losses.base import mean, of_scales
 
 SLOWEST = 0.02
 """Smallest weight of the newest batch in the running mean of predictions."""
-LARGEST = 80.0
+LARGEST_LOG = 80.0
 """Upper bound of logarithms, so that their exp, times any factor, fits into float32."""
-FAR = 1e30
+NO_BOUND = 1e30
 """A bound without effect."""
 
 
@@ -43,7 +43,7 @@ class Targets(nn.Module):
         is_smeared = logged if smeared is None else logged & torch.tensor(smeared)
         self.smeared = nn.Buffer(is_smeared, persistent=False)
         if self.log:
-            constant = self.centre.clamp(max=LARGEST).expm1()
+            constant = self.centre.clamp(max=LARGEST_LOG).expm1()
             self.constant = nn.Buffer(constant.clamp(min=1e-30), persistent=False)
             self.predicted = nn.Buffer(constant.clone())
             self.batches: Tensor = nn.Buffer(torch.zeros(()))
@@ -63,22 +63,22 @@ class Targets(nn.Module):
         return torch.where(self.scaled.to(means.device), 0.0, means)
 
     def caps_of(self, dense: Tensor) -> Tensor | None:
-        """Bounds from dense inputs (B, D) -> (B, T) on the targets' scale, `FAR` for none; None if no task has any."""
+        """Bounds from dense inputs (B, D) -> (B, T) as targets, `NO_BOUND` for none; None if no task has any."""
         if not any(self.caps):
             return None
-        columns = [torch.full_like(dense[:, 0], FAR)] * len(self.caps)
+        columns = [torch.full_like(dense[:, 0], NO_BOUND)] * len(self.caps)
         for task, cap in enumerate(self.caps):
             if cap is None:
                 continue
             number = dense[:, cap.column] * cap.scale + cap.mean
             if cap.log:
-                number = number.clamp(0.0, LARGEST).exp() - 1
+                number = number.clamp(0.0, LARGEST_LOG).exp() - 1
             if cap.unit != 1:
                 number = number / cap.unit
             if self.is_logged[task]:
                 number = (number.clamp(min=0.0) + 1).log()
             most = (number - self.centre[task]) / self.spread[task]
-            columns[task] = most if cap.missing is None else most + dense[:, cap.missing] * FAR
+            columns[task] = most if cap.missing is None else most + dense[:, cap.missing] * NO_BOUND
         return torch.stack(columns, 1)
 
     @torch.no_grad()
@@ -124,4 +124,4 @@ class Targets(nn.Module):
 
     def _undone(self, outputs: Tensor) -> Tensor:
         """exp(outputs) - 1 of unscaled outputs (.., T), as if each were a logarithm; ONNX has no expm1."""
-        return (outputs * self.spread + self.centre).clamp(0.0, LARGEST).exp() - 1
+        return (outputs * self.spread + self.centre).clamp(0.0, LARGEST_LOG).exp() - 1

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.measure.resamples import units_of
 from bench.planning.looks import FIXED
 
@@ -56,7 +56,9 @@ def plural(unit: str) -> str:
     return (re.sub(r"(?<=...)_?id$", "", unit, flags=re.I) or unit) + "s"
 
 
-def unit_of(rows: Rows, asked: str | None, columns: tuple[str | None, str | None]) -> tuple[str, NDArray[np.uint64]]:
+def unit_of(
+    rows: KeptRows, asked: str | None, columns: tuple[str | None, str | None]
+) -> tuple[str, NDArray[np.uint64]]:
     """The unit that a test assigns to an arm, and that of each row (n,); raises UserError for an unknown one.
 
     Args:
@@ -73,7 +75,7 @@ def unit_of(rows: Rows, asked: str | None, columns: tuple[str | None, str | None
 
 
 def metrics_of(
-    rows: Rows, units: NDArray[np.uint64], unit: str, weights: Mapping[str, float], values: Mapping[str, float]
+    rows: KeptRows, units: NDArray[np.uint64], unit: str, weights: Mapping[str, float], values: Mapping[str, float]
 ) -> tuple[OnlineMetric, ...]:
     """What stands for a policy's utility, if changes are small, then other tasks; UserError where units do not differ.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.core.errors import listed
 from bench.frontier.decision import Decision
-from bench.measure.resamples import ENOUGH
+from bench.measure.resamples import LEAST_UNITS
 from bench.planning.online import plural
 from bench.planning.plan import plan
 from bench.report.markup import sentence
@@ -100,9 +100,9 @@ def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
         yield "Guardrails are judged at the test's end; one that ends early leaves them open."
     yield f"Metrics are of {plan['units']:,} {units} in {plan['rows']:,} rows; a longer test has more of each."
     for metric in plan["metrics"]:
-        if metric["happened"] < ENOUGH:
+        if metric["happened"] < LEAST_UNITS:
             few = f"Only {metric['happened']} {units} have {metric['title']}"
-            yield f"{few}: with fewer than {ENOUGH}, sizes are guesses."
+            yield f"{few}: with fewer than {LEAST_UNITS}, sizes are guesses."
     if plan["weighted"]:
         yield f"Rows have weights: {units} without a kept row are missing, so variances may be too small."
     yield from CAVEATS

@@ -74,7 +74,7 @@ def log_odds(p: ArrayLike) -> Floats:
     return np.asarray(logit(np.clip(np.asarray(p, np.float64), _LEAST, 1 - _LEAST)))
 
 
-ENOUGH = 1000
+ISOTONIC_ROWS = 1000
 """Rows of the rarer class from which `auto` fits the isotonic map. By log loss on Census-Income and KuaiRand-Pure,
 Platt's was mostly better below 400 rows; from 2,000 on it was better by at most .0012 and worse by up to .0031."""
 
@@ -114,9 +114,9 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
 
 
 def fit_auto(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """`fit_isotonic` if each class has `ENOUGH` rows, weights aside, else `fit_platt`, whose two numbers need fewer."""
+    """`fit_isotonic` if each class has `ISOTONIC_ROWS` rows, weights aside, else `fit_platt`, which needs fewer."""
     positives, rows = np.nansum(np.asarray(y, np.float64)), np.sum(~np.isnan(np.asarray(y, np.float64)))
-    return (fit_isotonic if min(positives, rows - positives) >= ENOUGH else fit_platt)(p, y, weights)
+    return (fit_isotonic if min(positives, rows - positives) >= ISOTONIC_ROWS else fit_platt)(p, y, weights)
 
 
 def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:

@@ -18,7 +18,7 @@ from bench.core.arrays import Floats, Ints
 from bench.core.objectives import default_outcomes
 from bench.core.schema import SCORE
 from bench.core.seeds import derive
-from bench.data.store import Split, part_of
+from bench.data.store import StoredSplit, part_of
 from bench.frontier.score import prediction_names
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure, wanted_of
@@ -34,7 +34,7 @@ ROWS, SHUFFLES, RESAMPLES = 10_000, 3, 200
 
 
 def explain(
-    package: Package, split: Split, progress: Progress, rows: int = ROWS, shuffles: int = SHUFFLES, seed: int = 0
+    package: Package, split: StoredSplit, progress: Progress, rows: int = ROWS, shuffles: int = SHUFFLES, seed: int = 0
 ) -> dict[str, Any]:
     """Explains the order of about `rows` rows with labels, of whole units; equal arguments give an equal answer.
 
@@ -91,7 +91,7 @@ def inputs_of(package: Package) -> dict[str, tuple[list[int], list[int]]]:
 class _Order:
     """Rows as a model ranks them. `of_group` (N,) is the ranking group of each, `first` (G,) a group's first row."""
 
-    def __init__(self, package: Package, data: Split, seed: int) -> None:
+    def __init__(self, package: Package, data: StoredSplit, seed: int) -> None:
         schema, score, group = package.schema, package.manifest.score, np.asarray(data.group).astype(np.int64)
         self.ids, self.dense = data.ids, np.array(data.dense)
         weights = None if data.weights is None else data.weights.astype(np.float64).prod(axis=1)

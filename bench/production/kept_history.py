@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError
 from bench.data.card import Card
 from bench.data.columns.base import Source
-from bench.data.history import HistoryConfig, Rows, past
+from bench.data.history import GroupRows, HistoryConfig, past
 from bench.data.preparation import rows_of
 from bench.data.values import as_numbers, as_text
 from bench.system.atomic import atomic_path, scratch_folder
@@ -112,7 +112,7 @@ class KeptHistory:
             acted[: events.num_rows, at] = events[_action(name)].to_numpy()
         group = both[GROUP].dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
         inputs = np.stack(code, axis=1) if code else np.empty((len(split), 0))
-        rows = Rows(
+        rows = GroupRows(
             group.astype(np.int32), both[TIME].to_numpy(zero_copy_only=False), split, inputs.astype(np.int32), acted
         )
         histories, new = past(rows, self._history, within=False), split == 1

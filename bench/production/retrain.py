@@ -19,10 +19,10 @@ import torch
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective, outcomes_of
-from bench.core.records import Scalar
+from bench.core.records import Scalar, SplitName
 from bench.core.schema import SCORE, Schema
 from bench.core.seeds import derive
-from bench.data import SplitName, Store
+from bench.data import Store
 from bench.data.batches import Batches
 from bench.data.card import Card
 from bench.data.refit import refit_store

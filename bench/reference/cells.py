@@ -20,10 +20,10 @@ import numpy as np
 from scipy.stats.qmc import Sobol
 
 from bench.balancing import works_on_gradients
-from bench.confirm.baselines import SPREAD, WEIGHT, chosen, spread_out
+from bench.confirm.baselines import WEIGHT, WEIGHT_RATIO, chosen, spread_out
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
-from bench.core.records import Kind, Scalar
+from bench.core.records import PointKind, Scalar
 from bench.core.rows import SEARCH as VALID
 from bench.core.schema import Schema
 from bench.core.seeds import derive
@@ -74,7 +74,7 @@ class Cell:
         return f"{self.data}/{self.sharing}/{self.balancing}"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> PointKind:
         """Of its trainings, for a worker."""
         return {ENSEMBLE: "ensemble", TREES: "trees"}.get(self.balancing, "trial")  # type: ignore[return-value]
 
@@ -182,7 +182,7 @@ class Tuning:
         return configs
 
     def _static(self, own: Params, train: Train) -> list[Params]:
-        grid = spread_out(self.tasks, self.design.weights, SPREAD)
+        grid = spread_out(self.tasks, self.design.weights, WEIGHT_RATIO)
         gradient = sum(works_on_gradients(kind) for kind in self.design.balancing)
         many = max(2, math.ceil(self.design.draws * gradient / len(grid)))
         asked = [

@@ -28,7 +28,7 @@ from bench.measure.predictions import joined, name_of
 from bench.models.sharing import SHARING
 from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Params, Tried, Tuning, cells_of, of_part
 from bench.reference.gains import over_others, summary
-from bench.reference.own import FEW, CellComparison, beside, compared, cost_of, effort, sentence
+from bench.reference.own import FEW_WEIGHTS, CellComparison, beside, compared, cost_of, effort, sentence
 from bench.reference.table import FOLDER, TABLE, KnownRows, Row, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, served, train
 from bench.report.text import count
@@ -109,13 +109,14 @@ def run_design(
     rows = KnownRows(home, published(name))
     skipped: dict[str, str] = {}
     if only in BALANCING:
-        skipped = {cell.part: FEW for cell in wanted if not beside(rows, cell)}
+        skipped = {cell.part: FEW_WEIGHTS for cell in wanted if not beside(rows, cell)}
         if skipped:
             few = ", ".join([*skipped][:3]) + (" and others" if len(skipped) > 3 else "")
-            progress.note(f"left out {len(skipped)} of {count(len(wanted), 'cell')}, {FEW}: {few}")
+            progress.note(f"left out {len(skipped)} of {count(len(wanted), 'cell')}, {FEW_WEIGHTS}: {few}")
         if len(skipped) == len(wanted):
             part = f"{wanted[0].data}/{wanted[0].sharing}/static"
-            raise UserError(f"--only: nothing to compare with, {FEW}; `seesaw run {name} --part {part}` adds them")
+            adds = f"`seesaw run {name} --part {part}` adds them"
+            raise UserError(f"--only: nothing to compare with, {FEW_WEIGHTS}; {adds}")
         wanted = [cell for cell in wanted if cell.part not in skipped]
         progress.note(cost_of(design.draws + design.seeds, [beside(rows, cell) for cell in wanted]))
     done: list[Cell] = []

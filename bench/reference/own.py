@@ -22,7 +22,7 @@ from bench.runs.suite import SuiteDataset
 from bench.system.progress import duration
 
 PLAIN = (STATIC, EQUAL)
-FEW = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
+FEW_WEIGHTS = f"as the table has no {LEAST_WEIGHTS} tuned static weights there"
 
 
 def sample_of(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:

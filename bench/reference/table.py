@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bench.core import formats
 from bench.core.errors import UserError, shortened
 from bench.core.objectives import Objective
-from bench.core.records import Kind, Outcome, Scalar, TrialResult
+from bench.core.records import Outcome, PointKind, Scalar, TrialResult
 from bench.core.rows import SEARCH, TEST
 from bench.reference.cells import Cell
 from bench.reference.training import SERVED
@@ -59,7 +59,7 @@ class Row:
     content: str
     sharing: str
     balancing: str
-    kind: Kind
+    kind: PointKind
     seed: int
     config: dict[str, Scalar]
     objectives: Sequence[str]

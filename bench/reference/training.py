@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.core.records import Job, TrialResult
 from bench.core.rows import TEST
 from bench.measure.outcomes import Measure
-from bench.measure.predictions import Rows, name_of, path_of, predictions, read_rows
+from bench.measure.predictions import KeptRows, name_of, path_of, predictions, read_rows
 from bench.measure.resamples import drawn_of
 from bench.results.fusion import Fusion, fused
 from bench.results.pareto import lattice, steps_within
@@ -77,7 +77,7 @@ def served(folder: str, outcomes: Sequence[str], own: NDArray[np.float32]) -> di
 
 
 @lru_cache(maxsize=2)
-def _measure(folder: str, outcomes: tuple[str, ...]) -> tuple[Rows, Measure]:
+def _measure(folder: str, outcomes: tuple[str, ...]) -> tuple[KeptRows, Measure]:
     rows = read_rows(Path(folder), TEST)
     assert rows is not None
     return rows, measure_of(rows, outcomes, drawn_of(rows, TEST, RESAMPLES))

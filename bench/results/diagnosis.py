@@ -22,7 +22,7 @@ from bench.core.records import Point
 from bench.core.rows import CONFIRM
 from bench.results.points import baselines, best, confirmed, estimate, replicated
 
-SURE = 2.0
+SURE_ERRORS = 2.0
 """How many standard errors of a difference make it more than noise, where the noise is known."""
 
 
@@ -65,7 +65,7 @@ class References:
             if against is not None and against.number is not None and math.isfinite(value):
                 short = objective.sign * (estimate(against, objective.name) - value)
                 seeds = max(1, len(replicated(point, objective.key(CONFIRM))))
-                noise = SURE * self._deviation[objective.name] * math.sqrt(2 / seeds)
+                noise = SURE_ERRORS * self._deviation[objective.name] * math.sqrt(2 / seeds)
                 gaps.append(Gap(objective.name, short, against.number, single, noise))
         return gaps
 
@@ -98,7 +98,7 @@ LOST = 0.002
 validation split lets an AUC move by between two evaluations of one training."""
 TABLE = "table rows"
 """The block that is shown beside those that balancers look at, and decides nothing."""
-FEWEST = 3
+FEWEST_PROBES = 3
 """Probes that it takes to speak of directions, and of scales below `OUTWEIGHED`."""
 
 FindingName = Literal["conflicting directions", "unequal scale", "unequal speed"]
@@ -195,7 +195,7 @@ def _because(diagnosis: Mapping[str, Any], task: str) -> str:
         return f"Best supported cause: {first.name}: {first.evidence}.{also}"
     if len(diagnosis.get("tasks", {})) == 1:
         return "No cause stands out: it is the only task, so that none other holds it back."
-    if diagnosis.get("probes", 0) < FEWEST:
+    if diagnosis.get("probes", 0) < FEWEST_PROBES:
         probes = diagnosis.get("probes", 0)
         return f"No cause stands out, but directions and scales were seen in {probes} probes only."
     return "No cause stands out."
@@ -210,7 +210,7 @@ def _directions(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         if other != task
         for block, angle in pair["blocks"].items()
         if block != TABLE
-        if angle["probes"] >= FEWEST and angle["cosine"] < OPPOSED and angle["below_zero"] > MOSTLY
+        if angle["probes"] >= FEWEST_PROBES and angle["cosine"] < OPPOSED and angle["below_zero"] > MOSTLY
     ]
     if not opposed:
         return None
@@ -230,7 +230,7 @@ def _scale(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         return None
     other = max(pulls, key=lambda name: pulls[name])
     ratio = pulls[other] / pulls[task]
-    if ratio <= (DOMINATED if diagnosis["probes"] >= FEWEST else OUTWEIGHED):
+    if ratio <= (DOMINATED if diagnosis["probes"] >= FEWEST_PROBES else OUTWEIGHED):
         return None
     evidence = f"the norm of the weighted gradient of {other} is {ratio:.1f} times its own ({block})"
     return Cause("unequal scale", 1 - DOMINATED / ratio, evidence)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bench.core.rows import CONFIRM, TEST
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 
 SPLITS = (CONFIRM, TEST)
 WRONG = 0.05
@@ -73,7 +73,9 @@ class Change:
 
 
 def changes(
-    rows: Mapping[str, Rows], said: Mapping[str, NDArray[Any]] | None, unseen: Mapping[str, Mapping[str, NDArray[Any]]]
+    rows: Mapping[str, KeptRows],
+    said: Mapping[str, NDArray[Any]] | None,
+    unseen: Mapping[str, Mapping[str, NDArray[Any]]],
 ) -> list[Change]:
     """The changes that are beyond chance and matter, the surest first.
 

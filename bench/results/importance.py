@@ -25,11 +25,11 @@ from bench.core.records import Point, Scalar
 
 BINS = 4
 """Ranges into which the values of a number are cut."""
-FEWEST = 20
+FEWEST_TRIALS = 20
 """Trials with a result that it takes to say anything."""
 FEWEST_OWN = 8
 """Trials that must have a parameter."""
-DRAWS = 400
+IMPORTANCE_DRAWS = 400
 Z = 1.645
 """Of a normal interval at 90%."""
 
@@ -45,7 +45,7 @@ class Importance:
     trials: int
 
 
-def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int = DRAWS) -> list[Importance]:
+def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int = IMPORTANCE_DRAWS) -> list[Importance]:
     """The importance of every parameter that was searched, the largest first.
 
     Args:
@@ -53,10 +53,10 @@ def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int =
         merits: of each, larger is better; what is not finite is left out.
 
     Returns:
-        Nothing where there are fewer than `FEWEST` trials, or all are alike.
+        Nothing where there are fewer than `FEWEST_TRIALS` trials, or all are alike.
     """
     known = np.flatnonzero(np.isfinite(merits)).tolist()
-    if len(known) < FEWEST or np.ptp(merits[known]) == 0:
+    if len(known) < FEWEST_TRIALS or np.ptp(merits[known]) == 0:
         return []
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), size=draws).astype(float)

@@ -30,7 +30,7 @@ from bench.results.samples import Sample, SeedNoise, between, covariance, seed_n
 
 STEPS, BURN = 200, 50
 """Kept steps of the sampler, and those before them."""
-SPREAD = 8.0
+PRIOR_SPREAD = 8.0
 """Of the prior's covariance along the front, in units of the noise's variance."""
 ACROSS = 0.25
 """Of that, the share across the front, where all objectives become better at once."""
@@ -50,7 +50,7 @@ def shrunken(centre: Floats, error: Floats, signs: Floats, rng: np.random.Genera
     error_root, contrasts = root(error), np.kron(helmert(n).T, np.eye(m))
     up = signs / np.sqrt(m)
     prior_freedom = m + 1
-    prior = SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
+    prior = PRIOR_SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
     spread = np.atleast_2d(np.cov(centre, rowvar=False)) + prior / prior_freedom
     accepted: list[Floats] = []
     with threadpool_limits(1):  # two threads wait for each other on small matrices, long on a busy machine

@@ -93,7 +93,7 @@ def covariance(deviation: Floats) -> Floats:
 
 ONE = 12**-0.5
 """Standard deviation of the area that a single row of the rarer class has."""
-FEW = 50
+FEW_OF_CLASS = 50
 """Rows of a class from which on a variance over resamples needs no correction."""
 
 
@@ -121,10 +121,10 @@ def sample(record: Point, keys: Sequence[str]) -> Sample | None:
         deviations[:, :, column] = [run.resampled[key] for run in runs]
         rarer, share = _rarer(key, runs[0].resampled)
         p = 1 / max(float(np.var(rarer, ddof=1)), 1e-12) if len(rarer) > 1 else np.inf
-        if p < FEW and share:
+        if p < FEW_OF_CLASS and share:
             logit[column], freedom[column] = True, max(1.0, p - 1)
             deviations[..., column] *= _factor(p, deviations[..., column])
-        elif p < FEW:
+        elif p < FEW_OF_CLASS:
             freedom[column] = 2 * p
     return Sample(values, deviations, tuple(run.seed for run in runs), tuple(freedom.tolist()), tuple(logit))
 
@@ -150,7 +150,7 @@ def _factor(p: float, deviations: Floats) -> float:
     return ONE / sd if p < 1.5 and 0 < sd < ONE else float(np.sqrt(p / max(p - 1, 0.5)))
 
 
-ENOUGH = 4
+LEAST_VARIANCES = 4
 """Of fewer variances one cannot tell whether they differ."""
 
 
@@ -165,7 +165,7 @@ def moderated(
     """
     seen = freedom > 0
     one = np.full(len(variances), pooled), np.full(len(variances), float(total)), True
-    if seen.sum() < ENOUGH or pooled <= 0:
+    if seen.sum() < LEAST_VARIANCES or pooled <= 0:
         return one
     half = freedom[seen] / 2
     logs = np.log(np.maximum(variances[seen], 1e-5 * pooled)) - digamma(half) + np.log(half)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backtest.backtest import Backtest, BacktestPlan, How, Ranked, Spread, in_processes, run
+from bench.backtest.backtest import Backtest, BacktestPlan, How, RankedPoint, Spread, in_processes, run
 from bench.backtest.cuts import times_of
 from bench.backtest.days import Days, days_of, document, sentences
 from bench.core.errors import UserError, check_known
@@ -187,14 +187,14 @@ def _row(result: DatasetResult, served: Served, name: str) -> int:
     return int(own[np.argmax(worth)])
 
 
-def _ranked(result: DatasetResult, served: Served, row: int) -> Ranked:
+def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
     facts, tasks = served.table.iloc[row], [task.name for task in result.run.tasks]
     point = next((each for each in result.frontier.points if each.id == facts["point"]), None)
     if point is None or facts["kind"] is None:  # a score of the log
         column = result.run.current.column
         point = point or result.frontier.points[0]
-        return Ranked(point, (), None, column)
+        return RankedPoint(point, (), None, column)
     parts = parts_of(point, result.frontier.points, tasks)
     orders = (PartOrder(each.config, length_of(each, result.objectives), shares) for each, shares in parts)
     weights = facts["weights"]
-    return Ranked(point, tuple(orders), Fusion.of(facts["kind"], [weights.get(task, 0.0) for task in tasks]))
+    return RankedPoint(point, tuple(orders), Fusion.of(facts["kind"], [weights.get(task, 0.0) for task in tasks]))

@@ -16,7 +16,7 @@ from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import length_of
 from bench.frontier.score import Score
-from bench.frontier.stability import ENOUGH
+from bench.frontier.stability import SELDOM
 from bench.production.retrain import PartOrder
 from bench.report.text import count
 from bench.results.fusion import FusionKind, in_words
@@ -80,7 +80,7 @@ class Deployment:
     def unsure(self) -> str:
         """Where the pick seldom holds, a sentence that says so; else empty."""
         stability = self.pick.stability
-        if stability.holds is None or stability.holds >= ENOUGH:
+        if stability.holds is None or stability.holds >= SELDOM:
             return ""
         others = [each for each in stability.points if each.by_rule and each.point != self.pick.point]
         first = "; ".join(f"{each.name} comes first in {each.by_rule:.0%}" for each in others[:2])

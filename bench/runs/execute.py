@@ -15,7 +15,7 @@ from bench.confirm.race import confirm, kinds, members, shortlist
 from bench.core import plugins
 from bench.core.errors import UserError, listed
 from bench.core.objectives import Objective, of_items
-from bench.core.records import Job, Point, Split, TrialRecord
+from bench.core.records import Job, Point, SplitName, TrialRecord
 from bench.core.rows import CONFIRM
 from bench.core.schema import Task
 from bench.core.seeds import derive
@@ -36,7 +36,7 @@ from bench.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcom
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import RAY, Options
-from bench.search.plan import Plan, learnt
+from bench.search.plan import SearchPlan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
@@ -80,7 +80,7 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
 
 def plan_of(
     part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, objectives: tuple[Objective, ...]
-) -> Plan:
+) -> SearchPlan:
     """The search of a data set as its suite asks for it; raises UserError if tasks or budget do not allow it.
 
     Args:
@@ -89,7 +89,7 @@ def plan_of(
     suite = part.run.suite
     names = tuple(task.name for task in tasks)
     rungs = rungs_of(suite, space, rows)
-    return Plan(
+    return SearchPlan(
         space=space,
         tasks=names,
         objectives=objectives,
@@ -111,14 +111,14 @@ def plan_of(
 def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
     request, suite = part.run.request, part.run.suite
     schema = store.schema
-    group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
+    group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_OF_SPLIT])
     ranked = ranked_in(store)
     objectives = resolve_objectives(part.dataset, schema.tasks, ranked)
     plan = plan_of(part, part.fitted(store).space, schema.tasks, len(store.split("train")), objectives)
     served = resolve_outcomes(part.dataset, part.tasks, group, card=part.card)
     outcomes = tuple(each.name for each in served if not of_items(each.name))  # what heads have, too
 
-    def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
+    def make_job(point: Point, replicate: int, splits: tuple[SplitName, ...]) -> Job:
         for config in () if point.kind in ("trees", "blend") else networks_in(point.config):
             TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)

@@ -31,7 +31,7 @@ from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
 from bench.frontier.verdict import Verdict
 from bench.measure import predictions
-from bench.measure.predictions import FOLDER, KEPT, Rows, read_rows, with_rates
+from bench.measure.predictions import FOLDER, KEPT, KeptRows, read_rows, with_rates
 from bench.results.drift import Change, changes
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
@@ -46,7 +46,7 @@ from bench.runs.suite import resolve_outcomes
 from bench.search.study import Study
 from bench.system.atomic import atomic_path
 
-MOST_ROWS = 200_000
+LOOKED_AT = 200_000
 """Rows of a split that are looked at for unseen values."""
 
 
@@ -70,7 +70,7 @@ def _unseen(store: Store | None) -> dict[str, dict[str, NDArray[Any]]]:
         return {}
     unseen = dict[str, dict[str, NDArray[Any]]]()
     for split in (CONFIRM, TEST):
-        data = part_of(store.split(split), MOST_ROWS)
+        data = part_of(store.split(split), LOOKED_AT)
         ids, at = data.ids, 0
         schema = store.schema.without_ranges
         for each, offset in zip(schema.fields, schema.offsets, strict=True):
@@ -96,7 +96,7 @@ class DatasetResult(Decision):
     areas: Mapping[str, Mapping[str, TaskAreas]] = field(default_factory=dict)
 
     @property
-    def tested(self) -> tuple[Rows | None, tuple[str | None, str | None]]:
+    def tested(self) -> tuple[KeptRows | None, tuple[str | None, str | None]]:
         """The rows of test, None where none are kept, and the columns of their units and group."""
         return read_rows(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
 
@@ -281,7 +281,7 @@ def serving_of(
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER
-    rows: dict[str, Rows] = {split: kept for split in KEPT if (kept := read_rows(folder, split)) is not None}
+    rows: dict[str, KeptRows] = {split: kept for split in KEPT if (kept := read_rows(folder, split)) is not None}
     if len(rows) < len(KEPT):
         return Serving(None, {}, "", NOT_CONFIRMED)
     rows = with_rates(rows)
@@ -302,7 +302,7 @@ def serving_of(
 
 
 def candidates_of(
-    folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: Rows
+    folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: KeptRows
 ) -> list[Candidate]:
     """The confirmed points whose predictions are there. Rows of a replicate that failed or is gone are left out."""
     sources = sources_of(points, objectives)
@@ -344,7 +344,7 @@ def _digests(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int
 
 
 def _current(
-    part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]
+    part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, KeptRows]
 ) -> tuple[CurrentRanking | None, str]:
     """The current point among the candidates, and what it is; a column of the log joins them here."""
     now, ids = part.current, [each.id for each in candidates]

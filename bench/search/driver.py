@@ -15,11 +15,11 @@ from typing import Literal
 import numpy as np
 
 from bench.core.errors import UserError
-from bench.core.records import Failure, Job, Outcome, Point, Scalar, Split, TrialRecord
+from bench.core.records import Failure, Job, Outcome, Point, Scalar, SplitName, TrialRecord
 from bench.core.rows import SEARCH
 from bench.search.executors.base import Executor
 from bench.search.gp import Proposals
-from bench.search.plan import SHARING, SINGLE_TASK, Plan
+from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan
 from bench.search.ranking import Rules, best_first, best_first_across_rungs, promotions
 from bench.search.standing import RungStep, Standing, Standings
 from bench.search.study import Study
@@ -92,7 +92,7 @@ NEXT_BEST = 16
 NextStep = RungStep | Literal["new trial"]
 
 
-def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> NextStep | None:
+def decide(plan: SearchPlan, standings: Iterable[Standing], late: bool = False) -> NextStep | None:
     """Decides on the next job: a promotion; else, within the limits, a new trial; None if there is nothing to start.
 
     The budget of samples must hold the job, after reserving enough to bring a single-task trial to full length. If a
@@ -126,7 +126,7 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Nex
     return baseline if baseline and rules.samples(baseline.rung) <= left else None
 
 
-def _set_aside(plan: Plan, single: Sequence[Standing]) -> int:
+def _set_aside(plan: SearchPlan, single: Sequence[Standing]) -> int:
     """Training samples that one of these single-task trials still needs to reach full length."""
     if not plan.by_rungs or SINGLE_TASK not in plan.space.choices(SHARING):
         return 0
@@ -150,7 +150,7 @@ def _baseline_on(single: Sequence[Standing], rules: Rules) -> RungStep | None:
     return RungStep(best.number, highest, floor=True)
 
 
-MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
+MakeJob = Callable[[Point, int, tuple[SplitName, ...]], Job]
 """(point, replicate, splits) -> job that trains the point to its length. The job, seed included, depends only on the
 point's `kind`, `number`, `config` and `until`."""
 
@@ -170,7 +170,7 @@ def outcomes(executor: Executor, jobs: Sequence[Job], advance: Advance, study: S
 
 
 def search(
-    plan: Plan,
+    plan: SearchPlan,
     study: Study,
     executor: Executor,
     make_job: MakeJob,
@@ -199,7 +199,9 @@ def search(
 
 
 class _Search:
-    def __init__(self, plan: Plan, study: Study, executor: Executor, make_job: MakeJob, progress: Progress) -> None:
+    def __init__(
+        self, plan: SearchPlan, study: Study, executor: Executor, make_job: MakeJob, progress: Progress
+    ) -> None:
         self._plan, self._study, self._executor, self._progress = plan, study, executor, progress
         self._make_job = make_job
         self._proposals = Proposals(plan)

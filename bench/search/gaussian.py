@@ -30,7 +30,7 @@ from bench.search import tree as trees
 from bench.search.nodes import Float, Int, Leaf, Switch
 from bench.search.space import Space
 
-STEP = 0.1
+SMALL_CHANGE = 0.1
 """Standard deviation of a number's small change, on [0, 1]."""
 JUMPS = 0.25
 """Share of a number's changes that are new draws."""
@@ -107,7 +107,7 @@ class Encoding:
         sure = np.argmax(np.where(present, rng.random(rows.shape), -1.0), axis=1)
         change[np.arange(len(rows)), sure] = True
         drawn = self._anything(len(rows), rng)
-        near = rows + rng.normal(0, STEP, rows.shape)
+        near = rows + rng.normal(0, SMALL_CHANGE, rows.shape)
         near = np.clip(np.where(near < 0, -near, np.where(near > 1, 2 - near, near)), 0, 1)
         far = (self.options > 0) | (rng.random(rows.shape) < JUMPS)
         change &= present
@@ -138,7 +138,7 @@ class Encoding:
 
 STEPS = 12
 JITTER = 1e-8
-FAR = 1e9
+ABSENT = 1e9
 """Encodes a missing number."""
 PRIOR = {
     "weight": (0.2, 1.0),
@@ -242,7 +242,7 @@ class Pairs:
 
 def _squares(a: Floats, b: Floats) -> Floats:
     """Squared differences; huge if either is missing, so that the kernel is 0."""
-    apart = np.nan_to_num(a, nan=FAR) - np.nan_to_num(b, nan=-FAR)
+    apart = np.nan_to_num(a, nan=ABSENT) - np.nan_to_num(b, nan=-ABSENT)
     apart *= apart
     return np.asarray(apart)
 

@@ -25,7 +25,7 @@ from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.results.pareto import nondominated
 from bench.search.gaussian import Encoding, Kernel, Posterior
-from bench.search.plan import Plan
+from bench.search.plan import SearchPlan
 from bench.search.ranking import Order, full_length, to_full_length
 from bench.search.samplers import GP
 from bench.search.standing import JobHistory
@@ -337,7 +337,7 @@ class Proposals:
     first trial started, so a search resumed within a batch proposes the rest as before.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SearchPlan) -> None:
         self._seed, self._openings = plan.seed, plan.openings
         self._sampler: GaussianSampler | None = None
         if plan.sampler == GP:

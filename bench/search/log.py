@@ -34,8 +34,8 @@ from bench.core.records import (
     Replicate,
     RungResult,
     Scalar,
-    State,
     TrialRecord,
+    TrialStatus,
     training_of,
 )
 from bench.core.rows import SEARCH, TEST
@@ -207,7 +207,7 @@ def record_of(
     last: Event = results[-1] if results else done[-1] if done else {"metrics": {}}
     config: dict[str, Scalar] = (last if "config" in last else trial)["config"]
     if failure:
-        state: State = "pruned" if results else "failed"
+        state: TrialStatus = "pruned" if results else "failed"
     elif len(done) < len(asked):
         state = "running"
     elif len(done) == max(1, len(ladder)):

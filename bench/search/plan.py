@@ -34,7 +34,7 @@ def missing_tries(first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], t
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """A search of one space on one data set; None means no limit.
 
     Attributes:

@@ -18,7 +18,7 @@ from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.search import tree as trees
 from bench.search.log import Event, params_in
-from bench.search.plan import Plan
+from bench.search.plan import SearchPlan
 from bench.search.space import suggest
 from bench.search.standing import Standing
 
@@ -60,7 +60,9 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
+def ask(
+    plan: SearchPlan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]
+) -> Event:
     """Samples the next trial's configuration, with `pinned` values; deterministic in its arguments.
 
     `trials` are the events that asked the earlier ones, `standings` their progress by recorded outcomes. Returns, for
@@ -83,7 +85,7 @@ def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], stand
     return {"config": config, "params": list(trial.params)}
 
 
-def distributions(plan: Plan) -> dict[str, BaseDistribution]:
+def distributions(plan: SearchPlan) -> dict[str, BaseDistribution]:
     """Optuna's distribution of each parameter of a space, in any branch."""
     leaves = [(name, leaf) for name, leaf, _ in trees.leaves(plan.space.tree, plan.tasks)]
     trial = FixedTrial({name: leaf.default for name, leaf in leaves})

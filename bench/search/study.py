@@ -25,7 +25,7 @@ from bench.search.log import (
     training_in,
     values_in,
 )
-from bench.search.plan import SHARING, SINGLE_TASK, Plan
+from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan
 from bench.search.samplers import ask
 from bench.search.standing import JobHistory, RungStep
 from bench.system.lock import FolderLock
@@ -48,7 +48,7 @@ class Study(AbstractContextManager["Study"]):
         confirmed: whether the confirmation has ended, with no event since.
     """
 
-    def __init__(self, folder: Path, log: Log, lock: FolderLock | None = None, plan: Plan | None = None) -> None:
+    def __init__(self, folder: Path, log: Log, lock: FolderLock | None = None, plan: SearchPlan | None = None) -> None:
         self.folder = folder
         self.ledger = JobHistory()
         self.configs: list[dict[str, Scalar]] = []
@@ -68,7 +68,7 @@ class Study(AbstractContextManager["Study"]):
             self._add("begun", plan=self._identity)
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan) -> Study:
+    def open(cls, folder: Path, plan: SearchPlan) -> Study:
         """Opens or creates the study for a driver; locked until `close`.
 
         Raises:
@@ -132,7 +132,7 @@ class Study(AbstractContextManager["Study"]):
         return [(step, self._asked[step.trial][step.rung]["at"]) for step in steps]
 
     def ask(
-        self, plan: Plan, given: Mapping[str, Scalar], seconds: float | None = None
+        self, plan: SearchPlan, given: Mapping[str, Scalar], seconds: float | None = None
     ) -> tuple[int, dict[str, Scalar]]:
         """Starts the next trial, with `given` parameters; returns its number and dotted configuration.
 

@@ -12,20 +12,20 @@ from typing import Any, Literal
 from bench.core.errors import UserError, check_known, shortened
 from bench.core.plain import parse_toml
 
-Kind = Literal["datasets", "search_spaces", "reports"]
+ContentKind = Literal["datasets", "search_spaces", "reports"]
 
 _FILE = {"datasets": "{name}/card.toml", "search_spaces": "{name}.toml", "reports": "{name}/suite.toml"}
 _WHAT = {"datasets": "dataset", "search_spaces": "search space", "reports": "suite"}
 
 
-def root(kind: Kind) -> Path:
+def root(kind: ContentKind) -> Path:
     """Folder of one kind of content."""
     package = Path(__file__).parents[1]
     installed = package / "_content" / kind
     return installed if installed.is_dir() else package.parent / kind
 
 
-def names(kind: Kind) -> list[str]:
+def names(kind: ContentKind) -> list[str]:
     """Names of all content of one kind, sorted."""
     pattern = _FILE[kind].format(name="*")
     paths = root(kind).glob(pattern)
@@ -37,12 +37,12 @@ def is_path(name_or_path: str) -> bool:
     return name_or_path.endswith(".toml") or "/" in name_or_path
 
 
-def lasting(kind: Kind, name_or_path: str) -> str:
+def lasting(kind: ContentKind, name_or_path: str) -> str:
     """Makes a path absolute, so that it means the same from every folder, and keeps a name; errors as of `find`."""
     return os.path.abspath(find(kind, name_or_path)) if is_path(name_or_path) else name_or_path
 
 
-def find(kind: Kind, name_or_path: str) -> Path:
+def find(kind: ContentKind, name_or_path: str) -> Path:
     """Returns the TOML file of a name or path; raises UserError for an unknown name or a missing file."""
     path = Path(name_or_path)
     if kind == "datasets" and path.suffix != ".toml" and os.path.isfile(path):

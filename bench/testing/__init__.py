@@ -26,7 +26,7 @@ from bench.core.plugins import registry_of
 from bench.core.registry import lookup
 
 if TYPE_CHECKING:
-    from bench.testing.readers import Sample
+    from bench.testing.readers import ReaderSample
 
 MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence", "loss", "regression_loss")
 """Axes that are parts of a model."""
@@ -56,7 +56,7 @@ class Check:
         return self.name
 
 
-def checks(group: str, name: str, sample: Sample | None = None) -> list[Check]:
+def checks(group: str, name: str, sample: ReaderSample | None = None) -> list[Check]:
     """All checks of an entry.
 
     Args:
@@ -129,7 +129,7 @@ def _of_balancer(name: str) -> Iterator[Check]:
         yield _check(each, store, name, precision, about=precision)
 
 
-def _of_reader(name: str, sample: Sample | None) -> Iterator[Check]:
+def _of_reader(name: str, sample: ReaderSample | None) -> Iterator[Check]:
     from bench.testing import readers
 
     if sample is None or sample.card["reader"]["kind"] != name:

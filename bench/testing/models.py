@@ -10,7 +10,7 @@ from unittest import SkipTest
 import torch
 from torch import Tensor
 
-from bench.core.registry import Choice
+from bench.core.registry import Chosen
 from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
@@ -55,7 +55,7 @@ def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int =
         entry = AXES[axis][kind]
         if reason := entry.unfit(schema):
             raise SkipTest(reason)
-        choices[axis] = Choice(kind, entry.config())
+        choices[axis] = Chosen(kind, entry.config())
     return MultiTaskModel(
         schema,
         embedding=EmbeddingConfig(dim=dim),

@@ -17,7 +17,7 @@ from bench.system.progress import Silent
 
 
 @dataclass(frozen=True)
-class Sample:
+class ReaderSample:
     """A raw file of the reader's format with its rows, and a file that it must refuse.
 
     Attributes:
@@ -36,7 +36,9 @@ class Sample:
 
 
 @contextmanager
-def parts(sample: Sample, content: bytes, rows: int = base.PART) -> Iterator[tuple[Path, Iterator[base.RawTable]]]:
+def parts(
+    sample: ReaderSample, content: bytes, rows: int = base.PART
+) -> Iterator[tuple[Path, Iterator[base.RawTable]]]:
     """A file with this content, and its parts of at most `rows` rows."""
     with TemporaryDirectory() as folder, patch.object(base, "PART", rows):
         card = parse_card(dict(sample.card), folder)
@@ -45,7 +47,7 @@ def parts(sample: Sample, content: bytes, rows: int = base.PART) -> Iterator[tup
         yield path, read(card, {path.name: [path]}, Silent())
 
 
-def its_parts_are_the_rows_of_the_file_however_it_is_cut(sample: Sample) -> None:
+def its_parts_are_the_rows_of_the_file_however_it_is_cut(sample: ReaderSample) -> None:
     """Values, names and types of columns, and places do not depend on how many rows a part has."""
     found = []
     for size in (1, 2, base.PART):
@@ -62,7 +64,7 @@ def its_parts_are_the_rows_of_the_file_however_it_is_cut(sample: Sample) -> None
     assert all(each == found[0] for each in found), f"types or places depend on how the file is cut: {found}"
 
 
-def bad_input_is_the_users_mistake_with_its_place(sample: Sample) -> None:
+def bad_input_is_the_users_mistake_with_its_place(sample: ReaderSample) -> None:
     """A `UserError` names the file and, where the format has lines or rows, which one is wrong."""
     with parts(sample, sample.bad) as (path, tables):
         said = ""

@@ -18,7 +18,7 @@ from bench.core.objectives import parse
 from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.data import Store
 from bench.data.batches import Batches
-from bench.data.store import Split, WeightFacts
+from bench.data.store import StoredSplit, WeightFacts
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
@@ -68,11 +68,11 @@ class MemoryStore:
         names = ("train", "valid", "test", "confirm")
         self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> StoredSplit:
         """The rows of a split."""
         return self._splits[name]
 
-    def _make(self, rows: int, seed: int) -> Split:
+    def _make(self, rows: int, seed: int) -> StoredSplit:
         rng = np.random.default_rng(seed)
         columns = [
             offset + rng.integers(0, field.cardinality, rows)
@@ -99,7 +99,7 @@ class MemoryStore:
             seldom = np.where(rng.random(labels.shape) < 0.5, np.inf, np.abs(rng.normal(size=labels.shape)))
             bounds = np.where([task.censored for task in self.schema.tasks], seldom, np.inf).astype(np.float32)
             labels = np.minimum(labels, bounds)
-        return Split(ids, dense, labels, group, weights=weights, stored_bounds=bounds)
+        return StoredSplit(ids, dense, labels, group, weights=weights, stored_bounds=bounds)
 
 
 def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)) -> Trainer:

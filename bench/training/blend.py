@@ -16,10 +16,10 @@ from torch import Tensor
 from bench.core.arrays import Singles
 from bench.core.errors import TrainingError
 from bench.core.objectives import Objective, outcomes_of
-from bench.core.records import NETWORK, SHARE, Job, Scalar, TrialResult, training_of
+from bench.core.records import NETWORK, SHARE, Job, Scalar, SplitName, TrialResult, training_of
 from bench.core.rows import SEARCH
 from bench.core.schema import Schema
-from bench.data import SplitName, Store
+from bench.data import Store
 from bench.measure.predictions import Damaged, name_of, path, predictions
 from bench.training.evaluation import PIECE, BothPredictions, measured, measured_splits
 from bench.training.tree_settings import merit

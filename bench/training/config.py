@@ -12,7 +12,7 @@ from bench.balancing import BALANCING
 from bench.core.errors import UserError, unknown
 from bench.core.plain import flatten, nest
 from bench.core.records import Scalar
-from bench.core.registry import Choice, Config, Entry, choose, lookup
+from bench.core.registry import Chosen, Config, Entry, choose, lookup
 from bench.core.schema import Schema
 from bench.core.validation import validate
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig, architecture_name, expand
@@ -95,18 +95,18 @@ DEFAULTS = {
 class TrialConfig:
     """A configuration on every axis of the search."""
 
-    sharing: Choice
-    funnel: Choice
-    balancing: Choice
+    sharing: Chosen
+    funnel: Chosen
+    balancing: Chosen
     embedding: EmbeddingConfig
     tower: TowerConfig
     optim: OptimConfig
-    interaction: Choice
-    numeric: Choice
-    sequence: Choice
+    interaction: Chosen
+    numeric: Chosen
+    sequence: Chosen
     ensemble: EnsembleConfig
-    loss: Choice
-    regression_loss: Choice
+    loss: Chosen
+    regression_loss: Chosen
     position: PositionConfig
 
     @classmethod

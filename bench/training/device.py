@@ -12,7 +12,7 @@ from bench.core.errors import UserError
 from bench.data.arrays import row_bytes
 from bench.data.batches import Batch, Batches, shuffled_order
 from bench.data.chunks import arrays_of
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.system.machine import check_device_name, worker_number
 
 SHARE = 0.5  # of the free memory for resident splits; activations and snapshots need the rest
@@ -36,7 +36,7 @@ def choose_device(name: str) -> torch.device:
 class ResidentFeed:
     """A split in the device's memory: batches are gathered there, without waiting for the host."""
 
-    def __init__(self, split: Split, device: torch.device, grouped: bool = False) -> None:
+    def __init__(self, split: StoredSplit, device: torch.device, grouped: bool = False) -> None:
         self._split, self._grouped = split, grouped
         # Read-only maps are copied first: they cannot be a tensor's memory.
         arrays = (split.ids, split.dense, split.labels, split.weights, split.group if grouped else None, split.bounds)
@@ -102,7 +102,7 @@ Feed = Batches | ResidentFeed | CopyingFeed
 """Provides the batches of one split, on the device."""
 
 
-def feed(split: Split, device: torch.device, grouped: bool = False) -> Feed:
+def feed(split: StoredSplit, device: torch.device, grouped: bool = False) -> Feed:
     """Batches of a split on a device, optionally of whole groups: resident if they fit, else copied one by one."""
     if device.type == "cpu":
         return Batches(split, grouped=grouped)
@@ -112,7 +112,7 @@ def feed(split: Split, device: torch.device, grouped: bool = False) -> Feed:
     return CopyingFeed(Batches(split, grouped=grouped), device)
 
 
-def fits(split: Split, free: int, grouped: bool = False) -> bool:
+def fits(split: StoredSplit, free: int, grouped: bool = False) -> bool:
     """Whether a split, and the order of its rows, fit into `free` bytes."""
     arrays = arrays_of(split, grouped) | {"ids": split.ids_of(slice(0))}  # in 32 bits
     return len(split) * (sum(map(row_bytes, arrays.values())) + 8) <= SHARE * free

@@ -14,7 +14,7 @@ from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
 from bench.training.probe import Probe
 
-ROWS = 512  # rows of a batch in a probe: enough for the sign of a cosine, unless a task's label is rare
+PROBE_ROWS = 512  # rows of a batch in a probe: enough for the sign of a cosine, unless a task's label is rare
 MOST_PROBES = 32  # in a whole training
 LEAST_PROBES = 4  # in a short training, at any cost: fewer are not conclusive
 CLOSEST = 16  # minimum number of steps between probes
@@ -48,13 +48,13 @@ class Diagnosis:
     def look(self, step: int, batch: Batch) -> None:
         """Probes the first rows of a step's batch, if it is due."""
         if due(step, self.every):
-            measured, experts = self._probe(batch.map(lambda tensor: tensor[:ROWS]))
+            measured, experts = self._probe(batch.map(lambda tensor: tensor[:PROBE_ROWS]))
             self.probes.append({"samples": step * self.batch} | measured)
             self.experts |= experts
 
     def summary(self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> dict[str, Any]:
         """Summary of all probes so far, as in `bench.core.records.TrialResult.diagnosis`."""
-        about = {"every": self.every, "rows": min(ROWS, self.batch)}
+        about = {"every": self.every, "rows": min(PROBE_ROWS, self.batch)}
         seen = summary(self.tasks, self._probe.pairs, self.base, self.probes, self.experts)
         return about | seen | {"course": course_of(self.tasks, curve, objectives)}
 
@@ -94,7 +94,7 @@ def interval(total: int, batch: int, tasks: int) -> int:
     The first probe is two thirds of an interval in. A short training pays more than `SHARE` for its `LEAST_PROBES`.
     """
     # in steps: a forward pass is a third of a step's work, a backward pass two thirds
-    cost = min(ROWS, batch) / batch * (1 + 2 * tasks) / 3 + OVERHEAD
+    cost = min(PROBE_ROWS, batch) / batch * (1 + 2 * tasks) / 3 + OVERHEAD
     every = max(math.ceil(total / MOST_PROBES), math.ceil(cost / SHARE))
     return min(every, max(total // LEAST_PROBES, CLOSEST))
 

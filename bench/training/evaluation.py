@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bench.core.objectives import outcomes_of, ranked_tasks
-from bench.core.records import Job
+from bench.core.records import Job, SplitName
 from bench.core.rows import CONFIRM, SEARCH
 from bench.core.schema import Schema
-from bench.data import SplitName, Store
-from bench.data.store import Split
-from bench.measure.predictions import MOST_ROWS, path_of
+from bench.data import Store
+from bench.data.store import StoredSplit
+from bench.measure.predictions import MOST_OF_SPLIT, path_of
 from bench.measure.resamples import units_of
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted, joint_labels
@@ -58,7 +58,7 @@ class Evaluation:
         self.measured: dict[str, Measured] = {}
         self.seconds, self.samples = 0.0, 0
         self.resampled: dict[str, list[float]] = {}
-        self._open: dict[str, tuple[Split, Feed]] = {}
+        self._open: dict[str, tuple[StoredSplit, Feed]] = {}
 
     def judge(self, selectors: Sequence[Selector], samples: int) -> dict[str, float]:
         """Measures the current state on validation and passes the metrics to the selectors."""
@@ -87,7 +87,7 @@ class Evaluation:
             self.measured[split] = (state, self.measure(split, self._best(split, selectors), resamples, keep))
         return self.measured[split][1]
 
-    def glimpse(self, part: Split) -> dict[str, float]:
+    def glimpse(self, part: StoredSplit) -> dict[str, float]:
         """Every task's metrics of the current state on a part of validation, without recording them."""
         started = time.perf_counter()
         logits = self._logits(feed(part, self.device))
@@ -143,7 +143,7 @@ class Evaluation:
         logits = self.logits(split, None if selector.current else selector.snapshot)
         return logits if selector.task is None else (batch[:, selector.task] for batch in logits)
 
-    def _split(self, name: SplitName) -> tuple[Split, Feed]:
+    def _split(self, name: SplitName) -> tuple[StoredSplit, Feed]:
         if name not in self._open:
             split = self.store.split(name)
             self._open[name] = (split, feed(split, self.device))
@@ -157,7 +157,7 @@ def measured(
     resamples: int = 0,
     outcomes: Sequence[str] = (),
     keep: Path | None = None,
-    part: Split | None = None,
+    part: StoredSplit | None = None,
     kept: bool = False,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Metrics and outcomes of predictions of a split, in order, and their changes on resamples, if any.
@@ -188,7 +188,7 @@ def ranked_in(store: Store) -> frozenset[str]:
     """Tasks that are ranked within groups, on validation and on confirmation rows; see `ranked_tasks`."""
     ranked = []
     for split in (SEARCH, CONFIRM):
-        data, rows = store.split(split), slice(MOST_ROWS)
+        data, rows = store.split(split), slice(MOST_OF_SPLIT)
         labels = joint_labels(np.asarray(data.labels_of(rows)), store.schema)
         ranked.append(ranked_tasks(store.schema.tasks, labels, np.asarray(data.group[rows])))
     return frozenset.intersection(*ranked)

@@ -14,7 +14,7 @@ from bench.core.records import Job, TrialResult
 from bench.core.rows import SEARCH, SHORT, TEST
 from bench.core.several import models_in
 from bench.data import Store
-from bench.data.store import Split, part_of
+from bench.data.store import StoredSplit, part_of
 from bench.measure.predictions import path_of
 from bench.system.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.system.progress import Progress
@@ -32,7 +32,7 @@ for each training sample. A promoted trial is measured on all rows."""
 
 
 @lru_cache(maxsize=4)
-def _part(path: str, tasks: tuple[str, ...], rows: int) -> Split:
+def _part(path: str, tasks: tuple[str, ...], rows: int) -> StoredSplit:
     return part_of(_open(path, tasks).split(SEARCH), rows)
 
 

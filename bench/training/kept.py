@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bench.core.arrays import Singles
-from bench.core.records import Split as SplitName
+from bench.core.records import SplitName
 from bench.core.schema import Schema
 from bench.data import Store
 from bench.data.arrays import ArrayWriter
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.measure.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, read_rows, sampled, seal
 from bench.measure.resamples import units_of
 from bench.measure.spaces import joint_labels
@@ -23,12 +23,12 @@ from bench.system.atomic import atomic_path, write_text
 
 BLOCK = 1 << 16
 """Rows read at a time."""
-Keep = Callable[[Singles, NDArray[np.uint64]], None]
+KeepRows = Callable[[Singles, NDArray[np.uint64]], None]
 """Takes joint predictions (n, T) and units (n,) of a split's next rows."""
 
 
 @contextmanager
-def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[Keep]:
+def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[KeepRows]:
     """Gives a function that writes a split's kept predictions, (n, `tasks`) in order; the file is whole or absent.
 
     The split has that many `rows`. Without a path nothing is kept. Raises `Unwritable` if there is no room.
@@ -73,7 +73,7 @@ def write_rows(store: Store, folder: Path) -> None:
     write_text(folder / FACTS, json.dumps(facts | {"digest": digest_of(facts)}, indent=1))
 
 
-def _rates(train: Split, schema: Schema) -> list[float]:
+def _rates(train: StoredSplit, schema: Schema) -> list[float]:
     sums, known = np.zeros((2, len(schema.tasks)))
     for rows in _blocks(len(train)):
         labels = joint_labels(np.asarray(train.labels_of(rows)), schema).astype(np.float64)
@@ -110,7 +110,7 @@ def _write(store: Store, split: SplitName, folder: Path) -> int:
         return group.rows
 
 
-def kept_places(data: Split, split: str) -> NDArray[np.int64]:
+def kept_places(data: StoredSplit, split: str) -> NDArray[np.int64]:
     """(n,) indices of a split's rows whose predictions are kept, in order."""
     places = [
         rows.start + np.flatnonzero(sampled(units_of(np.asarray(data.together[rows]), rows.start), split, len(data)))

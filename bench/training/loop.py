@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from bench.core.objectives import Objective, outcomes_of
+from bench.core.records import SplitName
 from bench.core.seeds import derive
-from bench.data import SplitName, Store
+from bench.data import Store
 from bench.data.batches import Batch, Batches
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.measure.spaces import given_parent
 from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
@@ -313,30 +314,30 @@ class Course:
         self.curve = [dict(point) for point in self.curve]
 
 
-ROWS = 1 << 20
+DRAWN_ROWS = 1 << 20
 """Rows drawn from a larger split."""
 
 
-def fit_positions(model: MultiTaskModel, train: Split) -> None:
+def fit_positions(model: MultiTaskModel, train: StoredSplit) -> None:
     """Counts how often train has each position."""
     if model.position is None:
         return
     counts = torch.zeros_like(model.position.shares)
-    for start in range(0, len(train), ROWS):
-        codes = model.position.codes(torch.from_numpy(train.ids_of(slice(start, start + ROWS))))
+    for start in range(0, len(train), DRAWN_ROWS):
+        codes = model.position.codes(torch.from_numpy(train.ids_of(slice(start, start + DRAWN_ROWS))))
         counts += torch.bincount(codes, minlength=len(counts)).to(counts)
     counts[0] = 0
     model.position.shares.copy_(counts / counts.sum().clamp(min=1))
 
 
-def fit_tables(model: MultiTaskModel, train: Split) -> None:
+def fit_tables(model: MultiTaskModel, train: StoredSplit) -> None:
     """Fits the tables of a regression loss on train's targets, each on its sample space; depends only on the split."""
     regression = model.funnel.loss.regression
     if not regression.needs_tables or not len(train):
         return
     rows: slice | np.ndarray = slice(None)
-    if len(train) > ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(len(train), ROWS, replace=False))
+    if len(train) > DRAWN_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(len(train), DRAWN_ROWS, replace=False))
     labels = np.asarray(train.labels[rows])
     own = np.stack([given_parent(labels, at, parent) for at, parent in enumerate(model.schema.parents)], axis=1)
     weights = None if train.weights is None else np.asarray(train.weights[rows]).prod(axis=1)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from bench.core.objectives import parse
-from bench.core.records import Job, Scalar, TrialResult
+from bench.core.records import Job, Scalar, SplitName, TrialResult
 from bench.core.seeds import derive
 from bench.core.several import models_in
-from bench.data import SplitName, Store
+from bench.data import Store
 from bench.system.machine import peak_memory_mb
 from bench.training.blend import mix
 from bench.training.config import TrialConfig

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.core.seeds import derive
 from bench.data import Store
-from bench.data.store import Split, stored
+from bench.data.store import StoredSplit, stored
 from bench.measure.spaces import given_parent
 from bench.system.atomic import atomic_path
 from bench.system.lock import in_turn
@@ -32,7 +32,7 @@ TRIES = 4
 FOLDER = "teacher"
 
 
-def taught(store: Store, share: float, threads: int, note: Callable[[str], None]) -> Split:
+def taught(store: Store, share: float, threads: int, note: Callable[[str], None]) -> StoredSplit:
     """Train with labels mixed with the trees' predictions, whose weight is a `share` above 0 and up to 1.
 
     Unchanged are the labels of regressions, of a task with thinned negatives, and of parents: there a label also

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.core.arrays import Ids
 from bench.core.schema import Schema
 from bench.data.batches import Batches
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.models.trees import is_small
 from bench.system.machine import memory_limit
 
@@ -55,7 +55,7 @@ class Share:
     piece: int
 
     @classmethod
-    def of(cls, split: Split, columns: int) -> Share:
+    def of(cls, split: StoredSplit, columns: int) -> Share:
         """Three quarters of the memory for train's rows of that many columns, the rest for validation's."""
         row = split.ids_of(slice(0)).shape[1] * 4 + split.dense.shape[1] * 4 + columns * A_CELL + A_ROW
         fit = memory_limit() // row
@@ -66,7 +66,7 @@ class Share:
         )
 
 
-def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> TreeRows:
+def draw(split: StoredSplit, at: int, parent: int | None, most: int, seed: int) -> TreeRows:
     """Draws at most `most` of the rows with a label of a task whose parent happened, in the split's order.
 
     Reads the split in pieces, twice unless all of it fits. Every subset is equally likely.
@@ -94,7 +94,7 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Tre
     )
 
 
-def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[TreeRows, NDArray[np.bool_]]]:
+def _batches(split: StoredSplit, at: int, parent: int | None) -> Iterator[tuple[TreeRows, NDArray[np.bool_]]]:
     """Yields rows with all labels of the task, and which of them count."""
     for batch in Batches(split).in_order(PREDICTED):
         labels = batch.labels.numpy()

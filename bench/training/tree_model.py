@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.core.records import Job, Scalar, TrialResult
+from bench.core.records import Job, Scalar, SplitName, TrialResult
 from bench.core.schema import Schema
 from bench.core.seeds import derive
-from bench.data import SplitName, Store
+from bench.data import Store
 from bench.data.batches import Batches
 from bench.models.trees import NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
 from bench.system.machine import peak_memory_mb, tree_threads

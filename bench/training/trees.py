@@ -18,7 +18,7 @@ from bench.core.arrays import Ids
 from bench.core.errors import TrainingError
 from bench.core.seeds import derive
 from bench.data import Store
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.training.tree_data import Share, TreeColumns, TreeFeatures, draw
 from bench.training.tree_settings import TreeSettings
 
@@ -57,7 +57,7 @@ class TaskTrees:
 
 
 def train_trees(
-    store: Store, at: int, settings: TreeSettings, share: Share, seed: int, train: Split | None = None
+    store: Store, at: int, settings: TreeSettings, share: Share, seed: int, train: StoredSplit | None = None
 ) -> TaskTrees:
     """Trains the trees of the task at an index; raises FloatingPointError if it has only one class on train.
 

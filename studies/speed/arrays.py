@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from bench.data import SplitName, Store
+from bench.core.records import SplitName
+from bench.data import Store
 from speed.job import Job
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.backtest.backtest import BacktestPlan, Ranked
+from bench.backtest.backtest import BacktestPlan, RankedPoint
 from bench.backtest.cuts import times_of
 from bench.core.objectives import parse
 from bench.core.records import Point
@@ -78,7 +78,7 @@ class Log:
         objectives = tuple(parse(f"{task.name}.auc", tasks, "here") for task in tasks)
         configs = {"first": NETWORK, "second": NETWORK | {"sharing.kind": "single_task"}} | (chosen or {})
         ranked = {
-            name: Ranked(
+            name: RankedPoint(
                 Point(name, configs[name], "baseline"),
                 (PartOrder(configs[name], Length(2.0), (1.0, 1.0)),),
                 Fusion.of("power", [1.0, 1.0]),

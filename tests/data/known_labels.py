@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.data.inspection.labels import Label
-from bench.data.inspection.sample import Sample
+from bench.data.inspection.sample import InspectedRows
 from bench.data.tasks import TaskRule
 
 
@@ -16,4 +16,4 @@ def known(y, binary=True):
 def sample_of(columns, files=("a.csv",)):
     """Of as many rows of each file."""
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    return Sample(files, (np.arange(table.num_rows) * len(files) // table.num_rows).astype(np.int16), table)
+    return InspectedRows(files, (np.arange(table.num_rows) * len(files) // table.num_rows).astype(np.int16), table)

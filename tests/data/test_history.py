@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.data import history as module
 from bench.data import prepare
-from bench.data.history import HistoryConfig, Past, Rows, past
+from bench.data.history import GroupRows, HistoryConfig, Past, past
 from bench.data.splits import SPLITS
 
 CONFIG = HistoryConfig(actions=("click", "like"), lists=("item", "author"), same=("item", "author"), length=3)
@@ -24,7 +24,7 @@ def tables(draw):
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     time = rng.integers(0, draw(st.integers(1, 12)), n).astype(np.float64)
     time[rng.random(n) < 0.1] = np.nan
-    return Rows(
+    return GroupRows(
         rng.integers(-1, 3, n).astype(np.int32),
         time,
         rng.integers(0, 4, n).astype(np.int8),
@@ -98,7 +98,7 @@ def log(rows=800):
 
 
 def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROWS", 100)  # several shares
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 100)  # several shares
     frame = log()
     frame.to_csv(tmp_path / "log.csv", index=False)
     store = prepare(CARD, tmp_path / "home", tmp_path)
@@ -110,7 +110,7 @@ def test_a_store_is_what_its_encoder_makes_of_rows_that_bring_their_history(tmp_
     assert [len(store.split(name)) for name in SPLITS] == np.bincount(split, minlength=4).tolist()
     config = CARD.history
     clicked, at = frame[["click"]].to_numpy() == 1, frame["at"].to_numpy(float)
-    rows = Rows(group.astype(np.int32), at, split.astype(np.int8), item[:, None], clicked)
+    rows = GroupRows(group.astype(np.int32), at, split.astype(np.int8), item[:, None], clicked)
     known = past(rows, config)
     brought = {name: known.numbers[:, at] for at, name in enumerate(config.numbers)}
     lists = [[f"i{code}" for code in codes if code >= 0] for codes in known.lists[:, 0].tolist()]

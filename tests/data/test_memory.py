@@ -20,7 +20,7 @@ from bench.data.readers import base, blocks
 
 # small, so that all sizes reach the same level
 base.PART, blocks.BLOCK, spill.CHUNK, numeric.EXACT = 1 << 12, 1 << 18, 1 << 12, 1 << 14
-history.PART, history.ROWS = 1 << 12, 1 << 14
+history.PART, history.ROWS_AT_ONCE = 1 << 12, 1 << 14
 preparation.CHUNK = spill.CHUNK
 card, raw = Path(sys.argv[1]), Path(sys.argv[1]).parent
 print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"])

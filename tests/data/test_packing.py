@@ -7,17 +7,17 @@ import torch
 from bench.core.schema import Field, Schema
 from bench.data.arrays import ArrayWriter
 from bench.data.batches import Batches
-from bench.data.packing import MOST, Packing
-from bench.data.store import ARRAYS, Split, part_of
+from bench.data.packing import MOST_NARROW, Packing
+from bench.data.store import ARRAYS, StoredSplit, part_of
 from bench.training.device import CopyingFeed, ResidentFeed
 
 ROWS = 4000
 FIELDS = (
-    Field("wide", 3 * MOST),
-    Field("widest of the narrow", MOST, 3),
-    Field("narrowest of the wide", MOST + 1, 2),
+    Field("wide", 3 * MOST_NARROW),
+    Field("widest of the narrow", MOST_NARROW, 3),
+    Field("narrowest of the wide", MOST_NARROW + 1, 2),
     Field("small", 4),
-    Field("past", MOST, 2, of="widest of the narrow"),
+    Field("past", MOST_NARROW, 2, of="widest of the narrow"),
     Field("one", 1),
 )
 SCHEMA = Schema(FIELDS, (), ())
@@ -45,7 +45,7 @@ def split(ids, tmp_path):
     for name, array in (arrays | {"weights": own}).items():
         np.save(tmp_path / f"{name}.npy", array)
     arrays = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in (*ARRAYS, "weights")]
-    return Split(*arrays[:4], columns=(1, 0), weights=arrays[4], packing=PACKING)
+    return StoredSplit(*arrays[:4], columns=(1, 0), weights=arrays[4], packing=PACKING)
 
 
 def test_a_field_of_few_rows_takes_16_bits(ids, split):

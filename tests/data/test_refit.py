@@ -5,14 +5,14 @@ import pytest
 
 from bench.data import Store, parse_card, prepare
 from bench.data.refit import JOINED, held_out, refit_store
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 
 
 def split(rows, groups=0, first=0):
     """Rows that say their number in their ids, put into groups in turn; -1 without groups."""
     ids = np.arange(first, first + rows, dtype=np.int32)[:, None]
     group = ids[:, 0] % groups if groups else np.full(rows, -1, np.int32)
-    return Split(ids, np.zeros((rows, 0), np.float32), np.zeros((rows, 1), np.float32), group)
+    return StoredSplit(ids, np.zeros((rows, 0), np.float32), np.zeros((rows, 1), np.float32), group)
 
 
 TIME = {"kind": "time", "train": {"last": 5}, "valid": {"first": 6, "last": 7}, "test": {"first": 8}}

@@ -13,7 +13,7 @@ from bench.core.seeds import derive
 from bench.data.columns.base import DERIVATIONS
 from bench.data.columns.categorical import Categorical
 from bench.data.columns.numeric import Numeric
-from bench.data.segments import MOST, OTHER
+from bench.data.segments import MOST_OWN_VALUES, OTHER
 from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
 from bench.data.tasks import Span
 from bench.data.values import Text, canonical
@@ -130,7 +130,7 @@ class Prepared:
         if rule.known:
             return [-1 if text is None else int(text not in seen) for text in texts]
         first = {text: at for at, text in reversed(list(enumerate(texts)))}
-        named = sorted({*seen} - {OTHER}, key=lambda text: (-seen.count(text), first[text]))[:MOST]
+        named = sorted({*seen} - {OTHER}, key=lambda text: (-seen.count(text), first[text]))[:MOST_OWN_VALUES]
         self.segments[name] = named + [OTHER] * (len(named) < len({*texts} - {None}))
         return [-1 if text is None else named.index(text) if text in named else len(named) for text in texts]
 

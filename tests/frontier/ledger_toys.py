@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bench.core.rows import TEST
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.effect import Effect
 from bench.results.ledger import ALL, PARTS, as_cells
 from bench.results.served.front import gains
@@ -34,7 +34,7 @@ def made_rows(labels, tasks, rates, **more):
     n, t = labels.shape
     of = {"group": np.full(n, -1, np.int32), "units": np.arange(n, dtype=np.uint64), "kinds": ("binary",) * t, "of": n}
     of |= {"segments": {}, "codes": np.empty((n, 0), np.int16), "logged": {}}
-    return Rows(labels=labels.astype(np.float32), tasks=tuple(tasks), rates=tuple(rates), **(of | more))
+    return KeptRows(labels=labels.astype(np.float32), tasks=tuple(tasks), rates=tuple(rates), **(of | more))
 
 
 def noisy(served, seed=0):

@@ -2,7 +2,17 @@
 
 import pytest
 
-from bench.results.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, OUTWEIGHED, Gap, References, causes, sentences
+from bench.results.diagnosis import (
+    DOMINATED,
+    FEWEST_PROBES,
+    LOST,
+    OPPOSED,
+    OUTWEIGHED,
+    Gap,
+    References,
+    causes,
+    sentences,
+)
 
 
 def seen(cosine=0.0, below=0.5, ratio=1.0, best=(100, 100), lost=0.0):
@@ -54,8 +64,8 @@ def test_the_best_supported_cause_comes_first():
 @pytest.mark.parametrize(("ratio", "scale"), [(OUTWEIGHED, []), (200.0, ["unequal scale"])])
 def test_too_few_probes_say_nothing_but_that_one_task_outweighs_all(ratio, scale):
     few = seen(cosine=-0.9, below=1.0, ratio=ratio)
-    few["probes"] = few["pairs"][0]["blocks"]["representation"]["probes"] = FEWEST - 1
-    few["pairs"][0]["blocks"]["all shared"]["probes"] = FEWEST - 1
+    few["probes"] = few["pairs"][0]["blocks"]["representation"]["probes"] = FEWEST_PROBES - 1
+    few["pairs"][0]["blocks"]["all shared"]["probes"] = FEWEST_PROBES - 1
     assert names(few) == scale
     (said,) = sentences(few, [Gap("like.auc", 0.01, 3, True, 0.0)])
     assert ("seen in 2 probes only" in said) == (not scale)

@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 import torch
 
-from bench.core.registry import Choice
+from bench.core.registry import Chosen
 from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
@@ -27,7 +27,7 @@ def model_on(schema, embedding=SMALL, tower=(8,), members=1, precision="fp32", *
     choices = {}
     for axis, given in (DEFAULTS | kinds).items():
         kind, options = (given, {}) if isinstance(given, str) else given
-        choices[axis] = Choice(kind, AXES[axis][kind].config.model_validate(options))
+        choices[axis] = Chosen(kind, AXES[axis][kind].config.model_validate(options))
     choices.pop("balancing")
     return MultiTaskModel(
         schema,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.core.schema import Field, Number, Schema, Task, Vector
+from bench.core.schema import DenseVector, Field, Number, Schema, Task
 from bench.models.numeric import NUMERIC
 from bench.models.numeric.tokens import ProjectedVectors
 
@@ -15,7 +15,7 @@ SCHEMA = Schema(
     ("text_0", "text_1", "text_2", "text_missing", "age", "age_missing", "image_0", "image_1", "rate"),
     (Task("click"), Task("like")),
     numbers=(AGE,),
-    vectors=(Vector("text", 0, 3), Vector("image", 6, 2)),
+    vectors=(DenseVector("text", 0, 3), DenseVector("image", 6, 2)),
 )
 REST = replace(
     SCHEMA,

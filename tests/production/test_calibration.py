@@ -13,7 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from bench.core.errors import UserError
 from bench.core.schema import Schema, Task
 from bench.core.validation import validate
-from bench.production.calibration import ENOUGH, FITS, Calibration, fit_auto, fit_calibrations, fit_isotonic, fit_platt
+from bench.production.calibration import (
+    FITS,
+    ISOTONIC_ROWS,
+    Calibration,
+    fit_auto,
+    fit_calibrations,
+    fit_isotonic,
+    fit_platt,
+)
 
 
 def rows(seed, n=3000, digits=None):
@@ -45,8 +53,8 @@ def test_isotonic_makes_no_ties(n):
 
 
 def test_auto_is_isotonic_where_both_classes_have_enough_rows():
-    p, y = rows(5, n=2 * ENOUGH)
-    y[:] = np.arange(len(y)) < ENOUGH
+    p, y = rows(5, n=2 * ISOTONIC_ROWS)
+    y[:] = np.arange(len(y)) < ISOTONIC_ROWS
     assert fit_auto(p, y) == fit_isotonic(p, y)
     for value in (0.0, np.nan):
         y[0] = value

@@ -15,7 +15,7 @@ from bench.data import prepare
 from bench.data.columns.base import Source
 from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.encoding.encoder import Encoder
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.frontier.score import Score
 from bench.production.alike import alike, association
 from bench.production.explanation import explain
@@ -49,7 +49,7 @@ def split_of(dense, labels, group=None):
     rows = len(dense)
     group = np.full(rows, -1) if group is None else group
     labels = np.reshape(labels, (rows, -1)).astype(np.float32)
-    return Split((dense > 0).astype(np.int32), dense.astype(np.float32), labels, group.astype(np.int32))
+    return StoredSplit((dense > 0).astype(np.int32), dense.astype(np.float32), labels, group.astype(np.int32))
 
 
 def sigmoid(x):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.core.registry import Entry
-from bench.core.schema import Cap, Field, Number, Scale, Schema, Task, Vector
+from bench.core.schema import Cap, DenseVector, Field, Number, Scale, Schema, Task
 from bench.models.config import HiddenConfig
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
@@ -33,7 +33,7 @@ SCHEMA = Schema(
         Task("like"),
     ),
     numbers=(Number("age", 1, 2, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9)),),
-    vectors=(Vector("text", 3, 2),),
+    vectors=(DenseVector("text", 3, 2),),
     scenario="hour",
     position="hour",
 )

@@ -14,7 +14,7 @@ from tampered import sign
 
 from bench.core.errors import UserError
 from bench.core.schema import Field
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.models.trees import LARGEST, NO_CHOICE, TreeModel
 from bench.production.engines import open_engine, without_onnx
 from bench.production.package import Package
@@ -34,7 +34,7 @@ def gaps(store):
         ids[rng.random(len(ids)) < 0.2, 2] = 0  # one tag
         if name != "test":
             ids[:, 0] = np.where(ids[:, 0] == store.schema.offsets[0] + 5, store.schema.offsets[0], ids[:, 0])
-        store._splits[name] = Split(ids, dense, split.labels, split.group)
+        store._splits[name] = StoredSplit(ids, dense, split.labels, split.group)
     return store
 
 

@@ -11,7 +11,7 @@ import pytest
 from bench.core.errors import UserError
 from bench.core.objectives import parse, primary
 from bench.core.schema import Field, Schema
-from bench.data import Split, load_card
+from bench.data import StoredSplit, load_card
 from bench.data.shape import shape_of
 from bench.search import tree as trees
 from bench.search.nodes import Switch
@@ -42,7 +42,7 @@ class ShapedStore:
             drawn = rng.normal(size=ROWS) if task.kind == "regression" else rng.random(ROWS) < 0.5
             parent = schema.parents[at]
             labels[:, at] = drawn if parent is None else drawn * labels[:, parent]
-        self.rows = Split(
+        self.rows = StoredSplit(
             np.stack(ids, 1).astype(np.int32) if ids else np.empty((ROWS, 0), np.int32),
             rng.normal(size=(ROWS, len(schema.dense))).astype(np.float32),
             labels,

@@ -18,7 +18,7 @@ from bench.core.schema import Field, Schema, Task
 from bench.core.seeds import derive
 from bench.search.executors import ProcessExecutor
 from bench.search.executors.base import attempt
-from bench.search.plan import Plan
+from bench.search.plan import SearchPlan
 from bench.search.space import load_space
 from bench.system.machine import WAITING, WORKER
 
@@ -108,7 +108,7 @@ def toy_plan(**changes):
         "sampler": "tpe",
         "tries": 1,
     }
-    return Plan(**{**options, **changes})
+    return SearchPlan(**{**options, **changes})
 
 
 def make_job(point, replicate, splits, store="-"):

@@ -54,7 +54,7 @@ def test_probabilities_are_mixed_in_logits_and_values_as_they_are():
 def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch):
     """Of a split with more rows than are kept, on those that are, resampled as those of every model are."""
     tiny = Stored()
-    monkeypatch.setattr(predictions, "MOST_ROWS", 30)
+    monkeypatch.setattr(predictions, "MOST_OF_SPLIT", 30)
     write_rows(tiny, tmp_path)
     names = tuple(task.name for task in CHAIN)
     job = Job(

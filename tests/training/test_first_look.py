@@ -7,7 +7,7 @@ import pytest
 
 from bench.core.records import Job
 from bench.data import load_card, prepare
-from bench.data.store import Split, part_of
+from bench.data.store import StoredSplit, part_of
 from bench.training import job as jobs
 from bench.training.job import run_job
 
@@ -15,7 +15,7 @@ from bench.training.job import run_job
 def split(group):
     rows = len(group)
     place = np.arange(rows, dtype=np.float32)
-    return Split(np.arange(rows, dtype=np.int32)[:, None], place[:, None], place[:, None], group.astype(np.int32))
+    return StoredSplit(np.arange(rows, dtype=np.int32)[:, None], place[:, None], place[:, None], group.astype(np.int32))
 
 
 def test_a_part_keeps_groups_whole_and_the_order():

@@ -83,7 +83,7 @@ def test_of_many_rows_whole_groups_are_kept(store, tmp_path, monkeypatch):
     whole, few = tmp_path / "whole", tmp_path / "few"
     write_rows(store, whole)
     run_job(job(store, "trial", whole))
-    monkeypatch.setattr(predictions, "MOST_ROWS", 200)
+    monkeypatch.setattr(predictions, "MOST_OF_SPLIT", 200)
     write_rows(store, few)
     run_job(job(store, "trial", few))
     name = name_of("5@2000", 2)

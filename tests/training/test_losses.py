@@ -9,7 +9,7 @@ import torch
 from scipy.special import ndtri
 
 from bench.core.schema import Cap, Field, Number, Task
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.data.tasks import scale_of
 from bench.production.served_model import ModelPart, ModelSpec, regressions_in_words
 from bench.testing.training import MemoryStore, trainer
@@ -44,7 +44,7 @@ class Watched(MemoryStore):
             self.schema = replace(self.schema, tasks=(task,))
         ids = np.stack([at + rng.integers(0, 2, rows) for at in self.schema.offsets], 1).astype(np.int32)
         dense = np.stack([of_group, own], 1).astype(np.float32)
-        return Split(ids, dense, times.astype(np.float32)[:, None], np.arange(rows, dtype=np.int32) // EACH)
+        return StoredSplit(ids, dense, times.astype(np.float32)[:, None], np.arange(rows, dtype=np.int32) // EACH)
 
 
 def error(labels, said):

@@ -13,7 +13,7 @@ from bench.core.objectives import parse
 from bench.core.schema import Field, Schema, Task
 from bench.data import Store
 from bench.data.reachable import auc
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
@@ -62,7 +62,7 @@ class Shops:
         click = rng.random(rows) < p[:, 0]
         labels = np.stack([click, click & (rng.random(rows) < p[:, 1])], axis=1).astype(np.float32)
         ids = (self.schema.offsets[0] + 1 + page)[:, None].astype(np.int32)
-        return Split(ids, x, labels, np.full(rows, -1, np.int32))
+        return StoredSplit(ids, x, labels, np.full(rows, -1, np.int32))
 
     def split(self, name):
         return self._splits[name]

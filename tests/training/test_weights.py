@@ -10,7 +10,7 @@ from in_memory import evaluate
 
 from bench.core.schema import Field, Schema, Task
 from bench.data import Store
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, units_of
@@ -135,9 +135,9 @@ def test_trees_are_those_of_the_rows_repeated(monkeypatch):
         labels = np.abs(split.labels - noise[at][:, None])
         again = np.repeat(np.arange(150), split.weights[:, 0].astype(int))
         arrays = (split.ids, split.dense, labels.astype(np.float32), split.group)
-        stores[0]._splits[name] = Split(*arrays, weights=split.weights)
-        stores[1]._splits[name] = Split(*(array[again] for array in arrays))
-        stores[2]._splits[name] = Split(*arrays)
+        stores[0]._splits[name] = StoredSplit(*arrays, weights=split.weights)
+        stores[1]._splits[name] = StoredSplit(*(array[again] for array in arrays))
+        stores[2]._splits[name] = StoredSplit(*arrays)
     test = stores[0].split("test")
     settings, share = TreeSettings(rows_a_leaf=1, columns=1.0), Share(10_000, 10_000, 256)
     grown = [train_trees(cast(Store, store), 0, settings, share, 0) for store in stores]

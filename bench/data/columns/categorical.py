@@ -126,10 +126,10 @@ def _unlike(column: Counted, labels: Labels) -> str | None:
     In 300 draws of labels without relation to the values, what these told beyond ranges by chance was at most .66 over
     the root of the rarer class's labels.
     """
-    from bench.data.inspection.labels import LEAST, out_of_fold
+    from bench.data.inspection.labels import LEAST_LABELS, out_of_fold
 
     for name, label in labels.items():
-        if label.fewest < LEAST:
+        if label.fewest < LEAST_LABELS:
             continue
         cells = column.cells(), column.cells(20)
         each, few = (max(out_of_fold(of, label, 20.0), label.chance) for of in cells)

@@ -13,7 +13,7 @@ from bench.system.intrinsics import jit
 LARGEST = float(np.finfo(np.float32).max)
 PIECE = 1 << 14
 """Numbers that are added at a time."""
-FAR = 100.0
+OUTLIER = 100.0
 """Distance, in deviations of the other numbers, beyond which a number is left out of mean and deviation."""
 CUT = 10.0
 """Distance from the mean, in deviations, at which a number beyond train's is clipped: a network only extrapolates
@@ -87,7 +87,7 @@ class RunningMoments:
         return mean, deviation or 1.0
 
     def robust(self) -> Robust:
-        """Mean and deviation without numbers more than `FAR` deviations away from all others.
+        """Mean and deviation without numbers more than `OUTLIER` deviations away from all others.
 
         "All others" leaves out at most one in a hundred at each end, not counting the most frequent range, and at least
         one if there are a hundred numbers. Numbers are clipped `CUT` deviations from the mean, or at the remaining
@@ -105,7 +105,7 @@ class RunningMoments:
         core = (np.cumsum(counts) > most) & (np.cumsum(counts[::-1])[::-1] > most)
         middle, spread = self._of(order[core])
         if spread:
-            kept = core | ((low <= middle + FAR * spread) & (high >= middle - FAR * spread))
+            kept = core | ((low <= middle + OUTLIER * spread) & (high >= middle - OUTLIER * spread))
             mean, deviation = self._of(order[kept])
         scale = deviation or 1.0
         ends = min(float(low[kept][0]), mean - CUT * scale), max(float(high[kept][-1]), mean + CUT * scale)

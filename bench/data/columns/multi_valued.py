@@ -23,7 +23,7 @@ from bench.system.intrinsics import jit
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
 
-Keep = Literal["first", "last"]
+KeptEnd = Literal["first", "last"]
 """Which values of a list stay where it has more than there are slots."""
 
 
@@ -34,7 +34,7 @@ class Lists(NamedTuple):
     separator: str
     """Between the values of a text."""
     slots: int
-    keep: Keep
+    keep: KeptEnd
     repeats: bool = False
     """Whether a repeated value gets another slot."""
 
@@ -106,7 +106,7 @@ class MultiValuedField(FieldPart):
     separator: str = Limits(min_length=1)
     """Between the values of a text."""
     slots: int = Limits(ge=1, le=2**16)
-    keep: Keep
+    keep: KeptEnd
     """Which end of a longer list fills the slots."""
     vocabulary: Vocabulary
     reads: ClassVar[Reads] = "list"
@@ -163,7 +163,7 @@ class MultiValued(Kind):
     """Between the values of a text; lists need none."""
     max_length: int = Limits(5, ge=1, le=1000)
     """Slots; a longer list keeps as many distinct values."""
-    keep: Keep = "first"
+    keep: KeptEnd = "first"
     """Which values of a longer list stay."""
     min_count: int | None = Limits(None, ge=1)
     reads: ClassVar[Reads] = "list"
@@ -181,7 +181,7 @@ class MultiValued(Kind):
         if column.lists:
             return _drafted({}, "lists", [text.count("|") + 1 for text in column.texts()], column.counts)
         if column.numbers is None:
-            texts, counts = column.texts(MOST), np.sort(column.counts)[::-1][:MOST]
+            texts, counts = column.texts(MOST_TEXTS), np.sort(column.counts)[::-1][:MOST_TEXTS]
             for separator in SEPARATORS:
                 if (lengths := list_lengths(texts, counts, separator)) is not None:
                     return _drafted({"separator": separator}, f"lists with {separator!r} between", lengths, counts)
@@ -189,7 +189,7 @@ class MultiValued(Kind):
 
 
 SEPARATORS = ("|", ";", ",")
-MOST = 20_000
+MOST_TEXTS = 20_000
 """Distinct texts that are looked at."""
 
 

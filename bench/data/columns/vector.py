@@ -128,7 +128,7 @@ class Vector(Kind):
 
     def shape_in(self, shape: schema.Schema, name: str) -> schema.Schema:
         """Adds a vector."""
-        vectors = (*shape.vectors, schema.Vector(name, len(shape.dense), self.length))
+        vectors = (*shape.vectors, schema.DenseVector(name, len(shape.dense), self.length))
         return replace(shape, vectors=vectors, dense=(*shape.dense, *(f"{name}_{at}" for at in range(self.length))))
 
     def check(self, name: str, column: Any, missing: Collection[str], sieve: Sieve) -> None:

@@ -16,7 +16,7 @@ from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError
 from bench.core.plain import read_json
 from bench.core.registry import Config
-from bench.core.schema import Cap, Field, Schema, Task, Vector
+from bench.core.schema import Cap, DenseVector, Field, Schema, Task
 from bench.core.validation import validate
 from bench.data.codes import ABSENT
 from bench.data.columns import DENSE, FIELDS, by_kind
@@ -105,7 +105,7 @@ class Encoder(Config):
     ) -> Schema:
         """The schema of its output."""
         vectors = tuple(
-            Vector(part.name, at, len(part.parts)) for at, part in self._placed if isinstance(part, VectorColumns)
+            DenseVector(part.name, at, len(part.parts)) for at, part in self._placed if isinstance(part, VectorColumns)
         )
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
         of_ranges = ((part, *self._numeric[part.number]) for part in ranges)

@@ -15,15 +15,15 @@ from bench.core.errors import UserError, check_known
 from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, markers_in
-from bench.data.inspection.labels import LEAST, Label, Labels, find_labels, pairs_of, thin_end
+from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, find_labels, pairs_of, thin_end
 from bench.data.inspection.names import exposure_key, is_unit
-from bench.data.inspection.roles import LATER, SHOWN, WEIGHT, ColumnDraft, Role, draft_columns
-from bench.data.inspection.sample import Layout, Sample, layout_of
-from bench.data.inspection.split import Split, Wish, assigned, find_split, is_published, timeline
+from bench.data.inspection.roles import LATER, SHOWN, WEIGHT, ColumnDraft, ColumnRole, draft_columns
+from bench.data.inspection.sample import FileLayout, InspectedRows, layout_of
+from bench.data.inspection.split import ProposedSplit, Wish, assigned, find_split, is_published, timeline
 from bench.data.times import hours_in, is_span
 from bench.system.progress import Progress
 
-ROWS = 1_000_000
+INSPECTED = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
 
 
@@ -47,7 +47,7 @@ class CardRequest(Wish):
     """Columns of scores that ranked when the log was written."""
     folder: str = "."
     """Where the files are, as seen from the card's folder."""
-    rows: int = ROWS
+    rows: int = INSPECTED
 
 
 class Proposal(NamedTuple):
@@ -66,13 +66,13 @@ class Draft:
     """All that the card will say."""
 
     request: CardRequest
-    layout: Layout
-    sample: Sample
+    layout: FileLayout
+    sample: InspectedRows
     as_of: str | None
     """The latest time of a log with labels that come late."""
     labels: Labels
     columns: Sequence[ColumnDraft]
-    split: Split
+    split: ProposedSplit
     proposals: tuple[Proposal, ...]
 
     @property
@@ -82,7 +82,7 @@ class Draft:
         called = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
         return self.request.id or re.sub(r"[^a-z0-9_-]+", "-", called.lower()).strip("-_")[:100] or "data"
 
-    def of_role(self, role: Role) -> list[ColumnDraft]:
+    def of_role(self, role: ColumnRole) -> list[ColumnDraft]:
         """Columns of one role, in order."""
         return [column for column in self.columns if column.role == role]
 
@@ -160,7 +160,7 @@ def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) 
 
 
 def _late(
-    request: CardRequest, labels: dict[str, Label], late: Mapping[str, str], sample: Sample
+    request: CardRequest, labels: dict[str, Label], late: Mapping[str, str], sample: InspectedRows
 ) -> tuple[str | None, dict[str, Label]]:
     """When the log was written, by its latest time; and the labels, without those that were open then."""
     if not late:
@@ -183,12 +183,12 @@ def _late(
 
 
 def _decided(
-    request: CardRequest, split: Split, labels: Labels, published: Sequence[str]
-) -> dict[str, tuple[Role, str]]:
+    request: CardRequest, split: ProposedSplit, labels: Labels, published: Sequence[str]
+) -> dict[str, tuple[ColumnRole, str]]:
     """The columns that are no inputs whatever they hold, and why; of two reasons the last."""
     together = request.group if split.table.get("unit") == "group" else request.hashed
     named = "its values name train and test, so it is the publisher's split, which --split-column uses"
-    roles: list[tuple[str | None, Role, str]] = [
+    roles: list[tuple[str | None, ColumnRole, str]] = [
         *((name, "left out", named) for name in published),
         *(
             (name, "logged", "the score that ranked when the log was written, as --logged says")
@@ -204,7 +204,7 @@ def _decided(
 
 
 def proposals(
-    sample: Sample, columns: Sequence[ColumnDraft], labels: Labels, group: Counted | None
+    sample: InspectedRows, columns: Sequence[ColumnDraft], labels: Labels, group: Counted | None
 ) -> Iterator[Proposal]:
     """Keys that a card could also have: units, a weight, repeated rows and parents, each with the evidence for it."""
     yield from _units([each.name for each in columns if is_unit(each.name) and each.role != "label"], sample, group)
@@ -229,7 +229,7 @@ def proposals(
             yield Proposal(f"tasks.{name}", {"parent": parent}, why)
 
 
-def _units(names: Sequence[str], sample: Sample, group: Counted | None) -> Iterator[Proposal]:
+def _units(names: Sequence[str], sample: InspectedRows, group: Counted | None) -> Iterator[Proposal]:
     """The coarsest column of somebody, or of a visit, that repeats and parts no group."""
     of, what = (sample.table.num_rows, "rows") if group is None else (len(group.counts), f"values of '{group.name}'")
     repeat = [each for each in map(sample.column, names) if each.single and 10 <= len(each.counts) <= 0.95 * of]
@@ -250,7 +250,7 @@ def find_parent(label: Label, labels: Labels) -> str | None:
     found: dict[str, float] = {}
     for task, of in labels.items():
         chance = happened * (1 - of.mean)  # rows that would be expected without the parent, were they unrelated
-        if of.binary and chance >= LEAST and not something[of.y == 0].any():
+        if of.binary and chance >= LEAST_LABELS and not something[of.y == 0].any():
             found[task] = float(np.nansum(of.y))
     enough = [task for task, rows in found.items() if rows >= happened + label.binary]
     return min(enough, key=found.__getitem__, default=None)

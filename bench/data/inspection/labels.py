@@ -16,13 +16,13 @@ from bench.core.errors import UserError, check_known, unknown
 from bench.core.schema import SCORE
 from bench.data.checks import ZERO_ONE, Rejects, Sieve, read_labels
 from bench.data.inspection.column import Counted
-from bench.data.inspection.sample import Sample
+from bench.data.inspection.sample import InspectedRows
 from bench.data.tasks import TaskRule, in_order
 from bench.data.values import canonical
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
-LEAST = 20
+LEAST_LABELS = 20
 """Labels of each class, labels at all, or rows, below which nothing is said of them."""
 
 
@@ -87,7 +87,7 @@ def pairs_of(option: str, texts: Sequence[str], known: Collection[str], example:
     return found
 
 
-def find_labels(given: Mapping[str, str], parents: Mapping[str, str], sample: Sample) -> dict[str, Label]:
+def find_labels(given: Mapping[str, str], parents: Mapping[str, str], sample: InspectedRows) -> dict[str, Label]:
     """The tasks, in the order given; parents' exceptions are mended where 0/1 labels allow it.
 
     Raises UserError for a label of one class, of texts that are neither yes nor no, parents in a cycle, or a funnel
@@ -118,7 +118,7 @@ def _task_name(column: str, value: str, taken: Sequence[str]) -> str:
     return f"{name}_{same + 1}" if same else name
 
 
-def _label(name: str, sample: Sample, column: Counted, positive: str) -> Label:
+def _label(name: str, sample: InspectedRows, column: Counted, positive: str) -> Label:
     where, rows, texts = f"--label: '{column.name}'", len(column.codes), column.texts()
     if not column.single:
         raise UserError(f"{where}: expected 0 and 1, two values or numbers, found a column of type {column.type}")
@@ -153,7 +153,7 @@ def _label(name: str, sample: Sample, column: Counted, positive: str) -> Label:
     return Label(rule, read(rule, sample), tuple(notes))
 
 
-def read(rule: TaskRule, sample: Sample) -> Floats:
+def read(rule: TaskRule, sample: InspectedRows) -> Floats:
     """(N,) the labels of a task as preparing reads them, NaN where unobserved."""
     sieve = Sieve(Rejects(drop=True), str, sample.table.num_rows)
     labels = read_labels(sample.table, (rule,), tuple(sample.missing), sieve)[:, 0]
@@ -191,7 +191,7 @@ def thin_end(label: Label, place: NDArray[np.int64]) -> str | None:
     The last part then has less than .8 of the rate before, by five standard errors.
     """
     known = np.flatnonzero(~np.isnan(label.y) & (place >= 0))
-    if not label.binary or len(known) < PIECES * LEAST:
+    if not label.binary or len(known) < PIECES * LEAST_LABELS:
         return None
     latest = known[np.argsort(place[known], kind="stable")]
     *rates, last = (float(label.y[piece].mean()) for piece in np.array_split(latest, PIECES))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import LEAST, Label, Labels, out_of_fold
+from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, out_of_fold
 from bench.data.inspection.names import HISTORY, PLACES, has_word, is_afterwards
 from bench.system.machine import tree_threads
 
@@ -39,7 +39,7 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
     something, missing = np.append(~nothing, False)[column.codes], column.codes < 0
     found, cells = list[tuple[float, str]](), column.cells(64, exact=256)
     for name, label in labels.items():
-        if label.fewest < LEAST:
+        if label.fewest < LEAST_LABELS:
             continue
         if (told := out_of_fold(cells, label)) >= SUSPECT:
             found.append((told, f"it alone tells '{name}' ({label.measure} {told:.4f})"))
@@ -62,12 +62,12 @@ def _implied(rows: NDArray[np.bool_], where: str, label: Label) -> str | None:
     seen = ~np.isnan(label.y)
     event = label.y if label.binary else label.y != 0
     inside, outside = event[seen & rows], event[seen & ~rows]
-    if len(inside) == 0 or len(outside) < LEAST:
+    if len(inside) == 0 or len(outside) < LEAST_LABELS:
         return None
     for value in (1, 0):
         common = float((event[seen] == value).mean())
         expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
-        if common <= 0.75 and expected >= LEAST and exceptions <= 0.02 * expected:
+        if common <= 0.75 and expected >= LEAST_LABELS and exceptions <= 0.02 * expected:
             share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
             value_of = value if label.binary else "not 0" if value else 0
             return (
@@ -106,7 +106,7 @@ class Together:
     """Some rows of all inputs, for boosted trees: where these tell a label almost fully, an input is known too late."""
 
     def __init__(self, labels: Labels) -> None:
-        self._labels = {name: label for name, label in labels.items() if label.fewest >= 5 * LEAST}
+        self._labels = {name: label for name, label in labels.items() if label.fewest >= 5 * LEAST_LABELS}
         self._columns: dict[str, Floats] = {}
         known = [~np.isnan(label.y) for label in self._labels.values()]
         order = np.random.default_rng(0).permutation(np.flatnonzero(np.any(known, axis=0)))

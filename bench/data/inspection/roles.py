@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from bench.data.columns import KINDS
 from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import LEAST, Labels, out_of_fold
+from bench.data.inspection.labels import LEAST_LABELS, Labels, out_of_fold
 from bench.data.inspection.leaks import Together, find_leak
 from bench.data.inspection.names import TIMES, exposure_key, has_word, is_id, is_todays_score, is_visit, is_weight
-from bench.data.inspection.sample import Sample
+from bench.data.inspection.sample import InspectedRows
 from bench.data.splits import TEST, TRAIN, VALID, Assignment
 
 EXAMPLES = 4
-Role = Literal["input", "left out", "post-exposure", "label", "time", "split", "logged"]
+ColumnRole = Literal["input", "left out", "post-exposure", "label", "time", "split", "logged"]
 LATER = "later rows have times that train never saw"
 SHOWN = "its name is that of how a row came to be shown, which nobody knows before ranking"
 WEIGHT = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
@@ -31,7 +31,7 @@ class ColumnDraft:
     """One column: what was counted, and what becomes of it."""
 
     name: str
-    role: Role
+    role: ColumnRole
     why: str
     """Why it is no input; of an input, why it is of its kind."""
     type: str
@@ -48,7 +48,11 @@ class ColumnDraft:
 
 
 def draft_columns(
-    sample: Sample, given: Mapping[str, tuple[Role, str]], labels: Labels, split: Assignment, group: Counted | None
+    sample: InspectedRows,
+    given: Mapping[str, tuple[ColumnRole, str]],
+    labels: Labels,
+    split: Assignment,
+    group: Counted | None,
 ) -> tuple[list[ColumnDraft], list[tuple[str, str]]]:
     """The drafts in order; and (task, note) on what all inputs together tell, where it is suspicious.
 
@@ -76,7 +80,7 @@ def draft_columns(
 
 def _roles(
     column: Counted, finding: Finding, labels: Labels, split: Assignment, group: Counted | None
-) -> Iterator[tuple[Role, str]]:
+) -> Iterator[tuple[ColumnRole, str]]:
     """All that a column may be, and why; the first is right."""
     if column.numbers is not None and is_todays_score(column.name):
         yield "logged", "its name is that of the score by which the log was ranked"
@@ -140,7 +144,7 @@ def _unread(column: Counted) -> Iterator[str]:
         yield from (why for form, why in UNREAD.items() if column.matching(form).all())
 
 
-MOST = 20_000
+MOST_TEXTS = 20_000
 """Distinct texts that are looked at."""
 
 
@@ -149,7 +153,7 @@ def _identity(column: Counted) -> Iterator[str]:
     name, numbers, distinct = column.name, column.numbers, len(column.counts)
     each, one_each = column.known / distinct, column.known >= 20 and distinct > 0.95 * column.known
     if numbers is None:
-        if distinct > column.known / 2 and np.mean([text.count(" ") for text in column.texts(MOST)]) >= 3:
+        if distinct > column.known / 2 and np.mean([text.count(" ") for text in column.texts(MOST_TEXTS)]) >= 3:
             yield "free text"
     else:
         if _yyyymmdd(numbers):
@@ -183,7 +187,7 @@ def _find_new(column: Counted, split: Assignment) -> str | None:
     known = column.codes[split == TRAIN]
     for part, name in ((VALID, "validation"), (TEST, "test")):
         new = ~np.isin(column.codes[split == part], known)
-        if len(new) >= LEAST and new.mean() >= 0.99:
+        if len(new) >= LEAST_LABELS and new.mean() >= 0.99:
             return f"{new.mean():.0%} of {name}'s rows have a value that train lacks, as a month or a request's id does"
     return None
 
@@ -203,7 +207,7 @@ def find_rate(column: Counted, labels: Labels, split: Assignment) -> str | None:
     covered = float(often[column.codes[split == tried]].mean())
     if many <= 100 or covered < 0.5:
         return None
-    told = [(out_of_fold(cells, of, 20.0) - of.chance, of) for of in labels.values() if of.fewest >= LEAST]
+    told = [(out_of_fold(cells, of, 20.0) - of.chance, of) for of in labels.values() if of.fewest >= LEAST_LABELS]
     beyond, label = max(told, default=(0.0, None), key=lambda each: each[0])
     if label is None or beyond < 0.05:
         return None

@@ -23,11 +23,11 @@ from bench.data.readers.parquet import ENDINGS, read_parquet
 from bench.system.progress import Progress, Silent
 
 SEPARATORS = (",", "\t", ";", "|")
-Kind = Literal["csv", "parquet"]
+FileKind = Literal["csv", "parquet"]
 
 
 @dataclass(frozen=True)
-class Sample:
+class InspectedRows:
     """N rows of all files."""
 
     files: Sequence[str]
@@ -46,11 +46,11 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """How all files are read."""
 
     paths: tuple[Path, ...]
-    kind: Kind
+    kind: FileKind
     separator: str
     names: tuple[str, ...]
     """Of the columns, where files have no header."""
@@ -69,7 +69,7 @@ class Layout:
             return read_parquet(path, path.name, texts, progress)
         return read_csv(path, path.name, texts, progress, names=self.names, separator=self.separator)
 
-    def read(self, progress: Progress, limit: int | None = None, only: Sequence[str] | None = None) -> Sample:
+    def read(self, progress: Progress, limit: int | None = None, only: Sequence[str] | None = None) -> InspectedRows:
         """Reads the head of each file, or all of it.
 
         Raises UserError for a line with another number of columns, bytes that are not UTF-8, or no rows at all.
@@ -98,10 +98,10 @@ class Layout:
         if table.num_rows == 0:
             raise UserError(f"{self.paths[0]}: expected rows below the header, found none")
         file = np.repeat(np.arange(len(heads), dtype=np.int16), [head.num_rows for head in heads])
-        return Sample(self.files, file, table, complete)
+        return InspectedRows(self.files, file, table, complete)
 
 
-def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> Layout:
+def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> FileLayout:
     """Looks at the first bytes and lines of each file.
 
     Raises UserError if a file is missing or empty, kinds are mixed, columns differ, or a name is there twice.
@@ -115,7 +115,7 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
         raise UserError(f"--columns: column '{twice}' is named twice")
     if separator is None:
         separator = _guess(first) if kinds[first] == "csv" else ","
-    layout = Layout(tuple(paths), kinds[first], separator, tuple(names))
+    layout = FileLayout(tuple(paths), kinds[first], separator, tuple(names))
     for path in paths:
         with closing(layout.parts(path, (), Silent())) as parts:
             columns = next(parts).columns
@@ -126,7 +126,7 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
     return layout
 
 
-def _kind(path: Path) -> Kind:
+def _kind(path: Path) -> FileKind:
     try:
         with path.open("rb") as file:
             start = file.read(4)

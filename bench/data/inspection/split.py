@@ -17,12 +17,12 @@ from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import words
-from bench.data.inspection.sample import Sample
+from bench.data.inspection.sample import InspectedRows
 from bench.data.spill import LabelCounts
 from bench.data.splits import NAMED, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
 from bench.data.values import Text
 
-Kind = Literal["time", "hash", "random", "files", "column"]
+SplitKind = Literal["time", "hash", "random", "files", "column"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Wish:
     `column` is what a split by hash or by column goes by.
     """
 
-    kind: Kind | None = None
+    kind: SplitKind | None = None
     valid: float = 0.1
     test: float = 0.1
     time: str | None = None
@@ -40,7 +40,7 @@ class Wish:
     column: str | None = None
 
     @property
-    def chosen(self) -> Kind:
+    def chosen(self) -> SplitKind:
         """By time where there is one, else by group, else by chance."""
         by_hash = self.group is not None or self.column is not None
         return self.kind or ("time" if self.time is not None else "hash" if by_hash else "random")
@@ -64,7 +64,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Split:
+class ProposedSplit:
     """`[split]` of the card, why, in sentences, what each split holds, and the rows in none."""
 
     table: Mapping[str, Any]
@@ -76,7 +76,7 @@ class Split:
 Found = tuple[dict[str, Any], tuple[str, ...]]
 
 
-def find_split(wish: Wish, sample: Sample, labels: Labels) -> Split:
+def find_split(wish: Wish, sample: InspectedRows, labels: Labels) -> ProposedSplit:
     """The split, tried on the rows.
 
     Raises UserError if times do not sort or are too few, a split is empty, or a task lacks a class in one.
@@ -108,10 +108,10 @@ def find_split(wish: Wish, sample: Sample, labels: Labels) -> Split:
             counts[name].check(name, "no row is in it")
         except UserError as error:
             raise UserError(f"{error}; give it a larger share, or choose another --split") from None
-    return Split(table, why, counts, int((split < 0).sum()))
+    return ProposedSplit(table, why, counts, int((split < 0).sum()))
 
 
-def assigned(table: Mapping[str, Any], wish: Wish, sample: Sample) -> Assignment:
+def assigned(table: Mapping[str, Any], wish: Wish, sample: InspectedRows) -> Assignment:
     """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
 
     def text(name: str | None) -> Text | None:  # as the preparation sees it, except equal canonical forms
@@ -219,7 +219,7 @@ def is_published(names: Sequence[str], each: bool = False) -> bool:
     return bool(said["train"] and said["test"] and not (each and said[""]))
 
 
-def _by_name(wish: Wish, sample: Sample) -> Found:
+def _by_name(wish: Wish, sample: InspectedRows) -> Found:
     """By the names of files or the values of a column; valid is taken from train where none is named."""
     if wish.column is None or wish.chosen == "files":
         names, codes, table = list(sample.files), sample.file.astype(np.int32), {"kind": "files"}
@@ -248,7 +248,7 @@ def _by_name(wish: Wish, sample: Sample) -> Found:
     return split | taken, (how, f"None of them is for validation, so valid is taken from train: {why}.")
 
 
-def _valid_of(wish: Wish, sample: Sample, train: Mask, test: Mask) -> tuple[dict[str, Any], str]:
+def _valid_of(wish: Wish, sample: InspectedRows, train: Mask, test: Mask) -> tuple[dict[str, Any], str]:
     """Which part of train (N,) is valid, so that it differs from train as test (N,) does; and a clause on it."""
     if wish.time is not None:
         times, place = timeline(sample.column(wish.time))

@@ -33,7 +33,7 @@ Paths = Mapping[str, Sequence[Path]]
 """A card's name of a file -> its files: one, unless the name is a pattern."""
 
 
-class RawFile(NamedTuple):
+class FileToRead(NamedTuple):
     """A file to read: its path, its name on the card, its join if it is a side table, and its wanted columns."""
 
     path: Path
@@ -43,7 +43,7 @@ class RawFile(NamedTuple):
     """Raw column -> `text`, `number`, `vector` or `list`."""
 
 
-def _csv(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
+def _csv(card: Card, file: FileToRead, progress: Progress) -> Iterator[RawTable]:
     reader, rows = card.reader, file.side is None
     assert isinstance(reader, CsvReader | DoubleColonReader | PairReader)
     given: dict[str, Any] = {
@@ -58,7 +58,7 @@ def _csv(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
     return read_csv(file.path, file.name, file.wanted, progress, separator=reader.separator, **given)
 
 
-def _parquet(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
+def _parquet(card: Card, file: FileToRead, progress: Progress) -> Iterator[RawTable]:
     keep_all = card.reader.drop_duplicates and file.side is None
     return read_parquet(file.path, file.name, file.wanted, progress, keep_all=keep_all)
 
@@ -98,7 +98,7 @@ def _rows(card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, pr
     build = _csv if isinstance(card.reader, PairReader) else FILES[card.reader.kind].build
     for name, side in files:
         for path in paths[name]:
-            yield from build(card, RawFile(path, name, side, wanted), progress)
+            yield from build(card, FileToRead(path, name, side, wanted), progress)
 
 
 def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:

@@ -23,7 +23,7 @@ from bench.data.checks import BadRow
 from bench.data.codes import UNKNOWN, Codes, IntegerCodes
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import blocks, side_by_side
-from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
+from bench.data.readers.feature_lists import ABSENT, Lines, WantedFields, scan
 from bench.data.sources import AliCcpReader
 from bench.data.values import first_seen
 from bench.system.progress import Progress
@@ -32,7 +32,7 @@ from bench.system.progress import Progress
 class CommonLines:
     """The common lines of one file of impressions: 16 to 32 bytes each in memory, 8 for each id and sum on disk."""
 
-    def __init__(self, wanted: Wanted, file: Any) -> None:
+    def __init__(self, wanted: WantedFields, file: Any) -> None:
         self._ids, self._rows, self._file = sum(wanted.slots), IntegerCodes(), file
         self._width = self._ids + sum(wanted.summed) + 1
 
@@ -66,7 +66,7 @@ SKELETON = ("205", "206", "207", "210", "216", "508", "509", "702", "853", "301"
 LABELS, INDEX, VALUE = ("click", "buy"), "common_index", ".value"
 
 
-class Part(NamedTuple):
+class Scanned(NamedTuple):
     """Scanned lines of a block, and those of its lines that do not fit the format."""
 
     path: Path
@@ -117,8 +117,8 @@ def read_ali_ccp(
 
 
 def parts(
-    paths: Sequence[Path], wanted: Wanted, labelled: bool, progress: Progress, drop: bool = False
-) -> Iterator[Part]:
+    paths: Sequence[Path], wanted: WantedFields, labelled: bool, progress: Progress, drop: bool = False
+) -> Iterator[Scanned]:
     """Scans files part by part; raises UserError for an empty file and, unless `drop`, for a line that does not fit."""
     for path in paths:
         before = 0
@@ -128,7 +128,7 @@ def parts(
             unfit = [("format", partial(str, f"{path}, line {before + line + 1}: {why}")) for line, why in bad]
             if unfit and not drop:
                 raise UserError(unfit[0][1]())
-            yield Part(path, before, block, lines, tuple(unfit))
+            yield Scanned(path, before, block, lines, tuple(unfit))
             before += ends
         if before == 0:
             raise UserError(f"{path}: expected lines that end with a newline, found an empty file")
@@ -151,7 +151,7 @@ class Side:
         used = [field for field in fields if field in kinds or field + VALUE in kinds]
         wide = [slots.get(field, 1) if field in kinds else 0 for field in used]
         summed = [field + VALUE in kinds for field in used]
-        self.wanted = Wanted(tuple(used), tuple(wide), tuple(summed))
+        self.wanted = WantedFields(tuple(used), tuple(wide), tuple(summed))
         ends = np.cumsum([0, *wide]).tolist()
         self.ids = {
             field: (slice(ends[at], ends[at + 1]), field in slots) for at, field in enumerate(used) if field in kinds
@@ -198,7 +198,7 @@ def _nothing(sides: Sequence[Side]) -> Any:
     return pa.schema(kinds | {INDEX: pa.string()}).empty_table()
 
 
-def _without(part: Part, absent: NDArray[np.int64], names: str, drop: bool) -> list[BadRow]:
+def _without(part: Scanned, absent: NDArray[np.int64], names: str, drop: bool) -> list[BadRow]:
     """Raises, or reports as bad rows, impressions whose common line is absent."""
 
     def sentence(row: int) -> str:

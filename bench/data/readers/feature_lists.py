@@ -19,12 +19,12 @@ ABSENT = -1
 """Id where a line lacks the field, or has fewer values than slots."""
 ONE, NOWHERE = np.uint64(1), np.uint64(2**64 - 1)
 """Places are unsigned: signed ones, which may count from the end, take a third more time."""
-MOST = 10**17
+MOST_MANTISSA = 10**17
 """Mantissa from which one more digit may not fit into 64 bits."""
 _EXACT = np.array([float(f"1e{power}") for power in range(23)])  # a double holds these exactly
 
 
-class Wanted(NamedTuple):
+class WantedFields(NamedTuple):
     """Fields to keep."""
 
     names: tuple[str, ...]
@@ -60,7 +60,7 @@ class Lines(NamedTuple):
     """(n,) start of each line in the block."""
 
 
-def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[tuple[int, str]], int]:
+def scan(block: bytes, wanted: WantedFields, labelled: bool) -> tuple[Lines, list[tuple[int, str]], int]:
     """Scans lines `sample, click, buy, index, count, features` if `labelled`, else `index, count, features`.
 
     Returns those that fit, (number from 0, reason) of the others, and the number of line ends.
@@ -217,7 +217,7 @@ def _number(text: Any, at: Any, exact: Any) -> Any:
     at += np.uint64(negative)
     mantissa, scale, begin = np.int64(0), np.int64(0), at  # of the first 18 digits
     while 48 <= text[at] <= 57:
-        if mantissa < MOST:
+        if mantissa < MOST_MANTISSA:
             mantissa = mantissa * 10 + np.int64(text[at] - 48)
         else:
             scale -= 1
@@ -227,7 +227,7 @@ def _number(text: Any, at: Any, exact: Any) -> Any:
         at += ONE
         first = at
         while 48 <= text[at] <= 57:
-            if mantissa < MOST:
+            if mantissa < MOST_MANTISSA:
                 mantissa = mantissa * 10 + np.int64(text[at] - 48)
                 scale += 1
             at += ONE

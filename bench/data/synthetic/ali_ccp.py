@@ -24,7 +24,7 @@ from bench.core.seeds import derive
 from bench.data.arrays import ArrayWriter
 from bench.system.progress import Progress
 
-Ids = NDArray[np.int64]
+LongIds = NDArray[np.int64]
 
 PROFILE = {"101": 0, "121": 97, "122": 14, "124": 3, "125": 8, "126": 4, "127": 4, "128": 3, "129": 5}
 """User fields with one value -> number of values; the user's id has `users`."""
@@ -57,10 +57,10 @@ class AliCcpConfig(Config):
 class Features(NamedTuple):
     """m features: their lines, fields, ids and indices of their values in `VALUES`."""
 
-    lines: Ids
-    fields: Ids
-    ids: Ids
-    values: Ids
+    lines: LongIds
+    fields: LongIds
+    ids: LongIds
+    values: LongIds
 
 
 class _World:
@@ -81,18 +81,18 @@ class _World:
         self.taste, self.need = rng.standard_normal((2, GROUPS, KINDS))
         self.bias = (0.0, 0.0)
 
-    def features(self, name: str, ids: Ids, values: Ids | None = None) -> Features:
+    def features(self, name: str, ids: LongIds, values: LongIds | None = None) -> Features:
         """Features of a field with at most one value a line: ids (n,), -1 where absent; values default to 1."""
         lines = np.flatnonzero(ids >= 0)
         value = np.zeros(len(lines), np.int64) if values is None else values[lines]
         return Features(lines, np.full(len(lines), self.fields[name]), ids[lines] + self.first[name], value)
 
 
-def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Ids:
+def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> LongIds:
     """(count,) ranks in [0, size), roughly in proportion to (rank + 1)^-exponent: the continuous law, rounded."""
     power = 1 - exponent
     ranks = (((size + 1) ** power - 1) * rng.random(count) + 1) ** (1 / power)
-    whole: Ids = np.minimum(ranks.astype(np.int64) - 1, size - 1)
+    whole: LongIds = np.minimum(ranks.astype(np.int64) - 1, size - 1)
     return whole
 
 
@@ -170,7 +170,7 @@ class _Block:
         self.listed = np.unique(owner << 20 | ids)
         self.weight = np.minimum(self.rng.geometric(0.4, len(self.listed)), len(WEIGHTS) - 1)
 
-    def _met(self, kind: str, ids: Ids) -> Ids:
+    def _met(self, kind: str, ids: LongIds) -> LongIds:
         """For each impression the weight of an id in the user's list, -1 where it is absent."""
         owner = self.line * len(BEHAVIOUR) + list(BEHAVIOUR).index(kind)
         wanted = owner << 20 | np.maximum(ids, 0)

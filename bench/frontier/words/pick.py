@@ -13,7 +13,7 @@ from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
 from bench.frontier.limits import Bound
 from bench.frontier.policy import PICK_RULES
-from bench.frontier.stability import ENOUGH, Stability
+from bench.frontier.stability import SELDOM, Stability
 from bench.frontier.words.verdict import named
 from bench.results.effect import MARGIN
 from bench.results.fusion import in_words
@@ -138,7 +138,7 @@ class Told:
         holds = self.stability.holds
         if holds is None:
             return ""
-        if holds >= ENOUGH:
+        if holds >= SELDOM:
             return f"It holds in {holds:.0%} of retrainings."
         own, keeps = self.choices.of("point", self.chosen), self.stability.keeps or 0.0
         by_rule = {each.point: each.by_rule or 0.0 for each in self.stability.points}

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.core.errors import listed
 from bench.core.objectives import ranked
 from bench.core.records import NETWORK, Point
-from bench.frontier.stability import ENOUGH
+from bench.frontier.stability import SELDOM
 from bench.results.effect import LEVEL, MARGIN, Effect, percent
 from bench.results.fusion import in_words
 from bench.results.ledger import Ledger
@@ -218,7 +218,7 @@ def guarded(noise: int) -> str:
 
 def holding(holds: float, others: Sequence[str]) -> str:
     """How often a pick holds, and what comes first in the other retrainings."""
-    if holds >= ENOUGH:
+    if holds >= SELDOM:
         return f"The pick holds in {holds:.0%} of retrainings."
     verb = "comes" if len(others) == 1 else "come"
     instead = f"; {listed(list(others))} {verb} first in the others" if others else ""

@@ -42,7 +42,7 @@ def tied(
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedOutcome:
     """An outcome of one column of gains.
 
     Attributes:

@@ -23,8 +23,8 @@ ROWS_OF_GROUP = 2000
 """Train rows in each group; a group with fewer than a tenth uses the cut points of all rows."""
 SLOWEST = 0.01
 """Smallest step of the thresholds, relative to Newton's."""
-FAR = 3e38
-LARGEST = 80.0
+NO_BOUND = 3e38
+LARGEST_LOG = 80.0
 """Upper bound of logarithms, as in `bench.models.targets`."""
 
 
@@ -69,7 +69,7 @@ class Bins(RegressionLoss):
         shape = len(self.tasks), groups + 1, CUTS
         means = torch.cat([cuts[:1] - 0.1, cuts])
         self.thresholds = nn.Buffer(torch.logit(levels).float().repeat(shape[0], 1))
-        self.knots = nn.Buffer(torch.full((shape[0], groups), FAR))
+        self.knots = nn.Buffer(torch.full((shape[0], groups), NO_BOUND))
         self.cuts = nn.Buffer(cuts.float().repeat(*shape[:2], 1))
         self.means = nn.Buffer(means.float().repeat(*shape[:2], 1))
         self.batches: Tensor = nn.Buffer(torch.zeros(()))
@@ -116,7 +116,7 @@ class Bins(RegressionLoss):
             if many > 1:
                 knots, tables = _widened(knots, tables, float(own[parts[0]].min()), float(own[parts[many - 1]].max()))
             if duration is not None:
-                self.knots[at].fill_(FAR)[: len(knots)] = torch.tensor(knots)
+                self.knots[at].fill_(NO_BOUND)[: len(knots)] = torch.tensor(knots)
             last = self.cuts.shape[1] - 1
             of_knots = [tables[number if number < min(len(knots), last) else -1] for number in range(last + 1)]
             table = torch.from_numpy(np.stack(of_knots)).float()
@@ -158,7 +158,7 @@ class Bins(RegressionLoss):
             means = means if caps is None else torch.minimum(means, caps[:, task, None])
             above = (outputs[:, task, None] - self.thresholds[at]).sigmoid()
             if (scale := self.scales[at]) is not None and scale.log:
-                values = (means * scale.spread + scale.centre).clamp(0.0, LARGEST).exp()  # 1 + the label
+                values = (means * scale.spread + scale.centre).clamp(0.0, LARGEST_LOG).exp()  # 1 + the label
                 value = values[:, 0] + (above * (values[:, 1:] - values[:, :-1])).sum(1)
                 value = (value.log() - scale.centre) / scale.spread
             else:

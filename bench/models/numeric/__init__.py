@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.core.plugins import Registry
 from bench.core.registry import Entry, NoOptions
 from bench.core.schema import Schema
-from bench.models.contracts import Numeric
+from bench.models.contracts import NumericEncoding
 from bench.models.numeric.bucket import Bucket, BucketConfig
 from bench.models.numeric.bucket_and_piecewise import BucketAndPiecewise, BucketAndPiecewiseConfig
 from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
@@ -17,7 +17,7 @@ def has_numbers(schema: Schema) -> str | None:
     return None if schema.numbers else "it has no number with ranges"
 
 
-_OURS: dict[str, Entry[Numeric]] = {
+_OURS: dict[str, Entry[NumericEncoding]] = {
     "scaled": Entry(Scaled, NoOptions, "-", "each number is one input"),
     "bucket": Entry(
         Bucket, BucketConfig, "-", "each number is one input, and the range that it is in has an embedding"

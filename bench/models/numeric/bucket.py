@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.core.registry import Config
 from bench.core.schema import Schema, begins
-from bench.models.contracts import Numeric
+from bench.models.contracts import NumericEncoding
 
 
 class BucketConfig(Config):
@@ -21,7 +21,7 @@ class BucketConfig(Config):
     """Approximate number of ranges; at most the store's: 1000, and 20 rows of train in each on average."""
 
 
-class Bucket(Numeric):
+class Bucket(NumericEncoding):
     """Ranges between quantiles of train, as fields beside the standardised numbers.
 
     Their embeddings are rows of the table, trained like those of categories. Missing is a range of its own, and so is a

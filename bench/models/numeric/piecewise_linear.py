@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.core.registry import Config
 from bench.core.schema import Number, Schema, begins
-from bench.models.contracts import Numeric
+from bench.models.contracts import NumericEncoding
 from bench.models.numeric.tokens import NumberLinear
 
 
@@ -34,7 +34,7 @@ def bin_edges(number: Number, bins: int) -> list[float]:
     return np.unique(np.array([*np.array(number.edges)[first], number.edges[-1]])).tolist()  # type: ignore[no-any-return]
 
 
-class PiecewiseLinear(Numeric):
+class PiecewiseLinear(NumericEncoding):
     """Piecewise-linear encoding (Gorishniy et al., NeurIPS 2022), then a linear map for each number, and ReLU.
 
     A number is encoded as the share of each bin below it: 1 for bins below, 0 for bins above, a fraction for its own.

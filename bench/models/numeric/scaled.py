@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bench.core.registry import NoOptions
 from bench.core.schema import Schema
-from bench.models.contracts import Numeric
+from bench.models.contracts import NumericEncoding
 
 
-class Scaled(Numeric):
+class Scaled(NumericEncoding):
     """Standardised with the mean and deviation of train; a missing number is 0, with a flag beside it."""
 
     def __init__(self, schema: Schema, dim: int, sets: int, config: NoOptions) -> None:

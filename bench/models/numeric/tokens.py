@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.schema import Schema
-from bench.models.contracts import Drawn, Numeric
+from bench.models.contracts import Drawn, NumericEncoding
 
 
 class NumberLinear(Drawn):
@@ -36,13 +36,13 @@ class NumberLinear(Drawn):
         return torch.einsum("ibqk,iqkd->ibqd", x, self.weight) + self.bias.unsqueeze(1)
 
 
-class ProjectedVectors(Numeric):
+class ProjectedVectors(NumericEncoding):
     """Maps each vector linearly to a token, beside the outputs of `of_rest` for the other dense columns.
 
     Tokens of vectors follow those of numbers. A row without a vector has zeros, so its token is the bias.
     """
 
-    def __init__(self, schema: Schema, dim: int, sets: int, of_rest: Callable[[Schema], Numeric]) -> None:
+    def __init__(self, schema: Schema, dim: int, sets: int, of_rest: Callable[[Schema], NumericEncoding]) -> None:
         super().__init__()
         self.columns = [slice(vector.column, vector.column + vector.length) for vector in schema.vectors]
         taken = {column for part in self.columns for column in range(part.start, part.stop)}

@@ -24,7 +24,7 @@ class AdaTTConfig(ExpertConfig):
     """Experts of the shared unit on a level; 0 is AdaTT-sp."""
 
 
-class Unit(nn.Module):
+class TaskUnit(nn.Module):
     """The experts of U task units, or of the shared one, and their fusion.
 
     Attributes:
@@ -69,9 +69,9 @@ class AdaTT(Sharing):
         total = tasks * own + shared
         self.own, self.shared = nn.ModuleList(), nn.ModuleList()
         for number in range(1, config.levels + 1):
-            self.own.append(Unit(tasks, own, total, inputs, config, last=False))
+            self.own.append(TaskUnit(tasks, own, total, inputs, config, last=False))
             if shared:
-                self.shared.append(Unit(1, shared, total, inputs, config, last=number == config.levels))
+                self.shared.append(TaskUnit(1, shared, total, inputs, config, last=number == config.levels))
             inputs = config.layers[-1]
         self.outputs = inputs
 
@@ -79,14 +79,14 @@ class AdaTT(Sharing):
         """x (1, B, inputs) -> (T, B, H)."""
         common = x
         for number, unit in enumerate(self.own):
-            assert isinstance(unit, Unit)
+            assert isinstance(unit, TaskUnit)
             experts, scores = unit.begin(x)
             assert scores is not None
             if not self.shared:
                 x = unit.fuse(experts, scores, experts)
                 continue
             beside = self.shared[number]
-            assert isinstance(beside, Unit)
+            assert isinstance(beside, TaskUnit)
             shared, shared_scores = beside.begin(common)
             every = torch.cat([experts, shared])
             x = unit.fuse(experts, scores, every)
@@ -97,7 +97,7 @@ class AdaTT(Sharing):
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """All except the last level's gates and residual, whose slices are their task's; experts reach every task."""
         last = self.own[-1]
-        assert isinstance(last, Unit)
+        assert isinstance(last, TaskUnit)
         experts = {id(parameter) for parameter in last.experts.parameters()}
         of_tasks = {id(parameter) for parameter in last.parameters()} - experts
         return (parameter for parameter in self.parameters() if id(parameter) not in of_tasks)

@@ -15,7 +15,7 @@ from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Layout, Sharing
 from bench.models.layers import BatchedMLP
 
-MOST = 100
+MOST_SCENARIOS = 100
 """Largest number of scenarios with weights of their own."""
 
 
@@ -24,8 +24,9 @@ def has_scenarios(schema: Schema) -> str | None:
     if schema.scenario is None:
         return "the card names no scenario, whose rows would have weights of their own"
     count = scenarios_of(schema)
-    if count > MOST:
-        return f"'{schema.scenario}' has {count:,} values, and at most {MOST} scenarios can have weights of their own"
+    if count > MOST_SCENARIOS:
+        most = f"at most {MOST_SCENARIOS} scenarios can have weights of their own"
+        return f"'{schema.scenario}' has {count:,} values, and {most}"
     return None
 
 

@@ -23,7 +23,7 @@ def _split(value: object) -> object:
     return tuple(filter(None, (name.strip() for name in value.split(",")))) if isinstance(value, str) else value
 
 
-Names = Annotated[
+FieldNames = Annotated[
     tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str, when_used="json")
 ]
 
@@ -33,10 +33,10 @@ class PEPNetConfig(HiddenConfig):
 
     layers: SomeLayers = (128, 64)
     """Hidden layers of every task's network, each scaled by a gate."""
-    fields: Names = ()
+    fields: FieldNames = ()
     """Fields, or numbers with a token, that identify user or item, as in "user_id,video_id". Default: the card's
     `group` if it is an input, else the categorical field with most values."""
-    domain: Names = ()
+    domain: FieldNames = ()
     """Fields, or numbers with a token, that tell where a row was shown, for the gate on the input. Default: the card's
     `scenario`, else `fields`."""
     gate_width: int = Field(32, ge=1, le=65536)

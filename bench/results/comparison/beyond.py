@@ -39,7 +39,7 @@ from bench.core.objectives import Objective, in_thousandths
 from bench.core.rows import SEARCH
 from bench.core.seeds import derive
 from bench.results.comparison.families import FamilyPoint, trials_of
-from bench.results.comparison.significance import POWER, SIZE, Word, against, permuted, smallest, unit
+from bench.results.comparison.significance import POWER_WANTED, SIZE, Word, against, permuted, smallest, unit
 from bench.results.effect import LEVEL, Effect
 from bench.results.pareto import lattice, steps_within
 from bench.results.samples import Sample
@@ -144,9 +144,9 @@ class Beyond:
 
     @cached_property
     def needed(self) -> int | None:
-        """Replicates of each point with which both chances are at least `POWER`; None where no number up to
+        """Replicates of each point with which both chances are at least `POWER_WANTED`; None where no number up to
         `MOST_REPLICATES` is enough."""
-        return smallest(lambda count: min(self.with_replicates(count).chances) >= POWER, MOST_REPLICATES)
+        return smallest(lambda count: min(self.with_replicates(count).chances) >= POWER_WANTED, MOST_REPLICATES)
 
 
 def beyond(
@@ -262,7 +262,7 @@ def about_methods(
     return ("cannot tell" if p >= SIZE / (lead.questions if lead.verdict == "yes" else 1) else lead.verdict), p
 
 
-MARGIN = 0.5
+MARGIN_THOUSANDTHS = 0.5
 """In thousandths, where all objectives are read so."""
 MARGIN_OF_WAY = 0.2
 """Else in percent of the way from the reference to the best: that of .5e-3 in an AUC of .75."""
@@ -283,7 +283,7 @@ def scale_of(
     signs = np.array([objective.sign for objective in objectives])
     if all(in_thousandths(objective.name) for objective in objectives):
         sizes, names = zip(*map(unit, objectives), strict=True)
-        return signs / np.array(sizes), MARGIN, names[0] if len(set(names)) == 1 else "thousandths"
+        return signs / np.array(sizes), MARGIN_THOUSANDTHS, names[0] if len(set(names)) == 1 else "thousandths"
     at = np.array([reference[objective.name] for objective in objectives])
     ways = (signs * (means - at)).max(axis=0) / 100
     return signs / np.where(ways > 0, ways, 1.0), MARGIN_OF_WAY, "% of the way from the reference to the best"

@@ -56,7 +56,7 @@ from bench.results.statistics import differences, reflected
 
 TableRow = dict[str, Any]
 """Of a table, by column."""
-DRAWS = 1000
+FRONT_DRAWS = 1000
 UNKNOWN = Effect(math.nan)
 
 
@@ -142,7 +142,7 @@ def by_metric(
 
 
 def by_front(
-    families: Mapping[str, Sequence[Sample]], volume: Statistic, seed: int, draws: int = DRAWS
+    families: Mapping[str, Sequence[Sample]], volume: Statistic, seed: int, draws: int = FRONT_DRAWS
 ) -> tuple[dict[str, float], list[Contrast]]:
     """The hypervolume of each family's front, and all pairs of families by it.
 

@@ -40,12 +40,12 @@ def p_value(value: float, error: float, freedom: float) -> float:
     return 2 * float(stdtr(freedom, -abs(value) / error)) if error > 0 else float(value == 0)
 
 
-POWER = 0.8
+POWER_WANTED = 0.8
 MOST_REPLICATES = 1000
 
 
 def replicates_needed(value: float, seed: float, data: float, freedom: float, now: int, tests: int) -> int | None:
-    """Replicates of each side with which a difference as large as the one seen is significant with chance `POWER`.
+    """Replicates of each side that find a difference as large as the one seen with chance `POWER_WANTED`.
 
     Args:
         value: the difference; `seed` and `data` are its variances from seeds, with `now` replicates, and from rows.
@@ -58,7 +58,8 @@ def replicates_needed(value: float, seed: float, data: float, freedom: float, no
     if value == 0 or seed <= 0 or now < 2:
         return None
     return smallest(
-        lambda n: _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER, MOST_REPLICATES
+        lambda n: _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER_WANTED,
+        MOST_REPLICATES,
     )
 
 
@@ -83,13 +84,13 @@ def holm(p: Floats) -> Floats:
     return np.minimum(steps, 1.0)[np.argsort(order)]
 
 
-ENOUGH = 20
+EXTREMES = 20
 
 
 def permuted(left: Floats, right: Floats, apart: Callable[[Floats, Floats], float], seed: int, most: int) -> float:
     """P-value that two families, whose trials come from one distribution, lie as far apart as these or farther.
 
-    It stops at `ENOUGH` permutations as far apart as what is seen (Besag and Clifford, Biometrika 1991), else after
+    It stops at `EXTREMES` permutations as far apart as what is seen (Besag and Clifford, Biometrika 1991), else after
     `most`: no p-value is smaller than 1 / (most + 1).
 
     Args:
@@ -101,7 +102,7 @@ def permuted(left: Floats, right: Floats, apart: Callable[[Floats, Floats], floa
     for step in range(1, most + 1):
         order = rng.permutation(len(pooled))
         hits += apart(pooled[order[:n]], pooled[order[n:]]) >= seen
-        if hits == ENOUGH:
+        if hits == EXTREMES:
             return hits / step
     return (hits + 1) / (most + 1)
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bench.core.arrays import Floats
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.fusion import Fusion, FusionKind
 from bench.results.served.expected import Expected, level
 from bench.results.served.measuring import Candidate, Meter, in_threads, meter_of
@@ -37,7 +37,7 @@ TRIES, AGAIN = 16, 10
 begin where the best of these ended."""
 ROOM = 0.03
 """By which share more than a floor a climb asks: what just keeps one there does not on all rows, nor surely."""
-MOST_ROWS = 12_000
+CLIMB_ROWS = 12_000
 """Rows of a split that a climb looks at, about: whole units."""
 
 
@@ -86,7 +86,7 @@ class Goal:
 
 def climbed(
     candidates: Sequence[Candidate],
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, KeptRows],
     outcomes: Sequence[str],
     starts: Sequence[Sequence[tuple[Sequence[Fusion], Goal]]],
     now: tuple[int, Fusion],
@@ -100,9 +100,9 @@ def climbed(
         now: what goals refer to, as their base: a candidate's place, and the fusion.
         likely: the rows with expected labels, by which candidates climb, if there are any.
     """
-    by_labels = [meter_of(candidates, own, split, outcomes, MOST_ROWS) for split, own in rows.items()]
+    by_labels = [meter_of(candidates, own, split, outcomes, CLIMB_ROWS) for split, own in rows.items()]
     by_expected = [] if likely is None else [
-        meter_of(candidates, own, split, likely.outcomes, MOST_ROWS) for split, own in likely.rows.items()
+        meter_of(candidates, own, split, likely.outcomes, CLIMB_ROWS) for split, own in likely.rows.items()
     ]  # fmt: skip
 
     def measure_of(at: int) -> Callable[[Fusion], Floats]:

@@ -20,7 +20,7 @@ from scipy.special import betaincinv, gammaincinv
 from bench.core.arrays import Floats
 from bench.results.samples import moderated
 
-FEW = 100
+FEW_UNITS = 100
 """Units, fewer than which have larger errors than resamples show."""
 MOST_ALIKE = 0.98
 """The largest correlation of a seed's effects on two candidates."""
@@ -189,7 +189,7 @@ def _of_nothing(points: Points, seed: int, half: int) -> Floats:
 def _few(units: float, seed: int, half: int) -> Floats | float:
     """By how much the errors of few units are larger than resamples show: with n of them the variance is n - 1 over n
     of the true one, and known as well as by n - 1 degrees of freedom."""
-    if units >= FEW:
+    if units >= FEW_UNITS:
         return 1.0
     freedom = max(1.0, units - 1)
     levels = np.random.default_rng([seed, 3]).random(half)

@@ -24,7 +24,7 @@ from bench.core.arrays import Floats
 from bench.core.objectives import metric_of, of_items, ranked
 from bench.core.schema import TaskKind
 from bench.measure.platt import platt
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import MANY, Candidate, in_threads, meter_of
 
@@ -37,7 +37,7 @@ NOISE = 0.5
 class Expected:
     """Rows that choose, by split, with expected labels; `outcomes` are named as they are measured on these."""
 
-    rows: Mapping[str, Rows]
+    rows: Mapping[str, KeptRows]
     outcomes: tuple[str, ...]
 
     def values(self, candidates: Sequence[Candidate], of: Sequence[int], settings: Sequence[Fusion]) -> Floats:
@@ -55,7 +55,7 @@ class Expected:
         return means
 
 
-def expected(candidates: Sequence[Candidate], rows: Mapping[str, Rows], outcomes: Sequence[str]) -> Expected | None:
+def expected(candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[str]) -> Expected | None:
     """Rows with expected labels; None where a task's outcome is no share of all rows, or no label can be expected."""
     lists = [ranked(metric_of(each)) for each in outcomes if not of_items(each)]
     if any(each is None or not each.percent or each.measure not in ("recall", "value") for each in lists):

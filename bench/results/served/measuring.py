@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
+from bench.core.records import Role
 from bench.core.schema import Task
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.measure.predictions import Rows, sampled
+from bench.measure.predictions import KeptRows, sampled
 from bench.measure.resamples import Resamples, drawn_of
 from bench.results.fusion import Fusion, FusionTerms
 from bench.results.served.errors import Points
 from bench.system.machine import cores
-
-Role = Literal["trial", "baseline", "current"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ THREADS = min(8, cores())
 
 
 def measure_of(
-    rows: Rows, outcomes: Sequence[str], drawn: Resamples | None, slices: Sequence[NDArray[Any]] | None = None
+    rows: KeptRows, outcomes: Sequence[str], drawn: Resamples | None, slices: Sequence[NDArray[Any]] | None = None
 ) -> Measure:
     """The outcomes on the rows of a split that predictions are kept of, each counted by its exposure."""
     tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
@@ -96,7 +95,7 @@ class Meter:
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], rows: Rows, split: str, outcomes: Sequence[str], resamples: int
+        self, candidates: Sequence[Candidate], rows: KeptRows, split: str, outcomes: Sequence[str], resamples: int
     ) -> None:
         self.split, self._candidates, self._rates = split, candidates, rows.rates
         self.scores: set[int] = set()
@@ -161,14 +160,14 @@ def _score(terms: FusionTerms, setting: Fusion) -> Floats:
 
 
 def meter_of(
-    candidates: Sequence[Candidate], rows: Rows, split: str, outcomes: Sequence[str], most: int
+    candidates: Sequence[Candidate], rows: KeptRows, split: str, outcomes: Sequence[str], most: int
 ) -> tuple[Meter, NDArray[np.bool_]]:
     """Measures about `most` of the rows, whole units; and which."""
     few, kept = sample_of(rows, split, most)
     return Meter(candidates, few, split, outcomes, 0), kept
 
 
-def sample_of(rows: Rows, split: str, most: int) -> tuple[Rows, NDArray[np.bool_]]:
+def sample_of(rows: KeptRows, split: str, most: int) -> tuple[KeptRows, NDArray[np.bool_]]:
     """About `most` of the rows, whole units, and which."""
     kept = sampled(rows.units, f"climb {split}", len(rows.units), most)
     if kept.all():

@@ -21,7 +21,7 @@ from bench.core.objectives import Objective, of_items
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.seeds import derive
 from bench.measure.outcomes import Measure
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.effect import Effect
 from bench.results.fusion import FUSION_KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
@@ -33,7 +33,7 @@ from bench.results.served.measuring import RESAMPLES, Candidate, CurrentRanking,
 from bench.results.served.slices import slices_of
 from bench.results.served.sweep import ROUNDS, STEPS, Sweep
 
-DRAWS = 2000
+SERVED_DRAWS = 2000
 SPLITS = (CONFIRM, TEST)
 
 
@@ -76,12 +76,12 @@ class Served(Ledger):
 
 def served_front(
     candidates: Sequence[Candidate],
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, KeptRows],
     outcomes: Sequence[Objective],
     current: CurrentRanking,
     seed: int,
     resamples: int = RESAMPLES,
-    draws: int = DRAWS,
+    draws: int = SERVED_DRAWS,
     aims: Sequence[Aim] = (),
 ) -> Served:
     """Draws the served front.
@@ -203,7 +203,7 @@ def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
             )
 
 
-def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Fusion) -> tuple[Sweep, list[Floats]]:
+def _swept(meter: Meter, rows: KeptRows, outcomes: Sequence[Objective], fusion: Fusion) -> tuple[Sweep, list[Floats]]:
     """All settings, that of the current point first, and by candidate the outcomes (n, K, M) of its replicates."""
     kinds = FUSION_KINDS if all(rate > 0 for rate in rows.rates) else FUSION_KINDS[:1]  # a sum divides by the rates
     equal = [Fusion.of(kind, [1.0] * len(rows.tasks)) for kind in kinds]  # no coarse lattice has them
@@ -252,7 +252,7 @@ def _climbed(
     return fusions
 
 
-def _ideal(measure: Measure, rows: Rows, outcomes: Sequence[Objective]) -> Floats:
+def _ideal(measure: Measure, rows: KeptRows, outcomes: Sequence[Objective]) -> Floats:
     """(M,) outcomes of ranking by each outcome's own labels; NaN of items."""
     by_task = {name: measure.values(np.nan_to_num(rows.labels[:, at].astype(np.float64)))[0]
                for at, name in enumerate(rows.tasks)}  # fmt: skip

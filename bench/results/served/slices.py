@@ -11,34 +11,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Mask
 from bench.core.objectives import Objective
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.fusion import Fusion
 from bench.results.served.errors import Points
 from bench.results.served.measuring import Meter, measure_of
 
-Mask = NDArray[np.bool_]
 AS_LOGGED = "shown=as logged"
 LEAST_IN_SLICE = 20
 """The least rows of a slice with a positive label of a task: with fewer nobody can tell the task's outcomes. Of items
 the least rows with a value."""
 
 
-def segments(rows: Rows) -> Iterator[tuple[str, Mask]]:
+def segments(rows: KeptRows) -> Iterator[tuple[str, Mask]]:
     """Rows of each value of the card's segments, the scenario among them: `country=US`."""
     for column, (kind, values) in enumerate(rows.segments.items()):
         for code, value in enumerate(values):
             yield f"{kind}={value}", rows.codes[:, column] == code
 
 
-def as_logged(rows: Rows) -> Iterator[tuple[str, Floats]]:
+def as_logged(rows: KeptRows) -> Iterator[tuple[str, Floats]]:
     """All rows, however they came to be shown; where that is known, so that the rest does not count them alike."""
     if rows.exposure is not None:
         yield AS_LOGGED, np.ones(len(rows.labels)) if rows.weights is None else rows.weights.astype(np.float64)
 
 
-SLICES: dict[str, Callable[[Rows], Iterable[tuple[str, NDArray[Any]]]]] = {
+SLICES: dict[str, Callable[[KeptRows], Iterable[tuple[str, NDArray[Any]]]]] = {
     "segments": segments,
     "as_logged": as_logged,
 }
@@ -47,7 +46,7 @@ SLICES: dict[str, Callable[[Rows], Iterable[tuple[str, NDArray[Any]]]]] = {
 
 def slices_of(
     meter: Meter,
-    rows: Rows,
+    rows: KeptRows,
     of: Sequence[int],
     at: Sequence[int],
     settings: Sequence[Fusion],

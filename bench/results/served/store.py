@@ -19,12 +19,12 @@ import pandas as pd
 from bench.core.objectives import Objective
 from bench.core.plain import jsonable
 from bench.core.rows import CONFIRM, TEST
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.effect import Effect
 from bench.results.ledger import ALL
 from bench.results.served.climb import Aim
 from bench.results.served.measuring import Candidate, CurrentRanking
-from bench.results.served.served import DRAWS, SPLITS, Served
+from bench.results.served.served import SERVED_DRAWS, SPLITS, Served
 from bench.results.served.slices import SLICES
 from bench.system.atomic import atomic_path, write_text
 
@@ -38,7 +38,7 @@ VERSION = 15
 
 def digest_of(
     candidates: Sequence[Candidate],
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, KeptRows],
     outcomes: Sequence[Objective],
     current: CurrentRanking,
     seed: int,
@@ -46,7 +46,7 @@ def digest_of(
 ) -> str:
     """Of all that a served front depends on; of predictions by the digests that they are kept with."""
     facts = [
-        VERSION, DRAWS, seed, [each.name for each in outcomes], repr(current), list(SLICES),
+        VERSION, SERVED_DRAWS, seed, [each.name for each in outcomes], repr(current), list(SLICES),
         [each.name for each in aims],
         [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
         [[split, each.tasks, each.kinds, each.rates, each.of, each.segments] for split, each in rows.items()],

@@ -13,24 +13,26 @@ from typing import TypeVar
 import numpy as np
 
 from bench.core.rows import CONFIRM, TEST
-from bench.measure.predictions import Rows
+from bench.measure.predictions import KeptRows
 from bench.results.served.measuring import Candidate
 
-FEW = 1_000
+FEW_POSITIVES = 1_000
 """Positives of the rarest task on test: with fewer the verdict judges both ways round."""
 OTHER = {CONFIRM: TEST, TEST: CONFIRM}
 Of = TypeVar("Of")
 
 
-def few(rows: Mapping[str, Rows]) -> bool:
+def few(rows: Mapping[str, KeptRows]) -> bool:
     """Whether test alone has few rows to judge with, as they count."""
     test = rows[TEST]
     if test.exposure is not None:
-        return float(test.exposure.positives(test.labels).min()) < FEW
-    return int(np.count_nonzero(np.nan_to_num(test.labels), axis=0).min()) < FEW
+        return float(test.exposure.positives(test.labels).min()) < FEW_POSITIVES
+    return int(np.count_nonzero(np.nan_to_num(test.labels), axis=0).min()) < FEW_POSITIVES
 
 
-def turned(candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> tuple[list[Candidate], dict[str, Rows]]:
+def turned(
+    candidates: Sequence[Candidate], rows: Mapping[str, KeptRows]
+) -> tuple[list[Candidate], dict[str, KeptRows]]:
     """Candidates and rows, each split under the other's name."""
 
     def of(read: Callable[[str, int], Of]) -> Callable[[str, int], Of]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.store import ARRAYS, Split
+from bench.data.store import ARRAYS, StoredSplit
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def mapped():
         values = (rows[:, None] * np.arange(1, dense + 1)).astype(np.float32)
         for name, array in zip(ARRAYS, (ids, values, labels.astype(np.float32), of_row), strict=True):
             np.save(folder / f"{name}.npy", array)
-        return Split(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS), columns)
+        return StoredSplit(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS), columns)
 
     return write
 

@@ -8,7 +8,7 @@ import torch
 
 from bench.core.errors import UserError
 from bench.data.batches import Batches
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.system.machine import MEMORY_VARIABLE, memory_limit
 
 MIB = 1 << 20
@@ -33,7 +33,7 @@ def split(tmp_path, labels, mapped):
 
 def test_within_memory_the_order_is_one_permutation_of_all_rows(split, labels, rows_of):
     """Published results rest on this order."""
-    for source in (split, Split(*map(np.array, (split.ids, split.dense, split.labels, split.group)))):
+    for source in (split, StoredSplit(*map(np.array, (split.ids, split.dense, split.labels, split.group)))):
         batches = list(Batches(source).shuffled(64, seed=7))
         expected = np.random.default_rng(7).permutation(5000)[: 5000 // 64 * 64]
         np.testing.assert_array_equal(np.concatenate([rows_of(batch) for batch in batches]), expected)

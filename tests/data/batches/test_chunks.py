@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.core.errors import UserError
 from bench.data.batches import Batches
-from bench.data.chunks import LARGEST_WINDOW, Plan, shuffled_by_chunk
+from bench.data.chunks import LARGEST_WINDOW, PassPlan, shuffled_by_chunk
 from bench.system.machine import peak_memory_mb, reset_peak_memory
 
 
@@ -24,7 +24,7 @@ from bench.system.machine import peak_memory_mb, reset_peak_memory
 def test_each_row_once_but_for_the_left_over(mapped, rows_of, rows, chunk, chunks, size, seed):
     with tempfile.TemporaryDirectory() as folder:
         split = mapped(Path(folder), np.arange(rows)[:, None])
-        batches = list(shuffled_by_chunk(split, Plan(chunk * chunks, chunk), size, seed))
+        batches = list(shuffled_by_chunk(split, PassPlan(chunk * chunks, chunk), size, seed))
         seen = np.concatenate([rows_of(batch) for batch in batches]) if batches else np.empty(0, np.int64)
         assert len(set(seen)) == len(seen) == rows // size * size
         assert {len(batch.ids) for batch in batches} <= {size}
@@ -34,7 +34,7 @@ def test_each_row_once_but_for_the_left_over(mapped, rows_of, rows, chunk, chunk
 
 @given(rows=st.integers(1, 3000), chunk=st.integers(1, 40), chunks=st.integers(1, 30))
 def test_a_window_has_one_chunk_of_every_stratum(rows, chunk, chunks):
-    windows = Plan(chunk * chunks, chunk).windows(rows, np.random.default_rng(0))
+    windows = PassPlan(chunk * chunks, chunk).windows(rows, np.random.default_rng(0))
     count = -(-rows // chunk)
     assert sorted(itertools.chain(*(w.tolist() for w in windows))) == list(range(count))
     strata = -(-count // len(windows))
@@ -67,12 +67,12 @@ def test_the_order_depends_on_the_seed_alone(tmp_path, mapped, rows_of):
 @given(memory=st.integers(1 << 20, 1 << 34), sample=st.integers(4, 2000), size=st.integers(1, 8192))
 def test_a_plan_stays_within_its_memory(memory, sample, size):
     try:
-        plan = Plan.within(memory, sample, size)
+        plan = PassPlan.within(memory, sample, size)
     except UserError:
-        assert Plan(1024, 64).memory(sample, size) > memory
+        assert PassPlan(1024, 64).memory(sample, size) > memory
         return
     assert plan.memory(sample, size) <= memory
-    assert plan.window == LARGEST_WINDOW or Plan(2 * plan.window, plan.chunk).memory(sample, size) > memory
+    assert plan.window == LARGEST_WINDOW or PassPlan(2 * plan.window, plan.chunk).memory(sample, size) > memory
     assert plan.window % plan.chunk == 0
     assert plan.window // plan.chunk >= 16
 
@@ -102,7 +102,7 @@ def test_resident_memory_stays_within_the_limit(tmp_path, mapped):
     assert peak_memory_mb() - before > 80  # as a whole it does take its size: the measurement sees mapped pages
 
 
-ROWS, SIZE, PLAN = 1 << 16, 256, Plan(window=1 << 13, chunk=32)
+ROWS, SIZE, PLAN = 1 << 16, 256, PassPlan(window=1 << 13, chunk=32)
 
 
 @pytest.fixture(scope="module")

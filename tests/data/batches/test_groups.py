@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.chunks import Plan, grouped_order, shuffled_by_chunk
+from bench.data.chunks import PassPlan, grouped_order, shuffled_by_chunk
 
 SIZE = 64
 
@@ -33,7 +33,7 @@ def test_groups_are_whole_and_every_row_comes_once():
 
 def test_beyond_memory_groups_of_a_window_come_together(tmp_path, mapped):
     """Sessions that lie together in the file; each in one chunk, and so in one window."""
-    rows, plan = 1 << 13, Plan(window=1 << 11, chunk=64)
+    rows, plan = 1 << 13, PassPlan(window=1 << 11, chunk=64)
     split = mapped(tmp_path, np.zeros((rows, 1)), group=np.arange(rows) // 8)
     batches = list(shuffled_by_chunk(split, plan, SIZE, seed=0, grouped=True))
     ids = torch.cat([batch.ids[:, 0] for batch in batches]).numpy()

@@ -7,7 +7,7 @@ from data_toys import LEAST
 
 from bench.data.readers import FILES
 from bench.testing import checks
-from bench.testing.readers import Sample
+from bench.testing.readers import ReaderSample
 
 ROWS = [{"user": f"u{n}", "click": str(n % 2)} for n in range(5)]
 
@@ -25,11 +25,11 @@ def parquet():
 COMMAS = "user,click\n" + "".join(f"{row['user']},{row['click']}\n" for row in ROWS)
 COLONS = "".join(f"{row['user']}::{row['click']}\n" for row in ROWS)
 SAMPLES = {
-    "csv": Sample(card("log.csv", kind="csv"), COMMAS.encode(), ROWS, COMMAS.encode() + b"u9,1,1\n", "line 7"),
-    "double-colon": Sample(
+    "csv": ReaderSample(card("log.csv", kind="csv"), COMMAS.encode(), ROWS, COMMAS.encode() + b"u9,1,1\n", "line 7"),
+    "double-colon": ReaderSample(
         card("log.dat", kind="double-colon", columns=["user", "click"]), COLONS.encode(), ROWS, b"u1::1\nu2\n", "line 2"
     ),
-    "parquet": Sample(card("log.parquet", kind="parquet"), parquet(), ROWS, parquet()[:-9]),
+    "parquet": ReaderSample(card("log.parquet", kind="parquet"), parquet(), ROWS, parquet()[:-9]),
 }
 
 

@@ -75,7 +75,7 @@ def test_a_fit_is_scikit_learns_and_skips_unknown_labels(monkeypatch):
     own.fit(logit(p[known])[:, None], y[known], weights[known])
     assert np.allclose([fit.offset, fit.slope], [own.intercept_[0], own.coef_[0, 0]], atol=1e-4)
     assert fit.gain > 0
-    monkeypatch.setattr("bench.measure.platt.MOST_ROWS", 100)
+    monkeypatch.setattr("bench.measure.platt.FIT_ROWS", 100)
     order = np.argsort(p)
     some = platt(p[order], y[order], weights[order])  # of rows all over, not of those that come first
     assert np.allclose([some.offset, some.slope], [fit.offset, fit.slope], atol=0.7)

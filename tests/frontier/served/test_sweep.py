@@ -39,5 +39,5 @@ def test_each_split_stands_under_the_others_name_and_nothing_else_moves(world):
 @pytest.mark.parametrize(("more", "found"), [(0, False), (1, True)])
 def test_rows_are_few_by_the_rarest_task(world, monkeypatch, more, found):
     rows = world(300).rows
-    monkeypatch.setattr(module, "FEW", int((rows[TEST].labels > 0).sum(axis=0).min()) + more)
+    monkeypatch.setattr(module, "FEW_POSITIVES", int((rows[TEST].labels > 0).sum(axis=0).min()) + more)
     assert few(rows) is found

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.core.objectives import Objective
 from bench.core.schema import Field, Schema, Task
-from bench.data.store import Split
+from bench.data.store import StoredSplit
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
@@ -29,7 +29,7 @@ class ToyStore:
             ids = np.stack([offset + rng.integers(0, field.cardinality, rows) for offset, field in fields], axis=1)
             dense = rng.normal(size=(rows, 6)).astype(np.float32)
             made = np.asarray(labels(rng, dense), dtype=np.float32)
-            self._splits[name] = Split(ids.astype(np.int32), dense, made, np.full(rows, -1, np.int32))
+            self._splits[name] = StoredSplit(ids.astype(np.int32), dense, made, np.full(rows, -1, np.int32))
 
     def split(self, name):
         return self._splits[name]
