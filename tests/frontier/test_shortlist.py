@@ -75,9 +75,8 @@ def test_the_undecided_come_first_and_then_one_that_rests():
     assert next_round(samples, TWO, 1, seed=0) == [uncertain]
 
 
-def test_a_round_has_the_half_whose_means_another_replicate_would_settle_most(monkeypatch):
+def test_a_round_has_the_half_whose_means_another_replicate_would_settle_most(monkeypatch, rng):
     """By the formula, from any chances; of those at rest the one with the fewest replicates."""
-    rng = np.random.default_rng(0)
     for most in 5 * (1, 2, 3, 9):
         chances, n = rng.random(12), rng.integers(2, 9, 12)
         chances[:4] = 0.01, 0.02, 0.99, 0.97

@@ -19,11 +19,6 @@ FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch
 ONE = Schema((), (), (Task("click"),))
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def judged(rng, rows, *noise, groups=None):
     """Clicks with known probabilities, as models see them through so much noise."""
     logit = rng.normal(size=rows)

@@ -12,9 +12,8 @@ from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
 from bench.report.view import scenario_fronts, splits_of, spread_of
 
 
-def test_regions_are_of_paired_differences(view):
+def test_regions_are_of_paired_differences(view, rng):
     """What moves all rows alike moves no difference; the current row has none."""
-    rng = np.random.default_rng(0)
     common = 1 + 0.1 * rng.normal(size=(400, 1, 1))
     own = 1 + 0.01 * rng.normal(size=(400, 3, 2))
     found = spread_of(replace(view.served, draws={"test": common * own}, current=1))["test"]
