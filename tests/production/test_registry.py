@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from serving_toys import parts_of, raw_rows, trained
-from tampered import sign, tampered
+from serving_toys import parts_of, raw_rows, sign, tampered, trained
 
 from bench.core import plugins
 from bench.core.errors import UserError
