@@ -13,7 +13,6 @@ from bench.data.checks import Rejects, Sieve, read_labels
 from bench.data.reachable import auc
 from bench.data.readers import read
 from bench.data.readers.base import whole
-from bench.data.splits import TimeSplit
 from bench.system import content
 from bench.system.progress import Silent
 
@@ -29,16 +28,6 @@ def test_every_shipped_card_is_sound_and_has_a_datasheet(name):
         assert f"`{task.name}`" in datasheet or f"| {task.name}" in datasheet, task.name
     for variant in card.origin.variants:
         assert load_card(f"{name}@{variant}").key == f"{name}@{variant}"
-
-
-def test_a_variant_changes_what_it_names():
-    full, late = load_card("kuairand-pure"), load_card("kuairand-pure@late-window")
-    assert late.key == "kuairand-pure@late-window"
-    assert late.id == full.id
-    assert isinstance(late.split, TimeSplit)
-    assert late.split.test.first == 20220506
-    assert late.columns == full.columns
-    assert len(late.files) == len(full.files) - 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from known_labels import known
+from data_toys import known
 
 from bench.data.inspection.column import count_column
 from bench.data.inspection.leaks import Together, find_leak
