@@ -12,7 +12,7 @@ from ledger_toys import GAINS
 from bench.core.errors import UserError
 from bench.frontier.judging import Judge
 from bench.frontier.policy import Guard, Policy
-from bench.frontier.remedies import changed, loosened, share_of_current
+from bench.frontier.remedies import changed, loosened, round_up, share_of_current
 from bench.results.ledger import PARTS
 
 ROWS = {"current": (0.10, 0.50), "7": (0.0949, 0.60), "8": (0.0951, 0.55), "9": (0.11, 0.49)}
@@ -140,3 +140,8 @@ def test_a_loosened_bound_is_kept_and_no_looser_than_it_must_be(bound, value, no
     moved = found if isinstance(found, float) else share_of_current(found) * now
     room = (value - moved) * (1 if floor else -1)
     assert -1e-9 * (value + now) <= room <= 2e-5 * value + 1.01e-4 * now * isinstance(bound, str)
+
+
+@given(st.floats(1e-12, 1e12))
+def test_rounding_up_never_falls_below(value):
+    assert value <= float(round_up(value)) <= value * 1.0101
