@@ -16,7 +16,8 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's background jobs have it, and what they start
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-import pytest  # noqa: E402  the environment must be set before anything imports torch
+import numpy as np  # noqa: E402  the environment must be set before anything imports it or torch
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
@@ -56,6 +57,11 @@ def pytest_collection_modifyitems(items):
 def own_settings(tmp_path_factory):
     """The user's own settings stay as they are."""
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("settings"))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
 from bench.training.job import run_job
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -26,7 +28,6 @@ def measure(store, seed=0, **config):
     ).metrics
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shared_bottom", "ple"])
 def test_census_income(kind, home, census_raw):
     store = prepare(load_card("census-income"), home, census_raw)
@@ -36,7 +37,6 @@ def test_census_income(kind, home, census_raw):
     assert metrics["test/income.pcoc"] == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.slow
 def test_census_income_education(home, census_raw):
     store = prepare(load_card("census-income-education"), home, census_raw)
     assert "education" not in {field.name for field in store.schema.fields}
@@ -47,7 +47,6 @@ def test_census_income_education(home, census_raw):
     assert metrics["test/education.auc"] >= 0.87
 
 
-@pytest.mark.slow
 def test_kuairand_late_window(home, kuairand_raw):
     store = prepare(load_card("kuairand-pure@late-window"), home, kuairand_raw)
     metrics = measure(store, optim__lr=2e-3, optim__epochs=2, optim__batch_size=1024)
@@ -56,7 +55,6 @@ def test_kuairand_late_window(home, kuairand_raw):
     assert metrics["test/like.auc"] >= 0.80
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("sharing", "funnel"), list(zip(SHARING, itertools.cycle(FUNNELS), strict=False)))
 def test_every_sharing_and_funnel_comes_near_the_best_reachable_auc(sharing, funnel, home):
     store = prepare(load_card("synthetic-funnel"), home)

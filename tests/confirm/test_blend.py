@@ -68,14 +68,11 @@ def blend(done, tmp_path):
     def carry_out(replicates=2, trees=TREES, points=2):
         jobs: list[Job] = []
 
-        def run(job):
-            jobs.append(job)
-            return train(job)
-
         def make(*given):
             return replace(make_job(*given), predictions=str(kept))
 
-        executor, choose = InlineExecutor(run), partial(shares_of, STORE, kept, OBJECTIVES)
+        executor = InlineExecutor(lambda job: jobs.append(job) or train(job))
+        choose = partial(shares_of, STORE, kept, OBJECTIVES)
         with Study.open(folder, PLAN) as study:
             chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, points, single_task=False)
             confirm(study, executor, make, chosen, replicates, ignore, baselines=[trees])

@@ -182,13 +182,9 @@ class TestTuning:
 
     def test_each_task_is_retrained_with_its_best_of_so_many_tries(self, done, tmp_path):
         jobs: list[Job] = []
-
-        def noted(job):
-            jobs.append(job)
-            return self.grow(job)
-
+        noting = InlineExecutor(lambda job: jobs.append(job) or self.grow(job))
         folder = copytree(done, tmp_path / "a")
-        study = self.tune(folder, InlineExecutor(noted))
+        study = self.tune(folder, noting)
         tried, retrained = jobs[:6], jobs[6:]
         assert {job.training for job in tried} == set(study.tries)
         leaves = [TreeSettings.of(job.config, "click").leaves for job in tried]
@@ -201,9 +197,9 @@ class TestTuning:
             (number, REPLICATED, trees.config) for number in (1, 2)
         ]
         assert len({job.seed for job in jobs}) == 3
-        self.tune(folder, InlineExecutor(noted), replicates=3)  # tries nothing again, and goes on
+        self.tune(folder, noting, replicates=3)  # tries nothing again, and goes on
         assert [(job.replicate, job.config) for job in jobs[8:]] == [(3, trees.config)]
-        self.tune(folder, InlineExecutor(noted), tries=8, replicates=3)
+        self.tune(folder, noting, tries=8, replicates=3)
         assert [job.replicate for job in jobs[9:11]] == [0, 0]
 
     @pytest.mark.parametrize("jobs", [3, 7])

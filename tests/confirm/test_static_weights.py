@@ -84,18 +84,11 @@ def tune(folder, executor, many=3, replicates=2):
     return Study.read(folder), found
 
 
-def noting(jobs):
-    def note(job):
-        jobs.append(job)
-        return train(job)
-
-    return note
-
-
 def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done, tmp_path):
     jobs: list[Job] = []
+    noting = InlineExecutor(lambda job: jobs.append(job) or train(job))
     folder = copytree(done, tmp_path / "a")
-    study, asked = tune(folder, InlineExecutor(noting(jobs)))
+    study, asked = tune(folder, noting)
     shared = sum(record.sharing != "single_task" for record in study.records())
     tries, retrained = [job for job in jobs if not job.replicate], [job for job in jobs if job.replicate]
     assert len(tries) == 3 * math.ceil(shared / 3)
@@ -122,9 +115,9 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done,
     assert one_end["valid/like.auc"] < other_end["valid/like.auc"]
 
     before = len(jobs)
-    again, _ = tune(folder, InlineExecutor(noting(jobs)))
+    again, _ = tune(folder, noting)
     assert len(jobs) == before
     assert again.baselines() == records
-    more, _ = tune(folder, InlineExecutor(noting(jobs)), many=5)  # every second weight is known, and so are its tries
+    more, _ = tune(folder, noting, many=5)  # every second weight is known, and so are its tries
     assert len(more.baselines()) == 5
     assert [job.replicate for job in jobs[before:]] == [0] * 2 * math.ceil(shared / 5) + [1, 1, 2, 2]

@@ -1,10 +1,16 @@
-"""What tests of data share: the least of a card, the bytes of a store, and an archive."""
+"""What tests of data share: the least of a card, bytes of a store, an archive, known labels, and samples of files."""
 
 import io
 import tarfile
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from bench.data import parse_card
+from bench.data.inspection.labels import Label
+from bench.data.inspection.sample import InspectedRows
+from bench.data.tasks import TaskRule
 
 LEAST: dict[str, Any] = {
     **dict.fromkeys(("id", "title", "licence", "citation", "homepage"), "shop"),
@@ -34,3 +40,14 @@ def tar_bytes(members, mode="w:gz"):
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def known(y, binary=True):
+    """A task called y."""
+    return Label(TaskRule(name="y", column="y", kind="binary" if binary else "regression"), y)
+
+
+def sample_of(columns, files=("a.csv",)):
+    """Of as many rows of each file."""
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    return InspectedRows(files, (np.arange(table.num_rows) * len(files) // table.num_rows).astype(np.int16), table)

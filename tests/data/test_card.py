@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from bench.core.errors import UserError
-from bench.core.schema import Task
 from bench.data import parse_card
 
 
@@ -19,14 +18,6 @@ def change(values, path, value):
         at = at[int(part)] if isinstance(at, list) else at[part]
     at[int(last) if isinstance(at, list) else last] = value
     return values
-
-
-def test_a_card_says_what_it_says(shop):
-    card = parse_card(shop, "here")
-    assert card.key == "shop"
-    assert card.tasks == (Task("click"), Task("buy", parent="click"))
-    assert card.default_tasks == ("click", "buy")
-    assert card.raw_columns == {"user": "text", "price": "number", "tags": "list", "click": "text", "buy": "text"}
 
 
 def times(train, valid, test):

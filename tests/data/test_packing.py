@@ -86,8 +86,7 @@ def test_each_way_to_a_batch_gives_whole_rows_once_and_can_begin_in_the_middle(i
 
 @pytest.mark.parametrize(("dtype", "row"), [(np.float32, (3,)), (np.int32, ()), (np.int32, (0,))])
 @pytest.mark.parametrize("sizes", [[], [0], [5], [1, 0, 120_000]])
-def test_the_bytes_are_those_of_numpy_save(tmp_path, dtype, row, sizes):
-    rng = np.random.default_rng(0)
+def test_the_bytes_are_those_of_numpy_save(tmp_path, dtype, row, sizes, rng):
     parts = [(rng.random((size, *row)) * 100).astype(dtype) for size in sizes]
     with ArrayWriter(tmp_path / "parts.npy", dtype, row) as writer:
         for part in parts:

@@ -180,8 +180,7 @@ def test_parts_give_what_the_twin_gives(variant, raw, tmp_path, monkeypatch):
     assert (store.manifest["duplicates_dropped"] > 20) == (variant == "duplicates")
 
 
-def test_pairs(raw, tmp_path, monkeypatch, recorder):
-    rng = np.random.default_rng(0)
+def test_pairs(raw, tmp_path, monkeypatch, recorder, rng):
     for name in ("train", "test"):
         keys = rng.permutation(60)
         users = [f"{key},{key % 7},{rng.random():.3f}" for key in keys]

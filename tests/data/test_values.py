@@ -133,8 +133,7 @@ def test_rows_are_compared_with_all_that_came_before(parts):
         assert seen.new(table(part)).tolist() == expected
 
 
-def test_many_rows_as_pandas_has_it():
-    rng = np.random.default_rng(0)
+def test_many_rows_as_pandas_has_it(rng):
     frame = pd.DataFrame({"a": rng.integers(0, 300, 40_000), "b": rng.choice(["x", "y", None], 40_000),
                           "c": rng.integers(0, 30, 40_000) / 4})  # fmt: skip
     seen, whole = RowSet(), pa.Table.from_pandas(frame)

@@ -52,9 +52,8 @@ def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
     assert served.cells[TEST, ALL][served.current, :, 0] == pytest.approx(now, abs=1e-6)
 
 
-def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_their_order():
+def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_their_order(rng):
     """Of three tasks, the last one named first; labels and amounts likewise."""
-    rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(0.1, 0.9, (400, 3)), columns=["pc", "pa", "pb"])
     table["a"], table["b"], table["c"] = (rng.integers(0, 2, 400) for _ in range(3))
     table["bid"] = rng.integers(1, 5, 400)

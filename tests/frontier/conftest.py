@@ -1,13 +1,9 @@
 """Trial records as the rooms before the frontier hand them over."""
 
 import pytest
-from hypothesis import settings
 
 from bench.core.objectives import Objective
 from bench.core.records import Failure, Replicate, TrialRecord
-
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
-settings.load_profile("untimed")
 
 CLICK = Objective("click.auc", "maximize")
 LIKE = Objective("like.auc", "maximize")

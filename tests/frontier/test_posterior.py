@@ -36,9 +36,8 @@ def test_one_objective_and_two_configurations_is_the_closed_form(first, second):
     np.testing.assert_allclose(found, [expected, 1 - expected], atol=0.015)
 
 
-def test_the_prior_is_weak():
+def test_the_prior_is_weak(rng):
     """Of 40 configurations whose differences are all noise half is drawn away, of large true ones nothing."""
-    rng = np.random.default_rng(0)
     centre = rng.normal(size=(40, 2))
     for spread, least, most in ((1, 0.4, 0.6), (20, 0.98, 1.01)):
         own = spread * (centre - centre.mean(axis=0))

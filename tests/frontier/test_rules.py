@@ -1,9 +1,10 @@
-"""Every pick rule, see `bench.testing.rules`, and in small cases worked by hand."""
+"""Every pick rule, see `bench.testing.rules`, and in small cases worked by hand; and the aims that a policy sets."""
 
 import numpy as np
 import pytest
 
-from bench.frontier.policy import PICK_RULES, Terms
+from bench.frontier.aims import aims_of
+from bench.frontier.policy import PICK_RULES, Policy, Terms
 from bench.testing import checks
 
 EVERY = [pytest.param(check, id=f"{name}-{check}") for name in PICK_RULES for check in checks("rule", name)]
@@ -40,3 +41,74 @@ def test_utopia_is_nearest_to_the_best_of_each():
     found = PICK_RULES["utopia"].score(gains, terms(1, 1))
     assert found.argmax() == 1
     assert found[1] == pytest.approx(-0.1)
+
+
+CLICK, LIKE = NAMES = ("click.recall@10%", "like.recall@10%")
+RATES = {"click": 0.1, "like": 0.02}
+BASE, CHANCE = np.array([0.4, 0.2]), np.array([0.1, 0.1])
+
+
+def aims(policy=None, named=True, names=NAMES):
+    return aims_of(Policy.model_validate(policy or {}), names, RATES, named)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({}, np.log([1.1, 0.9]).mean()),
+        ({"rule": "weights", "weights": {CLICK: 3, LIKE: 1}}, (3 * 0.1 - 0.1) / 4),
+        ({"rule": "epsilon", "epsilon": {"best": LIKE}}, -0.1),
+        (
+            {"rule": "value", "values": {"click": 1, "like": 40}},
+            (0.1 * 0.44 + 0.8 * 0.18) / (0.1 * 0.4 + 0.8 * 0.2) - 1,
+        ),
+        ({"rule": "weights", "weights": {"cost/parameters": 1}}, 0.0),  # reads no outcome: all weigh the same
+    ],
+)
+def test_u_is_what_the_policy_maximises(policy, expected):
+    for aim in aims(policy)[:2]:
+        assert aim.score(BASE * [1.1, 0.9], BASE) == pytest.approx(expected)
+        np.testing.assert_allclose(aim.score(np.stack([BASE, BASE]), BASE), 0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "least"),
+    [
+        ({}, [0.38, 0.19]),
+        ({"guard": {"max_loss_vs_current": {CLICK: 0.5}}}, [0.2, 0.19]),
+        ({"guard": {"at_least": {CLICK: "98% of current"}}}, [0.392, 0.19]),
+        ({"guard": {"at_least": {CLICK: 0.3}, "max_loss_vs_current": float("inf")}}, [0.3, 0.0]),
+        ({"rule": "epsilon", "epsilon": {"best": LIKE, "subject_to": {CLICK: "98% of current"}}}, [0.392, 0.0]),
+    ],
+)
+def test_with_a_current_point_floors_are_the_policys_limits_and_once_more_without_any_loss(policy, least):
+    limits, lossless, *tilted = aims(policy)
+    for aim in (limits, *tilted):
+        np.testing.assert_allclose(aim.floors(BASE, CHANCE), least)
+    expected = np.where(np.array(limits.shares) > 0, np.maximum(limits.floors(BASE, CHANCE), BASE), least)
+    np.testing.assert_allclose(lossless.floors(BASE, CHANCE), expected)
+    assert len({aim.name for aim in (limits, lossless, *tilted)}) == 2 + len(tilted)
+
+
+@pytest.mark.parametrize(
+    ("policy", "tilted"),
+    [
+        ({}, [[3 / 4, 1 / 4], [1 / 4, 3 / 4]]),
+        ({"rule": "weights", "weights": {CLICK: 3, LIKE: 1}}, [[9 / 10, 1 / 10], [1 / 2, 1 / 2]]),
+        ({"rule": "value", "values": {"click": 1, "like": 40}}, [[3 / 11, 8 / 11], [1 / 25, 24 / 25]]),
+        ({"rule": "epsilon", "epsilon": {"best": LIKE}}, []),  # more of all that counts is the same
+    ],
+)
+def test_anchors_have_each_outcome_three_times_as_important_as_the_policy_has_it(policy, tilted):
+    for named, after in ((True, 2), (False, 1)):
+        found = aims(policy, named)[after:]
+        assert [aim.title for aim in found] == [f"3 times {CLICK}", f"3 times {LIKE}"][: len(tilted)]
+        np.testing.assert_allclose([aim.weights for aim in found], tilted)
+
+
+def test_without_one_models_are_compared_at_anchors_and_no_outcome_may_be_below_a_random_order():
+    found = aims({"guard": {"at_least": {LIKE: 0.15}}}, named=False)
+    assert found[0].title == "equal importance"
+    assert [aim.floors(BASE, CHANCE).tolist() for aim in found] == [[0.1, 0.15]] * 3
+    (of_values,) = aims({"rule": "value", "values": {"like": 2}}, named=False)  # there is one outcome, and no anchor
+    assert of_values.title == "the policy"

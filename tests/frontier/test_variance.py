@@ -19,8 +19,7 @@ def test_an_error_of_draws_is_their_standard_deviation_and_heavy_tails_do_not_de
     assert error_of(draws) == pytest.approx([1, 5], rel=0.01)
 
 
-def test_few_configurations_share_the_pooled_covariance():
-    rng = np.random.default_rng(0)
+def test_few_configurations_share_the_pooled_covariance(rng):
     groups = [rng.normal(size=(n, 2)) + 100 * rng.normal(size=2) for n in (2, 3, 5, 1)]
     noise = seed_noise(without_data(*groups))
     weighted = sum((len(g) - 1) * np.cov(g, rowvar=False) for g in groups[:3]) / 7
@@ -112,8 +111,7 @@ def test_ten_positives_widen_what_is_a_mean_over_them(name):
     assert found.deviations[0, :, 0] == pytest.approx(np.sqrt(10 / 9) * np.array(moved[f"confirm/{name}"]))
 
 
-def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_define_it():
-    rng = np.random.default_rng(0)
+def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_define_it(rng):
     left, right = (1, 2, 4, 7), (7, 4, 9, 2, 8)
     moved = [rng.normal(size=(len(seeds), 6, 2)) for seeds in (left, right)]
     moved[0][0, 0] = np.nan  # of a seed that is not shared

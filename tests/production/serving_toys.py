@@ -1,5 +1,7 @@
-"""A small model with everything that is served beside it, trained in about a second."""
+"""A small model with everything that is served beside it, trained in a second; and packages that somebody changed."""
 
+import json
+import shutil
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +18,7 @@ from bench.data.splits import SPLITS
 from bench.data.synthetic import GENERATORS
 from bench.frontier.score import Score
 from bench.production.calibration import Calibration
-from bench.production.package import Parts, write_package
+from bench.production.package import Parts, digest_of, facts_of, write_package
 from bench.production.served_model import ModelPart, ModelSpec, TrainedTrees
 from bench.system.progress import Silent
 from bench.training import trees
@@ -145,3 +147,30 @@ def said_by(trainer, ids, dense):
     with torch.inference_mode():
         conditional, joint = served(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense)))
     return conditional.numpy(), joint.numpy()
+
+
+def tampered(package, into, name, change):
+    """A copy of a package with the JSON of one file changed, in place or replaced, and its digest made right."""
+    shutil.copytree(package, into)
+    (into / name).write_bytes(edited((into / name).read_bytes(), change))
+    sign(into)
+    return into
+
+
+def edited(contents, change):
+    values = json.loads(contents)
+    given = change(values)
+    values = values if given is None else given
+    return values if isinstance(values, bytes) else json.dumps(values).encode()
+
+
+def sign(folder):
+    """Makes the manifest's digests those of the files and its own; where it has no list of files, it stays."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        for name in manifest["files"]:
+            manifest["files"][name] = facts_of(folder / name).model_dump()
+        manifest["digest"] = digest_of(manifest)
+    except (ValueError, KeyError, TypeError, RecursionError, FileNotFoundError):
+        return
+    (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -67,11 +67,7 @@ PREDICTS = "which predicts visit, found a pick that predicts click, buy"
         ({TASKS: "buy", DATASET: "/a/card.toml"}, False, ""),
         ({TASKS: "buy"}, False, ""),
         ({TASKS: "buy", DATASET: "/b/card.toml"}, True, ""),
-        (
-            {TASKS: "visit", DATASET: "/a/card.toml"},
-            True,
-            PREDICTS,
-        ),
+        ({TASKS: "visit", DATASET: "/a/card.toml"}, True, PREDICTS),
         ({TASKS: "buy", DATASET: "/b/card.toml"}, False, "whose data are /b/card.toml, found a pick on /a/card.toml"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Weighted metrics against scikit-learn, intervals against simulations with known truth."""
+"""Weighted metrics against scikit-learn, intervals against simulations with known truth, and rules that fail a job."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,22 +6,27 @@ from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
 import pytest
 from data_toys import card_of
+from serving_toys import raw_rows
 
 from bench.core.errors import UserError
+from bench.core.objectives import parse
 from bench.core.schema import SCORE, Schema, Task
-from bench.production.evaluation import Judged, judge, judgements, served
+from bench.data import load_card, prepare
+from bench.frontier.retraining import Length, Retraining
+from bench.production.evaluation import Judged, Judgement, judge, judgements, served
+from bench.production.package import Parts, write_package
+from bench.production.retrain import PartOrder, RetrainSpec, retrain
+from bench.production.rules import Rule
 from bench.production.scorer import Scorer
+from bench.results.effect import Effect
 from bench.system.progress import Silent
 
 FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")))
 ONE = Schema((), (), (Task("click"),))
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
 
 
 def judged(rng, rows, *noise, groups=None):
@@ -172,3 +177,79 @@ def test_a_logged_score_ranks_as_the_second_model(tmp_path):
     (tmp_path / "log.csv").write_text("price,today,click\n1,,0\n2,,1\n")
     with pytest.raises(UserError, match=r"^--against: expected numbers in column 'today', found none in 2 rows$"):
         judged("today")
+
+
+def test_a_rule_is_read():
+    assert Rule.parse(" buy.recall@10% < -1% ") == Rule("buy.recall@10% < -1%", "buy.recall@10%", True, -0.01, True)
+    assert Rule.parse("click.logloss>.4") == Rule("click.logloss>.4", "click.logloss", False, 0.4, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "buy.recall@10%", "buy < ", "buy <= 1%", "buy < one", "buy < 1% < 2%", "buy < nan", "buy < -1", "< 1"]
+)
+def test_what_is_no_rule_is_refused(text):
+    with pytest.raises(UserError, match=r"^--fail-if: expected a gain as in 'buy.recall@10% < -1%' or a value"):
+        Rule.parse(text)
+
+
+def test_the_estimate_decides_and_the_sentence_says_how_sure():
+    def said(rule, *gain, other=0.5):
+        effects = Effect(other + gain[0] / 2, 0.2, 0.7), Effect(other), Effect(*(each / 2 for each in gain))
+        found = Rule.parse(rule).result([Judgement("buy.ndcg@5", "larger", *effects)])
+        assert found.sentence.startswith(f"{'failed' if found.failed else 'kept'}: {rule}: ")
+        assert found.sure == ("surely" in found.sentence and "not surely" not in found.sentence)
+        return found.sentence.replace(f": {rule}: the gain is", "")
+
+    below, above = "buy.ndcg@5 < -1%", "buy.ndcg@5 > 2.5%"
+    assert said(below, -0.03, -0.05, -0.011) == "failed -3.00% (-5.00 to -1.10), surely below"
+    assert said(below, -0.03, -0.05, 0.01) == "failed -3.00% (-5.00 to +1.00), below, but not surely"
+    assert said(below, -0.005, -0.02, 0.01) == "kept -0.50% (-2.00 to +1.00), not below, but not surely"
+    assert said(below, 0.01, 0.0, 0.02) == "kept +1.00% (+0.00 to +2.00), surely not below"
+    assert said(above, 0.03, 0.026, 0.04) == "failed +3.00% (+2.60 to +4.00), surely above"
+    assert said(above, 0.01, 0.0, 0.02) == "kept +1.00% (+0.00 to +2.00), surely not above"
+    value = "buy.ndcg@5 < 0.6"
+    assert said(value, 0.0) == f"failed: {value}: the value is 0.5 (0.2 to 0.7), below, but not surely"
+
+
+THINNED = "synthetic-funnel@rows=20000"
+CONFIG = {"sharing.kind": "shared_bottom", "embedding.dim": 4, "tower.layers": "8", "optim.lr": 0.005}
+
+
+def funnel_card(**keys):
+    columns = {name: column.model_dump(by_alias=True) for name, column in load_card(THINNED).columns.items()}
+    tasks = [{"name": "click", "column": "click"}, {"name": "purchase", "column": "purchase", "parent": "click"}]
+    split = {"kind": "hash", "column": "row", "valid": 0.4, "test": 0.3}
+    files = {"reader": {"kind": "csv"}, "files": [{"name": "log.csv"}]}
+    return card_of(**files, tasks=tasks, columns=columns, split=split, **keys)
+
+
+@pytest.mark.parametrize("rate", [0.25, "kept"])
+def test_a_package_predicts_for_all_rows(tmp_path, rate):
+    """Of a log without three of four negatives, from its card to a package."""
+    table, rng = raw_rows(THINNED), np.random.default_rng(0)
+    click, whole, thinned = table["click"].to_numpy(), tmp_path / "whole", tmp_path / "thinned"
+    kept = np.where(click == 1, 1, 0.25 if rate == 0.25 else np.where(table["scenario"].to_numpy() == 0, 0.2, 0.5))
+    table = table.append_column("kept", pa.array(kept)).append_column("row", pa.array(np.arange(len(table))))
+    for folder, rows in ((whole, np.ones(len(table), bool)), (thinned, rng.random(len(table)) < kept)):
+        folder.mkdir()
+        csv.write_csv(table.filter(pa.array(rows)), folder / "log.csv")
+    thin = funnel_card(sampling={"task": "click", "rate": rate})
+    store = prepare(thin, tmp_path / "home", thinned)
+    part, chosen = PartOrder(CONFIG, Length(), (1.0, 1.0)), Retraining(seeds=1, held_out=0.3)
+    aims = (parse("click.logloss", store.schema.tasks, "here"),)
+    made = retrain(RetrainSpec(thin, store, (part,), aims, chosen), tmp_path / "work", {})
+    rows, members = (np.array(store.split("valid").ids[:9]), np.array(store.split("valid").dense[:9])), made.members
+    parts = Parts(store.key, store.schema, made.parts, [each.parts for each in members], store.encoder, rows,
+                  calibrations=made.calibrations)  # fmt: skip
+    scorer = write_package(parts, tmp_path / "package", onnx=False).scorer()
+    judged = [
+        judge(own, tmp_path / "home", folder, "test", [scorer], Silent())
+        for own, folder in ((funnel_card(), whole), (thin, thinned))
+    ]
+    found, told = ({each.metric: each.estimate for each in judgements(each, store.schema, 50, 0.99)} for each in judged)
+    for name in ("click", "purchase.cvr", "purchase.ctcvr"):
+        assert made.calibrated[f"test/{name}.pcoc"] == pytest.approx(told[f"{name}.pcoc"].value, rel=1e-4)
+        assert found[f"{name}.pcoc"].value == pytest.approx(1, abs=0.2), name
+        for metric in ("pcoc", "logloss"):  # thinned rows tell what all rows do
+            own = told[f"{name}.{metric}"]
+            assert own.low < found[f"{name}.{metric}"].value < own.high, (name, metric)

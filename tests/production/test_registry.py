@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from serving_toys import parts_of, raw_rows, trained
-from tampered import sign, tampered
+from serving_toys import parts_of, raw_rows, sign, tampered, trained
 
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.plugins import PLUGIN, PluginFile
 from bench.frontier.score import Score
 from bench.production.package import Package, write_package
-from bench.production.scorer import example_rows
+from bench.production.scorer import Scorer, example_rows
 from bench.tracking import registry as module
 from bench.tracking.registry import CHALLENGER, CHAMPION, ModelRegistry, save_model
 from bench.tracking.store import MlflowStore, StoredRun
@@ -105,65 +104,74 @@ def test_a_model_made_anew_is_fetched_anew(registry, deploy, package, tmp_path):
     assert registry.fetch("anew/1", tmp_path / "models").digest == other.digest != package.digest
 
 
-def test_mlflow_loads_it_without_a_pickle(package, tmp_path):
+def loaded(folder):
     import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(str(folder))
+
+
+def refused(sentence):
     from mlflow.exceptions import MlflowException
 
-    save_model(package, tmp_path / "model")
-    names = {path.name for path in (tmp_path / "model").rglob("*")}
-    assert names >= {"README.md", "served.py", "input_example.json", "model.safetensors"}
-    assert not any(name.endswith((".pkl", ".pickle")) for name in names)
-    assert "model_code_path" in (tmp_path / "model" / "MLmodel").read_text()
-    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
-    rows = example_rows(package.encoder)
-    np.testing.assert_allclose(model.predict(rows), package.scorer().predict(rows), atol=1e-5)
-    with pytest.raises(MlflowException, match="row 1: 'price': expected a number, found 'cheap'"):
-        model.predict(rows.assign(price="cheap"))
+    return pytest.raises(MlflowException, match=sentence)
 
 
-def test_requests_as_the_server_answers_them(package, tmp_path, monkeypatch):
-    import mlflow.pyfunc
-    from mlflow.exceptions import MlflowException
+@pytest.fixture(scope="module")
+def saved(package, tmp_path_factory):
+    """The package as a model of MLflow."""
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_model(package, folder)
+    return folder
+
+
+@pytest.fixture
+def ask(saved, monkeypatch):
+    """What MLflow's server answers to a request, in this process."""
     from mlflow.pyfunc import scoring_server
 
-    monkeypatch.setattr(scoring_server, "parse_csv_input", scoring_server.parse_csv_input)
-    monkeypatch.setenv(scoring_server._SERVER_MODEL_PATH, str(tmp_path / "model"))
-    save_model(package, tmp_path / "model")
-    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
-    schema = model.metadata.get_input_schema()
+    for name in ("parse_csv_input", "infer_and_parse_data"):  # a model replaces them in a server's process
+        monkeypatch.setattr(scoring_server, name, getattr(scoring_server, name))
+    monkeypatch.setenv(scoring_server._SERVER_MODEL_PATH, str(saved))
+    model = loaded(saved)
 
-    def ask(body, kind="application/json"):
-        answer = scoring_server.invocations(body, kind, model, schema)
-        return json.loads(answer.response)["predictions"] if answer.status == 200 else [answer.response]
+    def answer(request, kind="application/json"):
+        body = request if isinstance(request, str) else json.dumps(request)
+        given = scoring_server.invocations(body, kind, model, model.metadata.get_input_schema())
+        return json.loads(given.response)["predictions"] if given.status == 200 else [given.response]
 
+    return answer
+
+
+def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, ask, monkeypatch):
+    names = {path.name for path in saved.rglob("*")}
+    assert names >= {"README.md", "served.py", "input_example.json", "model.safetensors"}
+    assert not any(name.endswith((".pkl", ".pickle")) for name in names)
+    assert "model_code_path" in (saved / "MLmodel").read_text()
     rows = example_rows(package.encoder)
     expected = package.scorer().predict(rows)
-    assert ask('{"dataframe_records": []}') == []
+    assert ask({"dataframe_records": []}) == []
     assert ask(rows.iloc[:0].to_csv(index=False), "text/csv") == []
-    for body, kind in ((json.dumps({"dataframe_records": rows.to_dict("records")}), "application/json"),
-                       (rows.to_csv(index=False), "text/csv; charset=utf-8")):  # fmt: skip
-        np.testing.assert_allclose(pd.DataFrame(ask(body, kind)), expected, atol=1e-5)
-    with pytest.raises(MlflowException, match="row 2: 'price': expected a number, found 'cheap'"):
+    for request, kind in (({"dataframe_records": rows.to_dict("records")}, "application/json"),
+                          (rows.to_csv(index=False), "text/csv; charset=utf-8")):  # fmt: skip
+        np.testing.assert_allclose(pd.DataFrame(ask(request, kind)), expected, atol=1e-5)
+    with refused("row 2: 'price': expected a number, found 'cheap'"):
         ask(rows.assign(price=["1", "cheap", ""]).to_csv(index=False), "text/csv")
-    with pytest.raises(MlflowException, match="expected a column 'price' in every row, found the columns"):
+    with refused("expected a column 'price' in every row, found the columns"):
         ask(rows.drop(columns="price").to_csv(index=False), "text/csv")
-    with pytest.raises(MlflowException, match="expected a header with the names of the columns, found an empty line"):
+    with refused("expected a header with the names of the columns, found an empty line"):
         ask("", "text/csv")
     monkeypatch.setattr(Score, "apply", lambda self, found: np.array([1.0, 2.0, np.inf]))
-    with pytest.raises(MlflowException, match="row 3: expected a finite number as 'score', found inf"):
+    with refused("row 3: expected a finite number as 'score', found inf"):
         ask(rows.to_csv(index=False), "text/csv")
 
 
 def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):
-    import mlflow.pyfunc
-    from mlflow.exceptions import MlflowException
-
     save_model(package, tmp_path / "model")
     (made,) = tmp_path.glob("**/calibration.json")
     made.write_text("{")
     sign(made.parent)
-    with pytest.raises(MlflowException, match=r"calibration.json: not valid JSON"):
-        mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    with refused(r"calibration.json: not valid JSON"):
+        loaded(tmp_path / "model")
 
 
 @pytest.mark.parametrize(("error", "status"), [(UserError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
@@ -183,40 +191,14 @@ def test_a_run_ends_with_what_ended_its_deployment(package, uri, tmp_path, monke
 LONG = 2**53 + 1  # the first whole number that is no float64
 
 
-class Requests:
-    """What MLflow's server does with a request's body, in this process."""
-
-    def __init__(self, package):
-        from bench.tracking import registry, served
-
-        self.schema = registry.signature_of(package).inputs
-        self.package, self.texts, self.exact = served.ServedPackage(), served._texts, served._exact_rows
-        self.package._scorer = package.scorer()
-
-    def frame(self, data):
-        from mlflow.models.utils import _enforce_schema
-        from mlflow.pyfunc.scoring_server import infer_and_parse_data
-
-        found: pd.DataFrame = _enforce_schema(self.exact(infer_and_parse_data)(data, self.schema), self.schema)
-        return found
-
-    def json(self, data):
-        return self.package.predict(None, self.frame(data))
-
-
-@pytest.fixture(scope="module")
-def requests(package):
-    return Requests(package)
-
-
 @pytest.fixture
-def rows(requests):
-    return raw_rows().select(requests.schema.input_names()).slice(0, 2).to_pylist()
+def rows(package):
+    return raw_rows().select([column.name for column in package.scorer().rows.columns]).slice(0, 2).to_pylist()
 
 
 @pytest.mark.parametrize("beside", [None, 1.5, "absent"])
 @pytest.mark.parametrize("own", [LONG, -LONG])
-def test_an_id_keeps_its_digits_beside_one_that_is_none(requests, rows, own, beside):
+def test_an_id_keeps_its_digits_beside_one_that_is_none(ask, rows, monkeypatch, own, beside):
     rows[0]["user_id"], rows[1]["user_id"] = own, None if beside == "absent" else beside
     columns = list(rows[0])
     cells = [[row[name] for name in columns] for row in rows]
@@ -225,38 +207,35 @@ def test_an_id_keeps_its_digits_beside_one_that_is_none(requests, rows, own, bes
     if beside == "absent":
         del rows[1]["user_id"]
     forms.append({"dataframe_records": rows})
+    seen, predict = [], Scorer.predict_table
+    monkeypatch.setattr(Scorer, "predict_table", lambda self, table: seen.append(table) or predict(self, table))
     for data in forms:
-        table = requests.package._scorer.rows.table(requests.frame(data))
-        assert table["user_id"].to_pylist()[0] == str(own)
+        ask(data)
+        assert seen.pop()["user_id"].to_pylist()[0] == str(own)
 
 
-def test_an_id_that_is_a_float_already_is_refused(requests, rows):
+def test_an_id_that_is_a_float_already_is_refused(package, ask, rows):
     """In a frame, a table and a request; a number may be as large as it likes."""
     rows[1] |= {"user_id": float(LONG), "price": 1e300}
     expected = "row 2: 'user_id': expected an id as a whole number or a text, found the float 9007199254740992, which"
-    frame = pd.DataFrame(rows)
+    frame, scorer = pd.DataFrame(rows), package.scorer()
     for given in (frame, rows, pa.Table.from_pandas(frame)):
         with pytest.raises(UserError, match=expected):
-            requests.package._scorer.predict(given)
-    from mlflow.exceptions import MlflowException
-
-    with pytest.raises(MlflowException, match=expected):
-        requests.json({"dataframe_records": rows})
+            scorer.predict(given)
+    with refused(expected):
+        ask({"dataframe_records": rows})
     rows[1]["user_id"] = float(2**53 - 1)
-    assert len(requests.package._scorer.predict(rows)) == 2
+    assert len(scorer.predict(rows)) == 2
 
 
 @pytest.mark.parametrize(
     "data",
     [{"dataframe_records": [{"x": 1}]}, {"dataframe_split": {"columns": ["x"], "data": [[1]]}}, {"inputs": {"x": [1]}}],
 )
-def test_rows_without_a_known_column_are_refused(requests, data):
-    from mlflow.exceptions import MlflowException
-
-    with pytest.raises(MlflowException, match=r"expected rows with the columns user_id, .*, found none") as error:
-        requests.json(data)
+def test_rows_without_a_known_column_are_refused(ask, data):
+    with refused(r"expected rows with the columns user_id, .*, found none") as error:
+        ask(data)
     assert error.value.get_http_status_code() == 400
-    assert len(requests.json({"dataframe_records": []})) == 0
 
 
 TWIN = """
@@ -269,9 +248,6 @@ SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of an
 
 
 def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(store, tmp_path, monkeypatch):
-    import mlflow.pyfunc
-    from mlflow.exceptions import MlflowException
-
     mine, other = tmp_path / "mine.py", tmp_path / "other.py"
     mine.write_text(TWIN)
     other.write_text(TWIN.replace('"twin"', '"other"'))
@@ -290,9 +266,9 @@ def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(store, t
     ):
         monkeypatch.setattr(plugins, "_FILES", {})  # as in a process that knows no plug-in file yet
         monkeypatch.setenv(PLUGIN, named)
-        with pytest.raises(MlflowException, match=sentence):
-            mlflow.pyfunc.load_model(str(tmp_path / "model"))
+        with refused(sentence):
+            loaded(tmp_path / "model")
     monkeypatch.setattr(plugins, "_FILES", {})
     monkeypatch.setenv(PLUGIN, os.pathsep.join([str(mine), str(other)]))
-    found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(rows)
+    found = loaded(tmp_path / "model").predict(rows)
     pd.testing.assert_frame_equal(found, expected)

@@ -1,18 +1,14 @@
 """What is served: the same as offline from data frames, records and tables; what is said of rows that do not fit."""
 
-from itertools import islice
-
 import numpy as np
 import pandas as pd
 import pytest
-from serving_toys import CALIBRATIONS, FUNNEL, parts_of, raw_rows, raw_split, said_by, trained
+from serving_toys import CALIBRATIONS, FUNNEL, raw_rows, raw_split, said_by, trained
 
 from bench.core.errors import UserError
-from bench.data import load_card, prepare
-from bench.data.readers.blocks import open_raw
+from bench.data import load_card
 from bench.frontier.score import Score
 from bench.production import scorer as module
-from bench.production.package import write_package
 from bench.results.fusion import LEAST_PREDICTION, fused
 
 
@@ -108,26 +104,6 @@ def test_a_value_that_does_not_fit_is_named(scorer, row, change, sentence):
     with pytest.raises(UserError) as error:
         scorer.predict([row, row | change])
     assert str(error.value) == sentence
-
-
-def test_real_rows(census_raw, tmp_path):
-    """The head of Census-Income: a package says of raw lines what the trained model says of the store's rows."""
-    card, paths = load_card("census-income"), {}
-    files = [file.model_copy(update={"sha256": None}) for file in card.files]
-    for file in files:
-        (path,) = census_raw.glob(f"**/{file.name}*")
-        with open_raw(path) as stream:
-            paths[file.name] = [tmp_path / file.name]
-            paths[file.name][0].write_bytes(b"".join(islice(stream, 3000)))
-    card = card.model_copy(update={"files": tuple(files)})
-    store = prepare(card, tmp_path / "home", tmp_path)
-    store = store.with_tasks(store.default_tasks)
-    trainer = trained(store, **{"sharing.kind": "shared_bottom"})
-    scorer = write_package(parts_of(store, trainer), tmp_path / "package", onnx=False).scorer()
-    predicted = scorer.predict(raw_split(card, paths, "test"))
-    split = store.split("test")
-    conditional, _ = said_by(trainer, split.ids, split.dense)
-    np.testing.assert_allclose(predicted[[task.name for task in store.schema.tasks]], conditional, atol=1e-5)
 
 
 def test_no_answer_holds_what_is_no_number(package, row, monkeypatch):

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tampered import sign, tampered
+from serving_toys import sign, tampered
 
 from bench.core.errors import UserError
 from bench.production import bounds

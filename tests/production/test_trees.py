@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from serving_toys import measured_package, package_of, trees_of
-from tampered import sign
+from serving_toys import measured_package, package_of, sign, trees_of
 
 from bench.core.errors import UserError
 from bench.core.schema import Field

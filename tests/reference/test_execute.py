@@ -1,4 +1,4 @@
-"""Parts of a design from raw data to rows, on a generated log."""
+"""Parts of a design from raw data to rows, on a generated log; and rows of the published table, trained again."""
 
 import json
 import re
@@ -6,15 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from publish import publish
+from publish import objectives_of, publish
+from reference.members import gather
 from short_trainings import DESIGN
 
 from bench.cli import main
 from bench.core.errors import UserError
-from bench.reference.cells import ALONE, predicted_weights
-from bench.reference.execute import run_design
+from bench.reference.cells import ALONE, Cell, predicted_weights
+from bench.reference.execute import CellRunner, published, run_design
 from bench.reference.table import RESAMPLED_SEEDS, KnownRows, lines, read
+from bench.results.statistics import intervals
+from bench.runs.suite import load_suite
 from bench.system.progress import Silent
 
 SUITE = DESIGN.replace("rows=1000", "rows=3000").replace("weights = 2", "weights = 3")
@@ -156,3 +160,28 @@ def test_points_of_a_search_stand_beside_the_cells(suite, tmp_path):
         assert sorted(moved, reverse=True) == [24 * 14 if n < RESAMPLED_SEEDS else 0 for n in range(len(moved))]
     assert "search by gp" in {each.method for each in done.answers.standings}
     assert publish(home, suite, ["joint"]).new == 0
+
+
+RAW = Path(__file__).parents[3] / "shared" / "data"
+DATA, SEEDS = "hotel-bookings", (1, 2, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (RAW / DATA).is_dir(), reason="needs hotel bookings in ../shared/data")
+def test_cells_that_are_trained_again_lie_within_their_intervals(tmp_path):
+    suite = load_suite("reference")
+    objectives = objectives_of(suite)
+    data = next(each for each in gather(read(published("reference")), objectives, {}) if each.name == DATA)
+    known = dict(zip(map(id, data.members), intervals([each.heads for each in data.members]) or (), strict=True))
+    runner = CellRunner(tmp_path, suite.dataset(DATA), RAW, 2, KnownRows(tmp_path, tmp_path / "none"), Silent())
+    try:
+        for balancing in ("equal", "pcgrad", "uncertainty"):
+            (member,) = data.of("shared_bottom", balancing)
+            cell = Cell(DATA, "shared_bottom", balancing)
+            rows = runner.trained(cell, [(dict(member.config), seed) for seed in SEEDS])
+            again = np.mean([row.test for row in rows], axis=0)
+            here = member.heads.values[[member.heads.seeds.index(seed) for seed in SEEDS]].mean(axis=0)
+            for objective, ours, theirs, of in zip(data.objectives, again, here, known[id(member)], strict=True):
+                assert abs(ours - theirs) < (of.high - of.low) / 2, f"{cell.part}: {objective.name}"
+    finally:
+        runner.close()

@@ -1,10 +1,14 @@
 """Pages of made-up runs, and a browser to open them in."""
 
+import os
+from pathlib import Path
+
 import pytest
 from made_up import objectives_of, records_of, view_of
-from opened import CHROMIUM
 
 from bench.report.page import write_page
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 
 
 @pytest.fixture(scope="session")

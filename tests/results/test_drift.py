@@ -31,8 +31,7 @@ def both(rng, shift=0.0, unseen=0.05, sharper=1.0):
 
 
 @pytest.mark.slow
-def test_where_nothing_changed_little_is_said():
-    rng = np.random.default_rng(0)
+def test_where_nothing_changed_little_is_said(rng):
     wrong = np.mean([bool(changes(*both(rng))) for _ in range(600)])
     assert wrong <= WRONG  # 2.5%
 

@@ -20,8 +20,7 @@ def cuts(group, order, size):
     )
 
 
-def test_groups_are_whole_and_every_row_comes_once():
-    rng = np.random.default_rng(0)
+def test_groups_are_whole_and_every_row_comes_once(rng):
     group = rng.permutation(np.repeat(np.arange(400), rng.integers(1, 30, 400)))
     group[rng.random(len(group)) < 0.1] = -1
     order = grouped_order(group, SIZE, np.random.default_rng(1))

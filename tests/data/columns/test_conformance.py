@@ -174,9 +174,8 @@ def test_a_bad_value_is_named_or_dropped(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SAMPLES if KINDS[kind].served])
-def test_a_draft_finds_it(kind):
+def test_a_draft_finds_it(kind, rng):
     sample = SAMPLES[kind]
-    rng = np.random.default_rng(0)
     values = [sample.values[at] for at in rng.integers(0, len(sample.values), ROWS)]
     if kind == "numeric":
         values = rng.normal(size=ROWS).tolist()

@@ -17,8 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from corruptions.small_disk import watched
-from corruptions.work import Work, files, run
+from corruptions.work import Work, files, run, watched
 
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate"}
 

@@ -10,8 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from corruptions import small_disk
-from corruptions.work import Work, run
+from corruptions.work import Work, room, run
 
 from bench.data import download
 from bench.data.synthetic import synthesise
@@ -95,7 +94,7 @@ def test_a_full_disk(good, size, where, work_of, monkeypatch):
     stores, card = work.stores(), work.card.read_text()
     anew(work)
     names = work.names()
-    with small_disk.room(work.home, size):
+    with room(work.home, size):
         said = run(work.prepare)
     assert (said.code, said.out) == (2, "")
     place = re.escape(f"{work.home}/{where}").replace(re.escape("..."), ".+")

@@ -1,4 +1,4 @@
-"""Numbers: their moments, ranges, and what is encoded of them."""
+"""Numbers: their moments, ranges, and what is encoded of them; and target rates, where leakage would come from."""
 
 from fractions import Fraction
 from unittest import mock
@@ -8,13 +8,17 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from bench.core.schema import begins
+from bench.core.schema import Task, begins
+from bench.data.codes import TextCodes
 from bench.data.columns import numeric as module
 from bench.data.columns.base import Source
 from bench.data.columns.moments import RunningMoments
 from bench.data.columns.numeric import BucketField, DistinctNumbers, NumericColumn
+from bench.data.encoding.rates import RatesFitter
+from bench.data.values import texts_of
 
 SOURCE = Source(column="x")
 
@@ -125,3 +129,16 @@ def test_ranges_are_those_of_a_bisection(ranges):
     )
     expected = np.where(np.isnan(numbers), len(edges) + 2, 1 + np.searchsorted(edges, numbers, side="right"))
     np.testing.assert_array_equal(field.encode_numbers(numbers)[:, 0], expected)
+
+
+def test_random_labels_cannot_be_read_from_the_rates_of_train(rng):
+    """Many ids of few rows: a rate that held its own row would give their labels away."""
+    values = pa.array(rng.integers(0, 2000, 8000).astype(str))
+    labels = rng.integers(0, 2, (8000, 1)).astype(np.float32)
+    fitter, seen = RatesFitter("user", (Task("click"),), 1.0, 4, 7), TextCodes()
+    codes = seen.code(texts_of(values))
+    fitter.take(codes, labels, len(seen))
+    part = fitter.finish(Source(column="u"), seen.texts)
+    leaky, honest = part.encode(pa.table({"u": values})), fitter.dense(codes, 0)
+    assert roc_auc_score(labels[:, 0], leaky[:, 0]) > 0.7
+    assert abs(roc_auc_score(labels[:, 0], honest[:, 0]) - 0.5) < 0.05

@@ -1,5 +1,5 @@
 import pytest
-from known_labels import sample_of
+from data_toys import sample_of
 
 from bench.core.errors import UserError
 from bench.data.inspection.labels import find_labels, pairs_of

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from known_labels import known
+from data_toys import known
 
 from bench.data.inspection.column import count_column
 from bench.data.inspection.leaks import Together, find_leak
@@ -18,16 +18,14 @@ def leak(values, label, binary=True):
     return find_leak(count_column("c", pa.array(values)), {"y": known(label, binary)})
 
 
-def test_copies_and_functions_of_a_label_are_suspected():
-    rng = np.random.default_rng(0)
+def test_copies_and_functions_of_a_label_are_suspected(rng):
     y = label_of(rng)
     for values in (y, 1 - y, y * 3 + rng.integers(0, 3, N), np.where(y == 1, "done", "open"), rng.random(N) + y):
         found = leak(values, y)
         assert found.startswith("it alone tells")
 
 
-def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little():
-    rng = np.random.default_rng(0)
+def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little(rng):
     visit = label_of(rng)
     bought = (visit == 1) & (rng.random(N) < 0.1)
     spend = np.where(bought, rng.exponential(50, N).round(2), 0)

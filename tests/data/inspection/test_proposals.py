@@ -1,6 +1,6 @@
 import numpy as np
 import pandas as pd
-from known_labels import known, sample_of
+from data_toys import known, sample_of
 
 from bench.data.inspection.draft import CardRequest, draft_card, find_parent, proposals
 from bench.data.inspection.names import exposure_key

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from known_labels import sample_of
+from data_toys import sample_of
 from pydantic import TypeAdapter
 
 from bench.core.errors import UserError

@@ -1,10 +1,18 @@
-"""Labels of generated data follow the probabilities and means that are written beside them."""
+"""Generated data: labels follow the probabilities and means written beside them, and files have the published form."""
+
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
-from bench.data.synthetic import feed, funnel, relatedness
+from bench.data.reachable import auc, reachable
+from bench.data.readers.ali_ccp import COMMON
+from bench.data.synthetic import feed, funnel, relatedness, synthesise
+from bench.data.tasks import TaskRule
 
 
 def impressions(**values):
@@ -93,3 +101,85 @@ def test_labels_are_their_means_with_noise():
     for task in ("1", "2"):
         noise = table[f"y{task}"].to_numpy() - table[f"mean_y{task}"].to_numpy()
         np.testing.assert_allclose([noise.mean(), noise.var()], [0, 0.04], atol=6e-3)
+
+
+FILES = {f"{kind}_{name}.csv" for kind in ("sample_skeleton", "common_features") for name in ("train", "test")}
+FILES |= {"truth_train.npy", "truth_test.npy"}
+SMALL = {"rows": 30_000, "users": 3000, "items": 5000, "list_length": 20, "click_rate": 0.2, "buy_rate": 0.3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("synth") / "raw"
+    synthesise("ali-ccp", out, SMALL | {"dirty_rate": 0.01})
+    return out
+
+
+def lines(path):
+    return [line.split(",") for line in path.read_text().splitlines()]
+
+
+def test_lines_have_the_published_form(folder):
+    assert {path.name for path in folder.iterdir()} == FILES
+    samples = [line[0] for name in ("train", "test") for line in lines(folder / f"sample_skeleton_{name}.csv")]
+    assert samples == [str(number) for number in range(1, 30_001)]
+    for name in ("train", "test"):
+        common = {index: (int(count), text) for index, count, text in lines(folder / f"common_features_{name}.csv")}
+        indices = [line[3] for line in lines(folder / f"sample_skeleton_{name}.csv")]
+        runs = 1 + sum(a != b for a, b in pairwise(indices))
+        assert runs == len(set(indices))  # impressions of one index stand together
+        assert set(indices) <= set(common)
+        seen = set()
+        for count, text in common.values():
+            features = [feature.replace("\x03", "\x02").split("\x02") for feature in text.split("\x01")]
+            assert len(features) == count
+            assert len({(field, id_) for field, id_, _ in features}) == count
+            seen |= {field for field, _, _ in features}
+            assert all(value == "1.0" or float(value) >= 0.69 for _, _, value in features)
+        assert seen == set(COMMON)
+
+
+def test_labels_follow_the_known_probabilities(folder):
+    for name in ("train", "test"):
+        truth = np.load(folder / f"truth_{name}.npy")
+        labels = np.array([line[1:3] for line in lines(folder / f"sample_skeleton_{name}.csv")]).astype(np.float32)
+        click, buy = labels.T
+        assert truth.shape == labels.shape
+        for own, p in ((click, truth[:, 0]), (buy[click == 1], truth[click == 1, 1])):
+            deviation = np.sqrt((p * (1 - p)).sum())
+            assert abs(own.sum() - p.sum()) < 5 * deviation
+            assert auc(own, p.astype(float)) > 0.6
+        assert truth[:, 0].mean() == pytest.approx(0.2, abs=0.04)
+        dirty = (click == 0) & (buy == 1)
+        assert 0 < dirty.sum() < 0.03 * len(click)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40))
+def test_auc_is_that_of_another_library(rows):
+    labels, scores = np.array([row[0] for row in rows], np.float32), np.array([float(row[1]) for row in rows])
+    if len(set(labels.tolist())) < 2:
+        assert np.isnan(auc(labels, scores))
+    else:
+        assert auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+
+
+def test_a_child_is_measured_among_its_parents_and_among_all():
+    rules = (TaskRule(name="click", column="c"), TaskRule(name="buy", column="b", parent="click"))
+    labels = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [0, 0]], np.float32)
+    truth = {"click": np.array([0.9, 0.2, 0.8, 0.7, 0.1]), "buy": np.array([0.6, 0.5, 0.9, 0.4, 0.3])}
+    best = reachable("test", rules, labels, truth)
+    clicked = labels[:, 0] == 1
+    joint = truth["click"] * truth["buy"]
+    assert best == {
+        "test/click.auc": pytest.approx(roc_auc_score(labels[:, 0], truth["click"])),
+        "test/buy.cvr.auc": pytest.approx(roc_auc_score(labels[clicked, 1], truth["buy"][clicked])),
+        "test/buy.ctcvr.auc": pytest.approx(roc_auc_score(labels[:, 1], joint)),
+    }
+
+
+def test_a_regression_with_a_parent_is_measured_where_it_happened_and_on_all_rows():
+    rules = (TaskRule(name="z", column="z"), TaskRule(name="y", column="y", kind="regression", parent="z"))
+    labels = np.array([[1, 2], [1, 5], [0, np.nan], [0, 7]], np.float32)
+    best = reachable("valid", rules, labels, {"z": np.array([0.5, 0.5, 0.5, 0.25]), "y": np.array([2.0, 4, 2, 8])})
+    assert best["valid/y.cvr.rmse"] == pytest.approx(np.sqrt(1 / 2))
+    assert best["valid/y.ctcvr.rmse"] == pytest.approx(np.sqrt((1 + 9 + 1 + 4) / 4))

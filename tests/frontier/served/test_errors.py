@@ -1,4 +1,4 @@
-"""Joint errors of serving points against closed forms."""
+"""Joint errors of serving points and the joint posterior of candidates, against closed forms."""
 
 from dataclasses import replace
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.results.served import joint
 from bench.results.served.errors import Points, draws_of, seeds_of
+from bench.results.served.joint import moves, posterior
 
 
 def points_of(values, at, moved=None):
@@ -78,6 +80,100 @@ def test_shared_seeds_pair_candidates(rng):
     assert (paired[:, 0] - paired[:, 1]).std() < 0.3 * (alone[:, 0] - alone[:, 1]).std()
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
+def of_logs(values):
+    return np.log(values).mean(axis=-1)
+
+
+def measured(logs, sd, draws, rng, common=0.0):
+    """Values (S, M) of row 0, which has no error, and candidates at `logs` above it; draws that err by `sd` (M,).
+
+    Args:
+        common: standard deviation of an error that all candidates share.
+    """
+    of = 0.4 * np.exp(np.concatenate([np.zeros((1, logs.shape[1])), logs]))
+    errors = sd * rng.normal(size=(draws, *of.shape)) + common * rng.normal(size=(draws, 1, 1))
+    errors[:, 0] = 0
+    return of, of * np.exp(errors)
+
+
+def test_given_the_priors_covariance_it_is_the_gaussian_posterior_and_outcomes_follow_by_regression(monkeypatch, rng):
+    prior = np.array([[0.03, 0.01], [0.01, 0.02]]) * 0.05
+    monkeypatch.setattr(joint, "_spreads", lambda seen, errors, rng: [prior])
+    logs, sd = np.array([[0.06, 0.0], [-0.02, 0.04]]), np.array([0.03, 0.01])
+    of, flat = measured(logs, sd, 40_000, rng)
+    found = np.log(posterior(of, flat, [0, 1, 2], 0, of_logs, 0)[:, 1:] / 0.4)
+    errors, seen = np.eye(2) * (sd**2).sum() / 4, logs.mean(axis=1)
+    gain = prior @ np.linalg.inv(prior + errors)
+    told = found.mean(axis=2)
+    np.testing.assert_allclose(told.mean(axis=0), gain @ seen, atol=4e-4)
+    np.testing.assert_allclose(np.cov(told, rowvar=False), prior - gain @ prior, atol=1e-5)
+    back = (np.eye(2) - gain) @ seen  # what U is drawn back by; each outcome in proportion to its covariance with U
+    slopes = (sd**2 / 2) / ((sd**2).sum() / 4)
+    np.testing.assert_allclose(found.mean(axis=0), logs - back[:, None] * slopes, atol=6e-4)
+
+
+def test_where_noise_is_large_candidates_are_drawn_to_what_they_have_in_common(rng):
+    logs = np.repeat(np.linspace(-0.08, 0.12, 8)[:, None], 2, axis=1)
+    found = of_logs(posterior(*measured(logs, 0.12, 1000, rng), [*range(9)], 0, of_logs, 0)).mean(axis=0)
+    apart = found[1:] - found[0]
+    assert np.ptp(apart) < 0.25 * 0.2
+    assert 0 < apart.mean() < 0.02
+
+
+def test_a_large_difference_is_left_as_it_was_measured(rng):
+    logs = np.concatenate([0.004 * rng.normal(size=(7, 2)), [[0.3, 0.3]]])
+    of, flat = measured(logs, 0.005, 1000, rng)
+    found = posterior(of, flat, [*range(9)], 0, of_logs, 0)
+    gain = moves(of, found, 8, 0, of_logs, ("a", "b")).utility
+    assert gain.value == pytest.approx(0.3, abs=0.001)
+    assert gain.high - gain.low == pytest.approx(2 * stats.norm.isf(0.05) * 0.005 / np.sqrt(2), rel=0.1)
+
+
+def test_what_ranks_alike_is_equal_in_every_draw(rng):
+    """A trial that is the reference itself, and two that are each other."""
+    of, flat = measured(np.array([[0.0, 0.0], [0.05, 0.01], [0.05, 0.01], [0.02, 0.02]]), 0.02, 300, rng)
+    flat[:, 1], flat[:, 3] = flat[:, 0], flat[:, 2]
+    found = posterior(of, flat, [*range(5)], 0, of_logs, 0)
+    np.testing.assert_array_equal(found[:, 1], found[:, 0])
+    np.testing.assert_allclose(found[:, 3], found[:, 2], rtol=1e-12)
+    told = moves(of, found, 1, 0, of_logs, ("a", "b"))
+    assert {(each.value, each.low, each.high) for each in (told.utility, *told.outcomes.values())} == {(0.0, 0.0, 0.0)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [0.0, 0.02])
+def test_of_ten_equal_candidates_the_best_seldom_gains_and_little_is_announced(seeds):
+    """The best by the very rows that judge it; errors of rows and seeds, and one that all share with today's."""
+    worlds, gained, told, raw = 60, 0, [], []
+    for seed in range(worlds):
+        rng = np.random.default_rng(seed)
+        sd = np.hypot(0.01, seeds)
+        of, flat = measured(sd * rng.normal(size=(10, 2)) + 0.01 * rng.normal(), sd, 240, rng, common=0.01)
+        best = int(of_logs(of).argmax())
+        each = moves(of, posterior(of, flat, [*range(11)], 0, of_logs, seed), best or 1, 0, of_logs, ("a", "b"))
+        gained, told, raw = gained + each.utility.gained, [*told, each.utility.value], [*raw, of_logs(of).max()]
+    assert gained <= stats.binom.ppf(0.99, worlds, 0.05)
+    assert abs(np.mean(told)) < (np.mean(raw) - np.log(0.4)) / 3  # what it looks like
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ahead", [0.01, 0.03, 0.05])
+def test_an_interval_that_spans_both_holds_for_one_model_that_alone_is_ahead(ahead):
+    """Nine others are equal, so the leader is drawn back too far; errors are its own, and one that all share."""
+    worlds, held, back = 100, 0, 0
+    for seed in range(worlds):
+        rng = np.random.default_rng(seed)
+        logs = 0.015 * rng.normal(size=(10, 2)) + 0.01 * rng.normal()
+        logs[3] += ahead
+        of, flat = measured(logs, 0.015, 240, rng, common=0.01)
+        told = [
+            moves(of, draws, 4, 0, of_logs, ("a", "b"))
+            for draws in (posterior(of, flat, [*range(11)], 0, of_logs, seed), flat)
+        ]
+        both = told[0].spanning(told[1]).utility
+        held, back = (
+            held + (both.low <= ahead <= both.high),
+            back + (told[0].utility.low <= ahead <= told[0].utility.high),
+        )
+    assert held >= stats.binom.ppf(0.01, worlds, 0.9)
+    assert back < held
