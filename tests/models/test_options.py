@@ -1,5 +1,6 @@
-"""Options of ways of sharing, layers in text, and names of architectures."""
+"""Options of ways of sharing, fields that they name, layers in text, and names of architectures."""
 
+from dataclasses import replace
 from typing import get_args, get_origin
 
 import pytest
@@ -12,6 +13,8 @@ from bench.models.config import TowerConfig, architecture_name, presets
 from bench.models.contracts import Layout
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
+from bench.models.sharing.pepnet import PEPNet, PEPNetConfig
+from bench.training.config import TrialConfig
 
 FIELDS = (Field("user", 9), Field("item", 7), Field("tags", 5, slots=2), Field("page", 4))
 SCHEMA = Schema(FIELDS, ("age", "price"), (Task("click"),), scenario="page")
@@ -78,3 +81,37 @@ def test_a_preset_names_two_known_kinds_and_is_found_by_them():
         assert preset["sharing.kind"] in SHARING
         assert preset["funnel.kind"] in FUNNELS
         assert architecture_name(preset["sharing.kind"], preset["funnel.kind"]) == name
+
+
+TIMED = Schema((Field("hour", 24), Field("user", 90), Field("item", 70)), ("age",), (Task("click"),))
+
+
+def columns(schema=TIMED, **options):
+    """Of the domain and of the prior."""
+    made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate(options))
+    return made.domain.tolist(), made.prior.tolist()
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"), [("", [2, 3]), ("hour", [0, 1]), ("item, user", [2, 3, 4, 5]), ("user,user", [2, 3])]
+)
+def test_the_prior_is_of_the_named_fields_else_of_the_one_with_most_values(fields, expected):
+    assert columns(fields=fields)[1] == expected
+
+
+def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not():
+    assert columns() == ([2, 3], [2, 3])
+    assert columns(replace(TIMED, scenario="hour")) == ([0, 1], [2, 3])
+    assert columns(replace(TIMED, scenario="hour"), domain="item", fields="hour") == ([4, 5], [0, 1])
+    with pytest.raises(UserError, match=r"sharing\.pepnet\.domain: .*'itme'"):
+        columns(domain="itme")
+
+
+@pytest.mark.parametrize("kind", ["star", "mlora"])
+def test_weights_of_their_own_are_for_a_card_with_few_scenarios(kind):
+    assert "names no scenario" in str(SHARING[kind].unfit(TIMED))
+    assert SHARING[kind].unfit(replace(TIMED, scenario="user")) is None
+    many = replace(TIMED, fields=(Field("page", 5001),), scenario="page")
+    assert "'page' has 5,000 values" in str(SHARING[kind].unfit(many))
+    with pytest.raises(UserError, match="names no scenario"):
+        TrialConfig.parse({"architecture": kind}).check_fit(TIMED)
