@@ -1,4 +1,4 @@
-"""The training loop: its options and schedule, by what it selects and stops, and which outcomes it measures."""
+"""The training loop: its options, device and schedule, how it stops, pauses and goes on, which outcomes it measures."""
 
 from types import SimpleNamespace
 
@@ -10,10 +10,13 @@ from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import RARER, Scalar
 from bench.core.schema import Schema, Task
+from bench.data.batches import Batches
 from bench.training.config import TrialConfig
+from bench.training.device import CopyingFeed, ResidentFeed, choose_device
 from bench.training.evaluation import ranked_in
 from bench.training.loop import Schedule, Trainer
 from bench.training.selection import LOOKS, Averaging, Selector, selectors
+from bench.training.step import WARMUP, CapturedStep
 
 
 @pytest.mark.parametrize(
@@ -137,3 +140,220 @@ def test_a_task_is_ranked_where_both_splits_that_choose_have_groups_that_tell():
     for other, left in ((of_group, {"click"}), (labels, set())):
         own = (other, group if left else apart)
         assert found((labels, group), own) == found(own, (labels, group)) == left
+
+
+CPU = torch.device("cpu")
+
+
+def test_cuda_that_is_not_there_and_unknown_names_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="expected a CUDA device that torch can use, found none"):
+        choose_device("cuda")
+    with pytest.raises(UserError, match="expected one of auto, cpu, cuda, found 'gpu'"):
+        choose_device("gpu")
+
+
+@pytest.mark.parametrize("size", [1, 16, 20, 64, 100])
+@pytest.mark.parametrize("weights", [0, 1])
+def test_feeds_give_the_same_batches_as_the_store(tiny, size, weights):
+    split = (type(tiny)(weights=weights) if weights else tiny).split("train")
+    plain = Batches(split)
+    for made in (ResidentFeed(split, CPU), CopyingFeed(Batches(split), CPU)):
+        assert made.steps(size) == plain.steps(size)
+        for found, expected in (
+            (made.in_order(size), plain.in_order(size)),
+            (made.shuffled(size, 5), plain.shuffled(size, 5)),
+        ):
+            pairs = list(zip(found, expected, strict=True))
+            assert pairs
+            for one, other in pairs:
+                assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True) if a is not None)
+
+
+def test_training_from_the_device_is_training_from_the_store(tiny):
+    """The device-agnostic road, taken on the CPU: resident arrays and the optimizer's path without compiled kernels."""
+    config = TrialConfig.parse(
+        {"embedding.dim": 4, "optim.batch_size": 16, "optim.epochs": 2, "optim.precision": "fp32"}
+    )
+    made = [Trainer(tiny, config, [Objective("click.auc", "maximize")], seed=1) for _ in range(2)]
+    made[1].data = ResidentFeed(tiny.split("train"), CPU)
+    made[1].step.rows._parts = []
+    for trainer in made:
+        trainer.run_to()
+    one, other = (trainer.model.state_dict() for trainer in made)
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.parametrize("captured", [True, False])
+def test_a_step_takes_each_batch_once_whether_it_can_be_captured_or_not(captured):
+    """What reads a value back to the host cannot be captured: it runs as it is, after one note."""
+    notes, total = [], torch.zeros(3, device="cuda")
+
+    def compute(labels):
+        if not captured:
+            labels[0, 0].item()
+        total.add_(labels.sum(0))
+        return labels.sum(0)
+
+    step = CapturedStep(compute, notes.append)
+    batches = [torch.full((rows, 3), float(at), device="cuda") for at, rows in enumerate([4] * (WARMUP + 3) + [3, 4])]
+    for batch in batches:
+        assert torch.equal(step(batch), batch.sum(0))
+    assert torch.equal(total, torch.cat(batches).sum(0))
+    assert [note.startswith("training without a CUDA graph: ") for note in notes] == [True] * (not captured)
+
+
+TASKS = (Task("click"), Task("like"))
+OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+BATCH, STEPS = 16, 4  # an epoch of 64 samples
+BEFORE, WITHIN, AT_EVALUATION, AT_EPOCH, LATER = 0, 16, 32, 64, 9 * 16
+EVERYWHERE = [BEFORE, WITHIN, AT_EVALUATION, AT_EPOCH, 65, LATER]
+
+
+@pytest.fixture(scope="module")
+def store(tiny):
+    return type(tiny)(rows=STEPS * BATCH, tasks=TASKS)
+
+
+def trainer(store, seed=3, **more):
+    dotted = {
+        "embedding.dim": 4,
+        "tower.layers": "8",
+        "tower.dropout": 0.3,
+        "optim.lr": 0.02,
+        "optim.batch_size": BATCH,
+        "optim.epochs": 3,
+        "optim.evaluations": 2,
+        "optim.patience": 100,
+        "optim.warmup": 0.25,
+        "optim.precision": "fp32",
+    }
+    return Trainer(store, TrialConfig.parse(dotted | more), OBJECTIVES, seed)
+
+
+def ending(made):
+    """All that a training leaves, but its seconds and what it remembers only to spare work."""
+    state = made.state_dict()
+    state["course"].pop("seconds")
+    state.pop("measured")
+    return {"state": dict(flat(state)), "valid": made.metrics("valid"), "test": made.metrics("test")}
+
+
+def flat(value, path=""):
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, inner in items:
+        yield from flat(inner, f"{path}/{key}")
+    if not isinstance(value, dict | list | tuple):
+        yield path, value
+
+
+def assert_same(found, expected):
+    assert found["state"].keys() == expected["state"].keys()
+    for name, value in expected["state"].items():
+        other = found["state"][name]
+        same = torch.equal(other, value) if isinstance(value, torch.Tensor) else other == value
+        assert same, name
+    assert (found["valid"], found["test"]) == (expected["valid"], expected["test"])
+
+
+def in_pieces(store, rungs, folder, **more):
+    """Each piece in a trainer of its own, which knows the others by their checkpoints only."""
+    path = None
+    for number, rung in enumerate([*rungs, None]):
+        made = trainer(store, **more)
+        torch.manual_seed(number)  # another process's random state
+        if path is not None:
+            made.load(path)
+        made.run_to(rung)
+        path = folder / f"{number}.safetensors"
+        made.save(path)
+    return made
+
+
+def assert_resumes(store, rungs, folder, **more):
+    """A training in pieces ends as one that never paused."""
+    whole = trainer(store, **more)
+    whole.run_to()
+    assert_same(ending(in_pieces(store, rungs, folder, **more)), ending(whole))
+
+
+PAIRS = [
+    ("single_task", "uncertainty"),
+    ("shared_bottom", "rlw"),
+    ("shared_embeddings", "dwa"),
+    ("mmoe", "metabalance"),
+    ("cross_stitch", "gradvac"),
+    ("star", "metabalance"),
+]
+"""Of each kind of balancer one with a state, and what draws; `test_conformance.py` restores all of them in memory."""
+
+
+@pytest.mark.parametrize(("sharing", "balancing"), PAIRS)
+def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path, sharing, balancing):
+    more = {"sharing.kind": sharing, "balancing.kind": balancing}
+    more |= {"dwa": {"balancing.dwa.virtual_epoch": 2}, "rlw": {"optim.averaging": 0.5}}.get(balancing, {})
+    assert_resumes(
+        store, EVERYWHERE if balancing in ("dwa", "rlw", "uncertainty") else [WITHIN, LATER], tmp_path, **more
+    )
+
+
+@pytest.mark.parametrize("sharing", ["shared_bottom", "single_task"])
+def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path, sharing):
+    whole, paused = (trainer(store, **{"sharing.kind": sharing}) for _ in range(2))
+    whole.run_to()
+    for rung in EVERYWHERE:
+        paused.run_to(rung)
+        assert paused.course.step == -(-rung // BATCH)  # whole batches, no fewer samples than asked for
+        paused.metrics("valid")
+        paused.save(tmp_path / "a.safetensors")
+        torch.rand(3)
+    paused.run_to()
+    assert_same(ending(paused), ending(whole))
+
+
+def test_a_training_that_stopped_early_stays_stopped(store, tmp_path):
+    more = {"optim.patience": 1, "optim.epochs": 50, "optim.lr": 0.3}
+    whole = trainer(store, **more)
+    assert whole.run_to().finished
+    assert whole.course.step < whole.total
+    pieces = in_pieces(store, [LATER, whole.course.samples, 10 * whole.course.samples], tmp_path, **more)
+    assert_same(ending(pieces), ending(whole))
+
+
+class TestMistakes:
+    def saved(self, store, path):
+        made = trainer(store)
+        made.run_to(WITHIN)
+        made.save(path)
+        return path
+
+    @pytest.mark.parametrize("kept", [0, 300])
+    def test_a_truncated_file(self, store, tmp_path, kept):
+        path = self.saved(store, tmp_path / "a")
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(UserError, match=r"expected a whole checkpoint in .*a, found a damaged or foreign file"):
+            trainer(store).load(path)
+
+    @pytest.mark.parametrize(
+        ("more", "says"), [({"optim.lr": 0.5}, r"optim\.lr = 0\.5, found 0\.02"), ({"seed": 4}, "seed = 4, found 3")]
+    )
+    def test_another_training(self, store, tmp_path, more, says):
+        path = self.saved(store, tmp_path / "a")
+        with pytest.raises(UserError, match=f"expected a checkpoint of a training with {says}"):
+            trainer(store, **more).load(path)
+
+    def test_a_failed_write_surfaces_and_leaves_the_last_checkpoint(self, store, tmp_path, monkeypatch):
+        path = self.saved(store, tmp_path / "a")
+        before = path.read_bytes()
+
+        def full(*args):
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr("bench.training.checkpoint.save_file", full)
+        made = trainer(store)
+        with pytest.raises(OSError, match="No space left"):
+            made.save(path)
+        assert path.read_bytes() == before
+        assert [file.name for file in tmp_path.iterdir()] == ["a"]
