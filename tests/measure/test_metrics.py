@@ -29,7 +29,6 @@ def slow_ece(labels, predictions):
     return sum(abs(sum(excess)) for excess in bins.values()) / len(ordered)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(
     labels=st.lists(st.sampled_from([0.0, 1.0, NAN]), max_size=50),
     seed=st.integers(0, 100),
@@ -181,7 +180,6 @@ def slow_auc(scores, labels):
     return sum(pairs) / len(pairs) if pairs else None
 
 
-@settings(deadline=None)  # the first call compiles
 @given(rows())
 def test_auc_counts_pairs(sample):
     scores, labels, _ = sample
@@ -198,7 +196,6 @@ def merged(arrays, limit):
     return list(runs.merged(np.sort(np.array(arrays[-1], np.uint64))))
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(some_keys, min_size=1, max_size=5), st.integers(1, 100))
 def test_all_keys_come_back_in_order(arrays, limit):
     found = np.concatenate(merged(arrays, limit))

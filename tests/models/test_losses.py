@@ -322,14 +322,8 @@ def test_an_untrained_model_predicts_the_means_in_their_units_and_losses_begin_a
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_the_joint_expectation_is_the_conditional_one_times_the_probability_of_the_parent(funnel):
     """Of an ensemble, too; a child before its parent, and a parent that has a parent."""
-    spend = Task("spend", "regression", "buy", scale_of(SPEND))
-    tasks = (
-        spend,
-        Task("buy", parent="click"),
-        Task("click"),
-        Task("stay", "regression", "click"),
-        Task("raw", "regression"),
-    )
+    spend, stay = Task("spend", "regression", "buy", scale_of(SPEND)), Task("stay", "regression", "click")
+    tasks = (spend, Task("buy", parent="click"), Task("click"), stay, Task("raw", "regression"))
     model = model_on(Schema((Field("user", 40),), ("age",), tasks), members=2, sharing="mmoe", funnel=funnel).eval()
     with torch.no_grad():
         found = model.probabilities(model(torch.arange(1, 31, dtype=torch.int)[:, None], torch.randn(30, 1)))

@@ -16,11 +16,6 @@ def suite(**search):
     return quick.model_copy(update={"search": quick.search.model_copy(update=search)})
 
 
-@pytest.fixture(scope="module")
-def wide():
-    return load_space("wide")
-
-
 @pytest.mark.parametrize(("rows", "passes"), [(100, 10), (16_609, 9), (51_020, 3), (159_765, 1), (2_000_000, 1)])
 def test_small_data_are_passed_more_often_where_a_suite_says_what_full_length_is(rows, passes):
     space = load_space("quick")
@@ -28,13 +23,14 @@ def test_small_data_are_passed_more_often_where_a_suite_says_what_full_length_is
     assert suite(full_length=None).passes(rows) == {}
 
 
-def test_rungs_lead_to_the_most_epochs(wide):
-    rungs = rungs_of(suite(lowest=1 / 16, step=4), wide, 1600)
+def test_rungs_lead_to_the_most_epochs():
+    rungs = rungs_of(suite(lowest=1 / 16, step=4), load_space("wide"), 1600)
     assert rungs[0] == 600
     assert rungs[-1] == 9600
 
 
-def test_by_itself_the_lowest_rung_is_a_32nd_and_holds_enough_samples(wide):
+def test_by_itself_the_lowest_rung_is_a_32nd_and_holds_enough_samples():
+    wide = load_space("wide")
     assert rungs_of(suite(sampler="gp", lowest=None), wide, 1_000_000)[0] == 187_500
     assert rungs_of(suite(sampler="gp", lowest=None), wide, 20_000)[0] == 16_384
     assert rungs_of(suite(sampler="gp", lowest=None), wide, 2_000) == (12_000,)
@@ -96,10 +92,7 @@ def search(seed, workers, sample):
 
 @pytest.mark.parametrize(("workers", "sample"), [(1, 2e-5), (2, 4e-6)], ids=["long", "short beside the warm-up"])
 def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(workers, sample):
-    """
-    Args:
-        sample: seconds of a training sample.
-    """
+    """`sample` is the seconds of a training sample."""
     for seed in range(20):
         assert_told(seed, workers, sample)
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import front_coverage
+import fronts
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,15 @@ def test_expected_auc_is_that_of_drawn_labels():
     assert auc(true, true) >= auc(true, said)
     assert excess(true, true) == pytest.approx(0, abs=1e-12)
     assert excess(true, said) > 0
+
+
+def test_a_setting_that_is_off_has_a_row_of_its_own():
+    right, wrong = front_coverage.Tally(), front_coverage.Tally()
+    right.said, right.true = [0.1] * 60, [1.0] * 6 + [0.0] * 54
+    wrong.said, wrong.true = [0.1] * 60, [1.0] * 20 + [0.0] * 40
+    names = [name for name, _ in front_coverage.pooled([(fronts.SETTINGS[0], right), (fronts.SETTINGS[1], wrong)])]
+    assert fronts.SETTINGS[0].name not in names
+    assert fronts.SETTINGS[1].name in names
 
 
 @pytest.fixture(scope="module")

@@ -240,10 +240,8 @@ def test_means_shares_and_ratios():
     assert found["pairs"][0]["blocks"]["representation"] == {"cosine": -0.2, "below_zero": 0.5, "probes": 2}
     one, two = found["tasks"]["one"], found["tasks"]["two"]
     assert (one["loss"], one["loss_over_base"], two["loss_over_base"]) == (0.5, 1.0, None)
-    assert (one["norm"]["representation"], two["norm"]["representation"]) == (
-        2.0,
-        4.0,
-    )  # where a task has no gradient: left out
+    # where a task has no gradient: left out
+    assert (one["norm"]["representation"], two["norm"]["representation"]) == (2.0, 4.0)
     assert two["pull"]["representation"] == 2.0  # of 4 and 1
 
 
