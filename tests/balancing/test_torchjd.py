@@ -1,4 +1,6 @@
-"""Everything that torchjd offers is offered here or excused, and gives the same values up to our stated scale."""
+"""All that torchjd offers is offered here, in the example of a plug-in, or excused; values are its, up to our scale."""
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +10,9 @@ from torchjd import aggregation as theirs
 from torchjd import scalarization as scalars
 
 from bench.balancing import BALANCING
+from bench.core import plugins
+from bench.core.plugins import PluginFile
+from bench.testing import checks
 from bench.testing.balancing import TASKS, build, step
 
 OURS = {
@@ -43,13 +48,29 @@ def jacobian(tasks, seed):
     return torch.randn(tasks, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-MEANS = {"aligned_mtl": lambda tasks: theirs.AlignedMTL(), "imtl_g": lambda tasks: theirs.IMTLG()}
+MEANS = {"aligned_mtl": theirs.AlignedMTL(), "imtl_g": theirs.IMTLG()}
+ROBUST = {"krum": theirs.Krum(0), "trimmed_mean": theirs.TrimmedMean(1)}
 
 
-@pytest.mark.parametrize("name", MEANS)
-def test_it_is_the_number_of_tasks_times_theirs(name):
+@pytest.fixture(autouse=True)
+def _plugin(monkeypatch):
+    monkeypatch.setattr(plugins, "_FILES", {})
+    plugins.add(PluginFile.read(Path(__file__).parents[2] / "examples" / "robust" / "robust.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROBUST)
+def test_a_balancer_of_the_example_does_what_every_balancer_must_do(name):
+    found = checks("balancing", name)
+    assert len(found) > 10
+    for check in found:
+        check()
+
+
+@pytest.mark.parametrize(("name", "reference"), (MEANS | ROBUST).items())
+def test_it_is_the_number_of_tasks_times_theirs(name, reference):
     for tasks in (3, 5):
-        ours, reference = build(name, tasks), MEANS[name](tasks)
+        ours = build(name, tasks)
         for seed in range(5):
             rows = jacobian(tasks, seed)
             torch.testing.assert_close(step(ours, rows), tasks * reference(rows), rtol=1e-5, atol=1e-5)

@@ -63,12 +63,7 @@ MISTAKES = [
     ("two ways to train", ("backtest", "none", "--warm", "--anew"), ("--warm", "--anew")),
     ("costs alone", RUN, ("at least one task's metric", "only costs"), objectives("cost/parameters")),
     ("no current file", RUN, ("none.toml",), suite("[[datasets]]", 'current = "none.toml"\n[[datasets]]')),
-    (
-        "nobody confirms it",
-        (*RUN, "--current", "{card}"),
-        ("a run that confirms",),
-        NO_REPLICATES,
-    ),
+    ("nobody confirms it", (*RUN, "--current", "{card}"), ("a run that confirms",), NO_REPLICATES),
     ("an address without Ray", (*RUN, "--address", "here:1"), ("--address: expected --executor ray",)),
     ("unknown key in a suite", RUN, ("suite.toml", "trails"), suite("trials = 6", "trails = 6")),
     ("space without such a key", RUN, ("space.toml", "optim", "rate"), space('"optim.lr"', '"optim.rate"')),

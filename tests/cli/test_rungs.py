@@ -57,9 +57,8 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
             "train", rungs.card, "--raw", rungs.raw, "--config", part.folder / CONFIG, "--seed", seed, "--json"
         )
         assert said.code == 0, said.err
-        seen = {
-            key: value for key, value in valid(point.metrics).items() if "@" not in key
-        }  # a search sees outcomes, too
+        # a search sees outcomes, too
+        seen = {key: value for key, value in valid(point.metrics).items() if "@" not in key}
         assert valid(json.loads(said.out)["metrics"]) == seen
 
 

@@ -9,11 +9,9 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from bench.models.sharing import SHARING
 
-Array = NDArray[np.float64]
 INPUTS, BATCH, PRIOR, DOMAIN = 10, 6, (2, 3), (5, 6, 7)
 SCENARIOS, CODES = 3, (2, 0, 2, 1, 3, 0)
 

@@ -1,4 +1,4 @@
-"""The current production point: what a file may say, what is refused, and how it ranks."""
+"""The current production point: what a file may say, how it ranks, and what a refresh may lose to it."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,9 +9,13 @@ from bench.core.errors import UserError
 from bench.core.records import Point, Replicate
 from bench.core.schema import Schema, Task
 from bench.data import load_card
+from bench.frontier.policy import Guard, Policy
 from bench.frontier.score import Score
+from bench.production.evaluation import Judgement
+from bench.results.effect import Effect
 from bench.results.fusion import Fusion
 from bench.runs.current import CurrentPoint, read_current
+from bench.runs.refresh import _worse
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")
@@ -103,3 +107,18 @@ def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():
     assert now.without_earlier([trees, first, second]) == [trees, first]
     assert CurrentPoint().without_earlier([trees, first, second]) == [trees]
     assert replace(first, replicates=()).training == first.training
+
+
+@pytest.mark.parametrize(
+    ("loss", "gain", "refused"),
+    [(0.0, (-0.03, -0.05, -0.01), True), (0.02, (-0.03, -0.05, -0.01), False), (0.02, (-0.04, -0.05, -0.03), True),
+     (None, (-0.03, -0.05, -0.01), False), (None, (-0.1, -0.12, -0.08), True), (0.0, (0.01, -0.01, 0.03), False)],
+)  # fmt: skip
+def test_a_sure_loss_beyond_the_guard_is_refused(loss, gain, refused):
+    guard = Guard() if loss is None else Guard(max_loss_vs_current=loss)
+    of = SimpleNamespace(
+        policy=Policy(rule="knee", guard=guard), result=SimpleNamespace(serving=SimpleNamespace(rates={}))
+    )
+    difference = Effect(*(0.5 * each for each in gain))
+    found = [Judgement("click.recall@10%", "larger", Effect(0.5, 0.4, 0.6), Effect(0.5), difference)]
+    assert list(_worse(found, of)) == ["click.recall@10%"] * refused

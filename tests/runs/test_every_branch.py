@@ -126,13 +126,8 @@ def check(space, schema, branch, rng):
     if branch not in kept and " = ".join(branch) in fitted.left_out:
         reason = fitted.left_out[" = ".join(branch)]
         config = TrialConfig.parse(space.defaults(tasks, dict(branches(space)[branch])))
-        if reason not in (
-            NO_PARENT,
-            NO_NUMBER,
-            NO_BINARY,
-            NO_REGRESSION,
-            NO_GROUP,
-        ):  # all branches are one, or not searched
+        # all branches are one, or not searched
+        if reason not in (NO_PARENT, NO_NUMBER, NO_BINARY, NO_REGRESSION, NO_GROUP):
             with pytest.raises(UserError, match="does not fit this data"):
                 config.check_fit(schema)
         return

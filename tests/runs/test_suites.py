@@ -1,4 +1,9 @@
-"""Suites: the shipped ones fit their data and spaces, and durations are read."""
+"""Suites, and runs made of them: the shipped ones fit their data and spaces; the files of a run's folder."""
+
+import json
+import os
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +20,15 @@ from bench.data.shape import shape_of
 from bench.data.synthetic import synthesise
 from bench.frontier.policy import Policy
 from bench.results.pareto import resolve_reference
+from bench.runs import result as picked
 from bench.runs.create import create
 from bench.runs.folder import Run
 from bench.runs.request import Request
+from bench.runs.result import write_pick
 from bench.runs.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.search.plan import SHARING
 from bench.search.space import fitting, load_space
-from bench.system import content
+from bench.system import atomic, content
 
 
 @pytest.mark.parametrize("name", content.names("reports"))
@@ -142,3 +149,33 @@ def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path):
     (run.folder / "run.json").write_text("{")
     with pytest.raises(UserError, match=r"run\.json: not valid JSON"):
         Run.open(tmp_path, "mine")
+
+
+@pytest.mark.parametrize("rename", [1, 2, 3])
+def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(tmp_path, monkeypatch, rename):
+    renamed: list[Any] = []
+
+    def replace(*given, to=os.replace):
+        renamed.append(given)
+        if len(renamed) == 3 + rename:  # three are of the first pick
+            raise KeyboardInterrupt
+        to(*given)
+
+    run = SimpleNamespace(name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None)
+    monkeypatch.setattr(
+        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick.name)
+    )
+    monkeypatch.setattr(picked, "provenance", lambda part, data, point, path: {"name": point.name})
+    monkeypatch.setattr(picked, "recipe_of", lambda result, until: {})
+    monkeypatch.setattr(atomic.os, "replace", replace)
+
+    def of(name):
+        pick = SimpleNamespace(name=name, row=0)
+        return SimpleNamespace(run=run, pick=pick, picked={"name": name}, formulas=["2 p_click"])
+
+    write_pick(of("one"))
+    assert (tmp_path / "picked.toml").read_text() == "# one of first\n# score = 2 p_click\n"
+    with pytest.raises(KeyboardInterrupt):
+        write_pick(of("two"))
+    name = json.loads((tmp_path / "picked.json").read_text())["name"]
+    assert all(name in path.read_text() for path in tmp_path.iterdir())

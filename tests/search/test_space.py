@@ -1,4 +1,8 @@
+"""Search spaces: what is drawn of one, what fits a data set, and mistakes in its file."""
+
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -7,9 +11,11 @@ from scipy.stats import chi2_contingency, ks_2samp
 from search_toys import TASKS, toy_space
 
 from bench.core.errors import UserError
+from bench.core.schema import Field, Schema, Task
 from bench.search.gaussian import Encoding
-from bench.search.space import load_space
+from bench.search.space import fitting, load_space
 from bench.system import content
+from bench.training.config import AXES, TrialConfig
 
 SPACES = content.names("search_spaces")
 
@@ -18,6 +24,10 @@ def write(folder, text):
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+def space_of(folder, text):
+    return load_space(write(folder, text))
 
 
 def names(space, tasks):
@@ -37,8 +47,6 @@ def test_shipped_spaces_are_accepted_by_the_configuration(name):
 
 @pytest.mark.parametrize("name", SPACES)
 def test_samples_of_shipped_spaces_parse(name):
-    from bench.training.config import TrialConfig
-
     for config in samples(load_space(name), 50):
         parsed = TrialConfig.parse(config).dotted()
         assert {key: parsed[key] for key in config} == config
@@ -63,10 +71,7 @@ def test_suggest_and_sample_draw_from_the_same_distributions():
 
 
 def test_branches_may_nest_switches(tmp_path):
-    space = load_space(
-        write(
-            tmp_path,
-            """
+    text = """
             title = "nested"
             [parameters.a]
             type = "switch"
@@ -78,9 +83,8 @@ def test_branches_may_nest_switches(tmp_path):
             [parameters.a.branches.y.b.branches.p]
             c = { type = "int", low = 1, high = 2, default = 1 }
             [parameters.a.branches.y.b.branches.q]
-            """,
-        )
-    )
+            """
+    space = space_of(tmp_path, text)
     shapes = {tuple(config) for config in samples(space)}
     assert shapes == {("a",), ("a", "b"), ("a", "b", "c")}
     assert space.describe()["parameters"][-1] == {
@@ -112,11 +116,11 @@ def test_variants_visit_every_bound_and_option():
 
 def test_digest_is_stable_and_sees_what_matters(tmp_path):
     text = 'title = "{title}"\n[parameters.x]\ntype = "float"\nlow = 0\nhigh = {high}\ndefault = 0.5\n{more}'
-    digest = load_space(write(tmp_path, text.format(title="a", high=1, more=""))).digest()
+    digest = space_of(tmp_path, text.format(title="a", high=1, more="")).digest()
     assert digest == "125c4865798a6cbd"
-    assert load_space(write(tmp_path, text.format(title="other", high=1, more=""))).digest() == digest
-    assert load_space(write(tmp_path, text.format(title="a", high=2, more=""))).digest() != digest
-    assert load_space(write(tmp_path, text.format(title="a", high=1, more="[fixed]\ny = 1"))).digest() != digest
+    assert space_of(tmp_path, text.format(title="other", high=1, more="")).digest() == digest
+    assert space_of(tmp_path, text.format(title="a", high=2, more="")).digest() != digest
+    assert space_of(tmp_path, text.format(title="a", high=1, more="[fixed]\ny = 1")).digest() != digest
 
 
 class TestRestricted:
@@ -183,7 +187,7 @@ default = "static"
 
 
 def test_a_parameter_is_left_out_of_the_branch_where_it_means_nothing(tmp_path):
-    space = load_space(write(tmp_path, UNLESS))
+    space = space_of(tmp_path, UNLESS)
     assert names(space, ["a"]) == ("sharing.kind", "sharing.mmoe.experts", "balancing.kind", "balancing.cagrad.c")
     rng = np.random.default_rng(0)
     for _ in range(50):
@@ -257,3 +261,123 @@ def test_a_mistake_in_a_file_gives_one_sentence_before_any_training(tmp_path, te
         load_space(path).validate_against_config(TASKS)
     assert str(caught.value).startswith(path)
     assert "\n" not in str(caught.value).rstrip()
+
+
+TWO, THREE = (Task("a"), Task("b")), (Task("a"), Task("b", parent="a"), Task("c"))
+USER = (Field("user", 5),)
+
+SMALL = """
+title = "small"
+[parameters."sharing.kind"]
+type = "switch"
+default = "pepnet"
+[parameters."sharing.kind".branches.single_task]
+[parameters."sharing.kind".branches.mmoe]
+"sharing.mmoe.experts" = { type = "int", low = 2, high = 8, step = 2, default = 2 }
+[parameters."sharing.kind".branches.pepnet]
+"sharing.pepnet.gate_width" = { type = "choice", options = [8, 16, 32], default = 8 }
+[parameters."loss.kind"]
+type = "switch"
+unless = { "sharing.kind" = ["single_task"] }
+default = "bpr"
+[parameters."loss.kind".branches.bpr]
+[parameters."loss.kind".branches.log]
+[parameters."tower.layers"]
+type = "choice"
+options = ["32", "64"]
+default = "32"
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    return space_of(tmp_path, SMALL)
+
+
+def test_where_everything_fits_the_space_is_the_same(small):
+    fitted = fitting(small, Schema(USER, (), THREE, grouped=True))
+    assert fitted.space is small
+    assert not fitted.left_out
+
+
+def test_what_does_not_fit_is_neither_sampled_nor_a_default_and_the_reason_is_kept(small):
+    fitted = fitting(small, Schema((), ("age",), TWO))
+    assert set(fitted.left_out) == {"sharing.kind = pepnet", "loss.kind = bpr"}
+    assert "no categorical field" in fitted.left_out["sharing.kind = pepnet"]
+    assert "names no group" in fitted.left_out["loss.kind = bpr"]
+    rng = np.random.default_rng(0)
+    drawn = [fitted.space.sample(rng, ["a", "b"]) for _ in range(50)]
+    assert {config["sharing.kind"] for config in drawn} == {"single_task", "mmoe"}
+    assert {config.get("loss.kind") for config in drawn} == {None, "log"}
+    assert fitted.space.defaults(["a", "b"])["sharing.kind"] == "single_task"  # its own default is gone
+    assert small.branches("sharing.kind") == ("single_task", "mmoe", "pepnet")
+
+
+def test_what_is_searched_within_groups_is_at_its_default_elsewhere(tmp_path):
+    text = (
+        SMALL
+        + """
+[parameters."interaction.kind"]
+type = "switch"
+where = "groups"
+default = "none"
+[parameters."interaction.kind".branches.none]
+[parameters."interaction.kind".branches.dcn_v2]
+"""
+    )
+    space = space_of(tmp_path, text)
+    alone = fitting(space, Schema(USER, (), TWO))
+    assert alone.space.fixed["interaction.kind"] == "none"
+    assert "names no group" in alone.left_out["interaction.kind = dcn_v2"]
+    assert fitting(space, Schema(USER, (), TWO, grouped=True)).space.branches("interaction.kind") == ("none", "dcn_v2")
+    with pytest.raises(UserError, match="where"):
+        space_of(tmp_path, text.replace('where = "groups"', 'where = "rows"'))
+
+
+@pytest.mark.parametrize("name", ["quick", "joint", "funnel", "wide"])
+def test_options_of_positions_are_searched_where_the_card_names_one_and_else_leave_no_trace(tmp_path, name):
+    before, _, _ = Path(load_space(name).source).read_text().partition("# How a row's position")
+    old = Schema((Field("user", 5), Field("place", 9)), (), TWO)
+    plain = fitting(space_of(tmp_path, before), old)
+    assert fitting(load_space(name), old).space.digest() == plain.space.digest()
+    found = fitting(load_space(name), replace(old, position="place")).space.defaults(["a", "b"])
+    assert {key: found[key] for key in found if key.startswith("position")} == {
+        "position.form": "sum",
+        "position.dropout": 0.0,
+    }
+    assert not [key for key in TrialConfig.parse({}).dotted() if key.startswith("position")]
+    assert TrialConfig.parse(found).dotted()["position.form"] == "sum"
+
+
+def test_a_switch_of_which_nothing_fits_is_refused_with_every_reason(tmp_path):
+    text = SMALL.replace("branches.log]", "branches.listwise]")
+    with pytest.raises(UserError, match=r"loss\.kind: expected a branch that fits .*bpr: .*; listwise: "):
+        fitting(space_of(tmp_path, text), Schema(USER, (), TWO))
+
+
+NOT_SEARCHED = {
+    "sharing.pepnet.fields": "names columns of the data",
+    "sharing.pepnet.domain": "names columns of the data",
+    "funnel.escm2_ipw.ctcvr_weight": "is 1, against which cvr_weight is searched",
+    "funnel.escm2_dr.ctcvr_weight": "is 1, against which cvr_weight is searched",
+    "balancing.metabalance.target": "names a task",
+    "balancing.stch.virtual_epoch": "is a warm-up",
+    "balancing.gradnorm.virtual_epoch": "is a warm-up",
+    "balancing.moco.decay": "fades within a run of any length",
+    "balancing.db_mtl.decay": "fades within a run of any length",
+    "regression_loss.quantile.level": "says what is predicted",
+    "balancing.metabalance.beta": "is a memory of lengths, which change slowly",
+}
+
+
+def test_wide_searches_every_option_of_its_branches_but_those_with_a_reason():
+    rows = load_space("wide").describe()["parameters"]
+    names = {row["name"] for row in rows}
+    branches = {row["name"].removesuffix(".kind"): row["options"] for row in rows if row["type"] == "switch"}
+    options = {
+        f"{axis}.{kind}.{option}"
+        for axis, registry in AXES.items()
+        for kind in branches[axis]
+        for option in registry[kind].config.model_fields
+    }
+    assert options - names == set(NOT_SEARCHED)

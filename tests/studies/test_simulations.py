@@ -12,22 +12,21 @@ from served_worlds import setups
 from small_data import Case, coverage
 from unseen_rows import ROW_ERRORS, found_of, table
 
+pytestmark = pytest.mark.slow  # hundreds of simulated runs
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("setting", answers.SETTINGS, ids=lambda setting: setting.name)
 def test_false_answers_are_rare(setting):
     tally = answers.tally_of(setting, 25)
     assert max(tally.yes[0], tally.no[2]) <= 0.16  # 25 runs at 5%: four in a thousand have more
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("setting", answers.TUNED[4:12:2], ids=lambda setting: setting.name)
 def test_luck_in_tuning_seldom_makes_a_false_answer(setting):
     equal, ahead = answers.tuned_of(setting, 25)
     assert max(equal[1], ahead[3]) <= 0.16
 
 
-@pytest.mark.slow
 def test_ten_replicates_find_a_front_two_margins_beyond():
     [setting] = [each for each in answers.SETTINGS if each.name == "10 replicates"]
     tally = answers.tally_of(setting, 20)
@@ -35,7 +34,6 @@ def test_ten_replicates_find_a_front_two_margins_beyond():
     assert tally.no[0] > 0.9
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["ndcg@5", "recall@10%"])
 def test_the_verdicts_intervals_hold_with_ten_groups(metric):
     _, _, held, wrong = coverage(Case(metric, 10, "10 rows each", 0.1), 100)
@@ -43,7 +41,6 @@ def test_the_verdicts_intervals_hold_with_ten_groups(metric):
     assert wrong <= 0.11  # 5%, as 99 of 100 such tests see it
 
 
-@pytest.mark.slow
 def test_intervals_of_rows_of_a_few_users_need_units():
     """Of twelve users with fifty rows each: of values, and of gains of the pick for all outcomes at once."""
     (value, _, pick, _), (without, _, narrow, _) = (
@@ -53,7 +50,6 @@ def test_intervals_of_rows_of_a_few_users_need_units():
     assert pick > max(narrow, 0.8)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("error", ROW_ERRORS)
 def test_means_are_unbiased_and_the_hypervolume_is_covered_on_unseen_rows(error):
     found = found_of(error, True, 100)
@@ -61,14 +57,12 @@ def test_means_are_unbiased_and_the_hypervolume_is_covered_on_unseen_rows(error)
     assert 0.80 <= found.held <= 0.98  # 100 runs: 90% within three standard errors
 
 
-@pytest.mark.slow
 def test_the_searchs_own_rows_flatter_what_they_chose():
     found = found_of(2e-3, False, 40)
     assert found.bias > 1e-3
     assert table([found]).endswith(f"{found.held:.1%} |")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("setting", families.SETTINGS, ids=lambda setting: setting.name)
 def test_false_verdicts_are_rare_and_a_better_family_is_found(setting):
     false, found = families.shares_of(setting, 20)
@@ -76,7 +70,6 @@ def test_false_verdicts_are_rare_and_a_better_family_is_found(setting):
     assert not setting.ahead or found > 0.3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 5])
 def test_intervals_of_served_fronts_cover(at):
     setup = setups()[at]
@@ -89,16 +82,6 @@ def test_intervals_of_served_fronts_cover(at):
     assert setup.name in served_coverage.coverage_table([(setup, tally)])
 
 
-def test_a_setting_that_is_off_has_a_row_of_its_own():
-    right, wrong = front_coverage.Tally(), front_coverage.Tally()
-    right.said, right.true = [0.1] * 60, [1.0] * 6 + [0.0] * 54
-    wrong.said, wrong.true = [0.1] * 60, [1.0] * 20 + [0.0] * 40
-    names = [name for name, _ in front_coverage.pooled([(fronts.SETTINGS[0], right), (fronts.SETTINGS[1], wrong)])]
-    assert fronts.SETTINGS[0].name not in names
-    assert fronts.SETTINGS[1].name in names
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("setting", fronts.SETTINGS, ids=lambda setting: setting.name)
 def test_intervals_of_fronts_cover(setting):
     tally = front_coverage.tally_of(setting, 120, draws=200)
@@ -110,7 +93,6 @@ def test_intervals_of_fronts_cover(setting):
         assert n < 30 or abs(said - true) < 0.05 + 3 * np.sqrt(2 * 0.25 / n)  # points of one run are not independent
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("expected", [4, 15])
 def test_intervals_cover_with_few_positives(expected):
     found = few_positives.coverage(expected, 100)

@@ -1,4 +1,4 @@
-"""A blend's predictions against a closed form, and what its job measures and keeps."""
+"""A blend's predictions and what its job keeps; the size of an ensemble of two half-size models."""
 
 from typing import ClassVar
 
@@ -8,14 +8,17 @@ from in_memory import evaluate
 
 from bench.core.records import NETWORK, SHARE, TREES, Job, Scalar, training_of
 from bench.core.rows import REPLICATED
-from bench.core.schema import Schema, Task
+from bench.core.schema import Field, Schema, Task
 from bench.measure import predictions
 from bench.measure.predictions import name_of, path, read_rows, seal
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
 from bench.testing.training import CHAIN, MemoryStore
 from bench.training.blend import mixed, parts_of, run_blend
+from bench.training.config import TrialConfig
+from bench.training.ensemble import halved
 from bench.training.kept import write_rows
+from bench.training.step import build_model
 from bench.training.tree_settings import TreeSettings
 
 SETTINGS = {key: value for task in CHAIN for key, value in TreeSettings(leaves=7).dotted(task.name).items()}
@@ -79,3 +82,28 @@ def test_a_job_measures_and_keeps_the_mixture(tmp_path, monkeypatch):
     resampling = Resampling(CHAIN, "test", 8, ())
     resampling.add(Predicted(rows.labels, group, units=rows.units, conditional=conditional, joint=joint))
     np.testing.assert_array_equal(result.resampled["test/like.auc"], resampling.result()["test/like.auc"])
+
+
+WHOLE = {
+    "sharing.kind": "single_task",
+    "sharing.single_task.layers": "32-16",
+    "tower.layers": "16",
+    "embedding.dim": 8,
+    "optim.epochs": 2,
+    "optim.batch_size": 16,
+}
+
+
+@pytest.mark.parametrize("dim", [16, 5])
+@pytest.mark.parametrize("layers", ["128-64", "24", ""])
+@pytest.mark.parametrize("interaction", ["none", "dcn_v2"])
+def test_two_have_about_the_parameters_of_one(dim, layers, interaction):
+    schema = Schema((Field("user", 300), Field("item", 200)), ("age",), (Task("a"), Task("b")))
+    named = {"embedding.dim": dim, "sharing.single_task.layers": layers, "interaction.kind": interaction}
+    config = TrialConfig.parse(WHOLE | named)
+    half = halved(config, schema)
+    size, whole = (sum(each.numel() for each in build_model(schema, of).parameters()) for of in (half, config))
+    odd_table = dim == 5 and layers != "128-64"  # a table of an odd width cannot be halved
+    assert 2 * size / whole == pytest.approx(1, abs=0.25 if odd_table else 0.1)
+    assert half.embedding.dim < dim
+    assert half.optim == config.optim

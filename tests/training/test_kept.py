@@ -1,4 +1,4 @@
-"""Predictions that jobs leave: those that the metrics were measured on, of whole groups, in whole files."""
+"""What jobs measure and leave: first looks on a part, and predictions of whole groups, in whole files."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -12,9 +12,11 @@ from bench.core.errors import UserError
 from bench.core.records import Job
 from bench.core.rows import REPLICATED
 from bench.data import load_card, prepare
+from bench.data.store import StoredSplit, part_of
 from bench.measure import predictions
 from bench.measure.predictions import KEPT, name_of, read_rows
 from bench.measure.resamples import units_of
+from bench.training import job as jobs
 from bench.training.ensemble import ensemble_of
 from bench.training.job import run_job
 from bench.training.kept import keeping, write_rows
@@ -149,3 +151,49 @@ def test_predictions_that_were_changed_or_renamed_are_named(two):
         file.write_bytes(text)
         with pytest.raises(UserError, match=rf"found {file} changed, cut or gone"):
             predictions.predictions(two, "test", "1-1")
+
+
+def split(group):
+    rows = len(group)
+    place = np.arange(rows, dtype=np.float32)
+    return StoredSplit(np.arange(rows, dtype=np.int32)[:, None], place[:, None], place[:, None], group.astype(np.int32))
+
+
+def test_a_part_keeps_groups_whole_and_the_order():
+    whole = split(np.repeat(np.arange(2_000), 5))
+    part = part_of(whole, 4_000)
+    assert 3_500 < len(part) < 4_500
+    assert (np.unique(part.group, return_counts=True)[1] == 5).all()
+    assert (np.diff(part.ids[:, 0]) > 0).all()
+    for array in (part.dense, part.stored_labels):
+        np.testing.assert_array_equal(array[:, 0], part.ids[:, 0])
+
+
+def look(store, **changes):
+    config = {"optim.epochs": 1, "optim.batch_size": 128, "sharing.kind": "shared_bottom"}
+    names = ("click.auc", "purchase.ctcvr.auc")
+    of = Job(1, 0, config, str(store.path), 3, ("valid",), names, store.default_tasks, 1, device="cpu", until=512)
+    return replace(of, **changes)
+
+
+def metrics(result):
+    return {name: value for name, value in result.metrics.items() if name.startswith("valid/")}
+
+
+def test_the_first_look_is_on_a_part_and_what_follows_on_all(store, tmp_path, monkeypatch):
+    path = str(tmp_path / "checkpoint")
+    whole = run_job(look(store, checkpoint=path))
+    monkeypatch.setattr(jobs, "LEAST_ROWS", 100)
+    jobs._part.cache_clear()
+    first = run_job(look(store, checkpoint=path))
+    assert set(metrics(first)) == set(metrics(whole))
+    assert metrics(first) != metrics(whole)
+    assert "cost/latency_ms" not in first.metrics
+    assert "cost/latency_ms" in run_job(look(store, objectives=("click.auc", "cost/latency_ms"))).metrics
+    assert metrics(run_job(look(store, replicate=1))) == metrics(whole)
+    rest = run_job(look(store, until=None, resume=path))
+    monkeypatch.undo()
+    full = run_job(look(store, until=None))
+    assert (metrics(rest), rest.curve) == (metrics(full), full.curve)
+    assert rest.speed["samples_trained"] == full.speed["samples_trained"] > first.speed["samples_trained"] == 512
+    assert (first.finished, rest.finished, full.finished) == (False, True, True)

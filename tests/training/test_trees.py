@@ -1,4 +1,6 @@
-"""Boosted trees on generated data, and the columns that they are given."""
+"""Boosted trees on generated data, the columns that they are given, and trees as the teacher of a network."""
+
+from typing import cast
 
 import numpy as np
 import pytest
@@ -6,7 +8,10 @@ import pytest
 from bench.core.records import Job
 from bench.core.rows import REPLICATED
 from bench.core.schema import Field, Schema, Task
+from bench.data import Store
 from bench.testing.training import VALUES, MemoryStore
+from bench.training import teacher
+from bench.training.teacher import FOLDER, taught
 from bench.training.tree_data import FOLDS, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_model import _predictions, run_trees
 from bench.training.tree_settings import RANGES, TreeSettings, configurations
@@ -110,3 +115,45 @@ def test_a_regression_with_a_parent_has_both_readings():
     ((conditional, joint),) = list(_predictions(trained, store, "test", 1000))
     np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], rtol=1e-6)
     np.testing.assert_array_equal(joint[:, 2], conditional[:, 2])
+
+
+TAUGHT = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
+
+
+def store(folder, **given):
+    found = MemoryStore(rows=400, tasks=TAUGHT, **given)
+    found.path = folder
+    return cast(Store, found)
+
+
+@pytest.fixture(autouse=True)
+def one_try(monkeypatch):
+    """Trees of all folds but one choose the settings."""
+    monkeypatch.setattr(teacher, "TRIES", 1)
+
+
+def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_path):
+    given = store(tmp_path)
+    labels = given.split("train").labels
+    labels[::7, 2] = np.nan
+    found = taught(given, 0.25, 1, print)
+    assert found.columns is None
+    np.testing.assert_array_equal(found.labels[:, [0, 3]], labels[:, [0, 3]])
+    for at, counts in ((1, labels[:, 0] == 1), (2, ~np.isnan(labels[:, 2]))):
+        said = np.load(tmp_path / FOLDER / f"{TAUGHT[at].name}.npy")
+        np.testing.assert_array_equal(np.isnan(said), ~counts)
+        np.testing.assert_allclose(found.labels[counts, at], 0.75 * labels[counts, at] + 0.25 * said[counts], rtol=1e-5)
+        np.testing.assert_array_equal(found.labels[~counts, at], labels[~counts, at])
+        assert 0 < said[counts].min() < said[counts].max() < 1
+
+
+def test_a_row_is_predicted_without_its_own_label(tmp_path):
+    said = []
+    for name in ("as it is", "another label"):
+        given = store(tmp_path / name)
+        if said:
+            given.split("train").labels[7, 2] = 1 - given.split("train").labels[7, 2]
+        said.append(taught(given, 1, 1, print).labels[:, 2])
+    moved = said[0] != said[1]
+    assert not moved[7]
+    assert 1 - 2 / teacher.FOLDS < moved.mean() < 1  # trees of the other folds have seen it

@@ -141,9 +141,8 @@ def test_trees_are_those_of_the_rows_repeated(monkeypatch):
     test = stores[0].split("test")
     settings, share = TreeSettings(rows_a_leaf=1, columns=1.0), Share(10_000, 10_000, 256)
     grown = [train_trees(cast(Store, store), 0, settings, share, 0) for store in stores]
-    assert (
-        grown[0].merit == pytest.approx(grown[1].merit, rel=1e-5) != grown[2].merit
-    )  # on validation, which stops them
+    # on validation, which stops them
+    assert grown[0].merit == pytest.approx(grown[1].merit, rel=1e-5) != grown[2].merit
     found, repeated, plain = (each.predict(test.ids, test.dense) for each in grown)
     np.testing.assert_allclose(found, repeated, atol=1e-5)
     assert abs(plain - repeated).max() > 0.05

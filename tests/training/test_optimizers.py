@@ -1,14 +1,17 @@
-"""Adam on touched rows, compiled and in torch operations: its paper's formula, and the contract of optimizers."""
+"""Adam on touched rows: its paper's formula, sums by row, the contract of optimizers, and torch's own."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from bench.core.schema import Field, Schema
 from bench.system import intrinsics
-from bench.training.optimizers.adam import RowAdam
+from bench.training.dense import DenseAdamW
+from bench.training.optimizers.adam import RowAdam, sum_by_row
+from bench.training.optimizers.kernels import share
 
 SCHEMA = Schema(
     (Field("user", 9), Field("tags", 5, slots=3), Field("item", 30), Field("past", 30, 2, of="item")), (), ()
@@ -149,3 +152,102 @@ def test_kernels_work_where_no_cache_can_be_written(monkeypatch):
         return x + x
 
     assert double(21) == 42
+
+
+FIELDS = st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 4)), min_size=1, max_size=5)
+
+
+def draw(fields, size, seed):
+    """A schema, ids (B, S) with padding in any column, and gradients (B, S, 3) that add up without rounding."""
+    rng = np.random.default_rng(seed)
+    schema = Schema(tuple(Field(f"f{i}", cardinality, slots) for i, (cardinality, slots) in enumerate(fields)), (), ())
+    columns = []
+    for field, offset in zip(schema.fields, schema.offsets, strict=True):
+        for _ in range(field.slots):
+            ids = offset + (rng.random(size) ** 3 * field.cardinality).astype(np.int64)
+            columns.append(np.where(rng.random(size) < 0.1, 0, ids))
+    ids = np.stack(columns, axis=1).astype(np.int32)
+    return schema, ids, rng.integers(-16, 17, (*ids.shape, 3)).astype(np.float32)
+
+
+def expected(ids, gradient):
+    rows, inverse = np.unique(ids, return_inverse=True)
+    sums = np.zeros((len(rows), 3))
+    np.add.at(sums, inverse.ravel(), gradient.reshape(-1, 3))
+    return {row: tuple(total) for row, total in zip(rows.tolist(), sums, strict=True) if row}
+
+
+@settings(max_examples=40, deadline=None)
+@given(fields=FIELDS, size=st.integers(0, 300), seed=st.integers(0, 10_000), threads=st.integers(1, 4))
+def test_compiled(fields, size, seed, threads):
+    schema, ids, gradient = draw(fields, size, seed)
+    found: dict[int, tuple[float, ...]] = {}
+    for part in share(schema, threads):
+        rows, sums, count = part.sums(ids.view(np.uint32), gradient)
+        mine = {int(row): tuple(total) for row, total in zip(rows[1 : count + 1], sums[1 : count + 1], strict=True)}
+        assert len(mine) == count
+        assert not found.keys() & mine.keys()
+        found |= mine
+    assert found == expected(ids, gradient)
+
+
+@settings(max_examples=40, deadline=None)
+@given(fields=FIELDS, size=st.integers(0, 300), seed=st.integers(0, 10_000))
+def test_torch(fields, size, seed):
+    _, ids, gradient = draw(fields, size, seed)
+    rows, sums, live = sum_by_row(torch.from_numpy(ids), torch.from_numpy(gradient))
+    assert rows.shape == (ids.size,)
+    assert torch.equal(live.squeeze(1), rows != 0)
+    living = rows[rows != 0].tolist()
+    assert len(set(living)) == len(living)
+    assert dict(zip(living, map(tuple, sums[rows != 0].tolist()), strict=True)) == expected(ids, gradient)
+
+
+TAGGED = Schema((Field("id", 20), Field("tag", 7)), (), ())
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
+@pytest.mark.parametrize("l2", [0.0, 0.5])
+def test_ten_steps_on_every_row_are_adamw(compiled, l2):
+    generator = torch.Generator().manual_seed(1)
+    ours = torch.randn(TAGGED.rows, 4, generator=generator)
+    theirs = ours.clone().requires_grad_()
+    optimizer = RowAdam(ours, TAGGED, lr=0.01, l2=l2, compiled=compiled)
+    dense = torch.optim.AdamW([theirs], lr=0.01, weight_decay=l2)
+    order = torch.randperm(20, generator=generator)
+    ids = torch.stack([1 + order, 21 + order % 7], dim=1).int()
+    for _ in range(10):
+        gradient = torch.randn(20, 2, 4, generator=generator)
+        optimizer.step(ids, gradient)
+        theirs.grad = torch.zeros_like(theirs).index_put_((ids.long(),), gradient, accumulate=True)
+        dense.step()
+    torch.testing.assert_close(ours[1:], theirs.detach()[1:], atol=1e-6, rtol=1e-5)
+
+
+def parameters(seed):
+    torch.manual_seed(seed)
+    return [nn.Parameter(torch.randn(shape)) for shape in ((3, 4, 5), (7,), (2, 1))]
+
+
+def test_dense_is_torchs_fused_adamw_bit_for_bit():
+    ours, theirs = parameters(0), parameters(0)
+    made = DenseAdamW(ours[:2], ours[2:], lr=0.1, weight_decay=0.3)
+    twin = torch.optim.AdamW(
+        [{"params": theirs[:2], "weight_decay": 0.3}, {"params": theirs[2:], "weight_decay": 0.0}], lr=0.1, fused=True
+    )
+    for step in range(6):
+        twin.param_groups[0]["lr"] = twin.param_groups[1]["lr"] = 0.1 / (step + 1)
+        made.rate.fill_(0.1 / (step + 1))
+        made.zero_grad()
+        for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            assert one.grad is None
+            skipped = at == 1 and step % 2  # a parameter without gradient keeps its value and its step counter
+            if not skipped:
+                other.grad = torch.randn_like(one)
+                one.grad = other.grad.mT.contiguous().mT if one.dim() > 1 else other.grad  # in another order in memory
+            else:
+                other.grad = None
+        made.step()
+        twin.step()
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.equal(one, other)
