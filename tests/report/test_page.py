@@ -6,13 +6,14 @@ import json
 import re
 from dataclasses import replace
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from made_up import objectives_of, records_of, view_of
 
 from bench.frontier.verdict import Verdict
-from bench.report.comparison import comparison_document
+from bench.report.comparison import comparison_document, critical_figure
 from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
 from bench.report.explained import chart, sentence
 from bench.report.markup import COLOURS, KINDS, looks_of
@@ -21,6 +22,7 @@ from bench.report.picture import picture, standalone
 from bench.report.view import scenario_fronts, splits_of, spread_of
 from bench.results.comparison.beyond import Answer
 from bench.results.comparison.comparison import Compared, Comparison, Group
+from bench.results.comparison.significance import MeanRanks
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -183,3 +185,17 @@ def test_a_scenario_has_a_front_of_its_own(view):
     values = served.at("confirm", slice="scenario=home")
     beaten = [any((other >= own).all() and (other > own).any() for other in values) for own in values]
     assert (~fronts["scenario=home"]).tolist() == beaten
+
+
+def test_in_the_picture_of_ranks_no_mark_covers_a_name():
+    ranks = {"a": 1.2, "b": 1.9, "c": 2.9}
+    ranking = MeanRanks(tuple(ranks), tuple(ranks.values()), 5, 0.01, 1.1, ((0, 1), (1, 2)))
+    picture = ElementTree.fromstring(critical_figure(ranking))
+    marks = [float(each.get("cx")) for each in picture.iter("circle")]
+    bars = [float(each.get("d").split()[0][1:]) for each in picture.iter("path")][1:]
+    names = {each.text: float(each.get("x")) for each in picture.iter("text")}
+    for (name, rank), mark in zip(ranks.items(), marks, strict=True):
+        assert mark < names[f"{name} {rank:.2f}"]
+    assert marks == sorted(marks)
+    for bar, worst in zip(bars, ("b 1.90", "c 2.90"), strict=True):  # a bar stands beside the worst that it joins
+        assert bar < names[worst]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
 from bench.data.reachable import auc, reachable
@@ -39,6 +40,12 @@ def test_labels_follow_their_truth():
     may = frame[frame.comments_open == 1]
     agree(may.comment, may.p_comment, may.p_comment)
     assert not frame.comment[frame.comments_open == 0].any()
+
+
+def test_what_videos_do_to_clicks_is_as_strong_as_asked():
+    none, some, twice = (logit(impressions(appeal=appeal).p_click) for appeal in (0, 0.5, 1))
+    np.testing.assert_allclose(2 * (some - none), twice - none, atol=1e-9)
+    assert (twice - none).std() == pytest.approx(1, rel=0.3)  # of 50 videos, some of them shown often
 
 
 @pytest.mark.parametrize("uneven", [False, True])
