@@ -1,4 +1,4 @@
-"""What trainings are diagnosed by: probes, which change nothing, their summary, and the causes named."""
+"""Diagnoses of trainings: probes, which change nothing, their summary, and the causes that are named."""
 
 import copy
 import math
