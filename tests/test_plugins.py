@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from data_toys import LEAST
 
 from bench.balancing import BALANCING
 from bench.cli import main
@@ -25,6 +26,7 @@ from bench.production.engines import ENGINES
 from bench.production.served_model import ModelPart, ModelSpec
 from bench.search.executors import EXECUTORS
 from bench.testing import checks
+from bench.testing.readers import ReaderSample
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
 
@@ -107,6 +109,27 @@ def test_a_file_gives_rules_engines_and_executors(add):
         UserError, match=r"seesaw.executor.none: expected a function \(run, workers, options\), found int"
     ):
         dict(EXECUTORS)
+
+
+def test_a_file_gives_a_reader_with_options_of_its_own(add):
+    add("""
+    from typing import Literal
+    from bench.core.registry import Entry
+    from bench.data import readers
+    from bench.data.sources import CsvReader
+
+    class Semicolons(CsvReader):
+        kind: Literal["semicolons"] = "semicolons"
+        separator: str = ";"
+
+    FILES = {"semicolons": Entry(readers.FILES["csv"].build, Semicolons, "-", "text between semicolons")}
+    """)
+    own = {"reader": {"kind": "semicolons"}, "files": [{"name": "log.txt"}], "columns": {"user": "categorical"}}
+    rows = [{"user": "u,1", "click": "0"}, {"user": "u;2", "click": "1"}]
+    content = b'user;click\nu,1;0\n"u;2";1\n'
+    sample = ReaderSample(LEAST | own, content, rows, content + b"u;1;1\n", "line 4")
+    for check in checks("reader", "semicolons", sample=sample):
+        check()
 
 
 def test_two_files_may_not_give_one_name(add):
