@@ -118,9 +118,8 @@ class Segments:
             return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))
         if rule.known is not None:
             return list(rule.fixed), np.append((counts == 0).astype(np.int16), np.int16(-1))
-        frequent = np.argsort(-counts, kind="stable")[
-            : MOST_OWN_VALUES + 1
-        ]  # one more, in case `OTHER` is a value of its own
+        # one more, in case `OTHER` is a value of its own
+        frequent = np.argsort(-counts, kind="stable")[: MOST_OWN_VALUES + 1]
         texts = dict(zip(frequent.tolist(), self._values[at].texts(frequent.tolist()), strict=True))
         named = [number for number, text in texts.items() if counts[number] and text != OTHER][:MOST_OWN_VALUES]
         values = [texts[number] for number in named]

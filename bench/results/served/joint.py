@@ -33,7 +33,7 @@ TAIL = 2.0
 SCALE, PART = 0.01, 0.5
 STEPS, BURN = 240, 60
 """Kept steps of the sampler, and those before them."""
-LEAST_SPREAD = 1e-12
+LEAST_OUTCOME = 1e-12
 
 
 def posterior(
@@ -49,7 +49,7 @@ def posterior(
     d, s, m = draws.shape
     known = values > 0
     logs = np.log(np.where(known, values, 1.0))
-    errors = np.where(known, np.log(np.maximum(draws, LEAST_SPREAD)) - logs, 0.0)
+    errors = np.where(known, np.log(np.maximum(draws, LEAST_OUTCOME)) - logs, 0.0)
     errors -= errors[:, base : base + 1]
     members = [row for row in dict.fromkeys(best) if row != base and known[row].all()]
     if not d or not members or not known[base].all():
@@ -137,7 +137,7 @@ def moves(
         whole: the row whose utility is the whole that differences are fractions of, where 1 + U is an amount; it is as
             uncertain as they are.
     """
-    of = np.maximum(draws if len(draws) else values[None], LEAST_SPREAD)
+    of = np.maximum(draws if len(draws) else values[None], LEAST_OUTCOME)
     ratio, known = np.log(of[:, to]) - np.log(of[:, start]), values[start] > 0
     apart = utility(of[:, to]) - utility(of[:, start])
     if whole is not None:
