@@ -134,7 +134,11 @@ def leads(contests: Sequence[Contest]) -> Leads:
     """
     if contests and len(contests[0].served.names) == 2:
         contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
-    return {
-        each.aim.title: {point: each.moves(row).utility for point, row in each.best.items() if row != each.start}
-        for each in contests
-    }
+    places = {}
+    for contest in contests:
+        rows = (
+            contest.unlimited | contest.best
+        )  # a limit may refuse all weights of a model: those without it stand here
+        gains = {point: contest.moves(row).utility for point, row in rows.items() if row != contest.start}
+        places[contest.aim.title] = gains
+    return places

@@ -161,8 +161,12 @@ class Verdict:
         rows = []
         for model in self.models:
             gains = [str(model.gain.utility), *(str(model.gain.outcomes[name]) for name in outcomes)]
-            rows.append([model.name, *gains, f"refused: {model.refused}" if model.refused else ""])
-        return ["each model at its best weights", self.overall, *outcomes, ""], rows
+            rows.append([model.name, *gains])
+        headers = ["each model at its best weights", self.overall, *outcomes]
+        if any(model.refused for model in self.models):
+            headers.append("refused by")
+            rows = [[*row, model.refused] for row, model in zip(rows, self.models, strict=True)]
+        return headers, rows
 
     @property
     def changes(self) -> Changes:

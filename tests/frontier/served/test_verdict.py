@@ -256,7 +256,8 @@ def test_each_model_at_its_best_weights_stands_in_one_table_the_largest_gain_fir
     ]
     found = told(front_of(rows))
     headers, lines = found.by_model
-    assert headers == ["each model at its best weights", "all outcomes, on average", CLICK, LIKE, ""]
+    assert headers == ["each model at its best weights", "all outcomes, on average", CLICK, LIKE, "refused by"]
+    assert [bool(line[-1]) for line in lines] == [False, False, True]
     assert [line[0] for line in lines] == ["model 7 (mmoe)", "model now", "model 8 (mmoe)"]
     assert lines[0][2].startswith("+10.0% (")
     assert lines[1][2].startswith("+2.5% (")
