@@ -142,7 +142,7 @@ class Verdict:
         if self.anchors:
             (_, mean), *every = self.anchors.items()
             weighing, least = min(every, key=lambda anchor: anchor[1].value)
-            rows = [[self.overall, str(mean)]]
+            rows = [[words.over_weightings(self.overall, len(every)), str(mean)]]
             rows += [[f"the same where {weighing}: the least", str(least)]] if len(every) > 1 else []
         above = len(rows)
         rows += [[name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes]
@@ -258,7 +258,8 @@ def verdict(
         held = words.holding(holds, others)
         notes = [held, *notes] if holds < SELDOM else [*notes, held]
     if served.today and said.kind in ("keep", "unknown"):
-        notes = [*_guarded(first, judge, call), *notes]
+        told = said.both.utility.value if said.both and said.kind == "unknown" else 0.0
+        notes = [*_guarded(first, judge, max(told, 0.0), call), *notes]
     if said.kind in ("keep", "weights") and row != serves and (said.both is None or not _equal(said.both)):
         notes.append(words.CHOSEN_FIRST.format(what=call(row)))
     notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if first.both_ways and said.both else "", suspicion]
@@ -276,12 +277,16 @@ def _costs_most(both: Moves, who: str) -> list[str]:
     return [words.COSTS_MOST.format(who=who, outcome=name, change=change)] if change.lost else []
 
 
-def _guarded(contest: Contest, judge: Judge, call: Callable[[int], str]) -> list[str]:
-    """A sentence on models that look better, on test as on the rows that chose, and fail the guard by noise alone."""
+def _guarded(contest: Contest, judge: Judge, least: float, call: Callable[[int], str]) -> list[str]:
+    """A sentence on models that look better, on test as on the rows that chose, and fail the guard by noise alone.
+
+    Args:
+        least: what they must gain on test to look better.
+    """
     now = contest.served.current
     scores = judge.scores(judge.choices.values(judge.scored))
     refused = [row for row in contest.best.values() if judge.noise[row] and scores[row] > scores[now]]
-    better = [row for row in refused if contest.moves(row, now).utility.value > 0]
+    better = [row for row in refused if contest.moves(row, now).utility.value > least]
     return [words.guarded([call(row) for row in better])] if better else []
 
 
@@ -302,7 +307,7 @@ def _refusal(judge: Judge, row: int) -> str:
     broken = [limit for limit in judge.limits if not limit.kept(limit.means)[row]]
     broken_in_segments = [str(limit) for limit in judge.segments if not limit.passing[row]]
     reasons = [*map(str, broken), *broken_in_segments]
-    return reasons[0] if reasons else words.NOT_SHOWN
+    return reasons[0].partition(" with ")[0] if reasons else words.NOT_SHOWN
 
 
 def _today(
@@ -464,7 +469,8 @@ def _reason(contest: Contest, judge: Judge, row: int) -> str:
     changes = contest.moves(row, contest.served.current).outcomes
     for limit in judge.limits:
         if limit.name in changes and not limit.kept(limit.means)[row]:
-            return words.refused(limit.name, changes[limit.name], str(limit).removeprefix(f"{limit.name} "))
+            asked = str(limit).removeprefix(f"{limit.name} ").partition(" with ")[0]
+            return words.refused(limit.name, changes[limit.name], asked)
     refusal = _refusal(judge, row)
     return refusal if refusal == words.NOT_SHOWN else f"a limit refuses it ({refusal})"
 

@@ -48,6 +48,8 @@ def section_data(view: View) -> dict[str, Any]:
         # in whole per cent as the verdict has it: Python and JavaScript round halves differently
         "holds": None if view.holds is None else round(100 * view.holds) / 100,
         "answer": view.verdict.kind,
+        "overall": view.verdict.overall,
+        "limited": bool(view.verdict.limits),
         "picked": None if view.pick is None else view.choices.of("point", _shown(view)),
         "refused": [model.point for model in view.verdict.models if model.refused],
         "looks": {kind: list(look) for kind, look in looks_of([*every, "current"]).items()},

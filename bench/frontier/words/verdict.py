@@ -117,6 +117,11 @@ def several(name: str) -> bool:
     return re.search(r"s( [\d:.]+)?$", re.split(", | of ", name)[0]) is not None
 
 
+def over_weightings(row: str, many: int) -> str:
+    """The name of a gain that is a mean over several ways to weigh the outcomes."""
+    return f"{row} over {many} weightings" if many > 1 else row
+
+
 def model(what: str, both: Effect, overall: str) -> str:
     """To switch to another model, and what that gains."""
     gains = "they gain" if several(what) else "it gains"

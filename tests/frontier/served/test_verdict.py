@@ -176,7 +176,7 @@ def test_without_a_current_point_models_alone_are_compared_at_anchors():
     assert found.answer[0] == f"{ahead} on average over the outcomes."
     worst = min(expected, key=expected.get)
     assert found.table[1][:2] == [
-        ["all outcomes, on average", str(found.anchors[average])],
+        ["all outcomes, on average over 3 weightings", str(found.anchors[average])],
         [f"the same where {worst}: the least", str(found.anchors[worst])],
     ]
 
@@ -239,11 +239,11 @@ def test_what_is_ahead_and_refused_by_a_limit_is_told_with_its_gain_its_loss_and
     assert found.answer[0].startswith("Switch to model 7")
     assert found.ahead == ("model 8",)
     refusal = rf"model 8 \(mmoe\) is ahead of the pick by \+1[0-9.]+% \(.*\), but changes {CLICK} by -10.0% \(.*\), "
-    assert re.match(refusal + r"beyond the limit \(at least 95% of current with 75% confidence\)\.", found.answer[1])
+    assert re.match(refusal + r"beyond the limit \(at least 95% of current\)\.", found.answer[1])
     option = re.search(r'--at-least "(.*)=(.*)"', found.notes[0])
     assert told(served, {"guard": {"at_least": {option[1]: option[2]}}}).row == 2
     refused = {model.point: model.refused for model in found.models}
-    assert refused == {"8": f"{CLICK} at least 95% of current with 75% confidence", "7": ""}
+    assert refused == {"8": f"{CLICK} at least 95% of current", "7": ""}
 
 
 def test_each_model_at_its_best_weights_stands_in_one_table_the_largest_gain_first():
