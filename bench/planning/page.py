@@ -67,7 +67,7 @@ def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
         yield f"Plan for {takes(size['units'])}, to show {per_cent(size['gain'])}{rails}; {least}."
         if passed:
             yield f"Without guardrails it takes {takes(plan['unguarded']['units'])}."
-        gain = f"{effect(plan['expected'])} by the policy's rule, at {LEVEL:.0%}"
+        gain = f"{effect(plan['expected'])} {plan['overall']}, at {LEVEL:.0%}"
         asked = plan["point"] is not None
         new_weights = plan["verdict"] == "weights" and not asked
         what = f"new weights of {plan['who']}" if new_weights else plan["who"]

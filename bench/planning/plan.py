@@ -16,6 +16,7 @@ from bench.core.errors import UserError, check_known
 from bench.core.plain import jsonable
 from bench.frontier.challenger import challenger_of, points_of
 from bench.frontier.decision import Decision
+from bench.frontier.words.verdict import overall
 from bench.planning.looks import ALPHA, FIXED, POWER, boundaries, crossed, inflation
 from bench.planning.online import OnlineMetric, metrics_of, unit_of
 from bench.results.effect import MARGIN, Effect
@@ -105,6 +106,7 @@ def plan(
     document = {
         "points": [each for each in points_of(decision) if each != now],
         "verdict": verdict.kind, "point": point, "who": asked.who if asked else verdict.who, "unsure": unsure, "against": serving.against, "today": served.today,
+        "overall": overall(serving.aims[0]),
         "outcomes": served.names, "shown": serving.shown, "expected": told.get(""), "unit": named, "units": many,
         "rows": rows.kept, "weighted": rows.weights is not None, "traffic": traffic, "alpha": ALPHA, "power": POWER,
         "plan": planned and size_of(metrics[0], planned, traffic, others),
