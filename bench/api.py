@@ -248,7 +248,8 @@ class Result:
     ) -> BacktestAnswer:
         """Trains the pick at several later times and judges it on what came next, as `seesaw backtest` does.
 
-        Arguments are its options; `points` may name points of `points()`, at their best weights. The answer has `sentences` by point, and all of it as plain values in `document`.
+        Arguments are its options; `points` may name points of `points()`, at their best weights. The answer has
+        `sentences` by point, and all of it as plain values in `document`.
         """
         from bench.runs.backtest import BacktestOptions, backtest
 

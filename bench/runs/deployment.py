@@ -157,13 +157,13 @@ def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -
 
 
 def trained_point(result: DatasetResult, chosen: Pick) -> Point:
-    """The point that a pick is of; raises a UserError that says what works where it has no model that can be trained."""
+    """The point that a pick is of; raises a UserError that says what works where no model of it can be trained."""
     point = next((each for each in result.frontier.points if each.id == chosen.point), None)
     if point is not None and point.config:
         return point
     instead = instead_of_pick(result, "deploy")
     raise UserError(
-        f"{result.run.run.name}: expected a model to train, found {chosen.name}, which the run only has the numbers of; "
+        f"{result.run.run.name}: expected a model to train, found {chosen.name}, of which the run has numbers alone; "
         f"{instead}"
     )
 
