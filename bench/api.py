@@ -272,12 +272,34 @@ class Result:
             raise UserError("expected a run, found a decision on a log, which has no trainings")
         return cast("DatasetResult", self.decision)
 
+    def __repr__(self) -> str:
+        """The verdict, the score to rank by, and what is missing; where there is no result yet, the reason."""
+        try:
+            lines = [self.verdict(), self._score, self._incomplete]
+        except UserError as reason:
+            return str(reason)
+        return "\n".join(filter(None, lines))
+
     def _repr_html_(self) -> str:
-        """The verdict, the score and the front."""
+        """The same, and the front."""
         from bench.report.markup import escaped
 
+        try:
+            said = f"<p>{escaped(self.verdict())}</p>"
+        except UserError as reason:
+            return f"<p>{escaped(str(reason))}</p>"
+        score = f"<p><code>{escaped(self._score)}</code></p>" if self._score else ""
+        incomplete = f"<p>{escaped(self._incomplete)}</p>" if self._incomplete else ""
         drawn = self.figure().svg if self.decision.serving.served else ""
-        return f"<p>{escaped(self.verdict())}</p><p><code>{escaped(self.formula())}</code></p>{drawn}"
+        return said + score + incomplete + drawn
+
+    @property
+    def _score(self) -> str:
+        return f"score = {self.formula()}" if self.formula() else ""
+
+    @property
+    def _incomplete(self) -> str:
+        return "" if self._part is None else self._trained.incomplete
 
 
 def _add(plugins: PathOrPaths) -> None:
