@@ -241,7 +241,9 @@ def test_a_file_that_is_not_there_is_one_sentence_each_time(add, monkeypatch, ca
 
 
 def test_a_file_of_the_variable_may_read_the_registry_that_it_extends(add, tmp_path, monkeypatch):
-    (tmp_path / "curious.py").write_text(LARGEST + "from bench.balancing import BALANCING as OURS\nassert OURS['static']")
+    (tmp_path / "curious.py").write_text(
+        LARGEST + "from bench.balancing import BALANCING as OURS\nassert OURS['static']"
+    )
     monkeypatch.setenv(plugins.PLUGIN, str(tmp_path / "curious.py"))
     assert "largest" in BALANCING
 
@@ -276,7 +278,9 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add, monkeypa
     assert list(recipe.plugins) == ["sharing.twin"]
     assert recipe.weights()
     monkeypatch.setattr(plugins, "_FILES", {})
-    with pytest.raises(UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, "):
+    with pytest.raises(
+        UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, "
+    ):
         recipe.weights()
     ModelSpec.of_trained(schema, [ModelPart.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
 

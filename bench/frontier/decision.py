@@ -163,9 +163,14 @@ def decided(
         chosen = pick(choices, points, policy)
     except UserError as error:
         reason = str(error)  # a decision without a pick is still one: its frontier is shown, with the reason
+        if served is None and policy.values and serving.reason:
+            reason = serving.reason  # why there are no outcomes that values could count
         refused = error if isinstance(error, NothingPasses) else None
     if served is None or chosen is None:
         told = unserved(serving.reason or reason or "nothing was picked")
+        if served is not None and refused is not None:  # a point that a user names has best weights all the same
+            judge, first = Judge(policy, choices), serving.aims[0]
+            made = cache(lambda: [Contest(served, judge, first, derive(seed, "verdict"))])
     else:
         turned = None
         if (other := serving.turned) is not None:

@@ -293,7 +293,7 @@ def serving_of(
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
 
     def outcomes() -> Sequence[Objective]:
-        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes, part.card)
+        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes, part.card, bool(policy.values))
 
     return serving(
         candidates, rows, now, against, policy, outcomes, part.run.request.seed, part.folder, keep,

@@ -126,7 +126,10 @@ def test_a_result_shows_its_verdict_and_score(log):
 
 def test_a_result_shows_what_a_run_lacks_or_why_there_is_no_result():
     told = SimpleNamespace(
-        verdict=Verdict("keep", ("Keep it.",)), formula="", incomplete="It goes on.", serving=SimpleNamespace(served=None)
+        verdict=Verdict("keep", ("Keep it.",)),
+        formula="",
+        incomplete="It goes on.",
+        serving=SimpleNamespace(served=None),
     )
     found = bench.Result(lambda: told, object())
     assert repr(found) == "Keep it.\nIt goes on."

@@ -94,6 +94,21 @@ class Told:
         parts = [self._first(), gains, self._basis(), self._doubt(), self._simpler(), self._guarded(), sure]
         return " ".join(filter(None, parts))
 
+    def challenger(self, within: bool) -> str:
+        """A point that a user asked for, with the weights that are best for it, and what it gains where it was chosen.
+
+        Args:
+            within: whether these keep the policy's limits.
+        """
+        limits = "within its limits" if within else "none of which keep its limits"
+        best = f", the best for it by the policy, {limits}" if self.choices.served else ""
+        first = f"As asked: {self._called(self.chosen)}{best}."
+        if self.chosen == self.choices.current:
+            return f"{first} It is what all are compared with."
+        against, told = self._gains()
+        gains = f"Against {against}: {told}" if against else f"It has {told}"
+        return f"{first} {gains}. {self._basis().replace(', by which it was picked', '')}"
+
     def _first(self) -> str:
         if self.chosen == self.choices.current:
             return self._keep()
