@@ -19,7 +19,6 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from bench.core.errors import UserError, repeated
-from bench.core.plugins import add_named
 from bench.production.package import Package
 
 PACKAGE, HISTORY = "package", "SEESAW_HISTORY"
@@ -43,7 +42,6 @@ class _Scoring:
             server.parse_csv_input = _texts  # type: ignore[union-attr]
             server.infer_and_parse_data = _exact_rows(server.infer_and_parse_data)  # type: ignore[union-attr]
         try:
-            add_named()
             package, past = Package.open(context.artifacts[PACKAGE]), os.environ.get(HISTORY)
             self._scorer = package.scorer(history=package.kept_history(Path(past)) if past else None)
         except UserError as error:

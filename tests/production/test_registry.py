@@ -260,7 +260,7 @@ def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(store, t
     expected = package.scorer().predict(rows)
     lacking = "expected sharing.twin of the plug-in mine.py .*, found none"
     for named, sentence in (
-        ("", f"{lacking}; name it with .* SEESAW_PLUGIN"),
+        ("", f"{lacking}; name it with --plugin, .* SEESAW_PLUGIN"),
         (str(other), lacking),
         ("nowhere.py", "^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"),
     ):
