@@ -36,6 +36,10 @@ def decide(
     weights: Annotated[str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_buy".')] = None,
     value: Annotated[list[str] | None, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")] = None,
     amount: Annotated[list[str] | None, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=KIND", help="A label: binary or value; else probability, log-odds, order, value."),
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together: a request.")] = None,
     units: Annotated[str | None, typer.Option(help="Column whose rows belong together: a user.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")] = None,
@@ -70,6 +74,7 @@ def decide(
         "today": today, "score": score, "weights": weights, "group": group, "units": units, "time": time, "part": part,
         "values": _pairs("--value", "TASK=NUMBER as in buy=40", value), "segments": segment, "seed": seed,
         "amounts": _pairs("--amount", "TASK=COLUMN as in click=bid", amount), "trained_until": trained_until,
+        "kinds": _pairs("--kind", "COLUMN=KIND as in p_click=log-odds", kind),
         "unseen": unseen or None, "given": given, "joint": joint, "sampling": sampling, "outcomes": outcome,
         "items": _pairs("--item", "NAME=COLUMN as in author=author_id", item),
         "item_numbers": _pairs("--item-number", "NAME=COLUMN as in age=age_days", item_number),

@@ -10,11 +10,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench.core.errors import UserError, repeated, shortened, unknown
+from bench.core.errors import UserError, listed, repeated, shortened, unknown
 from bench.core.exposure import Shown, exposure_columns
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import Positive
+from bench.deciding.columns import LABEL_KINDS, PREDICTION_KINDS, ColumnKind
 from bench.frontier.policy import Policy, toml_lines
 from bench.results.fusion import FusionKind
 
@@ -93,6 +94,9 @@ class Asked(Config):
     """By task what one is worth."""
     amounts: dict[str, str] = Field(default_factory=dict)
     """By task a column that a row's label and predictions are multiplied by: a bid."""
+    kinds: dict[str, ColumnKind] = Field(default_factory=dict)
+    """By column what it is: a label `binary` or `value`, a prediction `probability`, `log-odds`, `order` or `value`. By
+    itself most of its values tell."""
     group: str | None = None
     """Whose rows are ranked against each other: a request."""
     units: str | None = None
@@ -141,12 +145,18 @@ class Asked(Config):
             for column in columns:
                 if column in labels:
                     raise ValueError(f"models.{name}: expected a prediction, found the label '{column}'")
+            if twice := repeated(columns):
+                raise ValueError(
+                    f"models.{name}: expected a column for each label, found '{twice}' twice; one score of all labels "
+                    f"is --score {twice}"
+                )
             if name.count(SEED) > 1 or (SEED in name and not name.partition(SEED)[2].isdecimal()):
                 raise ValueError(f"models: expected a name such as candidate or candidate#1, found '{name}'")
         asked: list[tuple[str, str, Iterable[str], Collection[str]]] = [
             *((where, "label", getattr(self, where), labels) for where in of_labels),
             ("parents", "label", self.parents.values(), labels),
             *((where, "label with a parent", getattr(self, where), self.parents) for where in ("given", "joint")),
+            ("kinds", "label or prediction", self.kinds, [*labels, *self.predicted]),
             ("today", "model", [self.today] if self.today is not None else [], self.named),
             ("baselines", "model", self.baselines, self.named),
         ]
@@ -154,6 +164,11 @@ class Asked(Config):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{where}: {unknown(what, name, known)}")
+        for column, kind in self.kinds.items():
+            known = LABEL_KINDS if column in labels else PREDICTION_KINDS
+            if kind not in known:
+                what = "label" if column in labels else "prediction"
+                raise ValueError(f"kinds.{column}: expected {listed(known)} for a {what}, found '{kind}'")
         try:
             TopologicalSorter({task: [parent] for task, parent in self.parents.items()}).prepare()
         except CycleError as error:
@@ -190,6 +205,11 @@ class Asked(Config):
         return by_name
 
     @property
+    def predicted(self) -> list[str]:
+        """Columns of predictions, of all models."""
+        return [column for columns in self.models.values() for column in columns]
+
+    @property
     def formula(self) -> Formula | None:
         """Today's score as a formula."""
         return None if self.weights is None else Formula.read(self.weights)
@@ -217,7 +237,7 @@ class Asked(Config):
     @property
     def scoring(self) -> list[str]:
         """Those of them that labels, predictions and scores are made of, and what says how rows were shown."""
-        columns = [*self.labels, *(column for own in self.models.values() for column in own)]
+        columns = [*self.labels, *self.predicted]
         columns += [each for each in (self.score, self.random, self.propensity, *self.amounts.values()) if each]
         return list(dict.fromkeys([*columns, *(self.formula.terms if self.formula else ())]))
 

@@ -62,10 +62,10 @@ def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_t
         amounts={"c": "bid"}, unseen=True,
     )  # fmt: skip
     of = parted(asked, of_frame(table, asked))
-    (model,), _ = models_of(asked, of.log, of.labels)
+    (model,), _ = models_of(asked, of)
     joint = table["pa"] * table["pb"] * table["pc"] * table["bid"]
     expected = np.stack([joint, table["pa"], table["pa"] * table["pb"]], axis=1)
-    np.testing.assert_allclose(model.predictions[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(model.served(0, np.arange(400)), expected, rtol=1e-6)
     assert model.terms == ("bid pa pb pc", "pa", "pa pb")
     happened = table["a"] * table["b"]
     np.testing.assert_allclose(
