@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from bench.core.arrays import Mask, Singles
 from bench.core.errors import UserError, listed
+from bench.core.formula import quoted
 from bench.core.schema import TaskKind
 
 LabelKind = Literal["binary", "value"]
@@ -39,7 +40,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         values: (N,); at least 0 unless it is a value.
-        term: what they are, in the log's column.
+        term: what they are, as a formula of the log's column.
         note: a sentence on how it was read, or empty.
     """
 
@@ -86,7 +87,7 @@ def prediction(column: str, values: NDArray[Any], asked: str | None, task: TaskK
         return _of_values(column, values, asked)
     if asked == "value":
         raise UserError(
-            f"expected one of {listed(PREDICTION_KINDS[:3])} for '{column}', whose label is 0 or 1; found the kind 'value'"
+            f"expected one of {listed(PREDICTION_KINDS[:3])} for '{column}', whose label is 0 or 1; found 'value'"
         )
     below, above = values < -ROUNDING, values > 1 + ROUNDING
     outside = below | above
@@ -125,19 +126,20 @@ def _of_values(column: str, values: Singles, asked: str | None) -> Prediction:
 
 
 def _read(column: str, values: Singles, kind: str) -> Prediction:
+    name = quoted(column)
     if kind == "probability":
-        return Prediction(np.clip(values, 0, 1), "probability", column)
+        return Prediction(np.clip(values, 0, 1), "probability", name)
     if kind == "log-odds":
-        return Prediction(expit(values), "log-odds", f"sigmoid({column})")
+        return Prediction(expit(values), "log-odds", f"sigmoid({name})")
     if kind == "value":
-        return Prediction(values, "value", column)
+        return Prediction(values, "value", name)
     if values.min() >= 0:
-        return Prediction(values, "order", column)
+        return Prediction(values, "order", name)
     largest = float(np.abs(values).max())
     if largest <= MOST_ODDS:
-        return Prediction(expit(values), "order", f"sigmoid({column})")
+        return Prediction(expit(values), "order", f"sigmoid({name})")
     scale = 10.0 ** np.floor(np.log10(MOST_ODDS / largest))
-    return Prediction(expit(values * np.float32(scale)), "order", f"sigmoid({scale:g} {column})")
+    return Prediction(expit(values * np.float32(scale)), "order", f"sigmoid({scale:g} {name})")
 
 
 def _refuse(

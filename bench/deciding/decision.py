@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.formula import computed
 from bench.core.objectives import (
     Objective,
     beside_tasks,
@@ -33,9 +34,7 @@ from bench.deciding.models import (
     calibrations,
     models_of,
     recalibrated,
-    score_of,
     suspicion,
-    weights_of,
 )
 from bench.deciding.rows import Parted, parted
 from bench.frontier.aims import PolicyAim, aims_of
@@ -46,7 +45,7 @@ from bench.measure.predictions import KeptRows
 from bench.measure.resamples import Resamples, drawn_of
 from bench.results.effect import MARGIN
 from bench.results.frontier import Frontier, frontier
-from bench.results.fusion import Fusion
+from bench.results.fusion import Fusion, fusion_in
 from bench.results.served.climb import CLIMB_ROWS, Goal
 from bench.results.served.measuring import Candidate, CurrentRanking, Meter, measure_of, sample_of
 from bench.results.served.sweep import Sweep
@@ -136,10 +135,12 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
     Where nobody said it, a model that the others are compared with.
     """
     name, formula = own.name, asked.formula
-    if formula is not None and (weights := weights_of(formula, own)) is not None:
-        scale = of.rows[CONFIRM].rates if formula.kind == "sum" else [1.0] * len(weights)
+    fused = None if formula is None else fusion_in(formula, own.terms)
+    if fused is not None:
+        kind, weights = fused
+        scale = of.rows[CONFIRM].rates if kind == "sum" else [1.0] * len(weights)
         candidates[:] = [replace(each, role="current") if each.id == name else each for each in candidates]
-        return CurrentRanking(name, Fusion.of(formula.kind, [*map(mul, weights, scale)])), f"{name}, {formula.text}"
+        return CurrentRanking(name, Fusion.of(kind, [*map(mul, weights, scale)])), f"{name}, {asked.weights}"
     if formula is None and asked.score is None:
         return CurrentRanking(name, today=False), f"{name} at its best weights"
     score = _todays_score(asked, of)
@@ -154,8 +155,9 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
 
 def _todays_score(asked: Asked, of: Parted) -> NDArray[Any]:
     """(N,), as the log or a formula has it."""
-    formula = asked.formula
-    return score_of(formula, of.log) if formula else of.log.numbers[str(asked.score)]
+    if asked.formula is None:
+        return of.log.numbers[str(asked.score)]
+    return computed(asked.formula, {name: of.log.numbers[name] for name in asked.weighed}, "--weights")
 
 
 def _left_out(asked: Asked, of: Parted, own: Model, current: CurrentRanking) -> list[str]:

@@ -6,9 +6,9 @@ contradict is refused; the rest is a note with its evidence, because a bad model
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Mask, Singles
 from bench.core.errors import UserError
+from bench.core.formula import Column, product, replaced, text_of
 from bench.core.schema import TaskKind
 from bench.deciding.asked import Asked
 
@@ -152,8 +153,8 @@ def misplaced(
         own = _area(placed[at])
         if own < WRONG_WAY and task not in asked.parents and _z(placed[at], None) < -SURE:
             notes.append(
-                f"{columns[at]} of {model} predicts {task} the wrong way round (AUC {own:.3f}): high values should mean "
-                f"{task}."
+                f"{columns[at]} of {model} predicts {task} the wrong way round (AUC {own:.3f}): high values should "
+                f"mean {task}."
             )
         leads[at] = [
             Lead(column, _area(other), own)
@@ -163,7 +164,9 @@ def misplaced(
     return notes + _swapped(model, columns, tasks, leads)
 
 
-def _swapped(model: str, columns: Sequence[str], tasks: Sequence[str], leads: Mapping[int, Sequence[Lead]]) -> list[str]:
+def _swapped(
+    model: str, columns: Sequence[str], tasks: Sequence[str], leads: Mapping[int, Sequence[Lead]]
+) -> list[str]:  # fmt: skip
     """A sentence on a circle of columns each of which predicts the next one's task better than that one itself."""
     try:
         TopologicalSorter({task: [lead.column for lead in found] for task, found in leads.items()}).prepare()
@@ -172,7 +175,7 @@ def _swapped(model: str, columns: Sequence[str], tasks: Sequence[str], leads: Ma
     else:
         return []
     told = []
-    for better, task in zip(circle, circle[1:], strict=False):
+    for better, task in pairwise(circle):
         lead = next(lead for lead in leads[task] if lead.column == better)
         told.append(
             f"{columns[better]} predicts {tasks[task]} better than {columns[task]} does (AUC {lead.other:.3f} over "
@@ -226,8 +229,8 @@ def no_value(column: str, values: NDArray[Any], task: str, events: NDArray[Any])
     if abs(np.log(max(said, 1e-12) / max(happened, 1e-12))) < np.log(OFF):
         return None
     return (
-        f"'{column}' lies within 0 and 1 with a mean of {said:.3g}, while '{task}' has a mean of {happened:.3g}: is it a "
-        f"probability? Then a label that is 0 or 1 fits it, with --amount for what one event is worth."
+        f"'{column}' lies within 0 and 1 with a mean of {said:.3g}, while '{task}' has a mean of {happened:.3g}: is it "
+        f"a probability? Then a label that is 0 or 1 fits it, with --amount for what one event is worth."
     )
 
 
@@ -244,11 +247,12 @@ def without_amount(
     notes = []
     for task, column in asked.amounts.items():
         begin = f"Today's score does not have the amount '{column}' in it, while outcomes of {task} are amounts"
-        if asked.weights is not None and _has(asked.weights, column):
+        if column in asked.weighed:
             continue
-        own = [columns[asked.labels.index(task)] for columns in asked.models.values()]
-        if asked.weights is not None and any(_has(asked.weights, name) for name in own):
-            written = _with_amount(asked.weights, own, column)
+        predicted = [columns[asked.labels.index(task)] for columns in asked.models.values()]
+        if asked.formula is not None and {*predicted} & {*asked.weighed}:
+            with_amount = {name: product([Column(column), Column(name)]) for name in predicted}
+            written = text_of(replaced(asked.formula, with_amount))
             notes.append(f'{begin}: if what you serve has it, say --weights "{written}".')
             continue
         moved = _partial_correlation(score, amounts[task], predictions)
@@ -258,28 +262,6 @@ def without_amount(
                 "that it is the score that you serve."
             )
     return notes
-
-
-def _has(formula: str, column: str) -> bool:
-    return re.search(_word(column), formula) is not None
-
-
-def _word(column: str) -> str:
-    return rf"(?<![\w.]){re.escape(column)}(?![\w.])"
-
-
-def _with_amount(formula: str, columns: Sequence[str], amount: str) -> str:
-    """A formula with an amount beside predictions, under the power that these have."""
-
-    def beside(found: re.Match[str]) -> str:
-        power = found["power"] or ""
-        between = " * " if power or product else " "
-        return f"{amount}{power}{between}{found[0]}"
-
-    product = "*" in formula and "+" not in formula
-    for column in dict.fromkeys(columns):
-        formula = re.sub(rf"{_word(column)}(?P<power>\s*\^\s*[\d.]+)?", beside, formula)
-    return formula
 
 
 def _partial_correlation(score: NDArray[Any], amount: NDArray[Any], predictions: Singles) -> float:

@@ -128,9 +128,7 @@ def _table(frame: Any, asked: Asked) -> pa.Table:
         _check([*frame.columns], asked, "the table")
         columns = {name: _column(frame[name], name) for name in wanted}
         return pa.table(columns)
-    if isinstance(frame, pa.Table | pa.RecordBatch):
-        table = pa.table(frame)
-    elif hasattr(frame, "__arrow_c_stream__"):
+    if isinstance(frame, pa.Table | pa.RecordBatch) or hasattr(frame, "__arrow_c_stream__"):
         table = pa.table(frame)
     else:
         raise UserError(
@@ -274,7 +272,7 @@ def _numbers(column: Any, where: str, name: str, asked: Asked, place: Callable[[
     numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     if not any(each(kind) for each in numeric):
         raise UserError(f"{where}: expected numbers in the column '{name}', found {kind}")
-    exact = name == asked.score or (asked.formula and name in asked.formula.terms)
+    exact = name == asked.score or (name in asked.weighed)
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     numbers = column.cast(pa.float64() if exact else pa.float32(), safe=False).to_numpy(zero_copy_only=False)

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Singles
 from bench.core.errors import UserError
+from bench.core.formula import quoted
 from bench.core.records import Role
 from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import TaskKind
-from bench.deciding.asked import Asked, Formula
+from bench.deciding.asked import Asked
 from bench.deciding.columns import Prediction, PredictionKind, prediction
 from bench.deciding.doubts import misplaced, no_value
-from bench.deciding.log import LoggedRows
 from bench.deciding.rows import Parted
 from bench.measure.heads.areas import auc
 from bench.measure.heads.calibration import ECE_BINS, Deciles
@@ -71,8 +71,8 @@ class Model:
     @property
     def terms(self) -> tuple[str, ...]:
         """(T,), what each prediction times its amount is, in the log's columns."""
-        amounts = self.amounts
-        return tuple(f"{amounts[at].column} {term}" if at in amounts else term for at, term in enumerate(self.events))
+        amounts = {at: quoted(amount.column) for at, amount in self.amounts.items()}
+        return tuple(f"{amounts[at]} {term}" if at in amounts else term for at, term in enumerate(self.events))
 
     def candidate(self, parts: SplitPlaces) -> Candidate:
         """Itself."""
@@ -108,7 +108,9 @@ def models_of(asked: Asked, of: Parted) -> tuple[list[Model], list[str]]:
     """The models, and sentences on how their columns were read and what does not fit in them; raises UserError if
     predictions are the label, alike or odd."""
     models, notes = [], dict[str, None]()
-    amounts = {asked.labels.index(task): Amount(column, of.log.numbers[column]) for task, column in asked.amounts.items()}
+    amounts = {}
+    for task, column in asked.amounts.items():
+        amounts[asked.labels.index(task)] = Amount(column, of.log.numbers[column])
     for name, runs in asked.named.items():
         of_seeds, of_terms, of_kinds = [], [], []
         for _, columns in runs:
@@ -181,37 +183,19 @@ def _given(
             what = f"given {parent}" if given else f"with {parent}"
             unsure = "" if abs(off_joint - off_times) > np.log(CLEAR) else ", which is not clear"
             if of.kinds[at] == "binary":
-                found = f"{task} happens in {mean:.2%} of rows, and is predicted in {joint:.2%} with {parent}, or {times:.2%}"
+                happens = f"{task} happens in {mean:.2%} of rows"
+                found = f"{happens}, and is predicted in {joint:.2%} with {parent}, or {times:.2%}"
             else:
                 found = f"the mean {task} is {mean:.3g}, and predicted as {joint:.3g} with {parent}, or {times:.3g}"
             notes[
-                f"{model} is read to predict {task} {what}{unsure}: {found} given it (--joint or --given {task} says it)."
+                f"{model} is read to predict {task} {what}{unsure}: {found} given it "
+                f"(--joint or --given {task} says it)."
             ] = None
         else:
             notes[f"{model}: predictions of {task} are taken to be with {parent} (--given {task} says otherwise)."] = (
                 None
             )
     return places
-
-
-def weights_of(formula: Formula, model: Model) -> list[float] | None:
-    """(T,), weights of a formula that is one of a model's predictions; None where it is not."""
-    as_they_are = {name for name, term in zip(model.columns, model.terms, strict=True) if name == term}
-    if not formula.terms.keys() <= as_they_are:  # a formula of other numbers
-        return None
-    return [formula.terms.get(column, 0.0) for column in model.columns]
-
-
-def score_of(formula: Formula, log: LoggedRows) -> NDArray[np.float64]:
-    """(N,), a formula's score of each row."""
-    columns = {name: log.numbers[name] for name in formula.terms}
-    if formula.kind == "sum":
-        return np.asarray(sum(weight * columns[name] for name, weight in formula.terms.items()))
-    for name, values in columns.items():
-        if (values < 0).any():
-            raise UserError(f"--weights: expected '{name}' of at least 0 for a product, found {values.min():g}")
-    logs = (weight * np.log(np.maximum(columns[name], 1e-12)) for name, weight in formula.terms.items() if weight)
-    return np.asarray(sum(logs))
 
 
 def recalibrated(model: Model, of: Parted) -> Model | None:

@@ -63,9 +63,7 @@ def parted(asked: Asked, log: LoggedRows) -> Parted:
     whole = _parts(asked, log)
     parts = {split: _sampled(asked, log, labels, split, places) for split, places in whole.items()}
     of_labels = tuple("regression" if name in asked.amounts else kinds[at] for at, name in enumerate(asked.labels))
-    rows = {
-        split: _rows(asked, log, labels, of_labels, places, len(whole[split])) for split, places in parts.items()
-    }
+    rows = {split: _rows(asked, log, labels, of_labels, places, len(whole[split])) for split, places in parts.items()}
     rates = tuple(asked.rates.get(task, rate) for task, rate in zip(asked.labels, rows[CONFIRM].rates, strict=True))
     rows = {split: replace(each, rates=rates) for split, each in rows.items()}
     for split, each in rows.items():

@@ -55,7 +55,9 @@ def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
 def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_their_order(rng):
     """Of three tasks, the last one named first; labels and amounts likewise."""
     table = pd.DataFrame(rng.uniform(0.1, 0.9, (400, 3)), columns=["pc", "pa", "pb"])
-    table["a"], table["b"], table["c"] = (rng.integers(0, 2, 400) for _ in range(3))
+    table["a"] = rng.integers(0, 2, 400)
+    table["b"] = rng.integers(0, 2, 400) * table["a"]
+    table["c"] = rng.integers(0, 2, 400) * table["b"]
     table["bid"] = rng.integers(1, 5, 400)
     asked = Asked(
         labels=["c", "a", "b"], models={"m": "pc,pa,pb"}, parents={"c": "b", "b": "a"}, given=["c", "b"],

@@ -120,7 +120,9 @@ def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
     plan = plan_of(two.decision, BacktestOptions(points=("7",)), None, Silent())
     weights = [plan.ranked["7"].fusion.weights[at] for at in (0, 1)]
     assert weights == pytest.approx([*pick_challenger(two.decision, "7").weights.values()])
-    with pytest.raises(UserError, match=r"beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, "):
+    with pytest.raises(
+        UserError, match=r"beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, "
+    ):
         plan_of(two.decision, BacktestOptions(points=("current",)), None, Silent())
 
 
