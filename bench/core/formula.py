@@ -8,7 +8,7 @@ A formula has columns, numbers, sums, products (a space or `*`), powers (`^` or 
 `logit`, `sigmoid` and parentheses. A column with other characters than letters, digits and `_.#@:` stands in square
 brackets, `[p-click]`, with each `]` of its name doubled. Backticks would not do: a shell runs what stands in them.
 
-What a power or a logarithm is taken of counts as at least `LEAST_PREDICTION`, and log odds are of `NEAR` to 1 - `NEAR`,
+Arguments of powers and logarithms count as at least `LEAST_PREDICTION`, and log odds are of `NEAR` to 1 - `NEAR`,
 as where weights are chosen.
 """
 
@@ -204,7 +204,8 @@ def _as_python(tokens: list[_Token]) -> tuple[str, list[str]]:
     before: _Token | None = None
     for place, token in enumerate(tokens):
         after = tokens[place + 1] if place + 1 < len(tokens) else None
-        called = token.kind == "name" and after is not None and after.text == "(" and not after.spaced
+        opens = token.kind == "name" and after is not None and after.kind == "operator" and after.text == "("
+        called = opens and after is not None and (token.text in FUNCTIONS or not after.spaced)
         if called and token.text not in FUNCTIONS:
             raise _Refused(f"unknown function '{shortened(token.text)}'; known are {', '.join(FUNCTIONS)}")
         begins = token.kind in ("name", "quoted", "number") or token.text == "("
@@ -374,7 +375,8 @@ def _written(expression: Expression, language: _Language) -> str:
             return language.column(name)
         case Sum(terms):
             texts = [_written(term, language) for term in terms]
-            return " + ".join(texts).replace("+ -", "- ")
+            signed = [f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in texts[1:]]
+            return texts[0] + "".join(signed)
         case Product(factors):
             times = " * " if _of_powers(expression) else language.times
             return times.join(
