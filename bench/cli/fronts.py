@@ -26,7 +26,7 @@ _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 
 
 SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
-"""What the formula is called where the answer is not to rank by it."""
+"""The name of the formula where the answer is not to rank by it."""
 
 
 def show_verdict(decision: Decision) -> None:

@@ -130,7 +130,7 @@ class Decision:
 
     @property
     def against(self) -> str:
-        """What all are compared with, in words; one that nobody serves with the score that it ranks by."""
+        """The point that all are compared with, in words; one that nobody serves with the score that it ranks by."""
         served = self.serving.served
         if served is None or served.today or not self.formulas[served.current]:
             return self.serving.against

@@ -169,7 +169,7 @@ def trained_point(result: DatasetResult, chosen: Pick) -> Point:
 
 
 def instead_of_pick(result: DatasetResult, command: str) -> str:
-    """What a user can do where the pick is no model to train: the command, and the points that it takes."""
+    """A way on where the pick is no model to train: the command, and the points that it takes."""
     served = result.serving.served
     today = None if served is None else str(served.table["point"].iloc[served.current])
     trained = {each.id for each in result.frontier.points if each.config}

@@ -101,7 +101,7 @@ def _strict_json(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _finite(text: str) -> float:
-    """A number of a request; raises ValueError for one that is too large, as 1e400."""
+    """A request's number; raises ValueError for one that is too large, as 1e400."""
     value = float(text)
     if math.isinf(value):
         raise ValueError(f"expected finite numbers, found {text[:20]}")

@@ -49,7 +49,7 @@ OVERALL = {
 
 
 def overall(aim: PolicyAim) -> str:
-    """What a gain of U is of, at the end of a sentence."""
+    """The outcomes that a gain of U is of, at the end of a sentence."""
     return f"in {aim.best}" if aim.best else OVERALL.get(aim.rule, (f"by the rule '{aim.rule}'", ""))[0]
 
 
