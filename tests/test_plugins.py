@@ -189,7 +189,7 @@ def through_the_command_line(folder, **given):
 
 
 def through_run(folder, **given):
-    with pytest.raises(UserError, match="^enough, with first$"):
+    with pytest.raises(UserError, match=r"^enough, with first$"):
         bench.run("synthetic-funnel", home=folder, **given)
     return 0
 

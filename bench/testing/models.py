@@ -95,8 +95,8 @@ SPREADS = (0.0, 0.1, 0.3, *[1.0, 3.0] * 5)
 def moved(model: MultiTaskModel, spread: float) -> MultiTaskModel:
     """The model, with random numbers added to its dense parameters.
 
-    Where it starts, a connected parameter may have no gradient: a unit of ReLU is off in all rows, or a factor is 0. The
-    gradient at the bias of attention's keys is 0 by mathematics, and by rounding it is not 0 at every point.
+    Where it starts, a connected parameter may have no gradient: a unit of ReLU is off in all rows, or a factor is 0.
+    The gradient at the bias of attention's keys is 0 by mathematics, and by rounding it is not 0 at every point.
     """
     for parameter in model.dense_parameters() if spread else ():
         parameter.add_(spread * torch.randn_like(parameter))
