@@ -234,8 +234,14 @@ class Result:
         ]
         return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
 
-    def deploy(self, alias: str = "champion", name: str | None = None, force: bool = False) -> Package:
+    def deploy(
+        self, alias: str | None = None, name: str | None = None, force: bool = False, point: str | None = None
+    ) -> Package:
         """Trains the pick for good, packages it in the run's folder, and registers it in MLflow, as `seesaw deploy`.
+
+        Args:
+            alias: by default champion, of a `point` challenger.
+            point: the id of a point of `points()`, which is deployed at its best weights in place of the pick.
 
         Raises a `UserError` where nothing was picked, or, without `force`, where it is below its prediction intervals.
         """
@@ -245,9 +251,10 @@ class Result:
         from bench.runs.folder import PICK
         from bench.system.machine import cores
 
+        alias = alias or ("champion" if point is None else "challenger")
         check_known("alias", alias, ("champion", "challenger"))
         part = self._trained.run
-        deployment = deployment_of(part.run.home, str(part.folder / PICK), None, name, None)
+        deployment = deployment_of(part.run.home, str(part.folder / PICK), None, name, None, point)
         with deploying(deployment):
             package = make_package(deployment, None, force, cores(), _progress(), not without_onnx())
             register(deployment, package, alias)
@@ -258,7 +265,8 @@ class Result:
     ) -> BacktestAnswer:
         """Trains the pick at several later times and judges it on what came next, as `seesaw backtest` does.
 
-        Arguments are its options. The answer has `sentences` by point, and all of it as plain values in `document`.
+        Arguments are its options; `points` may name points of `points()`, at their best weights. The answer has
+        `sentences` by point, and all of it as plain values in `document`.
         """
         from bench.runs.backtest import BacktestOptions, backtest
 

@@ -38,7 +38,7 @@ def show_verdict(decision: Decision) -> None:
         print_table(headers, rows, "gains on test (90% intervals)")
     headers, rows = verdict.by_model
     if rows:
-        against = f"gains on test over {decision.serving.against} (90% intervals)"
+        against = f"gains on test over {decision.against} (90% intervals)"
         print_table(headers, rows[:MOST_MODELS], against)
     if len(rows) > MOST_MODELS:
         say(f"{len(rows) - MOST_MODELS:,} other models gain less; the page has all")
