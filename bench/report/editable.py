@@ -25,7 +25,7 @@ MARKERS = dict(zip(SYMBOLS, "XsoD^vPp*", strict=True))
 LIGHT = {role: colours[0] for role, colours in COLOURS.items()}
 
 
-class EditableFigure(Figure):
+class EditableFigure(Figure):  # type: ignore[misc]  # mypy does not look at matplotlib
     """A figure that a notebook shows, whether or not it imported pyplot."""
 
     def _repr_png_(self) -> bytes:
@@ -87,7 +87,7 @@ def inputs_figure(view: View) -> Figure | None:
         below = values - 100 * np.array([cell["low"] for cell in lost])
         above = 100 * np.array([cell["high"] for cell in lost]) - values
         places = np.arange(len(inputs)) + (number + 0.5) * height - 0.4
-        drawn = {"color": LIGHT[colour], "ecolor": LIGHT["text"], "capsize": 2}
+        drawn: dict[str, Any] = {"color": LIGHT[colour], "ecolor": LIGHT["text"], "capsize": 2}
         errors = np.maximum([below, above], 0)
         axes.barh(places, values, 0.9 * height, xerr=errors, label=text.label(outcome), **drawn)
     axes.set_yticks(range(len(inputs)), [shuffled["name"] for shuffled in inputs])
@@ -123,7 +123,7 @@ def _draw_intervals(axes: Axes, plane: Plane, scales: list[float]) -> None:
     values = plane.values[on] * scales
     below = np.maximum(values - plane.low[on] * scales, 0)
     above = np.maximum(plane.high[on] * scales - values, 0)
-    lines = {"fmt": "none", "ecolor": LIGHT["muted"], "elinewidth": 0.8, "alpha": 0.6}
+    lines: dict[str, Any] = {"fmt": "none", "ecolor": LIGHT["muted"], "elinewidth": 0.8, "alpha": 0.6}
     if len(on):
         axes.errorbar(
             values[:, 0], values[:, 1], xerr=[below[:, 0], above[:, 0]], yerr=[below[:, 1], above[:, 1]], **lines
@@ -142,7 +142,7 @@ def _draw_marks(axes: Axes, plane: Plane, scales: list[float]) -> None:
         label = kind.replace("_", " ")
         if kind == "current":
             on, behind, label = on + behind, [], plane.against or label
-        series = [
+        series: list[tuple[list[int], str, dict[str, Any]]] = [
             (behind, f"{label}, behind", {"s": 22, "alpha": 0.4, "zorder": 3}),
             (on, label, {"s": 55, "zorder": 4}),
         ]
@@ -157,7 +157,7 @@ def _draw_ring(axes: Axes, plane: Plane, scales: list[float], row: int | None, w
     if row not in plane.placed:
         return
     across, up = plane.values[row] * scales
-    ring = {"facecolors": "none", "edgecolors": LIGHT[role], "linewidths": 2.5}
+    ring: dict[str, Any] = {"facecolors": "none", "edgecolors": LIGHT[role], "linewidths": 2.5}
     axes.scatter([across], [up], s=220, zorder=5, label=f"{what}: {plane.names[row]}", **ring)
 
 
