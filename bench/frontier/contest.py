@@ -65,7 +65,7 @@ class Contest:
         """A candidate's best row, and whether any of its rows keeps the policy's limits; else it is the best of all."""
         if point in self.best:
             return self.best[point], True
-        return _best(self.served, self.judge, self.aim, None, limits=False)[point], False
+        return self.unlimited[point], False
 
     def _with(self, other: Served, judge: Judge) -> tuple[Floats, Floats]:
         """Values and draws, means of both ways round: of each candidate's row and of its best row in the other way.
