@@ -1,7 +1,7 @@
 """A point that a user names by `--point`: its best weights by the policy, and what it gains on what is served.
 
 It is what a team takes to an A/B test where the answer is to keep what there is, or where another point than the pick
-is to be tried.
+should be tried.
 """
 
 from __future__ import annotations

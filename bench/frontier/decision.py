@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import UserError
+from bench.core.formula import quoted
 from bench.core.objectives import of_items
 from bench.core.records import Point
 from bench.core.rows import TEST
@@ -127,9 +128,17 @@ class Decision:
             for point, kind, weights in facts
         ]
 
+    @property
+    def against(self) -> str:
+        """The point that all are compared with, in words; one that nobody serves with the score that it ranks by."""
+        served = self.serving.served
+        if served is None or served.today or not self.formulas[served.current]:
+            return self.serving.against
+        return f"{self.serving.against}, {self.formulas[served.current]}"
+
     def terms_of(self, point: str) -> Sequence[str]:
         """The names of a point's predictions in a formula, by task."""
-        return [f"p_{task}" for task in self.serving.rates]
+        return [quoted(f"p_{task}") for task in self.serving.rates]
 
     @property
     def readings(self) -> list[str]:
@@ -202,7 +211,8 @@ def decided(
         turned = None
         if (other := serving.turned) is not None:
             turned = other, Judge(policy, _choices(serving, other, points, seed))
-        doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point)]))
+        last = 0 if chosen.row == served.current else choices.last_by_area(chosen.row)
+        doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point), words.last_by_area(last)]))
         rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
         judge, row, aims, of, drawn = Judge(policy, choices), chosen.row, serving.aims, served, derive(seed, "verdict")
 

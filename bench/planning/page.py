@@ -76,7 +76,7 @@ def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
         else:
             yield f"The verdict expects it of {what} over {plan['against']}: {gain}. {plan['shown']}"
         if plan["unsure"] and plan["expected"]["high"] is not None and plan["expected"]["high"] < 0:
-            yield f"By the log that is a loss; the plan is for the least gain that would matter, {per_cent(size['gain'])}."
+            yield f"By the log that is a loss; the plan is for the least gain that matters, {per_cent(size['gain'])}."
         elif plan["unsure"]:
             yield f"The log cannot tell whether that is a gain; the test can, from {per_cent(size['gain'])} on."
         if low:

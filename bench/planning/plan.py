@@ -104,9 +104,9 @@ def plan(
     told = {task: each.to_json() for task, each in expected.items() if each and math.isfinite(each.value)}
     now = str(served.table["point"].iloc[served.current])
     document = {
-        "points": [each for each in points_of(decision) if each != now],
-        "verdict": verdict.kind, "point": point, "who": asked.who if asked else verdict.who, "unsure": unsure, "against": serving.against, "today": served.today,
-        "overall": overall(serving.aims[0]),
+        "points": [known for known in points_of(decision) if known != now], "point": point, "unsure": unsure,
+        "verdict": verdict.kind, "who": asked.who if asked else verdict.who, "against": serving.against,
+        "today": served.today, "overall": overall(serving.aims[0]),
         "outcomes": served.names, "shown": serving.shown, "expected": told.get(""), "unit": named, "units": many,
         "rows": rows.kept, "weighted": rows.weights is not None, "traffic": traffic, "alpha": ALPHA, "power": POWER,
         "plan": planned and size_of(metrics[0], planned, traffic, others),

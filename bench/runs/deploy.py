@@ -198,7 +198,7 @@ def explained(
 
 
 def _deploys(part: DatasetRun, point: str | None = None) -> str:
-    """The command that makes a package: of the pick, or of a point where that is asked, or no pick is to be trained."""
+    """The command that makes a package: of the pick, or of a point where that is asked, or the pick is no model to train."""
     run = part.run.name
     if point is not None:
         return f"`seesaw deploy {run} --point {point}`"

@@ -157,19 +157,19 @@ def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -
 
 
 def trained_point(result: DatasetResult, chosen: Pick) -> Point:
-    """The point that a pick is of; raises a UserError that says what works where it has no model that can be trained."""
+    """The point that a pick is of; raises a UserError that says what works where no model of it can be trained."""
     point = next((each for each in result.frontier.points if each.id == chosen.point), None)
     if point is not None and point.config:
         return point
     instead = instead_of_pick(result, "deploy")
     raise UserError(
-        f"{result.run.run.name}: expected a model to train, found {chosen.name}, which the run only has the numbers of; "
+        f"{result.run.run.name}: expected a model to train, found {chosen.name}, of which the run has numbers alone; "
         f"{instead}"
     )
 
 
 def instead_of_pick(result: DatasetResult, command: str) -> str:
-    """What a user can do where the pick is no model to train: the command, and the points that it takes."""
+    """A way on where the pick is no model to train: the command, and the points that it takes."""
     served = result.serving.served
     today = None if served is None else str(served.table["point"].iloc[served.current])
     trained = {each.id for each in result.frontier.points if each.config}

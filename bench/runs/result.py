@@ -113,7 +113,7 @@ class DatasetResult(Decision):
         first = self.run.current.sentence
         if served is not None and not served.today:
             why = "" if self.run.current.source else ", as nobody said what is served (--current)"
-            first = f"All are compared with {self.serving.against}{why}."
+            first = f"All are compared with {self.against}{why}."
         return " ".join(filter(None, [first, sentence(self.run.given), self.serving.note, self.asked]))
 
     @property

@@ -64,7 +64,7 @@ def test_an_unknown_one_is_one_sentence_with_those_that_there_are(two):
     for ask in (challenger_of, pick_challenger):
         with pytest.raises(UserError, match=f"^--point: unknown point 'tree' .*{known}"):
             ask(two.decision, "tree")
-    with pytest.raises(UserError, match="--point: expected a point that was trained again .* found '1'"):
+    with pytest.raises(UserError, match=r"--point: expected a point that was trained again .* found '1'"):
         two.plan(point="1")
 
 
@@ -120,7 +120,9 @@ def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
     plan = plan_of(two.decision, BacktestOptions(points=("7",)), None, Silent())
     weights = [plan.ranked["7"].fusion.weights[at] for at in (0, 1)]
     assert weights == pytest.approx([*pick_challenger(two.decision, "7").weights.values()])
-    with pytest.raises(UserError, match="beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, "):
+    with pytest.raises(
+        UserError, match=r"beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, "
+    ):
         plan_of(two.decision, BacktestOptions(points=("current",)), None, Silent())
 
 
