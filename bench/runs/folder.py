@@ -273,6 +273,11 @@ class DatasetRun:
         return self.run.manifest.given.get(self.key, {})
 
     @property
+    def given_names(self) -> set[str]:
+        """Names of the models from elsewhere."""
+        return {name.partition("#")[0] for name in self.given}
+
+    @property
     def store(self) -> Store | None:
         """The prepared data with which the search began; None before that, and where they are gone."""
         with suppress(UserError, KeyError):

@@ -2,7 +2,7 @@
 
 `--model mine=q_click,q_buy` names for each task a column that the card keeps under `logged`, which no model reads. A
 task is predicted on all rows, that is together with its parent; a product says so where the log has the prediction
-given the parent: `mine=q_click,q_click*q_buy`. Several trainings of one model are `mine#0=..` and `mine#1=..`.
+given the parent: `mine=q_click,q_click q_buy`. Several trainings of one model are `mine#0=..` and `mine#1=..`.
 
 Such a model is compared and picked like any other. It has no configuration, so nothing can be trained of it.
 """
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import UserError, check_known, listed
-from bench.core.records import POINTS
+from bench.core.errors import UserError, listed
+from bench.core.formula import Column, Product, quoted, read
+from bench.core.records import NAMES as POINTS
 from bench.core.rows import NAMES
 from bench.core.schema import Task
 from bench.data import Store
@@ -29,12 +30,11 @@ from bench.system.progress import Progress
 OPTION = "--model"
 SEED = "#"
 """Between a model's name and one of its trainings, as `seesaw decide` has it."""
-TIMES = "*"
 FILES = (".csv", ".parquet", ".pq", ".tsv")
 CLEAR = 1.5
 """By which factor the product with a parent's prediction has to fit better before somebody is told."""
 Columns = Mapping[str, Sequence[str]]
-"""By model, and by training where it has several, for each task the columns whose product predicts it: `q_click*q`."""
+"""By model, and by training where it has several, for each task the columns whose product predicts it: `q_click q_buy`."""
 
 
 def checked_columns(models: Columns, card: Card, tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:
@@ -51,7 +51,7 @@ def checked_columns(models: Columns, card: Card, tasks: Sequence[Task]) -> dict[
         if len(terms) != len(tasks):
             called = listed([task.name for task in tasks])
             raise UserError(f"{where}: expected {len(tasks)} columns, one for each of {called}, found {len(terms)}")
-        for column in (column for term in terms for column in columns_of(term)):
+        for column in (column for term in terms for column in columns_of(term, where)):
             if column not in card.logged:
                 known = f"logged are {listed(card.logged)}" if card.logged else "the card names none"
                 raise UserError(
@@ -66,15 +66,28 @@ def _check_name(name: str, models: Columns) -> None:
     plain, mark, seed = name.partition(SEED)
     if not plain or (mark and not seed.isdecimal()) or any(letter in plain for letter in " @,:"):
         raise UserError(f"{OPTION}: expected a name such as mine or mine#1, found '{name}'")
-    if plain.isdecimal() or plain in POINTS:
+    if plain.isdecimal() or plain in {*POINTS, "pick"}:
         raise UserError(f"{OPTION}: expected a name that no point of a run has, found '{plain}'")
     if mark and plain in models:
         raise UserError(f"{OPTION}: expected '{plain}' with a number each time, or once without, found both")
 
 
-def columns_of(term: str) -> list[str]:
-    """The columns whose product predicts a task."""
-    return [column.strip() for column in term.split(TIMES)]
+def columns_of(term: str, where: str = OPTION) -> list[str]:
+    """The columns whose product predicts a task; raises a UserError for another formula."""
+    expression = read(term, where)
+    factors = expression.factors if isinstance(expression, Product) else (expression,)
+    columns = [factor.name for factor in factors if isinstance(factor, Column)]
+    if len(columns) < len(factors):
+        raise UserError(f"{where}: expected a column, or a product of columns such as 'q_click q_buy', found '{term}'")
+    return columns
+
+
+def terms_of(models: Columns, point: str) -> list[str] | None:
+    """What each prediction of a model is in a formula: of several trainings, that of the first; None of other points."""
+    trainings = _by_name(models).get(point)
+    if trainings is None:
+        return None
+    return [" ".join(map(quoted, columns_of(term))) for term in trainings[0][1]]
 
 
 def predicted(terms: Sequence[str], logged: Callable[[str], NDArray[Any]]) -> NDArray[np.float32]:
@@ -187,7 +200,7 @@ def _note_parents(
     """Says where a prediction seems to be given the parent, and how to write that."""
     names = [task.name for task in tasks]
     for at, task in enumerate(tasks):
-        if task.parent not in names or TIMES in terms[at]:
+        if task.parent not in names or len(columns_of(terms[at])) > 1:
             continue
         above = names.index(str(task.parent))
         known = np.isfinite(labels[:, at])
@@ -200,5 +213,5 @@ def _note_parents(
             progress.note(
                 f"{OPTION} {name}: '{terms[at]}' is taken as {task.name} on all rows: it predicts {joint:.2%}, where "
                 f"{happened:.2%} happen; times {terms[above]} it predicts {product:.2%}. If it is given "
-                f"{task.parent}, write {terms[above]}{TIMES}{terms[at]}"
+                f"{task.parent}, write '{terms[above]} {terms[at]}'"
             )

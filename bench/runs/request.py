@@ -19,7 +19,6 @@ from bench.runs.suite import Budget
 from bench.search.executors.base import Resources
 from bench.system.content import read_toml
 
-
 ColumnList = Annotated[tuple[str, ...], BeforeValidator(names)]
 
 

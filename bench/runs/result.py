@@ -41,7 +41,7 @@ from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.within import TaskAreas, areas_of, warning
 from bench.runs.comparing import answer_of
 from bench.runs.folder import CONFIG, DAYS, PICK, DatasetRun
-from bench.runs.given import given_candidates, sentence
+from bench.runs.given import given_candidates, sentence, terms_of
 from bench.runs.limits import cut_short, failed, unfinished
 from bench.runs.suite import resolve_outcomes
 from bench.search.study import Study
@@ -100,6 +100,10 @@ class DatasetResult(Decision):
     def tested(self) -> tuple[KeptRows | None, tuple[str | None, str | None]]:
         """The rows of test, None where none are kept, and the columns of their units and group."""
         return read_rows(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
+
+    def terms_of(self, point: str) -> Sequence[str]:
+        """Of a model from elsewhere in the columns of the log."""
+        return terms_of(self.run.given, point) or super().terms_of(point)
 
     @property
     def document(self) -> dict[str, Any]:
