@@ -284,6 +284,15 @@ class Result:
             register(deployment, package, alias)
         return package
 
+    def export(self, to: str | Path, points: Sequence[str] = (), split: str | None = None) -> Path:
+        """Writes predictions of points, by default all, as a log that `seesaw decide` reads; returns its options' file.
+
+        Arguments are as options of `seesaw export`.
+        """
+        from bench.runs.export import export
+
+        return export(self._trained, Path(to), tuple(points), split).options
+
     def backtest(
         self, cuts: int | None = None, every: str | None = None, points: Sequence[str] = ("pick",)
     ) -> BacktestAnswer:
