@@ -72,7 +72,9 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def assignments(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+def assignments(
+    given: Sequence[str] | Mapping[str, Any], option: str = "--set", example: str = "sharing.kind=mmoe"
+) -> dict[str, Any]:
     """Dotted values of a table, or of NAME=VALUE pairs.
 
     A pair's value is read as TOML (1e-3, true, [64, 32]) and, where it is none, as text.
@@ -86,9 +88,9 @@ def assignments(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     for text in given:
         name, equals, value = (each.strip() for each in text.partition("="))
         if not equals or not name:
-            raise UserError(f"--set: expected NAME=VALUE as in sharing.kind=mmoe, found '{text}'")
+            raise UserError(f"{option}: expected NAME=VALUE as in {example}, found '{text}'")
         if name in values:
-            raise UserError(f"--set: '{name}' is given twice")
+            raise UserError(f"{option}: '{name}' is given twice")
         read = parse_value(value)
         values[name] = value if read is None else read
     return flatten(values)

@@ -80,7 +80,7 @@ def export(
 
     Args:
         to: a CSV or parquet file; by default `export.parquet` in the folder of the data set's part of the run.
-        points: their ids; none means all. What all are compared with is always among them.
+        points: their ids; none means all. The point that all are compared with always joins them.
         split: valid, confirm or test; by default all three.
 
     Raises:

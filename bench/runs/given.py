@@ -34,7 +34,7 @@ FILES = (".csv", ".parquet", ".pq", ".tsv")
 CLEAR = 1.5
 """By which factor the product with a parent's prediction has to fit better before somebody is told."""
 Columns = Mapping[str, Sequence[str]]
-"""By model, and by training where it has several, for each task the columns whose product predicts it: `q_click q_buy`."""
+"""By model, and by training where it has several, for each task a column or a product of columns: `q_click q_buy`."""
 
 
 def checked_columns(models: Columns, card: Card, tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:
@@ -83,7 +83,7 @@ def columns_of(term: str, where: str = OPTION) -> list[str]:
 
 
 def terms_of(models: Columns, point: str) -> list[str] | None:
-    """What each prediction of a model is in a formula: of several trainings, that of the first; None of other points."""
+    """The predictions of a model in a formula, of several trainings those of the first; None of other points."""
     trainings = _by_name(models).get(point)
     if trainings is None:
         return None
@@ -125,7 +125,7 @@ def _reader(trainings: Sequence[Sequence[str]], rows: Mapping[str, KeptRows]) ->
 
 
 def _digest(trainings: Sequence[Sequence[str]]) -> Callable[[str, int], bytes]:
-    """What the predictions are made of: the columns themselves are in the digest of the rows."""
+    """The names of the columns, which themselves are in the digest of the rows."""
     return lambda split, place: ",".join(trainings[place]).encode()
 
 
@@ -195,8 +195,13 @@ def _check_values(
 
 
 def _note_parents(
-    name: str, terms: Sequence[str], values: NDArray[Any], labels: NDArray[Any], tasks: Sequence[Task], progress: Progress
-) -> None:  # fmt: skip
+    name: str,
+    terms: Sequence[str],
+    values: NDArray[Any],
+    labels: NDArray[Any],
+    tasks: Sequence[Task],
+    progress: Progress,
+) -> None:
     """Says where a prediction seems to be given the parent, and how to write that."""
     names = [task.name for task in tasks]
     for at, task in enumerate(tasks):

@@ -22,6 +22,10 @@ from bench.system.content import read_toml
 ColumnList = Annotated[tuple[str, ...], BeforeValidator(names)]
 
 
+def _models(given: Any) -> dict[str, Any]:
+    return assignments(given, "--model", "mine=q_click,q_buy")
+
+
 class Request(Resources, Budget):
     """What a user asks of a run."""
 
@@ -43,7 +47,7 @@ class Request(Resources, Budget):
     """Configuration, as in sharing.kind=mmoe. Repeat."""
     current: str | None = None
     """Model in production: TOML, a package's folder, column:NAME, or models:/NAME/VERSION."""
-    model: Annotated[dict[str, ColumnList], BeforeValidator(assignments)] = Field(default_factory=dict)
+    model: Annotated[dict[str, ColumnList], BeforeValidator(_models)] = Field(default_factory=dict)
     """Model from elsewhere, by its columns of the log: mine=q_click,q_buy. Repeat."""
     raw: Path | None = None
     """Folder with the raw files; nothing is fetched."""

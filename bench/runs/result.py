@@ -305,7 +305,7 @@ def serving_of(
 
 @dataclass(frozen=True)
 class Ranked:
-    """What ranks the rows of a run whose predictions are kept.
+    """Everything that ranks the rows of a run whose predictions are kept.
 
     Attributes:
         rows: by split.
@@ -320,7 +320,7 @@ class Ranked:
 
 
 def ranked_by(part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective]) -> Ranked | None:
-    """What ranks the rows of a run; None where no rows are kept, as nothing was confirmed."""
+    """Everything that ranks the rows of a run; None where no rows are kept, as nothing was confirmed."""
     folder = part.folder / FOLDER
     kept: dict[str, KeptRows] = {split: own for split in KEPT if (own := read_rows(folder, split)) is not None}
     if len(kept) < len(KEPT):

@@ -1,4 +1,4 @@
-"""`seesaw run --model NAME=COLUMNS`: a model from elsewhere as a candidate of a run; what is checked before training."""
+"""`seesaw run --model NAME=COLUMNS`: a model from elsewhere as a candidate of a run, checked before any training."""
 
 import json
 
@@ -72,6 +72,7 @@ def test_no_model_reads_it_and_none_is_trained_of_it(run, capsys):
         ("mine=q_click", {}, "--model mine: expected 2 columns, one for each of click and buy, found 1"),
         ("mine=q_click,dwell", {}, "names under `logged`, found 'dwell'; logged are q_click and q_buy"),
         ("mine=preds.csv", {}, "found the file 'preds.csv': name it in the card under [[reader.joins]]"),
+        ("mine", {}, "--model: expected NAME=VALUE as in mine=q_click,q_buy, found 'mine'"),
         ("trees=q_click,q_buy", {}, "--model: expected a name that no point of a run has, found 'trees'"),
         ("7=q_click,q_buy", {}, "--model: expected a name that no point of a run has, found '7'"),
         ("mine=q_click,2 q_buy", {}, "expected a column, or a product of columns such as 'q_click q_buy'"),
