@@ -11,6 +11,8 @@ from bench.cli.fronts import print_served, show_verdict
 from bench.cli.options import Home
 from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
+from bench.core.formula import LANGUAGES, FormulaLanguage
+from bench.core.formula import read as read_formula
 from bench.core.validation import validate
 from bench.system.content import read_toml
 from bench.system.home import resolve_home
@@ -33,7 +35,7 @@ def decide(
     ] = None,
     today: Annotated[str | None, typer.Option(metavar="NAME", help="The model that serves today.")] = None,
     score: Annotated[str | None, typer.Option(metavar="COLUMN", help="Today's score.")] = None,
-    weights: Annotated[str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_buy".')] = None,
+    weights: Annotated[str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_click p_buy".')] = None,
     value: Annotated[list[str] | None, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")] = None,
     amount: Annotated[list[str] | None, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")] = None,
     group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together: a request.")] = None,
@@ -61,6 +63,9 @@ def decide(
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
+    formula: Annotated[
+        FormulaLanguage | None, typer.Option("--formula", help="Print the answer's formula as SQL or numpy, too.")
+    ] = None,
     home: Home = None,
 ) -> CommandOutput:
     """Decide from a log's predictions which model and weights to serve; nothing is trained."""
@@ -99,8 +104,19 @@ def decide(
 
         name = Path(asked.log[0]).name
         log_decision(name, decision.verdict.sentence, decision.verdict.changes, folder, tracking, resolve_home(home))
-    yield decision.document | ({"page": str(page)} if page else {})
+    written = None if formula is None else _written(decision, formula)
+    more = ({"page": str(page)} if page else {}) | ({"written": written} if written else {})
+    yield decision.document | more
     _show(decision, page)
+    if written is not None:
+        say(written, whole=True)
+
+
+def _written(decision: LogDecision, language: FormulaLanguage) -> str:
+    """The answer's formula in a language."""
+    if not decision.formula:
+        raise UserError("--formula: expected an answer with a formula, found one without")
+    return LANGUAGES[language](read_formula(decision.formula, "--formula"))
 
 
 def _asked(options: dict[str, Any], file: Path | None, policy: Path | None) -> Asked:

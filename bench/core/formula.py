@@ -91,6 +91,8 @@ class Call:
 Expression = Number | Column | Sum | Product | Power | Call
 Monomial = frozenset[tuple[Hashable, float]]
 """A product of powers: columns, or whatever else cannot be multiplied out, with their exponents."""
+NO_FACTORS: Monomial = frozenset()
+"""That of a constant."""
 
 
 def columns_of(expression: Expression) -> dict[str, None]:
@@ -187,7 +189,8 @@ def _as_python(tokens: list[_Token]) -> tuple[str, list[str]]:
     before: _Token | None = None
     for place, token in enumerate(tokens):
         after = tokens[place + 1] if place + 1 < len(tokens) else None
-        called = token.kind == "name" and after is not None and after.text == "(" and not after.spaced
+        opens = token.kind == "name" and after is not None and after.kind == "operator" and after.text == "("
+        called = opens and after is not None and (token.text in FUNCTIONS or not after.spaced)
         if called and token.text not in FUNCTIONS:
             raise _Refused(f"unknown function '{shortened(token.text)}'; known are {', '.join(FUNCTIONS)}")
         begins = token.kind in ("name", "quoted", "number") or token.text == "("
@@ -357,7 +360,8 @@ def _written(expression: Expression, language: _Language) -> str:
             return language.column(name)
         case Sum(terms):
             texts = [_written(term, language) for term in terms]
-            return " + ".join(texts).replace("+ -", "- ")
+            signed = [f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in texts[1:]]
+            return texts[0] + "".join(signed)
         case Product(factors):
             times = " * " if _of_powers(expression) else language.times
             return times.join(
@@ -399,11 +403,87 @@ def _python_call(function: str, argument: str) -> str:
 
 
 _SQL_WORDS = frozenset(
-    """all and any as asc between by case cast check column constraint create cross current_date default delete desc
-    distinct drop else end except exists false fetch for foreign from full grant group having in index inner insert
-    intersect into is join key left like limit natural not null offset on or order outer over partition primary
-    references right row rows select set some table then to true union unique update user using value values view when
-    where window with""".split()
+    [
+        "all",
+        "and",
+        "any",
+        "as",
+        "asc",
+        "between",
+        "by",
+        "case",
+        "cast",
+        "check",
+        "column",
+        "constraint",
+        "create",
+        "cross",
+        "current_date",
+        "default",
+        "delete",
+        "desc",
+        "distinct",
+        "drop",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "false",
+        "fetch",
+        "for",
+        "foreign",
+        "from",
+        "full",
+        "grant",
+        "group",
+        "having",
+        "in",
+        "index",
+        "inner",
+        "insert",
+        "intersect",
+        "into",
+        "is",
+        "join",
+        "key",
+        "left",
+        "like",
+        "limit",
+        "natural",
+        "not",
+        "null",
+        "offset",
+        "on",
+        "or",
+        "order",
+        "outer",
+        "over",
+        "partition",
+        "primary",
+        "references",
+        "right",
+        "row",
+        "rows",
+        "select",
+        "set",
+        "some",
+        "table",
+        "then",
+        "to",
+        "true",
+        "union",
+        "unique",
+        "update",
+        "user",
+        "using",
+        "value",
+        "values",
+        "view",
+        "when",
+        "where",
+        "window",
+        "with",
+    ]
 )
 """Words that name no column without quotes in some database."""
 _FORMULA = _Language(quoted, " ", _formula_power, lambda function, argument: f"{function}({argument})")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench.core.errors import UserError, repeated, shortened, unknown
+from bench.core.errors import repeated, unknown
 from bench.core.exposure import Shown, exposure_columns
+from bench.core.formula import Expression, columns_of, read
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import Positive
 from bench.frontier.policy import Policy, toml_lines
-from bench.results.fusion import FusionKind
 
 MOST_TASKS = 8
 SEED = "#"
@@ -24,51 +22,6 @@ SEED = "#"
 ColumnList = Annotated[
     list[str], BeforeValidator(lambda given: [*map(str.strip, given.split(","))] if isinstance(given, str) else given)
 ]
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-
-
-@dataclass(frozen=True)
-class Formula:
-    """Today's score of a row.
-
-    Attributes:
-        kind: `sum` of weight times prediction; `power`, the product of predictions to the power of their weights.
-        terms: weights by column.
-        text: as it was given.
-    """
-
-    kind: FusionKind
-    terms: Mapping[str, float]
-    text: str
-
-    @staticmethod
-    def read(text: str) -> Formula:
-        """A formula such as `3 p_click + 40 p_buy`, or `p_click^0.8 * p_buy^0.2`.
-
-        Raises:
-            UserError: anything else, or a column that stands in it twice.
-        """
-        kind: FusionKind = "sum" if "+" in re.sub(r"[eE]\+", "e", text) or "*" not in text else "power"
-        parts = re.split(r"(?<![eE])\+" if kind == "sum" else r"\*(?!\*)", text)
-        weights: list[tuple[str, float]] = []
-        for part in parts:
-            if kind == "sum":
-                match = re.fullmatch(rf"\s*(?:({_NUMBER})\s*\*?\s*)?([^\s*^+]+)\s*", part)
-                name, weight = (match[2], match[1] or "1") if match else ("", "1")
-            else:
-                match = re.fullmatch(rf"\s*([^\s*^+]+?)\s*(?:\^\s*({_NUMBER}))?\s*", part)
-                name, weight = (match[1], match[2] or "1") if match else ("", "1")
-            if match is None or re.fullmatch(_NUMBER, name):
-                raise UserError(
-                    "--weights: expected a sum such as '3 p_click + 40 p_buy', or a product such as "
-                    f"'p_click^0.8 * p_buy^0.2', found '{shortened(text)}'"
-                )
-            weights.append((name, float(weight)))
-        if twice := repeated(name for name, _ in weights):
-            raise UserError(f"--weights: '{twice}' stands in it twice")
-        if not any(weight > 0 for _, weight in weights):
-            raise UserError(f"--weights: expected a weight above 0, found '{shortened(text)}'")
-        return Formula(kind, dict(weights), text.strip())
 
 
 class Asked(Config):
@@ -88,7 +41,7 @@ class Asked(Config):
     score: str | None = None
     """Today's score."""
     weights: str | None = None
-    """Today's score as a formula of columns: `3 p_click + 40 p_buy`."""
+    """Today's score as a formula of columns: `3 p_click + 40 p_click p_buy`."""
     values: dict[str, Positive] = Field(default_factory=dict)
     """By task what one is worth."""
     amounts: dict[str, str] = Field(default_factory=dict)
@@ -190,9 +143,9 @@ class Asked(Config):
         return by_name
 
     @property
-    def formula(self) -> Formula | None:
+    def formula(self) -> Expression | None:
         """Today's score as a formula."""
-        return None if self.weights is None else Formula.read(self.weights)
+        return None if self.weights is None else read(self.weights, "--weights")
 
     @property
     def served(self) -> str:
@@ -200,8 +153,9 @@ class Asked(Config):
         if self.today is not None:
             return self.today
         formula, names = self.formula, [*self.named]
+        predictions = set() if formula is None else {*columns_of(formula)} - {*self.amounts.values()}
         runs = ((name, {*columns}) for name, of in self.named.items() for _, columns in of)
-        weighed = (name for name, columns in runs if formula is not None and formula.terms.keys() <= columns)
+        weighed = (name for name, columns in runs if formula is not None and predictions <= columns)
         return next(weighed, "today" if "today" in names else names[0])
 
     @property
@@ -219,7 +173,7 @@ class Asked(Config):
         """Those of them that labels, predictions and scores are made of, and what says how rows were shown."""
         columns = [*self.labels, *(column for own in self.models.values() for column in own)]
         columns += [each for each in (self.score, self.random, self.propensity, *self.amounts.values()) if each]
-        return list(dict.fromkeys([*columns, *(self.formula.terms if self.formula else ())]))
+        return list(dict.fromkeys([*columns, *(columns_of(self.formula) if self.formula else ())]))
 
     @property
     def exposure(self) -> dict[Shown, str]:

@@ -134,10 +134,13 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
     Where nobody said it, a model that the others are compared with.
     """
     name, formula = own.name, asked.formula
-    if formula is not None and (weights := weights_of(formula, own)) is not None:
-        scale = of.rows[CONFIRM].rates if formula.kind == "sum" else [1.0] * len(weights)
+    if formula is not None and (found := weights_of(formula, own)) is not None:
+        kind, weights = found
+        scale = of.rows[CONFIRM].rates if kind == "sum" else [1.0] * len(weights)
         candidates[:] = [replace(each, role="current") if each.id == name else each for each in candidates]
-        return CurrentRanking(name, Fusion.of(formula.kind, [*map(mul, weights, scale)])), f"{name}, {formula.text}"
+        return CurrentRanking(
+            name, Fusion.of(kind, [*map(mul, weights, scale)])
+        ), f"{name}, {str(asked.weights).strip()}"
     if formula is None and asked.score is None:
         return CurrentRanking(name, today=False), f"{name} at its best weights"
     score = score_of(formula, of.log) if formula else of.log.numbers[str(asked.score)]

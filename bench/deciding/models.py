@@ -13,15 +13,17 @@ from scipy.special import expit
 
 from bench.core.arrays import Singles
 from bench.core.errors import UserError
+from bench.core.formula import NO_FACTORS, Monomial, columns_of, computed, multiplied_out, quoted, read
 from bench.core.records import Role
 from bench.core.rows import CONFIRM, TEST
-from bench.deciding.asked import Asked, Formula
+from bench.deciding.asked import Asked
 from bench.deciding.log import LoggedRows
 from bench.measure.heads.areas import auc
 from bench.measure.heads.calibration import ECE_BINS, Deciles
 from bench.measure.platt import FIT_ROWS, platt
 from bench.measure.predictions import KeptRows
 from bench.measure.spaces import Observed
+from bench.results.fusion import FusionKind
 from bench.results.ledger import ALL
 from bench.results.served.measuring import Candidate
 
@@ -87,13 +89,13 @@ def models_of(asked: Asked, log: LoggedRows, labels: Singles) -> tuple[list[Mode
     for name, runs in asked.named.items():
         of_seeds, of_terms, kinds = [], [], np.ones(len(tasks), dtype=bool)
         for _, columns in runs:
-            terms = list(columns)
+            terms = [quoted(column) for column in columns]
             own = np.stack([log.numbers[column] for column in columns], axis=1).astype(np.float32)
             for at, column in enumerate(columns):
                 _check(own[:, at], labels[:, at], column, tasks[at])
                 if own[:, at].min() < 0:
                     own[:, at] = expit(own[:, at])
-                    terms[at] = f"sigmoid({column})"
+                    terms[at] = f"sigmoid({quoted(column)})"
                     notes[f"'{column}' has values below 0: they are taken as log odds."] = None
                 elif own[:, at].max() > 1:
                     kinds[at] = False
@@ -107,7 +109,7 @@ def models_of(asked: Asked, log: LoggedRows, labels: Singles) -> tuple[list[Mode
             for task, amount in asked.amounts.items():
                 at = tasks.index(task)
                 own[:, at] *= log.numbers[amount]
-                terms[at], kinds[at] = f"{amount} {terms[at]}", False
+                terms[at], kinds[at] = f"{quoted(amount)} {terms[at]}", False
             of_seeds.append(own)
             of_terms.append(tuple(terms))
         seeds = tuple(seed for seed, _ in runs if seed is not None) if len(runs) > 1 else ()
@@ -155,24 +157,41 @@ def _given(
     return places
 
 
-def weights_of(formula: Formula, model: Model) -> list[float] | None:
-    """(T,), weights of a formula that is one of a model's predictions; None where it is not."""
-    as_they_are = {name for name, term in zip(model.columns, model.terms, strict=True) if name == term}
-    if not formula.terms.keys() <= as_they_are:  # a formula of other numbers
+def weights_of(formula: Expression, model: Model) -> tuple[FusionKind, list[float]] | None:
+    """The fusion of a model's predictions that a formula is, with its weights (T,); None where it is none."""
+    predictions = [multiplied_out(read(term, "--model")) for term in model.terms]
+    if any([*prediction.values()] != [1.0] for prediction in predictions):
         return None
-    return [formula.terms.get(column, 0.0) for column in model.columns]
+    products = [next(iter(prediction)) for prediction in predictions]
+    if len(set(products)) < len(products):
+        return None
+    wanted = multiplied_out(formula)
+    wanted.pop(NO_FACTORS, None)
+    if not wanted or min(wanted.values()) < 0 or max(wanted.values()) == 0:
+        return None
+    if wanted.keys() <= set(products):
+        return "sum", [wanted.get(product, 0.0) for product in products]
+    weights = exponents_of(next(iter(wanted)), products) if len(wanted) == 1 else None
+    return None if weights is None else ("power", weights)
 
 
-def score_of(formula: Formula, log: LoggedRows) -> NDArray[np.float64]:
+def exponents_of(wanted: Monomial, products: Sequence[Monomial]) -> list[float] | None:
+    """The powers, at least 0, of products whose product is the wanted one; None where there are none."""
+    factors = [*{factor: None for product in (wanted, *products) for factor, _ in product}]
+    exponents = np.array([[dict(product).get(factor, 0.0) for product in products] for factor in factors])
+    aim = np.array([dict(wanted).get(factor, 0.0) for factor in factors])
+    weights = np.linalg.lstsq(exponents, aim, rcond=None)[0].round(12)
+    if (weights < 0).any() or not np.allclose(exponents @ weights, aim, rtol=0, atol=1e-9):
+        return None
+    return [float(weight) for weight in weights]
+
+
+def score_of(formula: Expression, log: LoggedRows) -> NDArray[np.float64]:
     """(N,), a formula's score of each row."""
-    columns = {name: log.numbers[name] for name in formula.terms}
-    if formula.kind == "sum":
-        return np.asarray(sum(weight * columns[name] for name, weight in formula.terms.items()))
-    for name, values in columns.items():
-        if (values < 0).any():
-            raise UserError(f"--weights: expected '{name}' of at least 0 for a product, found {values.min():g}")
-    logs = (weight * np.log(np.maximum(columns[name], 1e-12)) for name, weight in formula.terms.items() if weight)
-    return np.asarray(sum(logs))
+    score = computed(formula, {name: log.numbers[name] for name in columns_of(formula)}, "--weights")
+    if score.min() == score.max():
+        raise UserError(f"--weights: expected a score that differs, found {score[0]:g} in all rows")
+    return score
 
 
 def recalibrated(model: Model, parts: SplitPlaces, rows: Mapping[str, KeptRows], tasks: Sequence[str]) -> Model | None:

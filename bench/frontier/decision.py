@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import UserError
+from bench.core.formula import quoted
 from bench.core.objectives import of_items
 from bench.core.records import Point
 from bench.core.rows import TEST
@@ -129,7 +130,7 @@ class Decision:
 
     def terms_of(self, point: str) -> Sequence[str]:
         """The names of a point's predictions in a formula, by task."""
-        return [f"p_{task}" for task in self.serving.rates]
+        return [quoted(f"p_{task}") for task in self.serving.rates]
 
     @property
     def readings(self) -> list[str]:

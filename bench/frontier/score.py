@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
 from bench.core.errors import check_known
+from bench.core.formula import quoted
 from bench.core.plain import flatten
 from bench.core.registry import Config
 from bench.core.schema import Positive, Task
@@ -85,7 +86,7 @@ class Score(Config):
 
     def __str__(self) -> str:
         """The formula as a verdict has it; `p_buy` is the joint probability, `p_buy.cvr` that given the parent."""
-        terms = {f"p_{name.removesuffix('.ctcvr')}": weight for name, weight in self.weights.items()}
+        terms = {quoted(f"p_{name.removesuffix('.ctcvr')}"): weight for name, weight in self.weights.items()}
         return in_formula(self.kind, terms, [self.rates.get(name, 1.0) for name in self.weights])
 
 

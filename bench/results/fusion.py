@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
+from bench.core.formula import LEAST_PREDICTION, Call, Column, read
 
 FusionKind = Literal["power", "sum"]
 FUSION_KINDS: tuple[FusionKind, ...] = get_args(FusionKind)
-LEAST_PREDICTION = 1e-12
-"""Predictions are at least this under a logarithm."""
 MOST_KEPT = 200_000
 
 
@@ -89,13 +88,18 @@ def logged(values: NDArray[Any]) -> Floats:
 
 
 def in_formula(kind: FusionKind, terms: Mapping[str, float], rates: Sequence[float]) -> str:
-    """A fusion as a formula of predictions, by weights of their names: `1 p_click + 12.8 p_buy`."""
+    """A fusion as a formula of predictions, by weights of their terms: `1 p_click + 12.8 p_buy`."""
     if kind == "power":
-        return " * ".join(f"{name}^{weight:.3g}" for name, weight in terms.items() if weight)
+        return " * ".join(f"{_base(name)}^{weight:.3g}" for name, weight in terms.items() if weight)
     raw = {name: weight / rate for (name, weight), rate in zip(terms.items(), rates, strict=True) if weight}
     least = min(map(abs, raw.values()), default=1.0)
     digits = {name: float(f"{weight / least:.3g}") for name, weight in raw.items()}
     return " + ".join(f"{weight:g} {name}" for name, weight in digits.items())  # 2840, not 2.84e+03
+
+
+def _base(term: str) -> str:
+    """A term as the base of a power: in parentheses, unless it is a column or a function."""
+    return term if isinstance(read(term, "formula"), Column | Call) else f"({term})"
 
 
 def in_words(weights: Mapping[str, float]) -> str:

@@ -18,7 +18,6 @@ import bench
 from bench.cli import main
 from bench.core.errors import UserError
 from bench.core.rows import CONFIRM, TEST
-from bench.deciding.asked import Formula
 from bench.results.fusion import fused
 from bench.results.served.slices import AS_LOGGED
 
