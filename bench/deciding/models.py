@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from bench.core.arrays import Singles
 from bench.core.errors import UserError
-from bench.core.formula import NO_FACTORS, Monomial, columns_of, computed, multiplied_out, quoted, read
+from bench.core.formula import NO_FACTORS, Expression, Monomial, columns_of, computed, multiplied_out, quoted, read
 from bench.core.records import Role
 from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked
