@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from bench.core.errors import UserError, missing
+from bench.core.formula import columns_of
 from bench.deciding.asked import Asked
 from bench.system.progress import Progress, Work
 
@@ -128,7 +129,7 @@ def _numbers(column: Any, where: object, name: str, asked: Asked) -> NDArray[Any
     numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     if not any(each(kind) for each in numeric):
         raise UserError(f"{where}: expected numbers in the column '{name}', found {kind}")
-    exact = name == asked.score or (asked.formula and name in asked.formula.terms)
+    exact = name == asked.score or (asked.formula and name in columns_of(asked.formula))
     numbers = column.cast(pa.float64() if exact else pa.float32(), safe=False).to_numpy(zero_copy_only=False)
     if np.isinf(numbers).any():
         raise UserError(f"{where}: expected finite numbers in the column '{name}', found infinity")

@@ -112,7 +112,7 @@ MISTAKES = {
     "given and joint": ({"given": ["buy"], "joint": ["buy"]}, "found it under both"),
     "score and weights": ({"score": "p_buy", "weights": "p_buy"}, "expected `score` or `weights`, found both"),
     "weights of no column": ({"weights": "3 p_clik + p_buy"}, "column 'p_clik', which is missing ('p_click'"),
-    "an endless weight": ({"weights": "1e999 p_click + 2 p_buy"}, "--weights: expected numbers up to 1e+100, found 1e999"),
+    "an endless weight": ({"weights": "1e999 p_click + 2 p_buy"}, "expected numbers up to 1e+100, found 1e999"),
     "a score without order": ({"weights": "0 p_click"}, "expected a score that differs, found 0 in all rows"),
     "no formula": ({"weights": "click and buy"}, "expected a sum such as"),
     "time and nothing later": ({"time": "day", "trained_until": 99, "unseen": False}, "expected rows of a later day"),
@@ -231,7 +231,7 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
         ("p_click * p_buy^0.25", "power", (0.75, 0.25)),
     ],
 )
-def test_a_score_of_a_funnel_is_its_model_with_weights(log, asked, formula, kind, shares):
+def test_a_score_of_a_funnel_is_its_model_with_weights(formula, kind, shares):
     model = Model("today", "trial", (), ("p_click", "p_buy"), (), (True, True), ("p_click", "p_click p_buy"))
     found, weights = weights_of(read(formula, "--weights"), model)
     assert found == kind
@@ -244,6 +244,7 @@ def test_another_score_is_compared_as_it_stands(formula):
     assert weights_of(read(formula, "--weights"), model) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"amounts": {"buy": "price"}}])
 def test_answers_can_be_given_as_weights(log, asked, more):
     table = log(6_000, other=0.2).assign(price=lambda own: 1 + np.arange(len(own)) % 7)
@@ -266,3 +267,13 @@ def test_answers_can_be_given_as_weights(log, asked, more):
 
 def columns_for(table, term):
     return {name: table[name].to_numpy(float) for name in columns_of(read(term, ""))}
+
+
+@pytest.mark.slow
+def test_an_answer_is_printed_as_sql_and_python(log, asked, tmp_path, capsys):
+    log(2_000).to_csv(tmp_path / "log.csv", index=False)
+    options = ["--label=click", "--label=buy", "--parent=buy=click", "--given=buy", "--unseen"]
+    options += ["--model=today=p_click,p_buy", "--weights=p_click + 40 p_click p_buy"]
+    for language, told in (("sql", "p_click"), ("python", "log['p_click']")):
+        assert main(["decide", str(tmp_path / "log.csv"), *options, f"--formula={language}"]) == 0
+        assert told in capsys.readouterr().out.splitlines()[-1]
