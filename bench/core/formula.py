@@ -8,7 +8,7 @@ A formula has columns, numbers, sums, products (a space or `*`), powers (`^` or 
 `logit`, `sigmoid` and parentheses. A column with other characters than letters, digits and `_.#@:` stands in square
 brackets, `[p-click]`, with each `]` of its name doubled. Backticks would not do: a shell runs what stands in them.
 
-What a power or a logarithm is taken of counts as at least `LEAST_PREDICTION`, and log odds are of `NEAR` to 1 - `NEAR`,
+Arguments of powers and logarithms count as at least `LEAST_PREDICTION`, and log odds are of `NEAR` to 1 - `NEAR`,
 as where weights are chosen.
 """
 
