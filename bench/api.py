@@ -17,6 +17,7 @@ import pandas as pd
 
 from bench.core.errors import UserError, check_known
 from bench.core.plain import names
+from bench.core.plugins import PluginFile, add
 from bench.results.ledger import read_cells as read_cells  # public
 from bench.system.interrupts import interrupted_once
 from bench.system.progress import Progress
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from bench.runs.result import DatasetResult
 
 
+PathOrPaths = str | Path | Sequence[str | Path]
+
+
 def run(
     data: Any,
     *,
@@ -44,6 +48,7 @@ def run(
     budget: str | float | None = None,
     suite: str | Path = "quick",
     home: str | Path | None = None,
+    plugins: PathOrPaths = (),
     **asked: Any,
 ) -> Result:
     """Searches for the models that share best, confirms them, and picks one, as `seesaw card` and `seesaw run` do.
@@ -56,6 +61,7 @@ def run(
         current: what is served today, as `--current` takes it; `column:NAME` is a score of the log.
         budget: the time limit of the search, as in "10m".
         home: the folder of all files; else `$SEESAW_HOME`, else `./.seesaw`.
+        plugins: Python files with entries of your own, beside `$SEESAW_PLUGIN`.
 
     Raises:
         UserError: an option is unknown or does not fit the rest; no run is made then.
@@ -67,6 +73,7 @@ def run(
     from bench.system.machine import set_waiting
 
     set_waiting()
+    _add(plugins)
     if "dataset" in asked:
         raise UserError("dataset: expected the data as the first argument, found them as an option")
     asked |= {key: value for key, value in (("current", current), ("time", budget)) if value is not None}
@@ -81,15 +88,23 @@ def run(
     return load_run(made.folder)
 
 
-def load_run(run: str | Path, home: str | Path | None = None, dataset: str | None = None) -> Result:
+def load_run(
+    run: str | Path, home: str | Path | None = None, dataset: str | None = None, plugins: PathOrPaths = ()
+) -> Result:
     """The result of a run, by its folder's path or by its name at `home`; of one that goes on as far as it has come.
 
-    `dataset` says which, where the run has several. Raises a `UserError` where there is none.
+    Args:
+        dataset: which one, where the run has several.
+        plugins: the Python files that it was made with, beside `$SEESAW_PLUGIN`.
+
+    Raises:
+        UserError: there is no such run, or it used a plug-in that is named nowhere.
     """
     from bench.runs.folder import Run
     from bench.runs.result import result_of
     from bench.system.home import resolve_home
 
+    _add(plugins)
     parts = Run.open(resolve_home(Path(home) if home else None), str(run)).datasets
     if dataset is None and len(parts) > 1:
         raise UserError(f"dataset: expected one of the run's data sets, {', '.join(parts)}; found none")
@@ -98,11 +113,12 @@ def load_run(run: str | Path, home: str | Path | None = None, dataset: str | Non
     return Result(lambda: result_of(parts[key]), parts[key])
 
 
-def decide(log: Any, **asked: Any) -> Result:
+def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
     """Decides from a log's predictions which model and weights to serve; nothing is trained, and torch is not needed.
 
     Args:
         log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them, or several paths.
+        plugins: Python files with pick rules of your own, beside `$SEESAW_PLUGIN`.
         asked: as in a file `decide.toml`, see `bench.deciding.asked.Asked`.
 
     Raises:
@@ -113,6 +129,7 @@ def decide(log: Any, **asked: Any) -> Result:
     from bench.deciding.asked import Asked
     from bench.deciding.decision import decide as decision_of
 
+    _add(plugins)
     paths = [log] if isinstance(log, str | Path) else log if isinstance(log, list | tuple) else None
     options = asked if paths is None else asked | {"log": [str(path) for path in paths]}
     given = validate(Asked, options, "")
@@ -217,8 +234,14 @@ class Result:
         ]
         return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
 
-    def deploy(self, alias: str = "champion", name: str | None = None, force: bool = False) -> Package:
+    def deploy(
+        self, alias: str | None = None, name: str | None = None, force: bool = False, point: str | None = None
+    ) -> Package:
         """Trains the pick for good, packages it in the run's folder, and registers it in MLflow, as `seesaw deploy`.
+
+        Args:
+            alias: by default champion, of a `point` challenger.
+            point: the id of a point of `points()`, which is deployed at its best weights in place of the pick.
 
         Raises a `UserError` where nothing was picked, or, without `force`, where it is below its prediction intervals.
         """
@@ -228,9 +251,10 @@ class Result:
         from bench.runs.folder import PICK
         from bench.system.machine import cores
 
+        alias = alias or ("champion" if point is None else "challenger")
         check_known("alias", alias, ("champion", "challenger"))
         part = self._trained.run
-        deployment = deployment_of(part.run.home, str(part.folder / PICK), None, name, None)
+        deployment = deployment_of(part.run.home, str(part.folder / PICK), None, name, None, point)
         with deploying(deployment):
             package = make_package(deployment, None, force, cores(), _progress(), not without_onnx())
             register(deployment, package, alias)
@@ -241,7 +265,8 @@ class Result:
     ) -> BacktestAnswer:
         """Trains the pick at several later times and judges it on what came next, as `seesaw backtest` does.
 
-        Arguments are its options. The answer has `sentences` by point, and all of it as plain values in `document`.
+        Arguments are its options; `points` may name points of `points()`, at their best weights. The answer has
+        `sentences` by point, and all of it as plain values in `document`.
         """
         from bench.runs.backtest import BacktestOptions, backtest
 
@@ -255,12 +280,40 @@ class Result:
             raise UserError("expected a run, found a decision on a log, which has no trainings")
         return cast("DatasetResult", self.decision)
 
+    def __repr__(self) -> str:
+        """The verdict, the score to rank by, and what is missing; where there is no result yet, the reason."""
+        try:
+            lines = [self.verdict(), self._score, self._incomplete]
+        except UserError as reason:
+            return str(reason)
+        return "\n".join(filter(None, lines))
+
     def _repr_html_(self) -> str:
-        """The verdict, the score and the front."""
+        """The same, and the front."""
         from bench.report.markup import escaped
 
+        try:
+            said = f"<p>{escaped(self.verdict())}</p>"
+        except UserError as reason:
+            return f"<p>{escaped(str(reason))}</p>"
+        score = f"<p><code>{escaped(self._score)}</code></p>" if self._score else ""
+        incomplete = f"<p>{escaped(self._incomplete)}</p>" if self._incomplete else ""
         drawn = self.figure().svg if self.decision.serving.served else ""
-        return f"<p>{escaped(self.verdict())}</p><p><code>{escaped(self.formula())}</code></p>{drawn}"
+        return said + score + incomplete + drawn
+
+    @property
+    def _score(self) -> str:
+        return f"score = {self.formula()}" if self.formula() else ""
+
+    @property
+    def _incomplete(self) -> str:
+        return "" if self._part is None else self._trained.incomplete
+
+
+def _add(plugins: PathOrPaths) -> None:
+    """Adds files of entries, and those that the environment names."""
+    paths = [plugins] if isinstance(plugins, str | Path) else plugins
+    add(*(PluginFile.read(Path(path), "plugins") for path in paths))
 
 
 def _progress() -> Progress:

@@ -10,9 +10,11 @@ import textwrap
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from data_toys import LEAST
 
+import bench
 from bench.balancing import BALANCING
 from bench.cli import main
 from bench.core import plugins
@@ -21,10 +23,11 @@ from bench.core.plugins import PluginFile
 from bench.core.records import Job
 from bench.core.registry import Chosen
 from bench.core.schema import Field, Schema, Task
-from bench.frontier.policy import Policy
+from bench.frontier.policy import PICK_RULES, Policy
 from bench.production.engines import ENGINES
 from bench.production.served_model import ModelPart, ModelSpec
 from bench.search.executors import EXECUTORS
+from bench.search.executors.process import run_by_name
 from bench.testing import checks
 from bench.testing.readers import ReaderSample
 from bench.training.config import TrialConfig
@@ -51,9 +54,17 @@ SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of an
 """
 
 
+RULE = """
+from bench.frontier.policy import PickRule
+
+PICK_RULES = {"first": PickRule(lambda gains, terms: gains[..., 0], "has the best {names}")}
+"""
+
+
 @pytest.fixture
 def add(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_FILES", {})
+    monkeypatch.delenv(plugins.PLUGIN, raising=False)
 
     def added(text=LARGEST, name="mine.py"):
         (tmp_path / name).write_text(textwrap.dedent(text))
@@ -95,11 +106,7 @@ def test_what_is_wrong_is_one_sentence_with_exit_code_2(add, tmp_path, capsys, t
 
 
 def test_a_file_gives_rules_engines_and_executors(add):
-    add("""
-    from bench.frontier.policy import PickRule
-    PICK_RULES = {"first": PickRule(lambda gains, terms: gains[..., 0], "has the best {names}")}
-    ENGINES = EXECUTORS = {"mine": lambda *given: None}
-    """)
+    add(RULE + 'ENGINES = EXECUTORS = {"mine": lambda *given: None}')
     assert Policy(rule="first").rule == "first"
     assert "mine" in ENGINES
     assert list(EXECUTORS)[-1] == "mine"
@@ -165,6 +172,104 @@ def test_a_job_brings_the_file_that_it_needs(add, tmp_path, monkeypatch):
     assert plugins.files() == (file,)
 
 
+@pytest.fixture
+def old_run(add, tmp_path):
+    """A run that used a pick rule of a file, which this process does not have; and that file."""
+    file = add(RULE, "rule.py")
+    folder = Path(shutil.copytree(ROOT / "tests/golden/formats/0.1.0", tmp_path / "home")) / "runs" / "first"
+    manifest = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(manifest | {"plugins": {"rule.first": file.origin}}))
+    plugins._FILES.clear()
+    return folder, Path(file.path)
+
+
+def through_the_command_line(folder, **given):
+    words = [word for path in given.values() for word in ("--plugin", str(path))]
+    return main(["status", str(folder), "--json", *words])
+
+
+def through_run(folder, **given):
+    with pytest.raises(UserError, match=r"^enough, with first$"):
+        bench.run("synthetic-funnel", home=folder, **given)
+    return 0
+
+
+def through_decide(folder, **given):
+    rows = pd.DataFrame({"a": [0, 1] * 50, "b": [1, 0] * 50})
+    asked = {"labels": ["a", "b"], "models": {"today": ["p", "q"]}, "policy": {"rule": "first"}}
+    with pytest.raises(UserError, match="'p'"):  # past its options
+        bench.decide(rows, **asked, **given)
+    return 0
+
+
+def through_load_run(folder, **given):
+    return 0 if bench.load_run(folder, **given).run.name == "first" else 1
+
+
+@pytest.mark.parametrize("named", ["by the variable", "by the argument", "by both"])
+@pytest.mark.parametrize(
+    "door", [through_the_command_line, through_run, through_decide, through_load_run], ids=lambda door: door.__name__
+)
+def test_a_file_comes_in_through_every_door(old_run, monkeypatch, door, named):
+    folder, file = old_run
+
+    def create(home, request, progress):
+        raise UserError(f"enough, with {[*PICK_RULES][-1]}")
+
+    monkeypatch.setattr("bench.runs.create.create", create)
+    if named != "by the argument":
+        monkeypatch.setenv(plugins.PLUGIN, str(file))
+    assert door(folder, **({} if named == "by the variable" else {"plugins": file})) == 0
+    assert [Path(added.path) for added in plugins.files()] == [file]
+
+
+def test_what_no_door_brings_is_told_with_all_ways_to_name_it(old_run):
+    folder, _ = old_run
+    ways = r"name it with --plugin, in Python with `plugins`, or anywhere with SEESAW_PLUGIN$"
+    with pytest.raises(UserError, match=rf"^first: expected rule.first of the plug-in rule.py .*, found none; {ways}"):
+        bench.load_run(folder)
+
+
+@pytest.mark.parametrize("call", [bench.run, bench.decide, bench.load_run])
+def test_a_file_that_is_not_there_is_one_sentence_each_time(add, monkeypatch, call):
+    with pytest.raises(UserError, match=r"^plugins nowhere.py: expected a file of Python: No such file"):
+        call("log.csv", plugins=["nowhere.py"])
+    monkeypatch.setenv(plugins.PLUGIN, "nowhere.py")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"):
+            call("log.csv")
+
+
+def test_a_file_of_the_variable_may_read_the_registry_that_it_extends(add, tmp_path, monkeypatch):
+    (tmp_path / "curious.py").write_text(
+        LARGEST + "from bench.balancing import BALANCING as OURS\nassert OURS['static']"
+    )
+    monkeypatch.setenv(plugins.PLUGIN, str(tmp_path / "curious.py"))
+    assert "largest" in BALANCING
+
+
+def test_a_worker_has_the_driver_s_text_of_a_file_that_changed_since(add, tmp_path, monkeypatch):
+    file = add()
+    monkeypatch.setattr(plugins, "_FILES", {})
+    monkeypatch.setenv(plugins.PLUGIN, file.path)
+    Path(file.path).write_text(LARGEST + "# changed\n")
+    job = Job(0, 0, {"balancing.kind": "largest"}, str(tmp_path / "nothing"), 0, ("valid",), (), (), 1, plugins=(file,))
+    with pytest.raises(UserError, match="nothing"):  # no store: it came as far as that
+        run_by_name("bench.training.job:run_job", None, job)
+    assert plugins.files() == (file,)
+    assert list(plugins.needs([("balancing.kind", "largest")]).values()) == [file.origin]
+
+
+def test_the_variable_names_what_a_packaged_model_needs(add, monkeypatch):
+    file = add()
+    schema = Schema((Field("user", 9),), (), (Task("click"), Task("like")))
+    config = TrialConfig.parse({"sharing.kind": "twin"}).dotted()
+    recipe = ModelSpec.of_trained(schema, [ModelPart.whole(config, schema)], [[[[{}]]]])
+    monkeypatch.setattr(plugins, "_FILES", {})
+    monkeypatch.setenv(plugins.PLUGIN, file.path)
+    assert recipe.weights()
+
+
 def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add, monkeypatch):
     add()
     schema = Schema((Field("user", 9),), (), (Task("click"), Task("like")))
@@ -174,7 +279,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add, monkeypa
     assert recipe.weights()
     monkeypatch.setattr(plugins, "_FILES", {})
     with pytest.raises(
-        UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow "
+        UserError, match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, "
     ):
         recipe.weights()
     ModelSpec.of_trained(schema, [ModelPart.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
@@ -234,8 +339,8 @@ def test_the_example_is_searched_packaged_and_served(installed, tmp_path, execut
         ("balancing.loss_power", "rule.least_gain", "sharing.linear_residual"), "seesaw-example 0.1.0"
     )
     searching = ["run", "quick", "--name", "a", "--dataset", "synthetic-funnel@rows=4000", "--space", "space.toml"]
-    searching += ["--trials", "2", "--executor", executor, "--workers", "2", "--plugin", "mine.py"]
-    seesaw(*searching)
+    searching += ["--trials", "2", "--executor", executor, "--workers", "2"]
+    seesaw(*searching, env={**installed, "SEESAW_PLUGIN": "mine.py"})
     run = json.loads((tmp_path / ".seesaw" / "runs" / "a" / "run.json").read_text())
     assert set(run["plugins"]) == {"balancing.largest", "balancing.loss_power", "sharing.linear_residual"}
     log = next((tmp_path / ".seesaw" / "runs" / "a").glob("*/study.jsonl")).read_text()

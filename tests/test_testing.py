@@ -8,10 +8,16 @@ from bench.balancing import LossWeighting
 from bench.core.errors import UserError
 from bench.core.plugins import registry_of
 from bench.core.registry import Config, Entry
+from bench.data.batches import Batches
 from bench.frontier.policy import PickRule, weighted
+from bench.models import products
+from bench.models.config import HiddenConfig
 from bench.models.contracts import Interaction, Sharing
+from bench.models.funnels import FUNNELS
+from bench.models.funnels.direct import Direct
 from bench.models.losses.base import LogLoss
-from bench.testing import checks, models
+from bench.models.sharing.shared_bottom import SharedBottom
+from bench.testing import checks, models, training
 
 
 class Plain(Sharing):
@@ -32,16 +38,180 @@ class Plain(Sharing):
 
 
 @pytest.fixture
-def plain(monkeypatch):
-    sharing = registry_of("sharing")
-    entry = Entry(Plain, Config, "-", "a layer, and a scale for each task")
-    monkeypatch.setattr(sharing, "_all", {**sharing, "plain": entry})
-    return {"sharing": "plain"}
+def named(monkeypatch):
+    """Adds a class to a registry, under the name `mine`."""
+
+    def added(group, build):
+        registry = registry_of(group)
+        monkeypatch.setattr(registry, "_all", {**registry, "mine": Entry(build, Config, "-", "of a test")})
+
+    return added
 
 
-def test_a_sharing_may_be_of_torch_layers(plain):
-    models.the_gradient_reaches_every_parameter("mixed", plain)
-    models.shared_parameters_are_declared_exactly("mixed", plain)
+class Layers(Sharing):
+    """Layers of torch as they are drawn: a shared one, and one for each task."""
+
+    def __init__(self, inputs, tasks, config):
+        super().__init__()
+        self.first = nn.Linear(inputs, 32)
+        self.heads = nn.ModuleList(nn.Linear(32, 8) for _ in range(tasks))
+        self.outputs = 8
+
+    def shared(self, x):
+        h: Tensor = torch.relu(self.first(x[0]))
+        return h
+
+    def forward(self, x):
+        h = self.shared(x)
+        return torch.stack([torch.relu(head(h)) for head in self.heads])
+
+    def shared_parameters(self):
+        own = {id(parameter) for parameter in self.heads.parameters() if len(self.heads) > 1}
+        return (parameter for parameter in self.parameters() if id(parameter) not in own)
+
+
+class OffAtFirst(Layers):
+    """Half of the shared units are off in all rows."""
+
+    def __init__(self, inputs, tasks, config):
+        super().__init__(inputs, tasks, config)
+        nn.init.constant_(self.first.bias[:16], -2.0)
+
+
+class ZeroAtFirst(Layers):
+    """The second factor is 0, so the first one has no gradient."""
+
+    def __init__(self, inputs, tasks, config):
+        super().__init__(inputs, tasks, config)
+        self.down, self.up = nn.Linear(inputs, 2, bias=False), nn.Linear(2, 32, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def shared(self, x):
+        h: Tensor = super().shared(x) + self.up(self.down(x[0]))
+        return h
+
+
+class Attention(Layers):
+    """Torch's own attention, over four tokens of a row."""
+
+    def __init__(self, inputs, tasks, config):
+        super().__init__(inputs, tasks, config)
+        self.layer = nn.TransformerEncoderLayer(8, 2, dim_feedforward=32, batch_first=True)
+
+    def shared(self, x):
+        h: Tensor = self.layer(super().shared(x).unflatten(1, (4, 8))).flatten(1)
+        return h
+
+
+class Unused(Layers):
+    """Has a parameter that nothing reads."""
+
+    def __init__(self, inputs, tasks, config):
+        super().__init__(inputs, tasks, config)
+        self.spare = nn.Linear(4, 4)
+
+
+class HalfUsed(Layers):
+    """Reads half of a parameter."""
+
+    def __init__(self, inputs, tasks, config):
+        super().__init__(inputs, tasks, config)
+        self.scales = nn.Parameter(torch.ones(2, 32))
+
+    def shared(self, x):
+        return super().shared(x) * self.scales[0]
+
+
+class Detached(HalfUsed):
+    """Reads all of it, and cuts half of it from its gradient."""
+
+    def shared(self, x):
+        return super().shared(x) * self.scales[1].detach()
+
+
+REFUSED = {Unused: "spare.weight", HalfUsed: "scales", Detached: "scales"}
+
+
+@pytest.mark.parametrize(
+    "build", [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED], ids=lambda of: of.__name__
+)
+@pytest.mark.parametrize("tasks", ["one", "mixed", "chain"])
+def test_a_parameter_counts_as_connected_only_if_it_is(named, build, tasks):
+    named("sharing", build)
+    several = [models.shared_parameters_are_declared_exactly] if tasks != "one" else []
+    for check in (models.the_gradient_reaches_every_parameter, *several):
+        torch.manual_seed(0)
+        if build not in REFUSED:
+            check(tasks, {"sharing": "mine"})
+        else:
+            with pytest.raises(AssertionError, match=f"sharing.*{REFUSED[build]}"):
+                check(tasks, {"sharing": "mine"})
+
+
+@pytest.mark.parametrize(
+    "build", [Plain, Layers, OffAtFirst, ZeroAtFirst, Attention, *REFUSED], ids=lambda of: of.__name__
+)
+def test_a_parameter_counts_as_trained_only_if_it_is(named, build):
+    named("sharing", build)
+    if build not in REFUSED:
+        training.it_reaches_every_parameter_and_fits_64_rows(training.MemoryStore(), {"sharing.kind": "mine"})
+        return
+    with pytest.raises(AssertionError, match=f"sharing.*{REFUSED[build]}.*: no gradient ever"):
+        training.it_reaches_every_parameter_and_fits_64_rows(training.MemoryStore(), {"sharing.kind": "mine"})
+
+
+class LinearInteraction(Interaction):
+    """A layer of torch for each set of inputs."""
+
+    def __init__(self, layout, sets, config):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(layout.inputs, layout.inputs) for _ in range(sets))
+        self.outputs = layout.inputs
+
+    def forward(self, x):
+        return torch.stack([layer(inputs) for layer, inputs in zip(self.layers, x, strict=True)])
+
+
+class LinearTransfer(Direct):
+    """A layer of torch between towers and outputs."""
+
+    def transfer(self, width):
+        return nn.Linear(width, width)
+
+
+class Heir(SharedBottom):
+    """Adds a layer of torch to a part of ours, and says nothing of precision."""
+
+    def __init__(self, inputs, tasks, config):
+        super().__init__(inputs, tasks, HiddenConfig())
+        self.more = nn.Linear(self.outputs, self.outputs)
+
+    def forward(self, x):
+        h: Tensor = self.more(super().forward(x))
+        return h
+
+
+PLAIN = [("sharing", Layers), ("sharing", Attention), ("sharing", Heir), ("interaction", LinearInteraction)]
+
+
+@pytest.mark.parametrize(("group", "build"), [*PLAIN, ("funnel", LinearTransfer)])
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_a_part_that_says_nothing_of_precision_gets_float32(named, monkeypatch, group, build, precision):
+    monkeypatch.setattr(products, "has_bf16_units", lambda device: True)
+    monkeypatch.setattr(products, "WORTH_IT", 0)
+    named(group, build)
+    made = training.trainer(training.MemoryStore(), {f"{group}.kind": "mine", "optim.precision": precision})
+    linear = next(module for module in made.model.modules() if isinstance(module, nn.Linear))
+    seen = []
+    for module in (linear, made.model.towers):
+        module.register_forward_pre_hook(lambda module, given: seen.append(given[0].dtype))
+    made.step(*next(Batches(made.store.split("train")).in_order(64)))
+    assert set(seen) == {torch.float32, torch.bfloat16}  # the layer, and the part of ours beside it
+
+
+def test_all_parts_of_ours_say_that_they_know_lower_precision():
+    ours = [*registry_of("sharing")._own.values(), *registry_of("interaction")._own.values(), FUNNELS["aitm"]]
+    assert [entry.build for entry in ours if not entry.build.lower_precision] == []
 
 
 class TooFew(Plain):
@@ -62,8 +232,8 @@ class Mixed(Interaction):
         return x + x.mean(0, keepdim=True)
 
 
-class Single(Mixed):
-    """One matrix for all input sets, which knows float32 alone."""
+class Single(Mixed, lower_precision=True):
+    """One matrix for all input sets, which knows float32 alone, and says otherwise."""
 
     def __init__(self, layout, sets, config):
         super().__init__(layout, sets, config)

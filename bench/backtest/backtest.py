@@ -152,7 +152,7 @@ Spread = Callable[[Callable[["_Cut"], None], Sequence["_Cut"]], Iterator[None]]
 def in_processes(workers: int, work: Callable[[_Cut], None], items: Sequence[_Cut]) -> Iterator[None]:
     """At most `workers` at once, each in a process of this machine."""
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(items)), spawn, plugins.add, plugins.files()) as pool:
+    with ProcessPoolExecutor(min(workers, len(items)), spawn, plugins.carried, plugins.files()) as pool:
         for done in as_completed([pool.submit(work, each) for each in items]):
             yield done.result()
 

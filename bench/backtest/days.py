@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 from bench.backtest.backtest import CHOSEN, FROZEN, LEAST_POSITIVES, PICKED, Backtest
 from bench.core.arrays import Floats
 from bench.frontier.aims import PolicyAim
+from bench.frontier.words.verdict import beginning
 from bench.report.text import count
 from bench.results.effect import LEVEL, Effect, percent
 
@@ -107,7 +108,7 @@ def sentences(days: Days, backtest: Backtest, title: str, against: str, unit: st
     """
     many = int(np.isfinite(days.utility).sum())
     name, most = max(days.by_outcome.items(), key=lambda each: abs(each[1].value))
-    often = f"{title[:1].upper()}{title[1:]} did better than {against} on {days.ahead} of {count(many, unit)}"
+    often = f"{beginning(title)} did better than {against} on {days.ahead} of {count(many, unit)}"
     more = [f"{often}: {days.average} all in all on an average {unit}, {most} of {name}."]
     if few := len(backtest.cuts) - many:
         more.append(f"Not counted: {count(few, unit)} with fewer than {LEAST_POSITIVES} positives of an outcome.")

@@ -35,7 +35,9 @@ def root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
     plugin: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE.py", help="Python file with entries of your own; see docs/plugins.md."),
+        typer.Option(
+            metavar="FILE.py", help="Python file with entries of your own, beside $SEESAW_PLUGIN; see docs/plugins.md."
+        ),
     ] = None,
 ) -> None:
     """Find the trade-off frontier of multi-task recommenders."""

@@ -18,7 +18,10 @@ def backtest(
     cuts: Annotated[int | None, typer.Option(help="Parts of test, of about equal rows; default: 7.", min=2)] = None,
     every: Annotated[str | None, typer.Option(help="A cut for each span of time instead: 1d, 2w, 12h, month.")] = None,
     points: Annotated[
-        str, typer.Option(help="pick, or names of models in the served front, separated by commas.")
+        str,
+        typer.Option(
+            "--points", "--point", help="pick, or points of `seesaw frontier` at their best weights, as in 7,trees."
+        ),
     ] = "pick",
     warm: Annotated[bool, typer.Option("--warm", help="Go on from the cut before, by one pass over new rows.")] = False,
     anew: Annotated[bool, typer.Option("--anew", help="Train from scratch at each cut (the default).")] = False,

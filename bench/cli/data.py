@@ -28,13 +28,15 @@ def datasets(
 ) -> CommandOutput:
     """List the data sets, or explain one card."""
     from bench.data import describe, load_card, prepared
-    from bench.data.listing import remove_stores
+    from bench.data.listing import prepared_keys, remove_stores
     from bench.system import content
 
     if remove:
         if dataset is None:
             raise UserError("--remove: expected a data set's name or a card's path, found none")
-        freed = remove_stores(resolve_home(home), load_card(dataset).key)
+        at_home = resolve_home(home)
+        key = dataset if dataset in prepared_keys(at_home) else load_card(dataset).key  # of a card that may be gone
+        freed = remove_stores(at_home, key)
         yield {"removed": freed}
         say(*(f"removed {store['path']}, {store['size_mb']:,.1f} MB" for store in freed))
         if not freed:

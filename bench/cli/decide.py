@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from bench.cli.fronts import print_served, show_verdict
-from bench.cli.options import Home
+from bench.cli.options import Home, read_bound
 from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
-from bench.core.errors import UserError, shortened
+from bench.core.errors import UserError, listed, shortened
 from bench.core.formula import LANGUAGES, FormulaLanguage
 from bench.core.formula import read as read_formula
 from bench.core.validation import validate
@@ -38,6 +38,10 @@ def decide(
     weights: Annotated[str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_click p_buy".')] = None,
     value: Annotated[list[str] | None, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")] = None,
     amount: Annotated[list[str] | None, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=KIND", help="A label: binary or value; else probability, log-odds, order, value."),
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together: a request.")] = None,
     units: Annotated[str | None, typer.Option(help="Column whose rows belong together: a user.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")] = None,
@@ -59,9 +63,17 @@ def decide(
     outcome: Annotated[list[str] | None, typer.Option(help="What is served: click.ndcg@5. Repeat.")] = None,
     no_recalibration: Annotated[bool, typer.Option("--no-recalibration", help="Try no recalibrated models.")] = False,
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file.")] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OUTCOME=BOUND", help='Lower bound: "click.recall@10%=98% of current". Repeat.'),
+    ] = None,
+    at_most: Annotated[list[str] | None, typer.Option(metavar="OUTCOME=BOUND", help="Upper bound. Repeat.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")] = None,
+    formula: Annotated[
+        str | None, typer.Option("--formula", metavar="sql|python", help="Print the answer's score in this language.")
+    ] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
     formula: Annotated[
         FormulaLanguage | None, typer.Option("--formula", help="Print the answer's formula as SQL or numpy, too.")
@@ -75,12 +87,16 @@ def decide(
         "today": today, "score": score, "weights": weights, "group": group, "units": units, "time": time, "part": part,
         "values": _pairs("--value", "TASK=NUMBER as in buy=40", value), "segments": segment, "seed": seed,
         "amounts": _pairs("--amount", "TASK=COLUMN as in click=bid", amount), "trained_until": trained_until,
+        "kinds": _pairs("--kind", "COLUMN=KIND as in p_click=log-odds", kind),
         "unseen": unseen or None, "given": given, "joint": joint, "sampling": sampling, "outcomes": outcome,
         "items": _pairs("--item", "NAME=COLUMN as in author=author_id", item),
         "item_numbers": _pairs("--item-number", "NAME=COLUMN as in age=age_days", item_number),
         "random": random, "propensity": propensity, "recalibrate": False if no_recalibration else None,
     }  # fmt: skip
-    asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy)
+    bounds = {"at_least": _bounds("--at-least", at_least), "at_most": _bounds("--at-most", at_most)}
+    asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy, bounds)
+    if formula is not None and formula not in LANGUAGES:
+        raise UserError(f"--formula: expected {listed([*LANGUAGES])}, found '{shortened(formula)}'")
     if toml:
         yield {"toml": asked.toml}
         say(asked.toml.rstrip(), whole=True)
@@ -104,31 +120,37 @@ def decide(
 
         name = Path(asked.log[0]).name
         log_decision(name, decision.verdict.sentence, decision.verdict.changes, folder, tracking, resolve_home(home))
-    written = None if formula is None else _written(decision, formula)
-    more = ({"page": str(page)} if page else {}) | ({"written": written} if written else {})
+    more = {"page": str(page)} if page else {}
+    if formula is not None and decision.formula:
+        more["expression"] = LANGUAGES[cast(FormulaLanguage, formula)](read_formula(decision.formula, "the answer"))
     yield decision.document | more
     _show(decision, page)
-    if written is not None:
-        say(written, whole=True)
+    if "expression" in more:
+        say(f"{formula}: {more['expression']}", whole=True)
 
 
-def _written(decision: LogDecision, language: FormulaLanguage) -> str:
-    """The answer's formula in a language."""
-    if not decision.formula:
-        raise UserError("--formula: expected an answer with a formula, found one without")
-    return LANGUAGES[language](read_formula(decision.formula, "--formula"))
+def _bounds(option: str, given: list[str] | None) -> dict[str, float | str]:
+    return dict(read_bound(option, text) for text in given or ())
 
 
-def _asked(options: dict[str, Any], file: Path | None, policy: Path | None) -> Asked:
+def _asked(
+    options: dict[str, Any], file: Path | None, policy: Path | None, bounds: dict[str, dict[str, float | str]]
+) -> Asked:
     from bench.deciding.asked import Asked
 
+    bounds = {name: limits for name, limits in bounds.items() if limits}
     if file is not None:
-        if others := [name for name in options if name != "log"]:
+        if others := [name for name in (*options, *bounds) if name != "log"]:
             raise UserError(f"--file: expected no other options beside it, found {', '.join(others)}")
         more = {} if policy is None else {"policy": read_toml(policy)}
         return validate(Asked, read_toml(file) | options | more, str(file))
     if policy is not None:
         options["policy"] = read_toml(policy)
+    if bounds:
+        asked_policy = options.setdefault("policy", {})
+        guard = asked_policy.setdefault("guard", {})
+        for name, limits in bounds.items():
+            guard[name] = guard.get(name, {}) | limits
     for name, option in (("log", "LOG"), ("labels", "--label"), ("models", "--model")):
         if not options.get(name):
             raise UserError(f"expected {option}, found none; as in: seesaw decide log.csv --label click --label buy "

@@ -26,7 +26,7 @@ _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 
 
 SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
-"""What the formula is called where the answer is not to rank by it."""
+"""The name of the formula where the answer is not to rank by it."""
 
 
 def show_verdict(decision: Decision) -> None:
@@ -38,7 +38,7 @@ def show_verdict(decision: Decision) -> None:
         print_table(headers, rows, "gains on test (90% intervals)")
     headers, rows = verdict.by_model
     if rows:
-        against = f"gains on test over {decision.serving.against} (90% intervals)"
+        against = f"gains on test over {decision.against} (90% intervals)"
         print_table(headers, rows[:MOST_MODELS], against)
     if len(rows) > MOST_MODELS:
         say(f"{len(rows) - MOST_MODELS:,} other models gain less; the page has all")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Home, ModelArgument, Raw, RunName, Tracking, opened
+from bench.cli.options import Home, ModelArgument, Point, Raw, RunName, Tracking, opened
 from bench.cli.output import CommandOutput, TerminalProgress, number, print_table, say
 from bench.core.errors import UserError
 from bench.core.errors import listed as names_of
@@ -34,7 +34,10 @@ Alias = StrEnum("Alias", ["champion", "challenger"])
 
 def deploy(
     target: Annotated[str, typer.Argument(metavar="RUN|picked.json", help="A run, or the pick of one data set.")],
-    as_: Annotated[Alias, typer.Option("--as", help="Alias of the new version.")] = Alias.champion,
+    point: Point = None,
+    as_: Annotated[
+        Alias | None, typer.Option("--as", help="Alias of the version; default: champion, with --point challenger.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the registered model; default: the data set's.")] = None,
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; default: the pick's policy.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the trainings; default: the run's.")] = None,
@@ -58,9 +61,12 @@ def deploy(
     from bench.system.machine import cores
     from bench.tracking.registry import ModelRegistry
 
-    if promote + rollback + (as_ is not Alias.champion) > 1:
+    if promote + rollback + (as_ is Alias.challenger) > 1:
         raise UserError("expected one of --as challenger, --promote and --rollback, found two")
-    deployment = deployment_of(resolve_home(home), target, policy, name, seed)
+    if point is not None and (promote or rollback):
+        raise UserError("--point: expected no --promote or --rollback beside it, which train nothing")
+    as_ = as_ or (Alias.champion if point is None or refresh else Alias.challenger)
+    deployment = deployment_of(resolve_home(home), target, policy, name, seed, point)
     training = "" if promote or rollback else deployment.training  # what is no network is refused first
     unsure = {"unsure": deployment.unsure} if training and deployment.unsure else {}
     if unsure:
@@ -252,6 +258,7 @@ def _summary(judgements: list[Judgement], model: str, against: str) -> str:
 
 def explain(
     run_: RunName,
+    point: Point = None,
     rows: Annotated[int, typer.Option(help="Rows of test, about; of whole units.", min=100)] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the shuffles and resamples.")] = 0,
     raw: Raw = None,
@@ -267,7 +274,7 @@ def explain(
 
     run, progress = opened(run_, home), TerminalProgress()
     parts, own_raw = run.datasets.items(), raw or run.request.raw
-    by_dataset = {key: explained(part, own_raw, progress, rows=rows, seed=seed) for key, part in parts}
+    by_dataset = {key: explained(part, own_raw, progress, point, rows=rows, seed=seed) for key, part in parts}
     write_report([result_of(part) for _, part in parts], run.folder / PAGE, run.name)
     yield next(iter(by_dataset.values())) if len(by_dataset) == 1 else {"datasets": by_dataset}
     for key, each in by_dataset.items():

@@ -29,6 +29,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Home of all files; default: $SEESAW_HOME, else ./.seesaw.")]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
+Point = Annotated[
+    str | None,
+    typer.Option("--point", metavar="ID", help="A point of `seesaw frontier`, as 7 or trees, in place of the pick."),
+]
 ModelArgument = Annotated[
     str, typer.Argument(help="A package's folder, a deployed run, or NAME, NAME@ALIAS or NAME/VERSION in the registry.")
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Home, RunName, opened
+from bench.cli.options import Home, Point, RunName, opened
 from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, shortened
 from bench.core.validation import validate
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def plan(
     run_: RunName,
+    point: Point = None,
     traffic: Annotated[str | None, typer.Option(metavar="N/day", help="Units that enter the test, both arms.")] = None,
     unit: Annotated[str | None, typer.Option(help="Column of what has one arm. Default: the card's units.")] = None,
     guardrail: Annotated[
@@ -29,7 +30,7 @@ def plan(
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: that of RUN.")] = None,
     home: Home = None,
 ) -> CommandOutput:
-    """Plan the A/B test of a verdict, of a run or of a folder of `seesaw decide`: users, days, looks, guardrails."""
+    """Plan the A/B test of a verdict, or of --point: of a run or a folder of `seesaw decide`: users, days, looks."""
     from bench.planning.page import planned, tables, write
 
     daily = None if traffic is None else _number("--traffic", traffic, "(.*)/day", "N/day, as in 200000/day")
@@ -38,7 +39,7 @@ def plan(
         loss = _number("--guardrail", each, "[^=]*=(-.*)%", "TASK=-N%, as in click=-0.5%")
         losses[each.partition("=")[0].strip()] = loss / 100
     folder, decision = _decided(run_, home)
-    told = planned(decision, traffic=daily, unit=unit, guardrails=losses)
+    told = planned(decision, traffic=daily, unit=unit, guardrails=losses, point=point)
     page = write(told, (to or folder).expanduser().resolve())
     yield told | {"page": str(page)}
     say(told["sentence"], *told["notes"])

@@ -91,8 +91,6 @@ class Call:
 Expression = Number | Column | Sum | Product | Power | Call
 Monomial = frozenset[tuple[Hashable, float]]
 """A product of powers: columns, or whatever else cannot be multiplied out, with their exponents."""
-NO_FACTORS: Monomial = frozenset()
-"""That of a constant."""
 
 
 def columns_of(expression: Expression) -> dict[str, None]:
@@ -106,6 +104,23 @@ def columns_of(expression: Expression) -> dict[str, None]:
             return columns_of(part)
         case Number():
             return {}
+
+
+def replaced(expression: Expression, columns: Mapping[str, Expression]) -> Expression:
+    """The expression with others in place of some columns."""
+    match expression:
+        case Column(name):
+            return columns.get(name, expression)
+        case Sum(terms):
+            return total(replaced(term, columns) for term in terms)
+        case Product(factors):
+            return product(replaced(factor, columns) for factor in factors)
+        case Power(base, exponent):
+            return Power(replaced(base, columns), exponent)
+        case Call(function, argument):
+            return Call(function, replaced(argument, columns))
+        case Number():
+            return expression
 
 
 # reading
@@ -380,8 +395,8 @@ def _formula_power(base: str, exponent: str) -> str:
 
 
 def _sql_column(name: str) -> str:
-    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in _SQL_WORDS
-    return name if plain else '"' + name.replace('"', '""') + '"'
+    """A name in standard SQL, in quotes, as it may be a word of the language."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _sql_call(function: str, argument: str) -> str:
@@ -402,13 +417,6 @@ def _python_call(function: str, argument: str) -> str:
     return f"np.log({within} / (1 - {within}))"
 
 
-_RESERVED = """all and any as asc between by case cast check column constraint create cross current_date default delete
-    desc distinct drop else end except exists false fetch for foreign from full grant group having in index inner insert
-    intersect into is join key left like limit natural not null offset on or order outer over partition primary
-    references right row rows select set some table then to true union unique update user using value values view when
-    where window with"""
-_SQL_WORDS = frozenset(_RESERVED.split())
-"""Words that name no column without quotes in some database."""
 _FORMULA = _Language(quoted, " ", _formula_power, lambda function, argument: f"{function}({argument})")
 _SQL = _Language(
     _sql_column, " * ", lambda base, e: f"POWER(GREATEST({base}, {number(LEAST_PREDICTION)}), {e})", _sql_call

@@ -5,8 +5,9 @@ An installed package names its entries as entry points, `"seesaw.balancing"` bei
     [project.entry-points."seesaw.balancing"]
     tempered = "my_package:TEMPERED"
 
-A file has dicts with the names of the registries, `BALANCING = {"tempered": Entry(...)}`. Both are code: a plug-in runs
-because somebody installed it or named its path, never because a run or a package asks for it.
+A file has dicts with the names of the registries, `BALANCING = {"tempered": Entry(...)}`. The option `--plugin`, the
+argument `plugins` of Python and the environment variable `PLUGIN` name files. Both are code: a plug-in runs because
+somebody installed it or named its path, never because a run or a package asks for it.
 """
 
 from __future__ import annotations
@@ -69,8 +70,10 @@ class PluginFile(NamedTuple):
 
 
 PLUGIN = "SEESAW_PLUGIN"
-"""Environment variable with one path or several, separated as in `PATH`."""
+"""Environment variable with one path or several, separated as in `PATH`. It counts wherever a registry is read."""
 _FILES: dict[PluginFile, ModuleType] = {}
+_RUNNING: set[PluginFile] = set()
+"""Files whose code runs just now: it may read a registry."""
 _LOCK = RLock()
 
 
@@ -138,29 +141,50 @@ def registry_of(group: str) -> Registry[Any]:
 
 
 def add(*files: PluginFile) -> None:
-    """Runs new files and adds their entries to the registries; raises UserError if one fails or has no entries."""
+    """Runs new files and adds their entries to the registries; raises UserError if one fails or has no entries.
+
+    Those that the variable `PLUGIN` names come first.
+    """
     dicts = [place.split(":")[1] for place in GROUPS.values()]
-    for file in files:
-        if file in _FILES:
-            continue
-        module = ModuleType(f"seesaw_plugin_{hashlib.sha256(file.origin.encode()).hexdigest()[:16]}")
-        module.__file__ = file.path
-        sys.modules[module.__name__] = module  # typing resolves names there
-        with _naming(file.origin):
-            exec(compile(file.text, file.path, "exec"), module.__dict__)
-        if not any(isinstance(module.__dict__.get(name), dict) for name in dicts):
-            raise UserError(f"plug-in {file.origin}: expected one of the dicts {listed(dicts)}, found none")
-        _FILES[file] = module
+    with _LOCK:
+        for file in (*_named(os.environ.get(PLUGIN, "")), *files):
+            if file not in _FILES and file not in _RUNNING:
+                _RUNNING.add(file)
+                try:
+                    _FILES[file] = _module_of(file, dicts)
+                finally:
+                    _RUNNING.remove(file)
 
 
-def add_named() -> None:
-    """Adds the files that the variable `PLUGIN` names, for programs without an option for it; errors of `add`."""
-    paths = filter(None, os.environ.get(PLUGIN, "").split(os.pathsep))
-    add(*(PluginFile.read(Path(path), PLUGIN) for path in paths))
+@cache
+def _named(paths: str) -> tuple[PluginFile, ...]:
+    """The files of a value of the variable, as they are when it is first read."""
+    return tuple(PluginFile.read(Path(path), PLUGIN) for path in paths.split(os.pathsep) if path)
+
+
+def _module_of(file: PluginFile, dicts: list[str]) -> ModuleType:
+    module = ModuleType(f"seesaw_plugin_{hashlib.sha256(file.origin.encode()).hexdigest()[:16]}")
+    module.__file__ = file.path
+    sys.modules[module.__name__] = module  # typing resolves names there
+    with _naming(file.origin):
+        exec(compile(file.text, file.path, "exec"), module.__dict__)
+    if not any(isinstance(module.__dict__.get(name), dict) for name in dicts):
+        raise UserError(f"plug-in {file.origin}: expected one of the dicts {listed(dicts)}, found none")
+    return module
+
+
+def carried(*files: PluginFile) -> None:
+    """Adds files in a worker's process, in place of those that the variable `PLUGIN` names there.
+
+    The driver sends what it read. By now the named file may have changed, and another machine may not have it.
+    """
+    os.environ.pop(PLUGIN, None)
+    add(*files)
 
 
 def files() -> tuple[PluginFile, ...]:
     """The files added so far, for a job."""
+    add()
     return tuple(_FILES)
 
 
@@ -180,7 +204,9 @@ def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
         group, _, name = key.partition(".")
         found = registry_of(group).origins.get(name) if group in GROUPS else None
         if found is None or (same and found != origin):
-            way = f"name it with --plugin, under MLflow with {PLUGIN}" if "(sha256 " in origin else "install it"
+            way = "install it"
+            if "(sha256 " in origin:
+                way = f"name it with --plugin, in Python with `plugins`, or anywhere with {PLUGIN}"
             instead = f"{found}: it changed since" if found else f"none; {way}"
             raise UserError(f"{where}: expected {key} of the plug-in {origin}, found {instead}")
 

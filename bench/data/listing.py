@@ -70,6 +70,11 @@ def _stores(home: Path, key: str = "*") -> list[Path]:
     return sorted(path for path in folders if path.is_dir() and not path.name.startswith("."))
 
 
+def prepared_keys(home: Path) -> set[str]:
+    """Keys of all stores under a home, damaged ones too."""
+    return {path.parent.name for path in _stores(home)}
+
+
 def _megabytes(folder: Path) -> float:
     return round(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20, 1)
 

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,7 +51,8 @@ class DamagedStore(UserError):
     """A store that cannot be used; the text names it, what is wrong with it, and the way out."""
 
     def __init__(self, path: Path, what: object) -> None:
-        way_out = "free it with `seesaw datasets DATASET --remove`, or remove the folder, and prepare the data again"
+        free = f"`seesaw datasets {shlex.quote(path.parent.name)} --remove`"
+        way_out = f"free it with {free}, or remove the folder, and prepare the data again"
         super().__init__(f"{path}: this prepared data is damaged: {what}; {way_out}")
 
 

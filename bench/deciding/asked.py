@@ -8,12 +8,13 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench.core.errors import repeated, unknown
+from bench.core.errors import listed, repeated, unknown
 from bench.core.exposure import Shown, exposure_columns
 from bench.core.formula import Expression, columns_of, read
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import Positive
+from bench.deciding.columns import LABEL_KINDS, PREDICTION_KINDS, ColumnKind
 from bench.frontier.policy import Policy, toml_lines
 
 MOST_TASKS = 8
@@ -41,11 +42,14 @@ class Asked(Config):
     score: str | None = None
     """Today's score."""
     weights: str | None = None
-    """Today's score as a formula of columns: `3 p_click + 40 p_click p_buy`."""
+    """Today's score as a formula of columns: `3 p_click + 40 p_click p_buy`; see `bench.core.formula`."""
     values: dict[str, Positive] = Field(default_factory=dict)
     """By task what one is worth."""
     amounts: dict[str, str] = Field(default_factory=dict)
     """By task a column that a row's label and predictions are multiplied by: a bid."""
+    kinds: dict[str, ColumnKind] = Field(default_factory=dict)
+    """By column what it is: a label `binary` or `value`, a prediction `probability`, `log-odds`, `order` or `value`. By
+    itself most of its values tell."""
     group: str | None = None
     """Whose rows are ranked against each other: a request."""
     units: str | None = None
@@ -94,12 +98,18 @@ class Asked(Config):
             for column in columns:
                 if column in labels:
                     raise ValueError(f"models.{name}: expected a prediction, found the label '{column}'")
+            if twice := repeated(columns):
+                raise ValueError(
+                    f"models.{name}: expected a column for each label, found '{twice}' twice; one score of all labels "
+                    f"is --score {twice}"
+                )
             if name.count(SEED) > 1 or (SEED in name and not name.partition(SEED)[2].isdecimal()):
                 raise ValueError(f"models: expected a name such as candidate or candidate#1, found '{name}'")
         asked: list[tuple[str, str, Iterable[str], Collection[str]]] = [
             *((where, "label", getattr(self, where), labels) for where in of_labels),
             ("parents", "label", self.parents.values(), labels),
             *((where, "label with a parent", getattr(self, where), self.parents) for where in ("given", "joint")),
+            ("kinds", "label or prediction", self.kinds, [*labels, *self.predicted]),
             ("today", "model", [self.today] if self.today is not None else [], self.named),
             ("baselines", "model", self.baselines, self.named),
         ]
@@ -107,6 +117,11 @@ class Asked(Config):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{where}: {unknown(what, name, known)}")
+        for column, kind in self.kinds.items():
+            known = LABEL_KINDS if column in labels else PREDICTION_KINDS
+            if kind not in known:
+                what = "label" if column in labels else "prediction"
+                raise ValueError(f"kinds.{column}: expected {listed(known)} for a {what}, found '{kind}'")
         try:
             TopologicalSorter({task: [parent] for task, parent in self.parents.items()}).prepare()
         except CycleError as error:
@@ -143,20 +158,30 @@ class Asked(Config):
         return by_name
 
     @property
+    def predicted(self) -> list[str]:
+        """Columns of predictions, of all models."""
+        return [column for columns in self.models.values() for column in columns]
+
+    @property
     def formula(self) -> Expression | None:
         """Today's score as a formula."""
         return None if self.weights is None else read(self.weights, "--weights")
+
+    @property
+    def weighed(self) -> list[str]:
+        """Columns of that formula."""
+        return [] if self.formula is None else list(columns_of(self.formula))
 
     @property
     def served(self) -> str:
         """The model of today, or what stands for it."""
         if self.today is not None:
             return self.today
-        formula, names = self.formula, [*self.named]
-        predictions = set() if formula is None else {*columns_of(formula)} - {*self.amounts.values()}
-        runs = ((name, {*columns}) for name, of in self.named.items() for _, columns in of)
-        weighed = (name for name, columns in runs if formula is not None and predictions <= columns)
-        return next(weighed, "today" if "today" in names else names[0])
+        weighed = {*self.weighed} - {*self.amounts.values()}
+        for name, runs in self.named.items():
+            if weighed and any(weighed <= {*columns} for _, columns in runs):
+                return name
+        return "today" if "today" in self.named else next(iter(self.named))
 
     @property
     def item_kinds(self) -> dict[str, ItemKind]:
@@ -171,9 +196,9 @@ class Asked(Config):
     @property
     def scoring(self) -> list[str]:
         """Those of them that labels, predictions and scores are made of, and what says how rows were shown."""
-        columns = [*self.labels, *(column for own in self.models.values() for column in own)]
+        columns = [*self.labels, *self.predicted]
         columns += [each for each in (self.score, self.random, self.propensity, *self.amounts.values()) if each]
-        return list(dict.fromkeys([*columns, *(columns_of(self.formula) if self.formula else ())]))
+        return list(dict.fromkeys([*columns, *self.weighed]))
 
     @property
     def exposure(self) -> dict[Shown, str]:

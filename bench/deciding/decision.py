@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.formula import computed
 from bench.core.objectives import (
     Objective,
     beside_tasks,
@@ -25,6 +26,7 @@ from bench.core.records import RARER, Point, Replicate
 from bench.core.rows import CONFIRM, TEST
 from bench.core.schema import Task
 from bench.deciding.asked import Asked
+from bench.deciding.doubts import without_amount
 from bench.deciding.log import LoggedRows
 from bench.deciding.models import (
     CalibrationQuality,
@@ -32,9 +34,7 @@ from bench.deciding.models import (
     calibrations,
     models_of,
     recalibrated,
-    score_of,
     suspicion,
-    weights_of,
 )
 from bench.deciding.rows import Parted, parted
 from bench.frontier.aims import PolicyAim, aims_of
@@ -45,7 +45,7 @@ from bench.measure.predictions import KeptRows
 from bench.measure.resamples import Resamples, drawn_of
 from bench.results.effect import MARGIN
 from bench.results.frontier import Frontier, frontier
-from bench.results.fusion import Fusion
+from bench.results.fusion import Fusion, fusion_in
 from bench.results.served.climb import CLIMB_ROWS, Goal
 from bench.results.served.measuring import Candidate, CurrentRanking, Meter, measure_of, sample_of
 from bench.results.served.sweep import Sweep
@@ -99,28 +99,29 @@ def decide(asked: Asked, log: LoggedRows) -> LogDecision:
     """Decides on a log; raises UserError where rows, labels, predictions, an outcome or a policy do not allow it."""
     of = parted(asked, log)
     rows, parts = of.rows, of.parts
-    models, read = models_of(asked, of.log, of.labels)
+    models, read = models_of(asked, of)
     tasks = [Task(name, kind, parent=asked.parents.get(name))
              for name, kind in zip(asked.labels, rows[CONFIRM].kinds, strict=True)]  # fmt: skip
-    fits = calibrations(models, parts, rows)
+    fits = calibrations(models, of)
     policy = _policy(asked)
     wanted = _outcomes(asked, policy, tasks, rows[CONFIRM])
     rates = dict(zip(asked.labels, rows[CONFIRM].rates, strict=True))
     aim = aims_of(policy, [each.name for each in wanted], rates, True)[0]
     for model in list(models) if asked.recalibrate else ():
-        new = recalibrated(model, parts, rows, asked.labels)
+        new = recalibrated(model, of)
         if new is not None and _gains(model.candidate(parts), new.candidate(parts), rows[CONFIRM], wanted, aim):
             models.append(new)
     candidates = [each.candidate(parts) for each in models]
     own = next(each for each in models if each.name == asked.served)
     current, against = _current(asked, of, own, candidates)
+    left_out = _left_out(asked, of, own, current)
     served = serving(
         candidates, rows, current, against, policy, lambda: wanted, asked.seed,
         named=bool(asked.outcomes), forward=asked.time is not None,
     )  # fmt: skip
     front = _heads(candidates, rows, wanted, tasks, asked.seed)
     decision = decided(front, served, policy, asked.seed)
-    beside = [*of.notes, *read, *suspicion(fits), served.note]
+    beside = [*of.notes, *read, *left_out, *suspicion(fits), served.note]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
     return LogDecision(
@@ -134,16 +135,15 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
     Where nobody said it, a model that the others are compared with.
     """
     name, formula = own.name, asked.formula
-    if formula is not None and (found := weights_of(formula, own)) is not None:
-        kind, weights = found
+    fused = None if formula is None else fusion_in(formula, own.terms)
+    if fused is not None:
+        kind, weights = fused
         scale = of.rows[CONFIRM].rates if kind == "sum" else [1.0] * len(weights)
         candidates[:] = [replace(each, role="current") if each.id == name else each for each in candidates]
-        return CurrentRanking(
-            name, Fusion.of(kind, [*map(mul, weights, scale)])
-        ), f"{name}, {str(asked.weights).strip()}"
+        return CurrentRanking(name, Fusion.of(kind, [*map(mul, weights, scale)])), f"{name}, {asked.weights}"
     if formula is None and asked.score is None:
         return CurrentRanking(name, today=False), f"{name} at its best weights"
-    score = score_of(formula, of.log) if formula else of.log.numbers[str(asked.score)]
+    score = _todays_score(asked, of)
     called = f"today's score ({asked.weights or asked.score})"
 
     def read(split: str, run: int) -> NDArray[Any]:
@@ -151,6 +151,21 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
 
     candidates.append(Candidate(SCORE, called, "today's score", "current", (), read))
     return CurrentRanking(SCORE, model=name if formula or asked.today or name == "today" else ""), called
+
+
+def _todays_score(asked: Asked, of: Parted) -> NDArray[Any]:
+    """(N,), as the log or a formula has it."""
+    if asked.formula is None:
+        return of.log.numbers[str(asked.score)]
+    return computed(asked.formula, {name: of.log.numbers[name] for name in asked.weighed}, "--weights")
+
+
+def _left_out(asked: Asked, of: Parted, own: Model, current: CurrentRanking) -> list[str]:
+    """Sentences on amounts that today's score leaves out."""
+    if current.id != SCORE or not asked.amounts:
+        return []
+    amounts = {task: of.log.numbers[column] for task, column in asked.amounts.items()}
+    return without_amount(asked, _todays_score(asked, of), amounts, own.predictions[0])
 
 
 def _policy(asked: Asked) -> Policy:

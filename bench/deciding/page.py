@@ -22,7 +22,7 @@ PAGE, JSON, ASKED = "report.html", "decision.json", "decide.toml"
 def view_of(decision: LogDecision) -> View:
     """What a page shows of a decision."""
     asked, served = decision.asked, decision.serving.served
-    against = [f"All are compared with {decision.serving.against}."] if served else []
+    against = [f"All are compared with {decision.against}."] if served else []
     names = [Path(each).name for each in asked.log] or ["a table"]
     title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return View.of(

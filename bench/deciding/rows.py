@@ -15,6 +15,8 @@ from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
 from bench.deciding.asked import Asked
+from bench.deciding.columns import label_kind
+from bench.deciding.doubts import check_parents
 from bench.deciding.log import LoggedRows, times, until
 from bench.measure.predictions import MOST_OF_SPLIT, KeptRows, rates_of, sampled
 from bench.measure.resamples import units_of
@@ -33,13 +35,17 @@ class Parted:
 
     Attributes:
         log: these rows.
-        labels: (N, T), joint.
+        events: (N, T), joint labels.
+        kinds: (T,), of events.
+        labels: (N, T), events times their amounts: what outcomes are of.
         parts: by split the places of its rows.
         rows: by split.
         notes: sentences on what was left out.
     """
 
     log: LoggedRows
+    events: Singles
+    kinds: tuple[TaskKind, ...]
     labels: Singles
     parts: Mapping[str, NDArray[np.int64]]
     rows: Mapping[str, KeptRows]
@@ -48,20 +54,27 @@ class Parted:
 
 def parted(asked: Asked, log: LoggedRows) -> Parted:
     """The rows of a log; UserError without any, in some part or with some label, or for labels or amounts below 0."""
-    log, labels, notes = _kept(asked, log)
+    log, notes = _kept(asked, log)
+    alone = np.stack([log.numbers[name] for name in asked.labels], axis=1).astype(np.float32)
+    kinds = _kinds(asked, log, alone)
+    notes += check_parents(asked, alone, kinds, log.place)
+    events = _joint(asked, alone)
+    labels = _with_amounts(asked, log, events)
     whole = _parts(asked, log)
     parts = {split: _sampled(asked, log, labels, split, places) for split, places in whole.items()}
-    rows = {split: _rows(asked, log, labels, places, len(whole[split])) for split, places in parts.items()}
+    of_labels = tuple("regression" if name in asked.amounts else kinds[at] for at, name in enumerate(asked.labels))
+    rows = {split: _rows(asked, log, labels, of_labels, places, len(whole[split])) for split, places in parts.items()}
     rates = tuple(asked.rates.get(task, rate) for task, rate in zip(asked.labels, rows[CONFIRM].rates, strict=True))
     rows = {split: replace(each, rates=rates) for split, each in rows.items()}
     for split, each in rows.items():
         _enough(each, split)
     sizes = " and judged on ".join(f"{len(parts[split]):,}" for split in (CONFIRM, TEST))
-    return Parted(log, labels, parts, rows, [f"Weights are chosen on {sizes} rows, called test.", *notes])
+    notes = [f"Weights are chosen on {sizes} rows, called test.", *notes]
+    return Parted(log, events, kinds, labels, parts, rows, notes)
 
 
-def _kept(asked: Asked, log: LoggedRows) -> tuple[LoggedRows, Singles, list[str]]:
-    """The rows that all models predict and none was trained on, their joint labels, and what was left out."""
+def _kept(asked: Asked, log: LoggedRows) -> tuple[LoggedRows, list[str]]:
+    """The rows that all models predict and none was trained on, and what was left out."""
     notes, before = list(log.notes), len(log)
     if asked.trained_until is not None and asked.time is not None:
         log = log.where(times(log, asked.time) > until(log, asked.time, asked.trained_until))
@@ -76,19 +89,52 @@ def _kept(asked: Asked, log: LoggedRows) -> tuple[LoggedRows, Singles, list[str]
         notes.append(f"{before - len(log):,} of {before:,} rows are left out, as a prediction or a score is missing.")
     if not len(log):
         raise UserError("expected rows with a prediction of every model, found none")
-    labels = np.stack([log.numbers[name] for name in asked.labels], axis=1).astype(np.float32)
+    return log, notes
+
+
+def _kinds(asked: Asked, log: LoggedRows, alone: Singles) -> tuple[TaskKind, ...]:
+    """Of labels (N, T) as the log has them; UserError for odd values, and for a parent that is a value."""
+    kinds = tuple(
+        label_kind(name, alone[:, at], asked.kinds.get(name), log.place) for at, name in enumerate(asked.labels)
+    )
+    for task, parent in asked.parents.items():
+        if kinds[asked.labels.index(parent)] == "regression":
+            raise UserError(
+                f"parents: expected a parent of '{task}' that is 0 or 1, found '{parent}', which has other values"
+            )
+    return kinds
+
+
+def _joint(asked: Asked, alone: Singles) -> Singles:
+    """Labels (N, T) of each task together with its parents."""
+    events = alone.copy()
     for at, name in enumerate(asked.labels):
-        if np.nanmin(labels[:, at], initial=np.inf) < 0:
-            raise UserError(f"expected labels of at least 0 in '{name}', found {np.nanmin(labels[:, at]):g}")
         above = asked.parents.get(name)
         while above is not None:
-            labels[:, at] *= log.numbers[above]
+            events[:, at] *= alone[:, asked.labels.index(above)]
             above = asked.parents.get(above)
-        if name in asked.amounts:
-            if (amounts := log.numbers[asked.amounts[name]]).min() < 0:
-                raise UserError(f"expected amounts of at least 0 in '{asked.amounts[name]}', found {amounts.min():g}")
+    return events
+
+
+def _with_amounts(asked: Asked, log: LoggedRows, events: Singles) -> Singles:
+    """Labels (N, T) times their amounts; UserError for an amount below 0, or a product that no number holds."""
+    if not asked.amounts:
+        return events
+    labels = events.copy()
+    for name, column in asked.amounts.items():
+        at, amounts = asked.labels.index(name), log.numbers[column]
+        if amounts.min() < 0:
+            row = int(amounts.argmin())
+            raise UserError(f"expected amounts of at least 0 in '{column}', found {amounts[row]:g} in {log.place(row)}")
+        with np.errstate(over="ignore"):
             labels[:, at] *= amounts
-    return log, labels, notes
+        if np.isinf(labels[:, at]).any():
+            row = int(np.isinf(labels[:, at]).argmax())
+            raise UserError(
+                f"expected amounts in '{column}' whose product with '{name}' is finite, found {amounts[row]:g} in "
+                f"{log.place(row)}"
+            )
+    return labels
 
 
 def _parts(asked: Asked, log: LoggedRows) -> dict[str, NDArray[np.int64]]:
@@ -131,7 +177,9 @@ def _sampled(
     return places[sampled(units.astype(np.uint64), split, len(places), most)]
 
 
-def _rows(asked: Asked, log: LoggedRows, labels: Singles, places: NDArray[np.int64], many: int) -> KeptRows:
+def _rows(
+    asked: Asked, log: LoggedRows, labels: Singles, kinds: tuple[TaskKind, ...], places: NDArray[np.int64], many: int
+) -> KeptRows:
     """The rows of a split, in the order of the log; `many`: how many there were before sampling."""
     group = np.full(len(places), -1, np.int64) if asked.group is None else log.names[asked.group][0][places]
     by = asked.units or asked.group
@@ -149,9 +197,6 @@ def _rows(asked: Asked, log: LoggedRows, labels: Singles, places: NDArray[np.int
         place[most] = np.arange(len(most))
         segments[name], codes[:, at] = tuple(str(values[each]) for each in most), place[every[places]]
     shown = [exposure_of(kind, column, log.numbers[column][places]) for kind, column in asked.exposure.items()]
-    kinds: tuple[TaskKind, ...] = tuple(
-        "binary" if np.isin(each[np.isfinite(each)], (0, 1)).all() else "regression" for each in labels.T
-    )
     codes_of = {name: log.names[column][0][places] for name, column in asked.items.items()}
     items = {name: np.where(each < 0, np.nan, each) for name, each in codes_of.items()}
     items |= {name: log.numbers[of][places].astype(np.float64) for name, of in asked.item_numbers.items()}

@@ -132,7 +132,7 @@ def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float])
         if value and (of is None or of.measure not in ("recall", "value") or not of.percent):
             raise UserError(
                 f"values: expected outcomes that add up, such as {task}.recall@10%, found '{name}'; name such "
-                "outcomes in the suite"
+                f"outcomes in the suite, or beside the values, as in --at-least {task}.recall@10%=0"
             )
         values.append(value * rates.get(task, 0.0))
     if not sum(values) > 0:

@@ -188,6 +188,24 @@ class Choices:
         beyond = math.floor((len(found) - 1) * (1 - confidence))  # as many draws may have less, or more
         return np.asarray(found[beyond if floor else -1 - beyond])
 
+    def behind_in_every_head(self, row: int, other: int) -> bool:
+        """Whether one row's model is behind another's by the area under the curve of every task, on average."""
+        own, theirs = self._areas[row], self._areas[other]
+        return bool(own.size) and bool((own < theirs).all())
+
+    def last_by_area(self, row: int) -> int:
+        """Of how many models a row's is the last by the area under the curve of every task; 0 where it is not."""
+        rows = self.firsts(range(len(self)))
+        others = [other for other in rows if self.of("point", other) != self.of("point", row)]
+        known = [other for other in others if np.isfinite(self._areas[other]).all()]
+        last = len(known) > 1 and all(self.behind_in_every_head(row, other) for other in known)
+        return len(known) + 1 if last else 0
+
+    @property
+    def _areas(self) -> Floats:
+        """(rows, A) areas under the curve of tasks."""
+        return self.values([str(name) for name in self.table.columns if metric_of(str(name)) in ("auc", "gauc")])
+
     def check(self, name: str, where: str, directed: bool = False) -> None:
         """Raises a UserError where there is no such metric, or, if `directed`, it has no best direction."""
         of_segment = "[" in name

@@ -61,6 +61,12 @@ class Contest:
             own = self.values_of_u, self.measured_of_u
             self.of_u = posterior(*own, best, self.start, self.goal.utility, seed)
 
+    def best_of(self, point: str) -> tuple[int, bool]:
+        """A candidate's best row, and whether any of its rows keeps the policy's limits; else it is the best of all."""
+        if point in self.best:
+            return self.best[point], True
+        return self.unlimited[point], False
+
     def _with(self, other: Served, judge: Judge) -> tuple[Floats, Floats]:
         """Values and draws, means of both ways round: of each candidate's row and of its best row in the other way.
 

@@ -128,6 +128,14 @@ class Decision:
             for point, kind, weights in facts
         ]
 
+    @property
+    def against(self) -> str:
+        """The point that all are compared with, in words; one that nobody serves with the score that it ranks by."""
+        served = self.serving.served
+        if served is None or served.today or not self.formulas[served.current]:
+            return self.serving.against
+        return f"{self.serving.against}, {self.formulas[served.current]}"
+
     def terms_of(self, point: str) -> Sequence[str]:
         """The names of a point's predictions in a formula, by task."""
         return [quoted(f"p_{task}") for task in self.serving.rates]
@@ -191,14 +199,20 @@ def decided(
         chosen = pick(choices, points, policy)
     except UserError as error:
         reason = str(error)  # a decision without a pick is still one: its frontier is shown, with the reason
+        if served is None and policy.values and serving.reason:
+            reason = serving.reason  # why there are no outcomes that values could count
         refused = error if isinstance(error, NothingPasses) else None
     if served is None or chosen is None:
         told = unserved(serving.reason or reason or "nothing was picked")
+        if served is not None and refused is not None:  # a point that a user names has best weights all the same
+            judge, first = Judge(policy, choices), serving.aims[0]
+            made = cache(lambda: [Contest(served, judge, first, derive(seed, "verdict"))])
     else:
         turned = None
         if (other := serving.turned) is not None:
             turned = other, Judge(policy, _choices(serving, other, points, seed))
-        doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point)]))
+        last = 0 if chosen.row == served.current else choices.last_by_area(chosen.row)
+        doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point), words.last_by_area(last)]))
         rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
         judge, row, aims, of, drawn = Judge(policy, choices), chosen.row, serving.aims, served, derive(seed, "verdict")
 

@@ -87,7 +87,7 @@ class Judge:
         weights = policy.weighed(choices.objectives)
         if policy.values:
             if choices.earns is None:
-                raise UserError("values: expected a served front, whose outcomes say what happens; found heads alone")
+                raise UserError("values: expected a served front, whose outcomes say what happens; found none")
             weights = dict(zip(choices.objectives, choices.earns.tolist(), strict=True))
         for name in weights:
             choices.check(name, policy.where("epsilon.best", name) if policy.epsilon else "weights", directed=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -131,27 +131,54 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     )]  # fmt: skip
     if instead:
         chosen, near = instead[0], _simpler(choices, compared, feasible, instead[0])
-    stability = stability_of(judge, chosen)
     unlimited = _unlimited(judge, compared, chosen, scores)
-    words = Told(judge, chosen, near[:NAMED], stability, unlimited is not None, titles_of([*by_id.values()]))
-    point, role = by_id.get(choices.of("point", chosen)), choices.of("role", chosen)
-    named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name)))]
-    return Pick(
-        **choices.fused(chosen),
-        trial=point.number if point is not None and role == "trial" else None,
-        role=role,
-        config=dict(point.config) if point is not None else {},
-        outcomes=_values(choices, named, chosen),
-        metrics=_metrics(point) if point is not None else {},
-        rule=policy.rule,
+    words = Told(
+        judge, chosen, near[:NAMED], stability_of(judge, chosen), unlimited is not None, titles_of([*by_id.values()])
+    )  # fmt: skip
+    return replace(
+        _pick_of(words, by_id.get(choices.of("point", chosen))),
         short=words.short,
         sentence=words.sentence,
         reason=words.reason,
         as_good=tuple(choices.of("name", each) for each in near),
         removed=_removed(choices, judge),
         runners_up=_runners_up(choices, feasible, chosen, scores),
-        stability=stability,
         unlimited=unlimited,
+    )
+
+
+def challenger(choices: Choices, points: Iterable[Point], policy: Policy, row: int, within: bool) -> Pick:
+    """A row that a user asked for, by its point, as a pick.
+
+    Args:
+        within: whether it keeps the policy's limits, if only by its means.
+    """
+    judge, by_id = Judge(policy, choices), {point.id: point for point in points}
+    words = Told(judge, row, (), stability_of(judge, row), False, titles_of([*by_id.values()]))
+    asked = words.challenger(within)
+    return replace(_pick_of(words, by_id.get(choices.of("point", row))), short=asked, sentence=asked, reason=asked)
+
+
+def _pick_of(words: Told, point: Point | None) -> Pick:
+    """The facts of a row, without what compares it with others."""
+    judge, choices, row = words.judge, words.choices, words.chosen
+    role = choices.of("role", row)
+    named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name)))]
+    return Pick(
+        **choices.fused(row),
+        trial=point.number if point is not None and role == "trial" else None,
+        role=role,
+        config=dict(point.config) if point is not None else {},
+        outcomes=_values(choices, named, row),
+        metrics=_metrics(point) if point is not None else {},
+        rule=judge.policy.rule,
+        short="",
+        sentence="",
+        reason="",
+        as_good=(),
+        removed=(),
+        runners_up=(),
+        stability=words.stability,
         samples=point.rungs[-1].samples if point is not None and point.rungs else None,
         until=point.until if point is not None else None,
     )

@@ -252,8 +252,8 @@ def verdict(
         notes = [*worst, *notes, words.SURE_IN_SLICES if slices.keys() - {AS_LOGGED} and served.known else ""]
         alike = ", ".join(f"{change} of {name}" for name, change in slices.get(AS_LOGGED, {}).items())
         notes += [f"If all rows counted alike: {alike}."] if alike else []
-        if not judge.policy.losses(served.names) and not said.keep:  # nothing else says what is given up
-            notes = [*_costs_most(said.both, who), *notes]
+        if said.both is not None and not judge.policy.losses(served.names) and not said.keep:
+            notes = [*_costs_most(said.both, who), *notes]  # nothing else says what is given up
     if holds is not None and not said.keep and advised == row and row != served.current:
         held = words.holding(holds, others)
         notes = [held, *notes] if holds < SELDOM else [*notes, held]
@@ -446,8 +446,8 @@ def _with_rivals(
         return verdict
     networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
     trees = contest.best.get(TREES)
-    beats_all = trees is not None and [*leads] == [trees] and len(rivals) == 1
-    every = beats_all and all(contest.moves(trees, at).utility.gained for at in networks)
+    alone = trees is not None and [*leads] == [trees] and len(rivals) == 1
+    every = alone and all(contest.moves(int(trees or 0), at).utility.gained for at in networks)
     kept = "what you keep" if served.today else words.reference(served)
     of = "every network" if every else kept if verdict.keep else "the pick"
     notes = [*_allowances(judge, leads, call), *verdict.notes]

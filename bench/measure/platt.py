@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from bench.core.arrays import Floats
+from bench.core.formula import NEAR
 
-NEAR = 1e-6
-"""Predictions are at least so far from 0 and 1 before their log odds are taken."""
 FIT_ROWS = 100_000
 """Rows that are fit on, about."""
 

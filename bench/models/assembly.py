@@ -13,7 +13,17 @@ from torch import Tensor, nn
 from bench.core.registry import Chosen, lookup
 from bench.core.schema import Schema
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
-from bench.models.contracts import BySets, Funnel, Layout, NumericEncoding, Probabilities, Sharing, draw
+from bench.models.contracts import (
+    BySets,
+    Funnel,
+    Interaction,
+    Layout,
+    NumericEncoding,
+    Probabilities,
+    Sharing,
+    applied,
+    draw,
+)
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.links import Links
@@ -126,7 +136,10 @@ class MultiTaskModel(nn.Module):
         scores = self.funnel.loss.tasks_with_scores
         self.outputs = (*self.funnel.outputs, *scores)
         self.scored = nn.Buffer(torch.tensor(scores, dtype=torch.int64), persistent=False)
-        self.towers = Towers(len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
+        self.towers = Towers(
+            len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer,
+            self.funnel.lower_precision,
+        )  # fmt: skip
         smeared = self.funnel.loss.regression.smeared
         self.targets = Targets(schema, smeared) if any(task.scale or task.cap for task in schema.tasks) else None
         self.thinned = Thinned(self.funnel, thinning) if thinning else None
@@ -192,7 +205,8 @@ class MultiTaskModel(nn.Module):
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """The towers' inputs: arguments of `logits` -> (O, k B, H), or (1, k B, H) if all towers share one."""
         x = self._inputs(e, ids, dense)
-        h: Tensor = self.sharing(x) if self.scenario is None else self.sharing(x, self._scenarios(ids))
+        codes = () if self.scenario is None else (self._scenarios(ids),)
+        h = applied(self.sharing, self.sharing.lower_precision, x, *codes)
         tasks, expected = len(self.schema.tasks), (x.shape[1], self.sharing.outputs)
         if h.dim() != 3 or len(h) not in (1, tasks) or h.shape[1:] != expected:
             raise ValueError(
@@ -332,7 +346,8 @@ class MultiTaskModel(nn.Module):
         if dense.shape[1]:
             numbers = self.numeric(dense.expand(self.input_sets, -1, -1))
             x = torch.cat([x, numbers.to(x.dtype)], dim=2)
-        y: Tensor = self.interaction(x)
+        kind = cast(Interaction, self.interaction.parts[0])
+        y = applied(self.interaction, kind.lower_precision, x)
         return y if self.member_inputs is None else self.member_inputs(y)
 
     def _scenarios(self, ids: Tensor) -> Tensor:

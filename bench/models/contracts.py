@@ -47,6 +47,29 @@ def draw(model: nn.Module, seed: int) -> None:
             module.reset_parameters(generator(seed, name))
 
 
+class Part(nn.Module):
+    """A part that reads activations, which are bfloat16 where the model's products are.
+
+    A class whose code takes them says so: `class Mine(Sharing, lower_precision=True)`. Every other class gets float32,
+    as plain layers of torch need it. So does a subclass that does not say it again, as it may add code.
+    """
+
+    lower_precision: ClassVar[bool] = False
+
+    def __init_subclass__(cls, lower_precision: bool = False, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.lower_precision = lower_precision
+
+
+def applied(module: nn.Module, lower_precision: bool, x: Tensor, *more: Tensor) -> Tensor:
+    """The module's output in the precision of x; it gets x as float32 unless it knows `lower_precision`."""
+    if lower_precision or x.dtype != torch.bfloat16:
+        y: Tensor = module(x, *more)
+        return y
+    y = module(x.float(), *more)
+    return y.to(x.dtype)
+
+
 class BySets(nn.Module):
     """Applies a module to all input sets; common sets have parameters apart from sets of one task.
 
@@ -130,7 +153,7 @@ class Sequence(nn.Module, ABC):
         """
 
 
-class Interaction(nn.Module, ABC):
+class Interaction(Part, ABC):
     """Transforms inputs before the sharing.
 
     Built as `Interaction(layout: Layout, sets: int, config)`, with parameters as in `BySets`. Its width `outputs` is at
@@ -141,7 +164,7 @@ class Interaction(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs) -> (I, B, outputs), in the precision of x."""
+        """x (I, B, inputs) -> (I, B, outputs); of a class that knows `lower_precision` in the precision of x."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +205,7 @@ class Layout:
         return range(token * self.dim, (token + 1) * self.dim)
 
 
-class Sharing(nn.Module, ABC):
+class Sharing(Part, ABC):
     """Turns the input into one representation for each task.
 
     Built as `Sharing(inputs: int, tasks: int, config)`: `inputs` is the width of one input set. It keeps no state
@@ -218,7 +241,8 @@ class Sharing(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H), or (1, B, H) if it is one for all.
 
-        x may be bfloat16, while parameters are float32: multiply it by `weight.to(x.dtype)`, as `bench.models.layers`.
+        Of a class that knows `lower_precision`, x may be bfloat16, while parameters are float32: multiply it by
+        `weight.to(x.dtype)`, as `bench.models.layers`.
         """
 
     @abstractmethod
@@ -250,7 +274,7 @@ class Probabilities:
     joint: Tensor
 
 
-class Funnel(nn.Module, ABC):
+class Funnel(Part, ABC):
     """Ties probabilities along parent links, and chooses the losses accordingly.
 
     Built as `Funnel(schema: Schema, config)`; it does not see the network behind the logits. It decides whether a
@@ -277,7 +301,8 @@ class Funnel(nn.Module, ABC):
     def transfer(self, width: int) -> nn.Module | None:
         """Makes a layer between the towers' hidden units, (O, B, width), and their linear output; None for none.
 
-        It belongs to the towers and is made once. Only a funnel that ties tasks may move units between tasks.
+        It belongs to the towers and is made once. Only a funnel that ties tasks may move units between tasks. It gets
+        bfloat16 only if the funnel's class knows `lower_precision`.
         """
         return None
 

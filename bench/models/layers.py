@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from bench.models import fused
 from bench.models.config import Activation, ExpertConfig, HiddenConfig, Norm, TowerConfig
-from bench.models.contracts import Drawn, Layout
+from bench.models.contracts import Drawn, Layout, applied
 
 EPS = 1e-5  # added to the variance, or the mean square
 _NO_CHANCE = -1e30  # a score whose softmax weight is zero
@@ -246,6 +246,7 @@ class Towers(nn.Module):
     Args:
         members: k, of the ensemble.
         transfer: makes a module between the hidden units and the output, see `Funnel.transfer`.
+        lower_precision: whether that module knows it.
 
     Attributes:
         hidden: the layers.
@@ -260,8 +261,10 @@ class Towers(nn.Module):
         config: TowerConfig,
         members: int = 1,
         transfer: Callable[[int], nn.Module | None] = lambda width: None,
+        lower_precision: bool = True,
     ) -> None:
         super().__init__()
+        self.lower_precision = lower_precision
         self.hidden = BatchedMLP(towers, inputs, config.layers, config.dropout)
         self.output = BatchedLinear(towers, self.hidden.outputs, members)
         self.transfer = transfer(self.hidden.outputs)
@@ -270,7 +273,7 @@ class Towers(nn.Module):
         """h (O, k B, H), or (1, k B, H) for all towers, member by member -> logits (k B, O)."""
         h = self.hidden(h)
         if self.transfer is not None:
-            h = self.transfer(h)
+            h = applied(self.transfer, self.lower_precision, h)
         assert self.output.bias is not None
         weight, bias = self.output.weight, self.output.bias
         towers, members, width = weight.shape

@@ -68,9 +68,16 @@ def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
         if passed:
             yield f"Without guardrails it takes {takes(plan['unguarded']['units'])}."
         gain = f"{effect(plan['expected'])} {plan['overall']}, at {LEVEL:.0%}"
-        what = f"new weights of {plan['who']}" if plan["verdict"] == "weights" else plan["who"]
-        yield f"The verdict expects it of {what} over {plan['against']}: {gain}. {plan['shown']}"
-        if plan["verdict"] == "unknown":
+        asked = plan["point"] is not None
+        new_weights = plan["verdict"] == "weights" and not asked
+        what = f"new weights of {plan['who']}" if new_weights else plan["who"]
+        if asked:
+            yield f"What you asked to test, {what}, has this on test over {plan['against']}: {gain}. {plan['shown']}"
+        else:
+            yield f"The verdict expects it of {what} over {plan['against']}: {gain}. {plan['shown']}"
+        if plan["unsure"] and plan["expected"]["high"] is not None and plan["expected"]["high"] < 0:
+            yield f"By the log that is a loss; the plan is for the least gain that matters, {per_cent(size['gain'])}."
+        elif plan["unsure"]:
             yield f"The log cannot tell whether that is a gain; the test can, from {per_cent(size['gain'])} on."
         if low:
             yield f"If only the low end is true, {per_cent(low['gain'])}, it takes {takes(low['units'])}."
@@ -79,8 +86,11 @@ def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
         offline = listed([*dict.fromkeys(plan["outcomes"])])
         yield f"The plan assumes that the online metric changes by as many per cent as {offline} do offline."
         yield "That is so where users see just the rows that these count, and act on them as in the log."
+    elif plan["today"] and plan["point"] is not None:
+        yield f"There is nothing to test, as '{plan['point']}' at its best weights is what is served; {least}."
     elif plan["today"]:
         yield f"There is nothing to test, as the verdict is to keep what is served; {least}."
+        yield f"To test another point all the same, add --point ID: {', '.join(plan['points'])}."
     else:
         yield f"Nobody said what is served, so no gain over it is known; {least}."
     yield f"The online metric is the {plan['metrics'][0]['title']}."

@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from bench.core.errors import UserError, check_known
 from bench.core.plain import jsonable
+from bench.frontier.challenger import challenger_of, points_of
 from bench.frontier.decision import Decision
 from bench.frontier.words.verdict import overall
 from bench.planning.looks import ALPHA, FIXED, POWER, boundaries, crossed, inflation
@@ -61,20 +62,24 @@ def plan(
     traffic: float | None = None,
     unit: str | None = None,
     guardrails: Mapping[str, float] | None = None,
+    point: str | None = None,
 ) -> dict[str, Any]:
-    """Plans the A/B test of what a decision advises.
+    """Plans the A/B test of what a decision advises, or of another point.
 
     Args:
         traffic: units a day that enter the test, both arms together.
         unit: what is assigned to an arm, see `unit_of`.
         guardrails: by task the most that it may lose, as a fraction below 0.
+        point: its id; it is tested at its best weights by the policy.
 
     Raises:
-        UserError: no served front, an unknown unit or task, a traffic or margin out of range, units that do not differ.
+        UserError: no served front, an unknown point, unit or task, a traffic or margin out of range, units that do not
+            differ.
     """
     serving, verdict, (rows, columns) = decision.serving, decision.verdict, decision.tested
     if (served := serving.served) is None or rows is None:
-        raise UserError(f"expected a served front to plan a test of, found none: {serving.reason}")
+        makes = "; `seesaw confirm RUN --replicates 3` makes one" if rows is None else ""
+        raise UserError(f"expected a served front to plan a test of, found none: {serving.reason}{makes}")
     if traffic is not None and not 0 < traffic < math.inf:
         raise UserError(f"--traffic: expected a number above 0, of units a day, found {traffic:g}")
     named, units = unit_of(rows, unit, columns)
@@ -83,20 +88,25 @@ def plan(
         if task in weights:  # what is shown is no event of a user
             weights[task] += weight
     metrics = metrics_of(rows, units, named, weights, decision.policy.values)
-    both = verdict.both if served.today and not verdict.keep else None
+    asked = None if point is None else challenger_of(decision, point)
+    both = asked.both if asked is not None else verdict.both if not verdict.keep else None
+    both = both if served.today else None
     gain = both.utility if both else None
     expected = {"": gain} | (dict(zip(tasks, both.outcomes.values(), strict=True)) if both else {})
     planned = gain and gain.value
-    if gain and (verdict.kind == "unknown" or gain.value <= 0):  # where nobody can tell, at least what would matter
+    unsure = verdict.kind == "unknown" if asked is None else gain is not None and not gain.gained
+    if gain and (unsure or gain.value <= 0):  # where nobody can tell, at least what would matter
         planned = max(gain.value, MARGIN)
     rails = [_guardrail(*each, metrics, expected) for each in (guardrails or {}).items()]
     others, many = max((each["units"] or 0.0 for each in rails), default=0.0), len(np.unique(units))
     usual = many / 2 if traffic is None else 7 * traffic
     least = metrics[0].shown(usual, FIXED * math.sqrt(inflation(shares_of(None if traffic is None else 2))))
     told = {task: each.to_json() for task, each in expected.items() if each and math.isfinite(each.value)}
+    now = str(served.table["point"].iloc[served.current])
     document = {
-        "verdict": verdict.kind, "who": verdict.who, "against": serving.against, "today": served.today,
-        "overall": overall(serving.aims[0]),
+        "points": [known for known in points_of(decision) if known != now], "point": point, "unsure": unsure,
+        "verdict": verdict.kind, "who": asked.who if asked else verdict.who, "against": serving.against,
+        "today": served.today, "overall": overall(serving.aims[0]),
         "outcomes": served.names, "shown": serving.shown, "expected": told.get(""), "unit": named, "units": many,
         "rows": rows.kept, "weighted": rows.weights is not None, "traffic": traffic, "alpha": ALPHA, "power": POWER,
         "plan": planned and size_of(metrics[0], planned, traffic, others),

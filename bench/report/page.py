@@ -30,7 +30,7 @@ KINDS = {
     "unknown": "Cannot tell",
 }
 SCORES = {"keep": "today's score =", "unknown": "its score, for a test ="}
-"""What the formula is called where the answer is not to rank by it."""
+"""The name of the formula where the answer is not to rank by it."""
 UNNAMED = {"model": "A model is ahead", "keep": "No gain to serve"}
 """The same where nobody said what is served."""
 

@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.formula import LEAST_PREDICTION, Call, Column, read
+from bench.core.formula import (
+    LEAST_PREDICTION,
+    Expression,
+    Number,
+    Power,
+    Product,
+    Sum,
+    multiplied_out,
+    read,
+    text_of,
+)
 
 FusionKind = Literal["power", "sum"]
 FUSION_KINDS: tuple[FusionKind, ...] = get_args(FusionKind)
@@ -88,13 +98,52 @@ def logged(values: NDArray[Any]) -> Floats:
 
 
 def in_formula(kind: FusionKind, terms: Mapping[str, float], rates: Sequence[float]) -> str:
-    """A fusion as a formula of predictions, by weights of their terms: `1 p_click + 12.8 p_buy`."""
+    """A fusion as a formula of predictions, by weights of their terms: `1 p_click + 12.8 p_buy`.
+
+    Args:
+        terms: by formula of a prediction its weight, which is written with three digits.
+    """
+    weights = {read(term, "a prediction"): weight for term, weight in terms.items()}
     if kind == "power":
-        return " * ".join(f"{_base(name)}^{weight:.3g}" for name, weight in terms.items() if weight)
-    raw = {name: weight / rate for (name, weight), rate in zip(terms.items(), rates, strict=True) if weight}
+        powers = [Power(term, float(f"{weight:.3g}")) for term, weight in weights.items() if weight]
+        return text_of(powers[0].base if len(powers) == 1 else Product(tuple(powers)))
+    raw = {term: weight / rate for (term, weight), rate in zip(weights.items(), rates, strict=True) if weight}
     least = min(map(abs, raw.values()), default=1.0)
-    digits = {name: float(f"{weight / least:.3g}") for name, weight in raw.items()}
-    return " + ".join(f"{weight:g} {name}" for name, weight in digits.items())  # 2840, not 2.84e+03
+    parts: list[Expression] = []
+    for term, weight in raw.items():
+        factors = term.factors if isinstance(term, Product) else (term,)
+        parts.append(Product((Number(float(f"{weight / least:.3g}")), *factors)))
+    return text_of(Sum(tuple(parts)))
+
+
+def fusion_in(
+    formula: Expression, terms: Sequence[str], kinds: Sequence[FusionKind] = FUSION_KINDS
+) -> tuple[FusionKind, list[float]] | None:
+    """The fusion of predictions that a formula is: its kind and raw weights (T,), at least 0; None where it is none.
+
+    Both are multiplied out, so `p_click + 40 p_click p_buy` is a sum of the terms `p_click` and `p_click p_buy`.
+
+    Args:
+        terms: formulas of T predictions.
+    """
+    products = multiplied_out(formula)
+    predictions = [multiplied_out(read(term, "a prediction")) for term in terms]
+    if not products or any(list(prediction.values()) != [1.0] for prediction in predictions):
+        return None
+    monomials = [next(iter(prediction)) for prediction in predictions]
+    weights = [products.get(monomial, 0.0) for monomial in monomials]
+    if "sum" in kinds and products.keys() <= {*monomials} and len({*monomials}) == len(monomials):
+        return ("sum", weights) if min(weights) >= 0 else None
+    if "power" not in kinds or len(products) != 1:
+        return None
+    ((wanted, coefficient),) = products.items()
+    atoms = list(dict.fromkeys(atom for monomial in (*monomials, wanted) for atom, _ in monomial))
+    exponents = np.array([[dict(monomial).get(atom, 0.0) for atom in atoms] for monomial in monomials])
+    target = np.array([dict(wanted).get(atom, 0.0) for atom in atoms])
+    found, *_ = np.linalg.lstsq(exponents.T, target, rcond=None)
+    found = np.where(np.abs(found) < 1e-9, 0.0, found)
+    fits = np.allclose(exponents.T @ found, target, atol=1e-9)
+    return ("power", found.tolist()) if fits and coefficient > 0 and (found >= 0).all() else None
 
 
 def _base(term: str) -> str:

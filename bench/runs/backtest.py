@@ -9,20 +9,19 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.backtest.backtest import Backtest, BacktestPlan, How, RankedPoint, Spread, in_processes, run
 from bench.backtest.cuts import times_of
 from bench.backtest.days import Days, days_of, document, sentences
 from bench.core.errors import UserError, check_known
 from bench.core.plain import jsonable
-from bench.core.rows import CONFIRM
+from bench.frontier.challenger import OPTION, challenger_of, points_of
 from bench.frontier.retraining import length_of
 from bench.frontier.words.verdict import named, titles_of
 from bench.production.retrain import PartOrder
 from bench.results.fusion import Fusion
 from bench.results.points import parts_of
 from bench.results.served.served import Served
+from bench.runs.deployment import instead_of_pick
 from bench.runs.folder import DAYS, PAGE
 from bench.runs.page import write_report
 from bench.runs.result import DatasetResult, result_of
@@ -97,7 +96,10 @@ def plan_of(result: DatasetResult, asked: BacktestOptions, raw: Path | None, pro
     """
     part, served = result.run, result.serving.served
     if served is None or served.current is None or not result.serving.aims:
-        raise UserError(f"{part.run.name}: expected a served front to test, found none: {result.serving.reason}")
+        raise UserError(
+            f"{part.run.name}: expected a served front to test, found none: {result.serving.reason}; "
+            f"`seesaw confirm {part.run.name} --replicates 3` makes one"
+        )
     if asked.executor not in ("process", RAY):
         raise UserError(f"--executor: expected process or {RAY}, found '{asked.executor}'")
     if (asked.workers > 1 or asked.executor == RAY) and asked.how == "warm":
@@ -108,7 +110,10 @@ def plan_of(result: DatasetResult, asked: BacktestOptions, raw: Path | None, pro
     wanted = {_row(result, served, name): name for name in asked.points}
     ranked = {name: _ranked(result, served, row) for row, name in wanted.items() if row != served.current}
     if not ranked:
-        raise UserError(f"expected a point beside {against}, what all are compared with, found none: see --points")
+        raise UserError(
+            f"expected a point beside '{against}', what all are compared with, found none; "
+            f"{instead_of_pick(result, 'backtest')}"
+        )
     ranked[against] = _ranked(result, served, served.current)
     times = times_of(part.card, part.run.home, raw, asked.time, progress)
     return BacktestPlan(
@@ -172,19 +177,15 @@ def _spread(asked: BacktestOptions, plan: BacktestPlan, progress: Progress) -> S
 
 
 def _row(result: DatasetResult, served: Served, name: str) -> int:
-    """The serving point that a name means: `pick`, `current`, or a model at its best weights."""
+    """The serving point that a name means: `pick`, `current`, or a model at its best weights by the policy."""
     if name == "pick":
         if result.pick is None:
-            raise UserError(f"--points: nothing was picked: {result.no_pick}")
+            raise UserError(f"nothing was picked: {result.no_pick}; {instead_of_pick(result, 'backtest')}")
         return result.pick.row
     if name == "current":
         return int(served.current)
-    ids = served.table["point"].astype(str)
-    check_known("point", name, ["pick", "current", *dict.fromkeys(ids)], "--points")
-    own = np.flatnonzero(ids == name)
-    values = served.at(CONFIRM)
-    worth = result.serving.aims[0].score(values[own], values[served.current])
-    return int(own[np.argmax(worth)])
+    check_known("point", name, ["pick", "current", *points_of(result)], OPTION)
+    return challenger_of(result, name).row
 
 
 def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:

@@ -21,10 +21,11 @@ from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.report.explained import sentence
 from bench.results.effect import Effect
-from bench.runs.deployment import Deployment
+from bench.runs.deployment import Deployment, instead_of_pick
 from bench.runs.folder import EXPLAINED, PACKAGE, DatasetRun, Run
 from bench.runs.folder import MANIFEST as RUN
 from bench.runs.model_card import model_card
+from bench.runs.result import result_of
 from bench.system.atomic import remove_abandoned, scratch_folder, write_text
 from bench.system.interrupts import ended_in_order
 from bench.system.lock import FolderLock
@@ -164,12 +165,24 @@ def _intervals(deployment: Deployment, force: bool) -> Mapping[Objective, Effect
         return {}
 
 
-def explained(part: DatasetRun, raw: Path | None, progress: Progress, **options: int) -> dict[str, Any]:
-    """Explains a run's package by test, if there are both, and leaves the answer in its folder: as JSON and as CSV."""
-    run, folder = part.run.name, part.folder / PACKAGE
+def explained(
+    part: DatasetRun, raw: Path | None, progress: Progress, point: str | None = None, **options: int
+) -> dict[str, Any]:
+    """Explains a run's package by test, if there are both, and leaves the answer in its folder: as JSON and as CSV.
+
+    Args:
+        point: the id of the point that the package has to be of; None takes what is there.
+    """
+    folder = part.folder / PACKAGE
     if not (folder / MANIFEST).is_file():
-        raise UserError(f"{run}: expected a deployed model to explain, found none; first `seesaw deploy {run}`")
+        raise UserError(
+            f"{part.run.name}: expected a deployed model to explain, found none; first {_deploys(part, point)}"
+        )
     package = Package.open(folder)
+    if point not in (None, there := str(package.manifest.provenance["point"])):
+        raise UserError(
+            f"--point: expected '{there}', which is deployed, found '{point}'; first {_deploys(part, point)}"
+        )
     store = part.prepare(progress, raw).with_tasks([task.name for task in package.schema.tasks])
     document: dict[str, Any] = jsonable(explain(package, store.split("test"), progress, **options))
     document = {"sentence": sentence(document)} | document
@@ -182,6 +195,17 @@ def explained(part: DatasetRun, raw: Path | None, progress: Progress, **options:
     write_text((part.folder / EXPLAINED).with_suffix(".csv"), pd.DataFrame(cells).to_csv(index=False))
     write_text(part.folder / EXPLAINED, json.dumps(document, indent=1))
     return document
+
+
+def _deploys(part: DatasetRun, point: str | None = None) -> str:
+    """The command that makes a package: of the pick, or of a point where that is asked, or the pick is no model to train."""
+    run = part.run.name
+    if point is not None:
+        return f"`seesaw deploy {run} --point {point}`"
+    result = result_of(part)
+    if result.pick is not None and result.pick.config:
+        return f"`seesaw deploy {run}`"
+    return instead_of_pick(result, "deploy")
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
@@ -197,9 +221,8 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
         made = [part.folder / PACKAGE for part in Run.open(home, model).datasets.values()]
         packages = [each for each in made if (each / MANIFEST).is_file()]
         if len(packages) != 1:
-            raise UserError(
-                f"{model}: expected one packaged model, found {len(packages)}; `seesaw deploy` makes one, and a folder "
-                "says which"
-            )
+            run = Run.open(home, model)
+            one = f"{_deploys(next(iter(run.datasets.values())))} makes one" if not packages else "a folder says which"
+            raise UserError(f"{model}: expected one packaged model, found {len(packages) or 'none'}; {one}")
         return Package.open(packages[0])
     return registered(home, model, tracking)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from bench.core.errors import UserError, listed
 from bench.core.objectives import AREAS, of_items, ranked
 from bench.core.plain import read_json
 from bench.core.records import Point
+from bench.frontier.challenger import OPTION, pick_challenger, points_of
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import length_of
@@ -37,6 +39,7 @@ class Deployment:
         name: of the registered model; named: whether the user gave it.
         score: what the served model ranks by.
         seed: from which those of the trainings derive.
+        asked: whether the user named the point, which then is no pick of the policy.
     """
 
     part: DatasetRun
@@ -47,6 +50,7 @@ class Deployment:
     named: bool
     seed: int
     score: Score
+    asked: bool = False
 
     @property
     def policy(self) -> Policy:
@@ -80,7 +84,7 @@ class Deployment:
     def unsure(self) -> str:
         """Where the pick seldom holds, a sentence that says so; else empty."""
         stability = self.pick.stability
-        if stability.holds is None or stability.holds >= SELDOM:
+        if self.asked or stability.holds is None or stability.holds >= SELDOM:
             return ""
         others = [each for each in stability.points if each.by_rule and each.point != self.pick.point]
         first = "; ".join(f"{each.name} comes first in {each.by_rule:.0%}" for each in others[:2])
@@ -101,45 +105,78 @@ class Deployment:
         """What makes it again; `policy.toml` stands for the policy, where that is not the suite's."""
         own = self.policy.toml == suite_policy(self.part).toml
         run, more = self.part.run, "" if own else " --policy policy.toml"
+        more += f" {OPTION} {shlex.quote(self.pick.point)}" if self.asked else ""
         return f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed {self.seed}"
 
 
-def deployment_of(home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None) -> Deployment:
+def deployment_of(
+    home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None, point: str | None = None
+) -> Deployment:
     """Reads what was picked.
 
     Args:
         target: a run's name or path, or the path of a `picked.json` in a run's folder.
         name: of the registered model; else the data set's.
+        point: the id of a point that is deployed in place of the pick, at its best weights by the policy.
 
     Raises:
-        UserError: no such run, several data sets and no `picked.json` that says which, nothing was picked, or a name
-            that the registry cannot have.
+        UserError: no such run, several data sets and no `picked.json` that says which, nothing was picked, no model to
+            train, an unknown point, or a name that the registry cannot have.
     """
     if name is not None and not _NAME.fullmatch(name):
         raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
     part, picked = _part(home, target)
     result = result_of(part, read_policy(policy_file) if policy_file else None)
-    if picked is None:
-        if result.pick is None:
-            raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
-        picked = result.pick.to_json()
-    elif not isinstance(picked, dict) or not picked.get("point"):
-        why = picked.get("reason") if isinstance(picked, dict) else None
-        raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}")
-    point = next((each for each in result.frontier.points if each.id == picked.get("point")), None)
-    if point is None:
-        raise UserError(f"{target}: expected a point of the run {part.run.name}, found {_name(picked)}, which is none")
-    now = result.pick.to_json() if result.pick else {}
-    if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
-        other = f"it picks {_name(now)}" if now else result.no_pick
-        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see --policy")
-    assert result.pick is not None
+    chosen = _picked(target, picked, result) if point is None else pick_challenger(result, point)
+    model = trained_point(result, chosen)
     key = part.card.key
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
     if not _NAME.fullmatch(made):
         raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
     seed = part.run.request.seed if seed is None else seed
-    return Deployment(part, result, result.pick, point, made, name is not None, seed, _score(result, result.pick))
+    named, score = name is not None, _score(result, chosen)
+    return Deployment(part, result, chosen, model, made, named, seed, score, asked=point is not None)
+
+
+def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -> Pick:
+    """The policy's pick, which that of a `picked.json` has to be."""
+    instead = instead_of_pick(result, "deploy")
+    if picked is None:
+        if result.pick is None:
+            raise UserError(f"{result.run.run.name}: nothing was picked: {result.no_pick}; {instead}")
+        return result.pick
+    if not isinstance(picked, dict) or not picked.get("point"):
+        why = picked.get("reason") if isinstance(picked, dict) else None
+        raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}; {instead}")
+    now = result.pick.to_json() if result.pick else {}
+    if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
+        other = f"it picks {_name(now)}" if now else result.no_pick
+        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see --policy")
+    assert result.pick is not None
+    return result.pick
+
+
+def trained_point(result: DatasetResult, chosen: Pick) -> Point:
+    """The point that a pick is of; raises a UserError that says what works where no model of it can be trained."""
+    point = next((each for each in result.frontier.points if each.id == chosen.point), None)
+    if point is not None and point.config:
+        return point
+    instead = instead_of_pick(result, "deploy")
+    raise UserError(
+        f"{result.run.run.name}: expected a model to train, found {chosen.name}, of which the run has numbers alone; "
+        f"{instead}"
+    )
+
+
+def instead_of_pick(result: DatasetResult, command: str) -> str:
+    """A way on where the pick is no model to train: the command, and the points that it takes."""
+    served = result.serving.served
+    today = None if served is None else str(served.table["point"].iloc[served.current])
+    trained = {each.id for each in result.frontier.points if each.config}
+    points = [point for point in points_of(result) if point in trained and point != today]
+    if not points:
+        return f"no point of the run can be trained: `seesaw status {result.run.run.name}` says why"
+    return f"`seesaw {command} {result.run.run.name} {OPTION} ID` takes a point to test against it: {', '.join(points)}"
 
 
 def _score(result: DatasetResult, pick: Pick) -> Score:

@@ -112,7 +112,7 @@ class DatasetResult(Decision):
         first = self.run.current.sentence
         if served is not None and not served.today:
             why = "" if self.run.current.source else ", as nobody said what is served (--current)"
-            first = f"All are compared with {self.serving.against}{why}."
+            first = f"All are compared with {self.against}{why}."
         return " ".join(filter(None, [first, self.serving.note, self.asked]))
 
     @property
@@ -293,7 +293,7 @@ def serving_of(
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
 
     def outcomes() -> Sequence[Objective]:
-        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes, part.card)
+        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes, part.card, bool(policy.values))
 
     return serving(
         candidates, rows, now, against, policy, outcomes, part.run.request.seed, part.folder, keep,

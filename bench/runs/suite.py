@@ -362,7 +362,7 @@ def resolve_objectives(
 
 def resolve_outcomes(
     dataset: SuiteDataset, tasks: tuple[Task, ...], group: NDArray[Any], asked: Iterable[str] = (),
-    card: Card | None = None,
+    card: Card | None = None, valued: bool = False,
 ) -> tuple[Objective, ...]:  # fmt: skip
     """The outcomes that the data set is served by, checked against its tasks and columns of items.
 
@@ -371,12 +371,13 @@ def resolve_outcomes(
         asked: outcomes that a policy names; each takes the place of its task's own where it is another. Those of items
             stand beside the others.
         card: of columns of items, and of propensities: where rows count by these, no list has places for them.
+        valued: whether events have values, which only outcomes of all rows add up to.
 
     Raises:
         UserError: an unknown task, what is no outcome of a ranking, one named twice, or more than `MOST_OBJECTIVES`.
     """
     alone, items = card is not None and card.propensity is not None, card.item_kinds if card else None
-    names = beside_tasks(dataset.outcomes, default_outcomes(tasks, group, alone)[:MOST_OBJECTIVES])
+    names = beside_tasks(dataset.outcomes, default_outcomes(tasks, group, alone or valued)[:MOST_OBJECTIVES])
     own = [outcome(name, tasks, dataset.id, items).name for name in names]
     wanted = [outcome(name, tasks, "policy", items).name for name in dict.fromkeys(asked) if name not in own]
     replaced = {name.partition(".")[0] for name in wanted if not of_items(name)}

@@ -53,7 +53,7 @@ def plain_address(uri: str) -> str:
         scheme, parts = kind(plain), urlsplit(plain)
         whole = scheme in known
         if scheme in ("http", "https"):
-            whole = bool(parts.hostname) and parts.port != 0
+            whole = bool(parts.hostname) and parts.port != 0 and ";" not in parts.path  # as in ;jsessionid=
         elif scheme in FILES:  # three slashes: a file, not a host
             whole = not parts.netloc and parts.path.strip("/") != ""
     except ValueError:  # a bracket or a port that is none
@@ -112,12 +112,23 @@ def secret_address(plain: str) -> str:
 
 
 def shown(address: str) -> str:
-    """Masks everything in a possibly wrong address that is no scheme, host, port or path, for a message."""
+    """An address, which may be wrong, for a message: scheme, host, port and path, and `***` for all else.
+
+    What stands behind `databricks://` may be a token, so it is not shown either.
+    """
     head = re.match(r"[A-Za-z0-9+.-]*:/+", address)
     scheme = head[0] if head else ""
     rest = re.sub(r".*@", "***@", address.removeprefix(scheme), flags=re.DOTALL)
-    rest = re.sub(r"[?#].*", "***", rest, flags=re.DOTALL)
-    return scheme + re.sub(r"^([^:/\[@]*):(?!\d*(?:/|$)).*", r"\1:***", rest, flags=re.DOTALL)
+    if kind(scheme) in FILES:
+        return scheme + re.sub(r"[?#].*", "***", rest, flags=re.DOTALL)
+    if kind(scheme) == "databricks":
+        return f"{scheme}***" if rest else scheme
+    known = re.match(r"(?:\*\*\*@)?(?:\[[0-9A-Fa-f:.]*\]?|[\w.-]*)(?::\d+(?=/|$))?(?:/[\w.~%+-]*)*", rest)
+    plain = known[0] if known else ""
+    hidden = rest[len(plain) :]
+    if not hidden:
+        return scheme + plain
+    return f"{scheme}{plain}{':' if hidden.startswith(':') else ''}***"
 
 
 def remember(address: str, home: Path) -> None:

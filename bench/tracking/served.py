@@ -6,6 +6,8 @@ MLflow keeps this file beside the package and runs it to load the model: no obje
 from __future__ import annotations
 
 import csv
+import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -19,7 +21,6 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from bench.core.errors import UserError, repeated
-from bench.core.plugins import add_named
 from bench.production.package import Package
 
 PACKAGE, HISTORY = "package", "SEESAW_HISTORY"
@@ -42,8 +43,8 @@ class _Scoring:
         if getattr(server, "_SERVER_MODEL_PATH", "") in os.environ:  # in a server's process, which guesses types
             server.parse_csv_input = _texts  # type: ignore[union-attr]
             server.infer_and_parse_data = _exact_rows(server.infer_and_parse_data)  # type: ignore[union-attr]
+            server._decode_json_input = _strict_json(server._decode_json_input)  # type: ignore[union-attr]
         try:
-            add_named()
             package, past = Package.open(context.artifacts[PACKAGE]), os.environ.get(HISTORY)
             self._scorer = package.scorer(history=package.kept_history(Path(past)) if past else None)
         except UserError as error:
@@ -78,6 +79,33 @@ def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
         problem = "an empty line" if twice is None else f"'{twice}' twice"
         raise _refused(f"line 1: expected a header with the names of the columns, found {problem}")
     return pd.DataFrame(lines, columns=header, dtype=object)
+
+
+def _strict_json(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Wraps MLflow's JSON reader, which ends in an error of its own, or takes infinity, where a request is hostile."""
+
+    def decoded(body: Any) -> Any:
+        if isinstance(body, dict):
+            return body
+        try:
+            document = json.loads(body, parse_float=_finite, parse_constant=_finite)
+        except RecursionError:
+            raise _refused("expected JSON with a few levels, found brackets that are nested too deep") from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            return decode(body)  # it says what is wrong
+        except ValueError as error:
+            raise _refused(str(error)) from None
+        return document if isinstance(document, dict) else decode(body)
+
+    return decoded
+
+
+def _finite(text: str) -> float:
+    """A request's number; raises ValueError for one that is too large, as 1e400."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"expected finite numbers, found {text[:20]}")
+    return value
 
 
 def _exact_rows(parse: Callable[..., Any]) -> Callable[..., Any]:

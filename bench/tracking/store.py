@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import UserError, unknown
 from bench.system.atomic import rename, scratch_folder, writable
-from bench.system.credentials import DATABASES, SERVERS, home_address, kind, plain_address, scrubbed, secret_address
+from bench.system.credentials import (
+    DATABASES,
+    SERVERS,
+    home_address,
+    kind,
+    plain_address,
+    scrubbed,
+    secret_address,
+    shown,
+)
 from bench.system.lock import in_turn
 from bench.tracking.values import NONE, RUNNING, MetricValue, Texts, inward, outward
 
@@ -153,7 +162,7 @@ class MlflowStore:
 
         `to` describes the request in the error; `tries` is 1 for requests that must not be repeated.
         """
-        failed = f"could not {to} in the MLflow store at {self.uri}"
+        failed = f"could not {to} in the MLflow store at {shown(self.uri)}"
         for left in reversed(range(tries)):
             if self.over:
                 break

@@ -1,9 +1,11 @@
 """`bench.run`, `load_run` and `decide`, as a script or a notebook calls them."""
 
+import html
 import inspect
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pytest
 
 import bench
 from bench.core.errors import UserError
+from bench.frontier.verdict import Verdict
 from bench.runs.folder import Run
 
 PAGE = Path(bench.__file__).parents[1] / "docs" / "python.md"
@@ -111,6 +114,32 @@ def test_what_has_no_trainings_says_so(log, tmp_path):
         with pytest.raises(UserError, match=r"^expected a run, found a decision on a log, which has no trainings"):
             method()
     assert found.write(tmp_path / "page").is_file()
+
+
+def test_a_result_shows_its_verdict_and_score(log):
+    table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60)
+    found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "p"], "b": ["q", "q"]}, unseen=True)
+    assert repr(found) == f"{found.verdict()}\nscore = {found.formula()}"
+    for line in repr(found).splitlines():
+        assert f"{html.escape(line)}<" in found._repr_html_()
+
+
+def test_a_result_shows_what_a_run_lacks_or_why_there_is_no_result():
+    told = SimpleNamespace(
+        verdict=Verdict("keep", ("Keep it.",)),
+        formula="",
+        incomplete="It goes on.",
+        serving=SimpleNamespace(served=None),
+    )
+    found = bench.Result(lambda: told, object())
+    assert repr(found) == "Keep it.\nIt goes on."
+    assert found._repr_html_() == "<p>Keep it.</p><p>It goes on.</p>"
+
+    def nothing():
+        raise UserError("nothing < yet")
+
+    assert repr(bench.Result(nothing)) == "nothing < yet"
+    assert bench.Result(nothing)._repr_html_() == "<p>nothing &lt; yet</p>"
 
 
 @pytest.mark.slow

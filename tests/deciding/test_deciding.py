@@ -17,10 +17,9 @@ from scipy.special import expit, logit
 import bench
 from bench.cli import main
 from bench.core.errors import UserError
-from bench.core.formula import columns_of, computed, read
+from bench.core.formula import read
 from bench.core.rows import CONFIRM, TEST
-from bench.deciding.models import Model, weights_of
-from bench.results.fusion import fused
+from bench.results.fusion import Fusion, fused, fusion_in
 from bench.results.served.slices import AS_LOGGED
 
 
@@ -103,6 +102,64 @@ def test_few_positives_shown_at_random_cannot_tell(log, asked):
     assert "count as shown at random, and 30 are needed" in told.sentence
     with pytest.raises(UserError, match="a row has one place"):
         bench.decide(log(600).assign(c=0.5), **asked, propensity="c", group="request", outcomes=["click.ndcg@5"])
+
+
+@pytest.mark.parametrize(
+    ("text", "terms", "expected"),
+    [
+        ("3 p_click + 40 p_buy", ("p_click", "p_buy"), ("sum", [3.0, 40.0])),
+        ("3*p_click+4e1*p_buy", ("p_click", "p_buy"), ("sum", [3.0, 40.0])),
+        ("1e+2 a + b", ("a", "b"), ("sum", [100.0, 1.0])),
+        ("p_click^0.8 * p_buy^.2", ("p_click", "p_buy"), ("power", [0.8, 0.2])),
+        ("p_click + 40 p_click p_buy", ("p_click", "p_click p_buy"), ("sum", [1.0, 40.0])),
+        ("p_click (1 + 40 p_buy)", ("p_click", "p_click p_buy"), ("sum", [1.0, 40.0])),
+        ("p_click * p_buy^0.2", ("p_click", "p_click p_buy"), ("power", [0.8, 0.2])),
+        ("price (p_buy)^0.5", ("p_click", "price p_buy"), None),
+        ("p_click - p_buy", ("p_click", "p_buy"), None),
+        ("p_click + boost", ("p_click", "p_buy"), None),
+    ],
+)
+def test_a_formula_is_recognised_as_a_fusion_of_predictions(text, terms, expected):
+    found = fusion_in(read(text, "--weights"), terms)
+    if expected is None:
+        assert found is None
+    else:
+        assert found[0] == expected[0]
+        assert found[1] == pytest.approx(expected[1])
+
+
+@pytest.mark.parametrize("more", [{}, {"amounts": {"buy": "price"}}, {"parents": {}}], ids=str)
+def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is_of(log, asked, more):
+    table = log(4_000).assign(price=lambda rows: np.random.default_rng(1).integers(1, 9, len(rows)))
+    table["[p buy]-2"] = table["p_buy"]
+    models = {"today": ["p_click", "[p buy]-2"], "candidate": ["q_click", "q_buy"]}
+    options = asked | {"models": models} | more
+    found = bench.decide(table, **options, weights="3 p_click + 40 [[p buy]]-2]").decision
+    served = found.serving.served
+    compared = 0
+    for point, weights, kind, formula in zip(
+        served.table["point"], served.table["weights"], served.table["kind"], found.formulas, strict=True
+    ):
+        if not weights or point.endswith("recalibrated"):
+            continue
+        again = fusion_in(read(formula, "--weights"), found.terms[point])
+        assert again is not None, formula
+        rates = found.rows[CONFIRM].rates if again[0] == "sum" else [1.0] * 2
+        back = Fusion.of(again[0], [weight * rate for weight, rate in zip(again[1], rates, strict=True)])
+        assert back.kind == kind
+        assert back.weights == pytest.approx([*weights.values()], rel=0.01, abs=1e-3)
+        compared += 1
+    assert compared >= 10
+    answer = bench.decide(table, **options, weights=found.formula).decision
+    assert answer.serving.served is not None
+
+
+def test_a_funnels_score_is_a_point_of_its_model(log, asked):
+    table = log(4_000)
+    found = bench.decide(table, **asked, weights="p_click + 40 p_click p_buy").decision
+    served = found.serving.served
+    assert served.table["point"].iloc[served.current] == "today"
+    assert served.today
 
 
 MISTAKES = {

@@ -55,17 +55,19 @@ def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
 def test_predictions_given_their_parent_are_multiplied_down_the_chain_whatever_their_order(rng):
     """Of three tasks, the last one named first; labels and amounts likewise."""
     table = pd.DataFrame(rng.uniform(0.1, 0.9, (400, 3)), columns=["pc", "pa", "pb"])
-    table["a"], table["b"], table["c"] = (rng.integers(0, 2, 400) for _ in range(3))
+    table["a"] = rng.integers(0, 2, 400)
+    table["b"] = rng.integers(0, 2, 400) * table["a"]
+    table["c"] = rng.integers(0, 2, 400) * table["b"]
     table["bid"] = rng.integers(1, 5, 400)
     asked = Asked(
         labels=["c", "a", "b"], models={"m": "pc,pa,pb"}, parents={"c": "b", "b": "a"}, given=["c", "b"],
         amounts={"c": "bid"}, unseen=True,
     )  # fmt: skip
     of = parted(asked, of_frame(table, asked))
-    (model,), _ = models_of(asked, of.log, of.labels)
+    (model,), _ = models_of(asked, of)
     joint = table["pa"] * table["pb"] * table["pc"] * table["bid"]
     expected = np.stack([joint, table["pa"], table["pa"] * table["pb"]], axis=1)
-    np.testing.assert_allclose(model.predictions[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(model.served(0, np.arange(400)), expected, rtol=1e-6)
     assert model.terms == ("bid pa pb pc", "pa", "pa pb")
     happened = table["a"] * table["b"]
     np.testing.assert_allclose(

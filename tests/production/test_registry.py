@@ -129,7 +129,11 @@ def ask(saved, monkeypatch):
     """What MLflow's server answers to a request, in this process."""
     from mlflow.pyfunc import scoring_server
 
-    for name in ("parse_csv_input", "infer_and_parse_data"):  # a model replaces them in a server's process
+    for name in (
+        "parse_csv_input",
+        "infer_and_parse_data",
+        "_decode_json_input",
+    ):  # a model replaces them in a server's process
         monkeypatch.setattr(scoring_server, name, getattr(scoring_server, name))
     monkeypatch.setenv(scoring_server._SERVER_MODEL_PATH, str(saved))
     model = loaded(saved)
@@ -140,6 +144,19 @@ def ask(saved, monkeypatch):
         return json.loads(given.response)["predictions"] if given.status == 200 else [given.response]
 
     return answer
+
+
+@pytest.mark.parametrize(
+    ("price", "sentence"),
+    [("1e400", "expected finite numbers, found 1e400"), ("9" * 5_000, "Exceeds the limit|digits"),
+     ("[" * 100_000, "nested too deep"), ("Infinity", "finite|number"), ("-1e999", "expected finite numbers")],
+    ids=["1e400", "digits", "nested", "infinity", "-1e999"],
+)  # fmt: skip
+def test_a_hostile_number_is_refused_in_one_sentence(package, ask, price, sentence):
+    row = example_rows(package.encoder).iloc[:1].to_dict("records")[0]
+    body = json.dumps({"dataframe_records": [row | {"price": "PRICE"}]}).replace('"PRICE"', price)
+    with refused(sentence):
+        ask(body)
 
 
 def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, ask, monkeypatch):
@@ -260,7 +277,7 @@ def test_the_variable_names_the_files_and_without_it_a_sentence_says_so(store, t
     expected = package.scorer().predict(rows)
     lacking = "expected sharing.twin of the plug-in mine.py .*, found none"
     for named, sentence in (
-        ("", f"{lacking}; name it with .* SEESAW_PLUGIN"),
+        ("", f"{lacking}; name it with --plugin, .* SEESAW_PLUGIN"),
         (str(other), lacking),
         ("nowhere.py", "^SEESAW_PLUGIN nowhere.py: expected a file of Python: No such file"),
     ):

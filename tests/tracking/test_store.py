@@ -14,7 +14,7 @@ import pytest
 from found import history
 
 from bench.core.errors import UserError
-from bench.system.credentials import PASSWORD, USERNAME, home_address, plain_address, secret_address, separated
+from bench.system.credentials import PASSWORD, USERNAME, home_address, plain_address, secret_address, separated, shown
 from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
 from bench.tracking.store import MlflowStore, StoredRun, TrackingError
@@ -22,7 +22,7 @@ from bench.tracking.store import MlflowStore, StoredRun, TrackingError
 GOOD = ("http://[::1]:5000", "databricks", "sqlite:///runs.db", "postgresql+psycopg2://me@host/db?sslmode=require")
 GOOD += ("file:///data/mlruns", "https://user:word@host")
 BAD = ("", "127.0.0.1:5000", "htp://host:5000", "http://:5000", "http://[::1:5000", "sqlite://runs.db")
-BAD += ("postgres://host/db", "uc:http://host")
+BAD += ("postgres://host/db", "uc:http://host", "http://host/x;jsessionid=1")
 
 
 @pytest.mark.parametrize("uri", GOOD)
@@ -38,9 +38,24 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
         UserError, match=r"^--tracking: expected an MLflow address \(http://HOST:PORT, .*\), found "
     ) as e:
         Logbook(uri, tmp_path)
-    hidden = uri.replace("host:port", "host:***").replace("uc:http://host", "uc:***")
+    hidden = uri.replace("host:port", "host:***").replace("uc:http://host", "uc:***").replace(";jsessionid=1", "***")
     assert str(e.value).endswith(f"found '{hidden}'")
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("databricks://dapi0123456789", "databricks://***"),
+        ("http://host:5000/x;jsessionid=s3cret", "http://host:5000/x***"),
+        ("http://host/path?token=s3cret", "http://host/path***"),
+        ("https://host:5000/mlflow", "https://host:5000/mlflow"),
+        ("http://me:s3cret@host", "http://***@host"),
+        ("sqlite:////data/my runs.db", "sqlite:////data/my runs.db"),
+    ],
+)
+def test_a_message_shows_of_an_address_what_is_known_to_be_harmless(address, told):
+    assert shown(address) == told
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,27 @@ class Told:
         """The same with values on the rows that chose, how often the pick holds, the guard's part, and how often
         nothing dominates the pick."""
         against, told = ("", "") if self.chosen == self.choices.current else self._gains()
-        gains = f"Against {against}: {told}." if against else told and f"It has {told}."
+        rows = "On the rows that chose, against" if self.choices.served else "Against"
+        gains = f"{rows} {against}: {told}." if against else told and f"It has {told}."
         chance = float(self.choices.of("p_nondominated", self.chosen))
         sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
         parts = [self._first(), gains, self._basis(), self._doubt(), self._simpler(), self._guarded(), sure]
         return " ".join(filter(None, parts))
+
+    def challenger(self, within: bool) -> str:
+        """A point that a user asked for, with the weights that are best for it, and what it gains where it was chosen.
+
+        Args:
+            within: whether these keep the policy's limits.
+        """
+        limits = "within its limits" if within else "none of which keep its limits"
+        best = f", the best for it by the policy, {limits}" if self.choices.served else ""
+        first = f"As asked: {self._called(self.chosen)}{best}."
+        if self.chosen == self.choices.current:
+            return f"{first} It is what all are compared with."
+        against, told = self._gains()
+        gains = f"Against {against}: {told}" if against else f"It has {told}"
+        return f"{first} {gains}. {self._basis().replace(', by which it was picked', '')}"
 
     def _first(self) -> str:
         if self.chosen == self.choices.current:
@@ -131,7 +147,8 @@ class Told:
             else f"{name} {difference(choices, name, *gain)}"
             for name, value, base, *gain in zip(names, values[self.chosen], now, gains, *ends, strict=True)
         ]
-        return str(choices.of("name", choices.current)), ", ".join(parts)
+        against = str(choices.of("name", choices.current)) if choices.today else self._called(choices.current)
+        return against, ", ".join(parts)
 
     def _doubt(self) -> str:
         """How often the pick holds; where that is seldom, what else comes first."""
@@ -147,12 +164,18 @@ class Told:
             self.titles.get(each.name) or f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''}"
             for each in others
         ]
-        names = [f"{name} in {each.by_rule:.0%}" for name, each in zip(names[:RIVALS], others, strict=False)]
+        behind = [" (behind in every head)" if self._behind(each.point) else "" for each in others]
+        shares = [f" in {each.by_rule:.0%}" for each in others]
+        names = ["".join(parts) for parts in zip(names, shares, behind, strict=True)][:RIVALS]
         broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
         if by_rule[own] and self.choices.served:
             broken += f"; with some weights this model comes first in {by_rule[own]:.0%}"
         instead = f" First instead: {listed(names)}." if names else ""
         return f"Unsure: it holds in only {holds:.0%} of retrainings{broken}.{instead}"
+
+    def _behind(self, point: str) -> bool:
+        rows = np.flatnonzero(self.choices.table["point"] == point)
+        return self.choices.behind_in_every_head(int(rows[0]), self.chosen)
 
     def _simpler(self) -> str:
         sizes = {row: self.choices.of("size", row) for row in self.as_good}

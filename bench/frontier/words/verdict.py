@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.core.errors import listed
 from bench.core.objectives import ranked
-from bench.core.records import NETWORK, Point
+from bench.core.records import NAMES, NETWORK, Point
 from bench.frontier.aims import PolicyAim
 from bench.frontier.stability import SELDOM
 from bench.results.effect import LEVEL, MARGIN, Effect, percent
@@ -49,7 +49,7 @@ OVERALL = {
 
 
 def overall(aim: PolicyAim) -> str:
-    """What a gain of U is of, at the end of a sentence."""
+    """The outcomes that a gain of U is of, at the end of a sentence."""
     return f"in {aim.best}" if aim.best else OVERALL.get(aim.rule, (f"by the rule '{aim.rule}'", ""))[0]
 
 
@@ -112,6 +112,12 @@ def named(facts: pd.Series[Any], titles: Mapping[str, str] | None = None) -> str
     return name if facts["role"] != "trial" or facts["architecture"] == name else f"{name} ({facts['architecture']})"
 
 
+def beginning(name: str) -> str:
+    """A model's name at the beginning of a sentence: our own words with a capital, a user's name as it is."""
+    ours = name in (SINGLE_TASK, *NAMES.values()) or name.startswith("a blend of ")
+    return name[0].upper() + name[1:] if ours else name
+
+
 def several(name: str) -> bool:
     """Whether a model's name is a plural: `boosted trees` and `static weights 4:1`, not `MMoE, 4 experts`."""
     return re.search(r"s( [\d:.]+)?$", re.split(", | of ", name)[0]) is not None
@@ -163,10 +169,13 @@ def unsure(what: str, both: Effect, overall: str) -> str:
     return f"Cannot tell whether to switch: {what} {'are' if several(what) else 'is'} at {both} {overall}."
 
 
+SINGLE_TASK = "single-task models"
+
+
 def reference(served: Ledger) -> str:
     """The model that others are compared with where nobody said what is served."""
     if served.current is None or served.table["point"].iloc[served.current] == "single_task":
-        return "single-task models"
+        return SINGLE_TASK
     return str(served.table["name"].iloc[served.current])
 
 
@@ -183,10 +192,7 @@ def averaged(many: int) -> str:
 def level(reference: str, most: Effect) -> str:
     """That no model is ahead of the reference."""
     are, them = ("are", "them") if several(reference) else ("is", "it")
-    return (
-        f"{reference[0].upper()}{reference[1:]} {are} as good: no other model is ahead of {them} by more than "
-        f"{_most(most)}%."
-    )
+    return f"{beginning(reference)} {are} as good: no other model is ahead of {them} by more than {_most(most)}%."
 
 
 def shows(least: float | None) -> str:
@@ -223,7 +229,8 @@ def ahead(rivals: Mapping[str, tuple[str, str]], of: str) -> str:
     reasons = list(dict.fromkeys(reason for _, reason in rivals.values() if reason))
     if len(rivals) == 1:
         ((name, (lead, reason)),) = rivals.items()
-        return f"{name} {'are' if several(name) else 'is'} ahead of {of} {lead}{f', but {reason}' if reason else ''}."
+        are, but = "are" if several(name) else "is", f", but {reason}" if reason else ""
+        return f"{beginning(name)} {are} ahead of {of} {lead}{but}."
     named = [f"{name} {lead}" for name, (lead, _) in rivals.items()][:MOST_RIVALS]
     more = [f"{len(rivals) - len(named)} more"] if len(rivals) > len(named) else []
     every = len(reasons) == 1 and all(reason for _, reason in rivals.values())
@@ -273,6 +280,11 @@ def holding(holds: float, others: Sequence[str]) -> str:
     verb = "comes" if len(others) == 1 else "come"
     instead = f"; {listed(list(others))} {verb} first in the others" if others else ""
     return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
+
+
+def last_by_area(many: int) -> str:
+    """That a pick predicts worse than all others over all rows, which a loss that ranks first places may do."""
+    return f"By the area under the curve over all rows it is the last of {many} models in every task." if many else ""
 
 
 def of_items(name: str, value: float, gain: Effect, today: str) -> str:

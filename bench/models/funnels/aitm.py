@@ -63,7 +63,7 @@ class AlongChains(nn.Module):
         return torch.stack(of_task)
 
 
-class AITM(Direct):
+class AITM(Direct, lower_precision=True):
     """Adaptive information transfer (Xi et al., KDD 2021), for chains of any length and trees.
 
     Logits and labels are joint, as in `direct`. Hidden units of a task's tower receive their parent's before the linear

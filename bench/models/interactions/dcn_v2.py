@@ -19,7 +19,7 @@ class DCNv2Config(Config):
     """Rank of every layer's matrix, a product of two; 0 uses one matrix of full rank."""
 
 
-class DCNv2(Interaction):
+class DCNv2(Interaction, lower_precision=True):
     """x_{l+1} = x_0 * (W_l x_l + b_l) + x_l, or with W = U V (Wang et al., WWW 2021).
 
     The paper's stacked structure: the rest of the model sees only the last x, in which each input keeps its place.

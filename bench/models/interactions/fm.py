@@ -16,7 +16,7 @@ def has_pairs(schema: Schema) -> str | None:
     return None if fields > 1 else f"products of two categorical fields need two of them, and it has {fields}"
 
 
-class FM(Interaction):
+class FM(Interaction, lower_precision=True):
     """Appends sum_{i < j} v_i * v_j, by coordinate, over the fields' embeddings v (He & Chua, SIGIR 2017).
 
     Its sum over coordinates is the second-order term of a factorization machine (Rendle, ICDM 2010). Computed as half

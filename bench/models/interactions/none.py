@@ -8,7 +8,7 @@ from bench.core.registry import NoOptions
 from bench.models.contracts import Interaction, Layout
 
 
-class NoInteraction(Interaction):
+class NoInteraction(Interaction, lower_precision=True):
     """Passes inputs on unchanged."""
 
     def __init__(self, layout: Layout, sets: int, config: NoOptions) -> None:

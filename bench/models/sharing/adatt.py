@@ -56,7 +56,7 @@ class TaskUnit(nn.Module):
         return mix(scores, all_experts)[0] + own
 
 
-class AdaTT(Sharing):
+class AdaTT(Sharing, lower_precision=True):
     """Adaptive task-to-task fusion (Li et al., KDD 2023).
 
     On every level h_t = sum_i g_t(h_t)_i f_i + sum_j v_tj f_tj: i over the experts of all units, j over the task's own;

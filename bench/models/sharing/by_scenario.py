@@ -43,7 +43,7 @@ class ScenarioConfig(HiddenConfig):
     """Width of each layer."""
 
 
-class ByScenario(Sharing):
+class ByScenario(Sharing, lower_precision=True):
     """A bottom for all tasks, with shared weights and weights of each of S = `scenarios`.
 
     The shared `bottom` alone serves rows of code 0: unknown scenarios, or rare ones on train.

@@ -10,7 +10,7 @@ from bench.models.contracts import Sharing
 from bench.models.sharing.ple import CGCConfig, Level
 
 
-class CGC(Sharing):
+class CGC(Sharing, lower_precision=True):
     """Customized gate control: the single, last level of `ple` (Tang et al., RecSys 2020)."""
 
     def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:

@@ -22,7 +22,7 @@ class CrossStitchConfig(HiddenConfig):
     """Hidden layers of every task's network, each followed by a stitch."""
 
 
-class CrossStitch(Sharing):
+class CrossStitch(Sharing, lower_precision=True):
     """Cross-stitch networks: after each layer, h_t <- sum_s a_ts h_s (Misra et al., CVPR 2016).
 
     A layer has one number a for each pair of tasks, near the identity at first, as in the paper.

@@ -47,7 +47,7 @@ class Adapter(Drawn):
         return torch.bmm(low, up.unsqueeze(0))
 
 
-class MLoRA(ByScenario):
+class MLoRA(ByScenario, lower_precision=True):
     """Multi-domain low-rank adaptive network (Yang et al., RecSys 2024): h = f(W x + b + U_s V_s x), layer by layer.
 
     V of all scenarios is one product; a mask keeps the r numbers of the row's own scenario, or none if it is unknown.

@@ -19,7 +19,7 @@ class MMoEConfig(ExpertConfig):
     """Number of shared experts."""
 
 
-class MMoE(Sharing):
+class MMoE(Sharing, lower_precision=True):
     """Multi-gate mixture-of-experts: h_k = sum_i g_k(x)_i f_i(x) (Ma et al., KDD 2018)."""
 
     def __init__(self, inputs: int, tasks: int, config: MMoEConfig) -> None:

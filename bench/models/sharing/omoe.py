@@ -9,7 +9,7 @@ from torch import nn
 from bench.models.sharing.mmoe import MMoE, MMoEConfig
 
 
-class OMoE(MMoE):
+class OMoE(MMoE, lower_precision=True):
     """One-gate mixture-of-experts: h = sum_i g(x)_i f_i(x) for every task (Jacobs et al., Neural Computation 1991)."""
 
     def __init__(self, inputs: int, tasks: int, config: MMoEConfig) -> None:

@@ -63,7 +63,7 @@ class GateUnits(nn.Module):
         return 2 * scores.sigmoid()
 
 
-class PEPNet(Sharing):
+class PEPNet(Sharing, lower_precision=True):
     """Parameter and embedding personalized network (Chang et al., KDD 2023).
 
     EPNet scales the input, x' = x * gate(domain, sg(x)); PPNet scales every hidden layer of every task, h <- f(W h + b)

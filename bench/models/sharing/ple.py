@@ -66,7 +66,7 @@ class Level(nn.Module):
         return mix(self.gates(gates), common, own, all_scores)
 
 
-class PLE(Sharing):
+class PLE(Sharing, lower_precision=True):
     """Progressive layered extraction (Tang et al., RecSys 2020)."""
 
     def __init__(self, inputs: int, tasks: int, config: PLEConfig) -> None:

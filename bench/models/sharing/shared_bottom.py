@@ -11,7 +11,7 @@ from bench.models.contracts import Sharing
 from bench.models.layers import BatchedMLP
 
 
-class SharedBottom(Sharing):
+class SharedBottom(Sharing, lower_precision=True):
     """Hard parameter sharing: h = f(x) for every task (Caruana, Machine Learning 1997)."""
 
     def __init__(self, inputs: int, tasks: int, config: HiddenConfig) -> None:

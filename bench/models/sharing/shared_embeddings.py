@@ -10,7 +10,7 @@ from bench.core.registry import NoOptions
 from bench.models.contracts import Sharing
 
 
-class SharedEmbeddings(Sharing):
+class SharedEmbeddings(Sharing, lower_precision=True):
     """Towers directly on the shared input; the network of ESMM (Ma et al., SIGIR 2018)."""
 
     def __init__(self, inputs: int, tasks: int, config: NoOptions) -> None:

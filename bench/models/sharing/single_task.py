@@ -11,7 +11,7 @@ from bench.models.contracts import Sharing
 from bench.models.layers import BatchedMLP
 
 
-class SingleTask(Sharing):
+class SingleTask(Sharing, lower_precision=True):
     """A whole model for each task, embeddings included, trained side by side."""
 
     shares_nothing = True

@@ -28,7 +28,7 @@ class OwnFactors(nn.Module):
         return torch.cat([weight, weight * (1 + self.scale)]), torch.cat([bias, bias + self.shift])
 
 
-class Star(ByScenario):
+class Star(ByScenario, lower_precision=True):
     """Star topology (Sheng et al., CIKM 2021): h = f((W * W_s) x + b + b_s), layer by layer, s the row's scenario.
 
     W_s is stored as 1 + scale_s, so weight decay pulls a scenario to the shared weights. On the CPU rows are sorted by

@@ -12,7 +12,7 @@ from bench.models.layers import BatchedMLP, Gates, exclude, mix, together
 from bench.models.sharing.ple import CGCConfig
 
 
-class STEM(Sharing):
+class STEM(Sharing, lower_precision=True):
     """Shared and task-specific embeddings (Su et al., AAAI 2024), one level of experts.
 
     Own experts read their task's embeddings, shared experts the shared ones. A task's gate reads the sum of both and

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any
 
+from bench.core import plugins
 from bench.core.records import Failure, Job, Outcome, TrialResult
 from bench.search.executors.base import Executor, Options, QueuedJob, RunJob, attempt
 from bench.system.machine import WORKER, set_waiting
@@ -92,6 +93,7 @@ def run_by_name(function: str, seconds: float | None, job: Job) -> TrialResult:
     """
     module, name = function.split(":")
     with _time_limit(None if seconds is None else START_SECONDS):
+        plugins.carried(*job.plugins)
         run: RunJob = getattr(importlib.import_module(module), name)
     with _time_limit(seconds):
         return run(job)

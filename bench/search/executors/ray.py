@@ -44,7 +44,7 @@ def complaint(version: str, store: str | None, needs: Mapping[str, str], files: 
     if version != __version__:
         return f"expected version {version} of seesaw, which the driver has, found {__version__}"
     try:
-        plugins.add(*files)
+        plugins.carried(*files)
         plugins.check(needs, platform.node())
     except UserError as error:
         return str(error)

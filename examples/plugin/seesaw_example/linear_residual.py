@@ -15,7 +15,7 @@ class LinearResidualConfig(HiddenConfig):
     """The bottom's hidden layers."""
 
 
-class LinearResidual(Sharing):
+class LinearResidual(Sharing, lower_precision=True):
     """h_t = f(x) + A_t x: what tasks have in common is deep, what is a task's own is linear."""
 
     def __init__(self, inputs: int, tasks: int, config: LinearResidualConfig) -> None:
