@@ -75,9 +75,6 @@ def decide(
         str | None, typer.Option("--formula", metavar="sql|python", help="Print the answer's score in this language.")
     ] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
-    formula: Annotated[
-        FormulaLanguage | None, typer.Option("--formula", help="Print the answer's formula as SQL or numpy, too.")
-    ] = None,
     home: Home = None,
 ) -> CommandOutput:
     """Decide from a log's predictions which model and weights to serve; nothing is trained."""

@@ -25,7 +25,6 @@ from bench.measure.heads.calibration import ECE_BINS, Deciles
 from bench.measure.heads.order import xauc
 from bench.measure.platt import FIT_ROWS, platt
 from bench.measure.spaces import Observed
-from bench.results.fusion import FusionKind
 from bench.results.ledger import ALL
 from bench.results.served.measuring import Candidate
 

@@ -146,11 +146,6 @@ def fusion_in(
     return ("power", found.tolist()) if fits and coefficient > 0 and (found >= 0).all() else None
 
 
-def _base(term: str) -> str:
-    """A term as the base of a power: in parentheses, unless it is a column or a function."""
-    return term if isinstance(read(term, "formula"), Column | Call) else f"({term})"
-
-
 def in_words(weights: Mapping[str, float]) -> str:
     """Weights by task as sentences and tables have them: `click 0.8, like 0.2`."""
     return ", ".join(f"{task} {weight:.3g}" for task, weight in weights.items())
