@@ -147,8 +147,8 @@ def _current(
     """
     name, formula = own.name, asked.formula
     recalibrated_today = [model for model in models if model.name == f"{name}, {RECALIBRATED}"]
-    for model in [own, *recalibrated_today] if formula is not None else ():
-        fused = fusion_in(formula, model.terms)
+    for model in (own, *recalibrated_today):
+        fused = None if formula is None else fusion_in(formula, model.terms)
         if fused is not None:
             kind, weights = fused
             scale = of.rows[CONFIRM].rates if kind == "sum" else [1.0] * len(weights)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.formula import (
-    Monomial,
     LEAST_PREDICTION,
     Expression,
+    Monomial,
     Number,
     Power,
     Product,

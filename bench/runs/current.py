@@ -9,7 +9,9 @@
     weights = { click = 0.8, like = 0.2 }
 
 or `column = "todays_score"`, a column of the log that the card keeps under `logged`; `column:todays_score` says so. In
-place of kind and weights, `formula = "1 p_click + 1.88 p_like"` takes the score as an answer says it. A model is trained again on the seeds and data of every point. Without `--current` nobody knows what is served: the best
+place of kind and weights, `formula = "1 p_click + 1.88 p_like"` takes the score as an answer says it.
+
+A model is trained again on the seeds and data of every point. Without `--current` nobody knows what is served: the best
 single-task model of each task, at their best weights, is the reference then.
 """
 
