@@ -136,9 +136,9 @@ class Asked(Config):
                 raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
         if self.item_kinds and (twice := repeated([*self.items, *self.item_numbers, *labels])):
             raise ValueError(f"items: expected names that no label or other column of items has, found '{twice}'")
-        for column in (self.score, *self.weighed):
-            if column in labels:
-                raise ValueError(f"expected today's score of predictions, found the label '{column}'")
+        for label in labels:
+            if label in (self.score, *self.weighed):
+                raise ValueError(f"expected today's score of predictions, found the label '{label}'")
         if self.score is not None and self.weights is not None:
             raise ValueError("expected `score` or `weights`, found both")
         if self.trained_until is not None and (self.time is None or self.unseen):

@@ -138,10 +138,10 @@ def fusion_in(
         return ("sum", weights) if min(weights) >= 0 and max(weights) > 0 else None
     if "power" not in kinds:
         return None
-    products = _without_logarithms(products)
-    if len(products) != 1:
+    powers = _without_logarithms(products)
+    if len(powers) != 1:
         return None
-    ((wanted, coefficient),) = products.items()
+    ((wanted, coefficient),) = powers.items()
     atoms = list(dict.fromkeys(atom for monomial in (*monomials, wanted) for atom, _ in monomial))
     exponents = np.array([[dict(monomial).get(atom, 0.0) for atom in atoms] for monomial in monomials])
     target = np.array([dict(wanted).get(atom, 0.0) for atom in atoms])
