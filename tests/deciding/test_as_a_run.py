@@ -8,8 +8,10 @@ import pytest
 from remake import unpack
 
 import bench
+from bench.core.formula import read
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.measure.predictions import FOLDER, read_rows
+from bench.results.fusion import Fusion, fusion_in
 from bench.runs.result import candidates_of
 
 
@@ -87,3 +89,19 @@ def test_an_export_of_a_run_gives_its_front_and_verdict(home, name, more):
     assert (mine.kind, mine.row, found.pick.row) == (other.kind, other.row, result.pick.row)
     assert mine.changes == other.changes
     assert (mine.weights, mine.model) == (other.weights, other.model)
+
+
+@pytest.mark.parametrize(
+    "name", ["two", "watched", *(pytest.param(n, marks=pytest.mark.slow) for n in ("three", "five"))]
+)
+def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
+    """To the three digits that weights are written with."""
+    decision = bench.load_run(name, home).decision
+    served, rates = decision.serving.served, list(decision.serving.rates.values())
+    names = decision.terms_of("")
+    for kind, weights, formula in zip(served.table["kind"], served.table["weights"], decision.formulas, strict=True):
+        found = fusion_in(read(formula, ""), names)
+        scale = rates if found[0] == "sum" else [1.0] * len(rates)
+        again = Fusion.of(found[0], np.multiply(found[1], scale).tolist())
+        assert again.kind == kind
+        assert again.weights == pytest.approx([*weights.values()], rel=0.01)
