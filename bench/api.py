@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import pandas as pd
 
@@ -23,11 +23,14 @@ from bench.system.interrupts import interrupted_once
 from bench.system.progress import Progress
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from bench.deciding.decision import LogDecision
     from bench.frontier.decision import Decision
     from bench.frontier.pick import Pick
     from bench.production.package import Package
     from bench.report.picture import Picture
+    from bench.report.view import View
     from bench.runs.backtest import BacktestAnswer
     from bench.runs.folder import DatasetRun, Run
     from bench.runs.result import DatasetResult
@@ -190,20 +193,41 @@ class Result:
 
         return planned(self.decision, **asked)
 
-    def figure(self, name: str = "front") -> Picture:
-        """A plot of `bench.report.picture.PLOTS`, which a notebook shows: `front`, `heads`, `inputs`. `svg` is text."""
+    @overload
+    def figure(self, name: str = "front", backend: Literal["svg"] = "svg") -> Picture: ...
+
+    @overload
+    def figure(self, name: str = "front", *, backend: Literal["matplotlib"]) -> Figure: ...
+
+    def figure(self, name: str = "front", backend: str = "svg") -> Picture | Figure:
+        """A plot of `bench.report.picture.PLOTS`, which a notebook shows: `front`, `heads`, `inputs`.
+
+        Args:
+            backend: `svg` gives a picture whose text is `svg`; `matplotlib` a `Figure` to edit and to save.
+
+        Raises:
+            UserError: another name or backend; matplotlib is not installed, or has nothing to draw.
+        """
         from bench.report.picture import PLOTS, standalone
 
         check_known("figure", name, PLOTS)
+        check_known("backend", backend, ("svg", "matplotlib"))
+        if backend == "matplotlib":
+            figures = _figures()
+            if (figure := figures[name](self._view())) is None:
+                raise UserError(f"figure '{name}': expected something to draw, found nothing; {_NEEDS[name]}")
+            return figure
+        return standalone(PLOTS[name](self._view()))
+
+    def _view(self) -> View:
+        """What a page shows of it."""
         if self._part is None:
             from bench.deciding.page import view_of as view_of_log
 
-            view = view_of_log(cast("LogDecision", self.decision))
-        else:
-            from bench.runs.page import view_of
+            return view_of_log(cast("LogDecision", self.decision))
+        from bench.runs.page import view_of
 
-            view = view_of(self._trained)
-        return standalone(PLOTS[name](view))
+        return view_of(self._trained)
 
     def write(self, folder: str | Path) -> Path:
         """Writes a decision's page, cells and JSON into a folder, and returns the page's path; a run has its own."""
@@ -260,6 +284,15 @@ class Result:
             register(deployment, package, alias)
         return package
 
+    def export(self, to: str | Path, points: Sequence[str] = (), split: str | None = None) -> Path:
+        """Writes predictions of points, by default all, as a log that `seesaw decide` reads; returns its options' file.
+
+        Arguments are as options of `seesaw export`.
+        """
+        from bench.runs.export import export
+
+        return export(self._trained, Path(to), tuple(points), split).options
+
     def backtest(
         self, cuts: int | None = None, every: str | None = None, points: Sequence[str] = ("pick",)
     ) -> BacktestAnswer:
@@ -308,6 +341,25 @@ class Result:
     @property
     def _incomplete(self) -> str:
         return "" if self._part is None else self._trained.incomplete
+
+
+_NEEDS = {
+    "front": "it takes two outcomes and points on the front",
+    "heads": "it takes two objectives and points on the front",
+    "inputs": "`seesaw explain` makes it, after `seesaw deploy`",
+}
+"""By figure what there must be."""
+
+
+def _figures() -> dict[str, Callable[[View], Figure | None]]:
+    """The figures of matplotlib by name; raises UserError where it is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UserError("backend: expected matplotlib to be installed, found none; pip install matplotlib") from None
+    from bench.report.editable import FIGURES
+
+    return FIGURES
 
 
 def _add(plugins: PathOrPaths) -> None:

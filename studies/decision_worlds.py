@@ -17,6 +17,7 @@ another folder, `bench.decide` decides on the same populations from one training
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence

@@ -266,6 +266,10 @@ def test_the_plug_in_of_the_document_works(here, monkeypatch, capsys):
         (here / name).write_text(content)
     for words in commands("docs/plugins.md"):
         say(words, capsys)
+    monkeypatch.setattr(plugins, "_FILES", {})
+    (code,) = re.findall(r"^```python\n(import bench\n.*?)^```", text, re.M | re.S)
+    exec(compile(code, "docs/plugins.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
     for check in checks("balancing", "largest"):
         check()
     for group, place in plugins.GROUPS.items():

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import backtest, data, decide, doctor, models, plan, results, run, runs, suites
+from bench.cli import backtest, data, decide, doctor, export, models, plan, results, run, runs, suites
 from bench.cli.options import answered
 from bench.cli.output import CommandOutput
 from bench.core import plugins
@@ -61,6 +61,7 @@ COMMANDS: dict[str, Callable[..., CommandOutput]] = {
     "frontier": results.frontier_command,
     "report": results.report,
     "pick": results.pick_command,
+    "export": export.export,
     "backtest": backtest.backtest,
     "plan": plan.plan,
     "deploy": models.deploy,

@@ -57,7 +57,9 @@ def check_parents(asked: Asked, labels: Singles, kinds: Sequence[TaskKind], plac
             follows = float(happened[task][happened[parent] & known[task]].mean())
             notes.append(_without_parent(task, parent, alone, both, follows, place))
     for at, task in enumerate(asked.labels):
-        if task not in asked.parents and (parent := _unnamed_parent(task, asked, kinds, happened, known)):
+        unnamed = None if task in asked.parents else _unnamed_parent(task, asked, kinds, happened, known)
+        if unnamed is not None:
+            parent = unnamed
             many = int((happened[task] & known[parent]).sum())
             what = "happens" if kinds[at] == "binary" else "is above 0"
             notes.append(

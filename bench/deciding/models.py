@@ -127,7 +127,9 @@ def models_of(asked: Asked, of: Parted) -> tuple[list[Model], list[str]]:
             of_seeds.append(predictions)
             of_terms.append(tuple(terms))
             of_kinds.append(tuple(kinds))
-        kinds_alike = [kinds[0] if len({*kinds}) == 1 else "order" for kinds in zip(*of_kinds, strict=True)]
+        kinds_alike: list[PredictionKind] = []
+        for kinds_of_task in zip(*of_kinds, strict=True):
+            kinds_alike.append(kinds_of_task[0] if len({*kinds_of_task}) == 1 else "order")
         seeds = tuple(seed for seed, _ in runs if seed is not None) if len(runs) > 1 else ()
         role: Role = "baseline" if name in asked.baselines else "trial"
         models.append(
@@ -146,7 +148,7 @@ def _read(asked: Asked, of: Parted, column: str, at: int, notes: dict[str, None]
         amount = asked.amounts[task]
         said += f" It is multiplied by '{amount}': if it has that in it, leave --amount {task}={amount} out."
     if of.kinds[at] == "regression" and found.kind == "value" and column not in asked.kinds:
-        said = said or no_value(column, found.values, task, events)
+        said = said or no_value(column, found.values, task, events) or ""
     notes |= {said: None} if said else {}
     return found
 

@@ -213,7 +213,9 @@ def decided(
             turned = other, Judge(policy, _choices(serving, other, points, seed))
         last = 0 if chosen.row == served.current else choices.last_by_area(chosen.row)
         doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point), words.last_by_area(last)]))
-        rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
+        titles = titles_of(front.points)
+        others = [titles.get(each.name, each.name) for each in chosen.stability.points if each.point != chosen.point]
+        rivals = tuple(others[:2])
         judge, row, aims, of, drawn = Judge(policy, choices), chosen.row, serving.aims, served, derive(seed, "verdict")
 
         @cache

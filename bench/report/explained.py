@@ -76,9 +76,14 @@ def table(facts: Explanation, of: str) -> tuple[list[str], list[list[str]]]:
     return [of, *headers], rows
 
 
+def charted(facts: Explanation) -> list[Mapping[str, Any]]:
+    """The inputs that a chart shows: the worthiest ones, with all numbers."""
+    return [each for each in facts.get("inputs", ()) if "-" not in map(per_cent, each["measures"].values())][:10]
+
+
 def chart(facts: Explanation) -> str:
     """Losses of outcomes by input, the worthiest inputs, as bars with intervals. It is as wide as its room."""
-    shown = [each for each in facts.get("inputs", ()) if "-" not in map(per_cent, each["measures"].values())][:10]
+    shown = charted(facts)
     if not shown:
         return ""
     ends: list[float] = [0.0, *(end for each in shown for own in each["measures"].values() for end in own.values())]

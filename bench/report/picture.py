@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,98 @@ def standalone(svg: str) -> Picture:
     return Picture(svg.replace("<svg ", f"<svg {STANDALONE} ", 1))
 
 
+@dataclass(frozen=True)
+class Plane:
+    """What a plot of a front shows: S points in the first two measures.
+
+    Attributes:
+        axes: of all measures.
+        split: whose rows it is of.
+        part: `gain`, over the current point, or `value` where no gain is known.
+        values, low, high: (S, 2), with intervals; NaN where unknown.
+        on, behind: rows on the front, and those of others that are drawn.
+        kinds: by row, what has a look of its own: the architecture, or current.
+        names: of the points, by row.
+        against: the name of the point that gains are over; empty where there is none.
+        spans: by axis from worst to best.
+        picked: the pick's row; None without one.
+        advised: the row that the verdict says to serve; None of heads, and where it keeps what there is.
+    """
+
+    axes: tuple[Axis, ...]
+    split: str
+    part: str
+    values: Floats
+    low: Floats
+    high: Floats
+    on: NDArray[np.intp]
+    behind: NDArray[np.intp]
+    kinds: list[str]
+    names: list[str]
+    against: str
+    spans: list[tuple[float, float]]
+    picked: int | None
+    advised: int | None
+
+    @property
+    def placed(self) -> list[int]:
+        """Rows with both values."""
+        return np.flatnonzero(np.isfinite(self.values).all(axis=1)).tolist()
+
+    @property
+    def front_line(self) -> list[int]:
+        """Rows on the front that no other one dominates, the best in the first measure first."""
+        signs = _signs(self.axes, self.part)
+        places = {row: (self.values[row] * signs).tolist() for row in self.on.tolist()}
+        ahead = list[int]()
+        for row in sorted(places, key=lambda row: (-places[row][0], places[row][1])):
+            if not ahead or places[row][1] > max(places[other][1] for other in ahead):
+                ahead.append(row)
+        return ahead
+
+
+def _signs(axes: Sequence[Axis], part: str) -> list[float]:
+    """By axis 1 where more is better, else -1; more of a gain always is."""
+    return [axis.objective.sign if part == "value" else 1.0 for axis in axes[:2]]
+
+
+def plane_of(view: View, ledger: Ledger | None = None) -> Plane | None:
+    """What the plot of a front of the view shows, the first one where None; None with one axis, or without a front."""
+    ledger = ledger or view.fronts[0]
+    axes, split = axes_of(ledger), splits_of(ledger)[0]
+    if len(axes) < 2 or not ledger.front.any():
+        return None
+    part = "gain" if np.isfinite(ledger.at(split, "gain")[ledger.front, 0]).any() else "value"
+    low, high = ("gain_low", "gain_high") if part == "gain" else ("low", "high")
+    values = ledger.at(split, part)[:, :2]
+    placed = np.isfinite(values).all(axis=1)
+    on, behind = (np.flatnonzero(placed & of) for of in (ledger.front, ~ledger.front))
+    if not len(on):
+        return None
+    signs = _signs(axes, part)
+    spans = [
+        _span(values[placed, i], ledger.front[placed], signs[i], 0.0 if part == "value" else 1 / axes[i].scale)
+        for i in (0, 1)
+    ]
+    names = ledger.table["name"].astype(str).tolist()
+    return Plane(
+        axes=axes,
+        split=split,
+        part=part,
+        values=values,
+        low=ledger.at(split, low)[:, :2],
+        high=ledger.at(split, high)[:, :2],
+        on=on,
+        behind=behind[:: 1 + len(behind) // MOST_BEHIND],
+        kinds=ledger.table["architecture"].where(ledger.table["role"] != "current", "current").tolist(),
+        names=names,
+        against="" if ledger.current is None else names[ledger.current],
+        spans=spans,
+        picked=_picked(view, ledger),
+        advised=view.verdict.row if ledger.served else None,
+    )
+
+
 def picture(view: View, ledger: Ledger | None = None) -> str:
     """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
 
@@ -52,24 +145,11 @@ def picture(view: View, ledger: Ledger | None = None) -> str:
     Args:
         ledger: a front of the view; the first one where None.
     """
-    ledger = ledger or view.fronts[0]
-    axes, split = axes_of(ledger), splits_of(ledger)[0]
-    if len(axes) < 2 or not ledger.front.any():
+    plane = plane_of(view, ledger)
+    if plane is None:
         return ""
-    part = "gain" if np.isfinite(ledger.at(split, "gain")[ledger.front, 0]).any() else "value"
-    values = ledger.at(split, part)[:, :2]
-    placed = np.isfinite(values).all(axis=1)
-    on, behind = (np.flatnonzero(placed & of) for of in (ledger.front, ~ledger.front))
-    behind = behind[:: 1 + len(behind) // MOST_BEHIND]
-    if not len(on):
-        return ""
-    architectures = ledger.table["architecture"].where(ledger.table["role"] != "current", "current").tolist()
-    looks = looks_of(architectures)
-    signs = [axis.objective.sign if part == "value" else 1.0 for axis in axes[:2]]
-    spans = [
-        _span(values[placed, i], ledger.front[placed], signs[i], 0.0 if part == "value" else 1 / axes[i].scale)
-        for i in (0, 1)
-    ]
+    axes, part, spans, on = plane.axes, plane.part, plane.spans, plane.on
+    looks = looks_of(plane.kinds)
 
     def place(row: Sequence[float]) -> tuple[float, float]:
         across, up = (
@@ -77,19 +157,18 @@ def picture(view: View, ledger: Ledger | None = None) -> str:
         )
         return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - up * (HEIGHT - 2 * EDGE)
 
-    places = {row: place(values[row].tolist()) for row in np.flatnonzero(placed).tolist()}
+    places = {row: place(plane.values[row].tolist()) for row in plane.placed}
     marks = []
     small = 0.6 if len(places) > MANY else 1.0
-    for rows, size, opacity in ((behind, 0.55 * small, 0.45), (on, 0.8 * small, 1)):
+    for rows, size, opacity in ((plane.behind, 0.55 * small, 0.45), (on, 0.8 * small, 1)):
         for row in rows.tolist():
             x, y = places[row]
             if EDGE <= x <= WIDTH - EDGE and EDGE <= y <= HEIGHT - EDGE:
-                role, mark = looks[architectures[row]]
+                role, mark = looks[plane.kinds[row]]
                 shape = f'd="{mark}" fill="var(--{role})" opacity="{opacity}"'
                 marks.append(f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" {shape}/>')
-    picked = _picked(view, ledger)
-    if picked in places:
-        x, y = places[picked]
+    if plane.picked in places:
+        x, y = places[plane.picked]
         marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="var(--accent)" stroke-width="2.5"/>')
     line = ""
     if part == "gain":
@@ -98,10 +177,7 @@ def picture(view: View, ledger: Ledger | None = None) -> str:
         line = across + (f"M{EDGE} {y:.1f}H{WIDTH - EDGE}" if EDGE < y < HEIGHT - EDGE else "")
         line = f'<path d="{line}" stroke="var(--line)"/>' if line else ""
     if len(axes) == 2:
-        corners = sorted((places[row] for row in on.tolist()), reverse=True)
-        highest = np.minimum.accumulate([y for _, y in corners])
-        ahead = [corners[0], *(c for c, before in zip(corners[1:], highest, strict=False) if c[1] < before)]
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in ahead)
+        points = " ".join("{:.1f},{:.1f}".format(*places[row]) for row in plane.front_line)
         line += f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
     names = [_title(axes[i], part, spans[i]) for i in (0, 1)]
     words = f"The front, {len(on)} of {len(places)} points: {names[0]} to the right, {names[1]} upwards."
@@ -148,4 +224,5 @@ PLOTS: dict[str, Callable[[View], str]] = {
     "inputs": lambda view: chart(view.explained),
 }
 """Plots of a view by name, as SVG for a page, empty where there is nothing to draw: the page has them where scripts are
-off, `Result.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here."""
+off, `Result.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here and in
+`bench.report.editable`."""

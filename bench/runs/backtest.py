@@ -191,6 +191,11 @@ def _row(result: DatasetResult, served: Served, name: str) -> int:
 def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
     facts, tasks = served.table.iloc[row], [task.name for task in result.run.tasks]
     point = next((each for each in result.frontier.points if each.id == facts["point"]), None)
+    if point is None and str(facts["point"]) in result.run.given_names:
+        raise UserError(
+            f"expected a model to train at each cut, found '{facts['point']}', a model from elsewhere; "
+            f"{instead_of_pick(result, 'backtest')}"
+        )
     if point is None or facts["kind"] is None:  # a score of the log
         column = result.run.current.column
         point = point or result.frontier.points[0]

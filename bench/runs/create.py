@@ -25,6 +25,7 @@ from bench.models.config import overridden
 from bench.results.pareto import resolve_reference
 from bench.runs.current import CurrentPoint, check_confirms, lasting_current, read_current
 from bench.runs.folder import CARD, MANIFEST, SPACE, DatasetFolder, Manifest, Run, slug
+from bench.runs.given import checked_columns
 from bench.runs.request import Request
 from bench.runs.suite import (
     Budget,
@@ -77,6 +78,7 @@ def create(home: Path, request: Request, progress: Progress | None = None, words
             raise UserError(f"--backtest: {card.key}: expected a split by time, found kind '{card.split.kind}'")
     _check_data(suite, home, request.raw, progress)
     production = _production(suite, request.current, content.find("reports", request.suite).parent, home, tracking)
+    given = _given(suite, request.model)
     space_file = content.find("search_spaces", suite.space)
     definite = _definite(request, suite).model_copy(update={"tracking": tracking})
     with in_turn(writable(home) / LOCK):  # two of one name at once
@@ -86,6 +88,7 @@ def create(home: Path, request: Request, progress: Progress | None = None, words
             suite=suite,
             parts=_parts(cards),
             current=production,
+            given=given,
             command=shlex.join(command),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),
@@ -170,6 +173,18 @@ def _production(
             tasks = dataset.tasks or card.default_tasks
             points[dataset.id] = read_current(lasting_current(named, beside), card, tasks, home, tracking)
     return points
+
+
+def _given(suite: Suite, models: Mapping[str, Sequence[str]]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The models from elsewhere of each data set, checked against its card."""
+    if not models:
+        return {}
+    check_confirms(suite.confirm.replicates, "--model")
+    found = {}
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        found[dataset.id] = checked_columns(models, card, dataset.tasks_of(card.tasks, card.default_tasks))
+    return found
 
 
 def _check(suite: Suite, executor: str) -> None:

@@ -272,7 +272,7 @@ def lasting_current(given: str, beside: Path | None = None) -> str:
     return os.path.abspath(beside / path if beside is not None and (beside / path).exists() else path)
 
 
-def check_confirms(replicates: int) -> None:
-    """Raises UserError for a current point in a run that confirms nothing, as it has no replicates."""
+def check_confirms(replicates: int, option: str = "--current") -> None:
+    """Raises UserError for what is compared by kept predictions, in a run that confirms nothing and keeps none."""
     if not replicates:
-        raise UserError("--current: expected a run that confirms, with confirm.replicates of 1 or more, found 0")
+        raise UserError(f"{option}: expected a run that confirms, with confirm.replicates of 1 or more, found 0")

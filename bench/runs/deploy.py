@@ -198,7 +198,7 @@ def explained(
 
 
 def _deploys(part: DatasetRun, point: str | None = None) -> str:
-    """The command that makes a package: of the pick, or of a point where that is asked, or the pick is no model to train."""
+    """The command that makes a package: of the pick, or of a point where one is asked for or the pick has no model."""
     run = part.run.name
     if point is not None:
         return f"`seesaw deploy {run} --point {point}`"

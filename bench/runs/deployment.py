@@ -24,6 +24,7 @@ from bench.report.text import count
 from bench.results.fusion import FusionKind, in_words
 from bench.results.points import parts_of
 from bench.runs.folder import PICK, DatasetRun, Run
+from bench.runs.given import terms_of
 from bench.runs.result import DatasetResult, result_of, suite_policy
 from bench.training.config import TrialConfig
 from bench.training.tree_settings import is_trees
@@ -162,6 +163,12 @@ def trained_point(result: DatasetResult, chosen: Pick) -> Point:
     if point is not None and point.config:
         return point
     instead = instead_of_pick(result, "deploy")
+    served = result.serving.served
+    if terms_of(result.run.given, chosen.point) is not None and served is not None:
+        raise UserError(
+            f"{result.run.run.name}: expected a model to train, found '{chosen.point}', a model from elsewhere: "
+            f"rank its predictions by {result.formulas[chosen.row]}; {instead}"
+        )
     raise UserError(
         f"{result.run.run.name}: expected a model to train, found {chosen.name}, of which the run has numbers alone; "
         f"{instead}"

@@ -26,6 +26,7 @@ from bench.measure.resampling import RESAMPLES
 from bench.results.ledger import CELLS, write_cells
 from bench.runs import backtest
 from bench.runs.folder import PAGE, STORE, DatasetRun, Run
+from bench.runs.given import check_predictions
 from bench.runs.limits import ended, rungs_of
 from bench.runs.page import write_report
 from bench.runs.reporting import Reporter
@@ -62,6 +63,8 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     cuts, raw = run.request.backtest, run.request.raw
     with Reporter(run, progress) as reporter:
         parts = [(part, part.prepare(progress, raw)) for part in run.datasets.values()]
+        for part, store in parts:
+            check_predictions(part.given, store, progress)
         run.keep()  # limits that were raised: everything is checked by now
         results = [_search(part, store, reporter, progress) for part, store in parts]
         for result in results if cuts else ():

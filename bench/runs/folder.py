@@ -75,6 +75,8 @@ class Manifest(Config):
     """By the data set's name in the suite."""
     current: dict[str, CurrentPoint] = Field(default_factory=dict)
     """The current production point, by the data set's name in the suite; none: see `bench.runs.current`."""
+    given: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    """Models from elsewhere, by the data set's name in the suite: see `bench.runs.given`."""
     command: str
     created: str
     versions: dict[str, str]
@@ -264,6 +266,16 @@ class DatasetRun:
     def current(self) -> CurrentPoint:
         """The current production point."""
         return self.run.manifest.current.get(self.key) or CurrentPoint(weights={task.name: 1.0 for task in self.tasks})
+
+    @property
+    def given(self) -> dict[str, tuple[str, ...]]:
+        """Models from elsewhere by name, or by name and seed, `mine#1`: what a prediction of each task is made of."""
+        return self.run.manifest.given.get(self.key, {})
+
+    @property
+    def given_names(self) -> set[str]:
+        """Names of the models from elsewhere."""
+        return {name.partition("#")[0] for name in self.given}
 
     @property
     def store(self) -> Store | None:

@@ -119,6 +119,8 @@ def next_step(results: Sequence[DatasetResult]) -> str:
         return "seesaw card log.csv --label click  # now your own log, by the names of its columns"
     told = results[0].verdict
     switch = len(results) == 1 and told.kind == "model" and results[0].pick and told.row == results[0].pick.row
+    if switch and results[0].pick and results[0].pick.point in results[0].run.given_names:  # which nobody can train
+        return f"seesaw plan {name}  # how long its A/B test takes"
     if switch and results[0].pick and results[0].pick.role != "current":
         return f"seesaw deploy {name}  # trains the pick for good and packages it"
     return f"seesaw frontier {name} --full  # all tables"

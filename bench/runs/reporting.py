@@ -254,7 +254,7 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
     links = {"served front": SERVED, "front of heads": TABLE, "page": PAGE, "pick": PICK}
     name = result.run.run.name
     commands = [result.run.run.manifest.command, f"seesaw frontier {name}", f"seesaw pick {name}"]
-    commands += [f"seesaw deploy {name}"] if result.pick else []
+    commands += [f"seesaw deploy {name}"] if result.pick and result.pick.config else []
     parts = [
         f"**{result.verdict.sentence}**",
         markdown_table(*result.verdict.table),

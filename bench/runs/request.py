@@ -19,6 +19,8 @@ from bench.runs.suite import Budget
 from bench.search.executors.base import Resources
 from bench.system.content import read_toml
 
+ColumnList = Annotated[tuple[str, ...], BeforeValidator(names)]
+
 
 class Request(Resources, Budget):
     """What a user asks of a run."""
@@ -41,6 +43,8 @@ class Request(Resources, Budget):
     """Configuration, as in sharing.kind=mmoe. Repeat."""
     current: str | None = None
     """Model in production: TOML, a package's folder, column:NAME, or models:/NAME/VERSION."""
+    model: Annotated[dict[str, ColumnList], BeforeValidator(assignments)] = Field(default_factory=dict)
+    """Model from elsewhere, by its columns of the log: mine=q_click,q_buy. Repeat."""
     raw: Path | None = None
     """Folder with the raw files; nothing is fetched."""
     backtest: int | None = Field(None, ge=2)

@@ -41,6 +41,7 @@ from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.within import TaskAreas, areas_of, warning
 from bench.runs.comparing import answer_of
 from bench.runs.folder import CONFIG, DAYS, PICK, DatasetRun
+from bench.runs.given import given_candidates, sentence, terms_of
 from bench.runs.limits import cut_short, failed, unfinished
 from bench.runs.suite import resolve_outcomes
 from bench.search.study import Study
@@ -100,6 +101,10 @@ class DatasetResult(Decision):
         """The rows of test, None where none are kept, and the columns of their units and group."""
         return read_rows(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
 
+    def terms_of(self, point: str) -> Sequence[str]:
+        """Of a model from elsewhere in the columns of the log."""
+        return terms_of(self.run.given, point) or super().terms_of(point)
+
     @property
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
@@ -113,7 +118,7 @@ class DatasetResult(Decision):
         if served is not None and not served.today:
             why = "" if self.run.current.source else ", as nobody said what is served (--current)"
             first = f"All are compared with {self.against}{why}."
-        return " ".join(filter(None, [first, self.serving.note, self.asked]))
+        return " ".join(filter(None, [first, sentence(self.run.given), self.serving.note, self.asked]))
 
     @property
     def asked(self) -> str:
@@ -280,14 +285,11 @@ def serving_of(
             that outcome.
         keep: whether to leave what was drawn in the run's folder.
     """
-    folder = part.folder / FOLDER
-    rows: dict[str, KeptRows] = {split: kept for split in KEPT if (kept := read_rows(folder, split)) is not None}
-    if len(rows) < len(KEPT):
+    ranked = ranked_by(part, points, objectives)
+    if ranked is None:
         return Serving(None, {}, "", NOT_CONFIRMED)
-    rows = with_rates(rows)
-    facts = rows[CONFIRM]
-    candidates = candidates_of(folder, points, objectives, facts)
-    now, against = _current(part, candidates, rows)
+    rows, candidates = ranked.rows, ranked.candidates
+    facts, now = rows[CONFIRM], ranked.current
     if now is None or not candidates:
         rates = dict(zip(facts.tasks, facts.rates, strict=True))
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
@@ -296,9 +298,39 @@ def serving_of(
         return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes, part.card, bool(policy.values))
 
     return serving(
-        candidates, rows, now, against, policy, outcomes, part.run.request.seed, part.folder, keep,
+        candidates, rows, now, ranked.against, policy, outcomes, part.run.request.seed, part.folder, keep,
         named=bool(part.dataset.outcomes), forward=bool(part.card.split_times),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What ranks the rows of a run whose predictions are kept.
+
+    Attributes:
+        rows: by split.
+        candidates: confirmed points, models from elsewhere, and today's score where that is a column of the log.
+        current: what all are compared with, and `against` what that is in words; None where nothing was confirmed.
+    """
+
+    rows: Mapping[str, KeptRows]
+    candidates: list[Candidate]
+    current: CurrentRanking | None
+    against: str
+
+
+def ranked_by(part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective]) -> Ranked | None:
+    """What ranks the rows of a run; None where no rows are kept, as nothing was confirmed."""
+    folder = part.folder / FOLDER
+    kept: dict[str, KeptRows] = {split: own for split in KEPT if (own := read_rows(folder, split)) is not None}
+    if len(kept) < len(KEPT):
+        return None
+    rows = with_rates(kept)
+    candidates = candidates_of(folder, points, objectives, rows[CONFIRM])
+    current, against = _current(part, candidates, rows)
+    if candidates:
+        candidates += given_candidates(part.given, rows)
+    return Ranked(rows, candidates, current, against)
 
 
 def candidates_of(

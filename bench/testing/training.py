@@ -167,7 +167,10 @@ def it_reaches_every_parameter_and_fits_64_rows(
 
 
 def it_trains_in_bf16(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
-    """Two steps with products in bfloat16: what multiplies x has x's precision, as in `x @ weight.to(x.dtype)`."""
+    """Two steps with products in bfloat16.
+
+    What multiplies x has x's precision, as in `x @ weight.to(x.dtype)`, if its class says `lower_precision=True`.
+    """
     made = trainer(store, {**dotted, "optim.precision": "bf16"})
     batch = next(Batches(store.split("train")).in_order(64))
     for _ in range(2):

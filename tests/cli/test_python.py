@@ -103,8 +103,8 @@ def test_a_mistake_is_one_sentence_and_makes_no_run(tmp_path, data, options, say
 
 
 def test_what_has_no_trainings_says_so(log, tmp_path):
-    table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60)
-    found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "p"], "b": ["q", "q"]}, unseen=True)
+    table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60, r=log["price"] / 40, s=0.6 - log["price"] / 60)
+    found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "r"], "b": ["q", "s"]}, unseen=True)
     front, points = found.front(), found.points()
     assert front["on_front"].all()
     assert len(front) == points["on_front"].sum() <= len(points)
@@ -117,8 +117,8 @@ def test_what_has_no_trainings_says_so(log, tmp_path):
 
 
 def test_a_result_shows_its_verdict_and_score(log):
-    table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60)
-    found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "p"], "b": ["q", "q"]}, unseen=True)
+    table = log.assign(p=log["price"] / 30, q=0.5 - log["price"] / 60, r=log["price"] / 40, s=0.6 - log["price"] / 60)
+    found = bench.decide(table, labels=["click", "buy"], models={"a": ["p", "r"], "b": ["q", "s"]}, unseen=True)
     assert repr(found) == f"{found.verdict()}\nscore = {found.formula()}"
     for line in repr(found).splitlines():
         assert f"{html.escape(line)}<" in found._repr_html_()
@@ -147,8 +147,9 @@ def test_the_example_of_the_page_on_python_works(log, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
     log.rename(columns={"today": "todays_score"}).to_csv("log.csv", index=False)
-    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    exec(compile(code, "docs/python.md", "exec"), {})
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    exec(compile("\n".join(blocks), "docs/python.md", "exec"), {})
+    assert (tmp_path / "front.png").is_file()
     assert capsys.readouterr().out.startswith(bench.load_run("shop").verdict())
 
 

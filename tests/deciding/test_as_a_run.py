@@ -1,52 +1,29 @@
 """An export of a run's kept predictions gives that run's front, pick and verdict, number for number."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 from remake import unpack
 
 import bench
+from bench.cli import main
 from bench.core.formula import read
-from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.rows import TEST
+from bench.core.validation import validate
+from bench.deciding.asked import Asked
+from bench.deciding.decision import decide
+from bench.deciding.log import read
 from bench.measure.predictions import FOLDER, read_rows
 from bench.results.fusion import Fusion, fusion_in
-from bench.runs.result import candidates_of
+from bench.runs.export import export
+from bench.system.content import read_toml
+from bench.system.progress import Silent
 
 
-def exported(part, front):
-    """The log, and what is asked of it."""
-    folder = part.folder / FOLDER
-    rows = {split: read_rows(folder, split) for split in (SEARCH, CONFIRM, TEST)}
-    facts = rows[CONFIRM]
-    candidates, tables = candidates_of(folder, front.points, part.objectives, facts), []
-    models = {
-        (f"{each.id}#{seed}" if len(each.seeds) > 1 else each.id): [f"{each.id}#{seed}.{task}" for task in facts.tasks]
-        for each in candidates for seed in each.seeds
-    }  # fmt: skip
-    for split, own in rows.items():
-        columns: dict[str, Any] = {"part": split, "ts": 0 if split != TEST else 1}
-        columns |= {name: own.labels[:, at] for at, name in enumerate(own.tasks)}
-        for each in candidates:
-            for run, seed in enumerate(each.seeds):
-                said = each.predictions(split, run)
-                columns |= {f"{each.id}#{seed}.{task}": said[:, at] for at, task in enumerate(own.tasks)}
-        if (own.group >= 0).any():
-            columns["group"] = own.group
-        for at, (name, values) in enumerate(own.segments.items()):
-            columns[name] = np.array([*values, None], dtype=object)[own.codes[:, at]]
-        tables.append(pd.DataFrame(columns | own.logged))
-    table = pd.concat(tables, ignore_index=True)
-    asked = {
-        "labels": list(facts.tasks), "models": models, "part": "part", "time": "ts", "unseen": True,
-        "parents": {task.name: task.parent for task in part.tasks if task.parent}, "joint": [],
-        "rates": dict(zip(facts.tasks, facts.rates, strict=True)), "segments": list(facts.segments),
-        "seed": part.run.request.seed, "baselines": [each.id for each in candidates if each.role == "baseline"],
-        "recalibrate": False,
-    }  # fmt: skip
-    asked["joint"] = list(asked["parents"])
-    return table, asked | ({"group": "group"} if "group" in table else {})
+def decided(options):
+    """What `decide --file` says of an export."""
+    asked = validate(Asked, read_toml(options), str(options))
+    return decide(asked, read(asked, Silent()))
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +35,19 @@ def home(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("name", "more"),
+    ("name", "end"),
     [
-        pytest.param("two", {"today": "current", "weights": "click^2 * like^1"}, marks=pytest.mark.slow),
-        pytest.param("four", {"score": "today"}, marks=pytest.mark.slow),
-        pytest.param("three", {"today": "single_task"}, marks=pytest.mark.slow),
-        pytest.param("five", {"today": "single_task"}, marks=pytest.mark.slow),
-        ("watched", {"today": "single_task"}),
+        pytest.param("two", "parquet", marks=pytest.mark.slow),
+        pytest.param("four", "csv", marks=pytest.mark.slow),
+        pytest.param("three", "parquet", marks=pytest.mark.slow),
+        pytest.param("five", "parquet", marks=pytest.mark.slow),
+        pytest.param("rungs", "csv", marks=pytest.mark.slow),
+        ("watched", "csv"),
     ],
 )
-def test_an_export_of_a_run_gives_its_front_and_verdict(home, name, more):
-    run = bench.load_run(name, home)
-    result = run.decision
-    table, asked = exported(result.run, result.frontier)
-    if "weights" in more:
-        first = next(columns for model, columns in asked["models"].items() if model.startswith("current"))
-        text = " * ".join(f"{column}^{weight}" for column, weight in zip(first, (2, 1), strict=True))
-        more = more | {"weights": text}
-    found = bench.decide(table, **asked, **more).decision
+def test_an_export_of_a_run_gives_its_front_and_verdict(home, tmp_path, name, end):
+    result = bench.load_run(name, home).decision
+    found = decided(export(result, tmp_path / f"log.{end}").options)
     ours, theirs = found.serving.served, result.serving.served
     ids = {"score": "current"} if name == "four" else {}
     assert [ids.get(each, each) for each in ours.table["point"]] == theirs.table["point"].tolist()
@@ -105,3 +77,53 @@ def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
         again = Fusion.of(found[0], np.multiply(found[1], scale).tolist())
         assert again.kind == kind
         assert again.weights == pytest.approx([*weights.values()], rel=0.01)
+
+
+def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_are_compared_with(home, tmp_path):
+    result = bench.load_run("two", home).decision
+    exported = export(result, tmp_path / "log.parquet", ["trees", "7"])
+    assert {*exported.points} == {"trees", "7", "current"}
+    assert exported.command == f"seesaw decide --file {tmp_path / 'log.toml'}"
+    found = decided(exported.options)
+    ours, theirs = found.serving.served, result.serving.served
+    assert {*ours.table["point"]} == {*exported.points}
+    rows = {(each.point, each.kind, str(each.weights)): at for at, each in enumerate(theirs.table.itertuples())}
+    both = [
+        (at, rows[key])
+        for at, each in enumerate(ours.table.itertuples())
+        if (key := (each.point, each.kind, str(each.weights))) in rows
+    ]
+    assert len(both) >= 3
+    for at, row in both:
+        np.testing.assert_allclose(ours.at(TEST)[at], theirs.at(TEST)[row], rtol=1e-9)
+
+
+def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, capsys):
+    out = tmp_path / "rows.csv"
+    assert main(["export", "two", "--point", "7", "--split", "test", "--out", str(out), "--home", str(home)]) == 0
+    said = capsys.readouterr().out
+    assert f"next: seesaw decide --file {tmp_path / 'rows.toml'}" in said
+    assert "These are rows of test alone" in said
+    table = pd.read_csv(out)
+    assert {"click", "like", "p_click_7_0", "p_like_7_0", "p_click_current_0"} <= {*table}
+    assert len(table) == read_rows(bench.load_run("two", home).decision.run.folder / FOLDER, TEST).kept
+    assert main(["decide", "--file", str(tmp_path / "rows.toml")]) == 0
+    assert main(["export", "two", "--home", str(home)]) == 0
+    assert (home / "runs" / "two" / "two" / "export.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["two", "--point", "9"], "--point: unknown point '9'"),
+        (["two", "--split", "train"], "--split: unknown split 'train'"),
+        (["two", "--out", "x.json"], "--out: expected a file that ends in .csv or .parquet, found 'x.json'"),
+        (["four", "--point", "current"], "expected a model beside today's score, found 'current' alone"),
+        (["unconfirmed"], "`seesaw confirm unconfirmed --replicates 3` makes them"),
+    ],
+)
+def test_mistakes_write_nothing(home, tmp_path, capsys, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *words, "--home", str(home)]) == 2
+    assert says in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]

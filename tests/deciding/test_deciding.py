@@ -236,6 +236,10 @@ MISTAKES = {
     "weights of no column": ({"weights": "3 p_clik + p_buy"}, "column 'p_clik', which is missing ('p_click'"),
     "a label in today's score": ({"weights": "3 p_click + click"}, "today's score of predictions, found the label"),
     "a label as today's score": ({"score": "buy"}, "score of predictions, found the label 'buy'"),
+    "a name without brackets": (
+        {"models": {"today": ["p-click", "p_buy"]}, "weights": "3 p-click"},
+        "weights: expected the column 'p-click' in square brackets, [p-click]",
+    ),
     "weights of 0": ({"weights": "0 p_click + 0 p_buy"}, "expected a score that differs between rows"),
     "weights that cancel": ({"weights": "p_click - p_click"}, "expected a score that differs between rows, found 0"),
     "a weight that is none": ({"weights": "1e999 p_click + 2 p_buy"}, "--weights: expected numbers up to 1e+100"),

@@ -5,6 +5,7 @@ import pytest
 
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import PICK_RULES, Policy, Terms
+from bench.results.effect import Effect
 from bench.testing import checks
 
 EVERY = [pytest.param(check, id=f"{name}-{check}") for name in PICK_RULES for check in checks("rule", name)]
@@ -69,6 +70,20 @@ def test_u_is_what_the_policy_maximises(policy, expected):
     for aim in aims(policy)[:2]:
         assert aim.score(BASE * [1.1, 0.9], BASE) == pytest.approx(expected)
         np.testing.assert_allclose(aim.score(np.stack([BASE, BASE]), BASE), 0)
+
+
+@pytest.mark.parametrize("values", [[1.1, 0.9], [1.5, 1.2], [0.3, 0.8]], ids=str)
+def test_a_gain_in_per_cent_is_a_ratio_under_every_rule(values):
+    """Of `knee` that of the geometric mean: outcomes that are 1.5 and 1.2 times as large gain 34.2%, not 29.4."""
+    for policy, expected in (
+        ({}, np.sqrt(np.prod(values)) - 1),
+        ({"rule": "epsilon", "epsilon": {"best": LIKE}}, values[1] - 1),
+        ({"rule": "value", "values": {"click": 1, "like": 40}}, (0.04 * values[0] + 0.16 * values[1]) / 0.2 - 1),
+    ):
+        aim = aims(policy | {"guard": {"max_loss_vs_current": float("inf")}})[0]
+        gain = aim.fraction(aim.score(BASE * values, BASE))
+        assert float(gain) == pytest.approx(expected)
+        assert aim.effect(Effect(float(aim.score(BASE * values, BASE)))).value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
