@@ -136,8 +136,9 @@ class Asked(Config):
                 raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
         if self.item_kinds and (twice := repeated([*self.items, *self.item_numbers, *labels])):
             raise ValueError(f"items: expected names that no label or other column of items has, found '{twice}'")
-        for column in (*self.predicted, *self.amounts.values()) if self.weights is not None else ():
-            if quoted(column) != column and column in self.weights and quoted(column) not in self.weights:
+        weights = self.weights or ""
+        for column in (*self.predicted, *self.amounts.values()):
+            if quoted(column) != column and column in weights and quoted(column) not in weights:
                 raise ValueError(f"weights: expected the column '{column}' in square brackets, {quoted(column)}")
         for label in labels:
             if label in (self.score, *self.weighed):

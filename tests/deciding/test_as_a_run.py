@@ -7,7 +7,7 @@ from remake import unpack
 
 import bench
 from bench.cli import main
-from bench.core.formula import read
+from bench.core.formula import read as read_formula
 from bench.core.rows import TEST
 from bench.core.validation import validate
 from bench.deciding.asked import Asked
@@ -72,7 +72,7 @@ def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
     served, rates = decision.serving.served, list(decision.serving.rates.values())
     names = decision.terms_of("")
     for kind, weights, formula in zip(served.table["kind"], served.table["weights"], decision.formulas, strict=True):
-        found = fusion_in(read(formula, ""), names)
+        found = fusion_in(read_formula(formula, ""), names)
         scale = rates if found[0] == "sum" else [1.0] * len(rates)
         again = Fusion.of(found[0], np.multiply(found[1], scale).tolist())
         assert again.kind == kind
