@@ -33,7 +33,7 @@ NEAR = 1e-6
 """Predictions are at least so far from 0 and 1 before their log odds are taken."""
 FUNCTIONS = ("log", "logit", "sigmoid")
 MOST_CHARACTERS, MOST_TOKENS, MOST_BRACKETS, MOST_MONOMIALS = 10_000, 400, 32, 64
-LARGEST_NUMBER, LARGEST_EXPONENT = 1e100, 100.0
+LARGEST_NUMBER, SMALLEST_NUMBER, LARGEST_EXPONENT = 1e100, 1e-100, 100.0
 _KEYWORDS = ("and", "or", "not", "if", "else", "in", "is")
 _BARE = r"[^\W\d][\w.#@:]*"
 _TOKEN = re.compile(
@@ -228,9 +228,11 @@ def _as_python(tokens: list[_Token]) -> tuple[str, list[str]]:
 
 
 def _checked(value: float, text: str = "") -> float:
-    """A number that is not too large."""
+    """A number that is neither too large nor too small."""
     if not abs(value) <= LARGEST_NUMBER:
         raise _Refused(f"expected numbers up to {LARGEST_NUMBER:g}, found {shortened(text or f'{value:g}')}")
+    if 0 < abs(value) < SMALLEST_NUMBER:
+        raise _Refused(f"expected 0 or numbers from {SMALLEST_NUMBER:g} on, found {shortened(text or f'{value:g}')}")
     return value
 
 
@@ -508,8 +510,19 @@ def _floored(base: Expression, columns: Mapping[str, NDArray[Any]], where: str) 
 # multiplying out
 
 
-def multiplied_out(expression: Expression) -> dict[Monomial, float]:
-    """The expression as a sum of products: by product of powers its coefficient; {} of more than `MOST_MONOMIALS`."""
+class _TooMany(Exception):
+    """An expression that has more than `MOST_MONOMIALS` where it is multiplied out."""
+
+
+def multiplied_out(expression: Expression) -> dict[Monomial, float] | None:
+    """The expression as a sum of products: by product of powers its coefficient; None of more than `MOST_MONOMIALS`."""
+    try:
+        return _monomials(expression)
+    except _TooMany:
+        return None
+
+
+def _monomials(expression: Expression) -> dict[Monomial, float]:
     match expression:
         case Number(value):
             return {frozenset(): value}
@@ -518,29 +531,29 @@ def multiplied_out(expression: Expression) -> dict[Monomial, float]:
         case Sum(terms):
             added: dict[Monomial, float] = {}
             for term in terms:
-                for monomial, coefficient in multiplied_out(term).items():
+                for monomial, coefficient in _monomials(term).items():
                     added[monomial] = added.get(monomial, 0.0) + coefficient
             return added
         case Product(factors):
             found: dict[Monomial, float] = {frozenset(): 1.0}
             for factor in factors:
-                found = _multiplied(found, multiplied_out(factor))
+                found = _multiplied(found, _monomials(factor))
             return found
         case Power(base, exponent):
-            inside = multiplied_out(base)
+            inside = _monomials(base)
             if len(inside) == 1:
                 ((monomial, coefficient),) = inside.items()
                 if coefficient == 1.0:
                     return {frozenset((atom, e * exponent) for atom, e in monomial): 1.0}
             return {frozenset({(("power", frozenset(inside.items())), exponent)}): 1.0}
         case Call(function, argument):
-            return {frozenset({((function, frozenset(multiplied_out(argument).items())), 1.0)}): 1.0}
+            return {frozenset({((function, frozenset(_monomials(argument).items())), 1.0)}): 1.0}
 
 
 def _multiplied(one: dict[Monomial, float], other: dict[Monomial, float]) -> dict[Monomial, float]:
     found: dict[Monomial, float] = {}
     if len(one) * len(other) > MOST_MONOMIALS:
-        return found
+        raise _TooMany
     for first, its_coefficient in one.items():
         for second, coefficient in other.items():
             exponents = dict(first)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bench.core.errors import listed, repeated, unknown
 from bench.core.exposure import Shown, exposure_columns
-from bench.core.formula import Expression, columns_of, read
+from bench.core.formula import Expression, columns_of, quoted, read
 from bench.core.objectives import ItemKind, item_kinds
 from bench.core.registry import Config
 from bench.core.schema import Positive
@@ -136,6 +136,13 @@ class Asked(Config):
                 raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
         if self.item_kinds and (twice := repeated([*self.items, *self.item_numbers, *labels])):
             raise ValueError(f"items: expected names that no label or other column of items has, found '{twice}'")
+        weights = self.weights or ""
+        for column in (*self.predicted, *self.amounts.values()):
+            if quoted(column) != column and column in weights and quoted(column) not in weights:
+                raise ValueError(f"weights: expected the column '{column}' in square brackets, {quoted(column)}")
+        for label in labels:
+            if label in (self.score, *self.weighed):
+                raise ValueError(f"expected today's score of predictions, found the label '{label}'")
         if self.score is not None and self.weights is not None:
             raise ValueError("expected `score` or `weights`, found both")
         if self.trained_until is not None and (self.time is None or self.unseen):

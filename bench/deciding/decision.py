@@ -29,6 +29,7 @@ from bench.deciding.asked import Asked
 from bench.deciding.doubts import without_amount
 from bench.deciding.log import LoggedRows
 from bench.deciding.models import (
+    RECALIBRATED,
     CalibrationQuality,
     Model,
     calibrations,
@@ -84,6 +85,14 @@ class LogDecision(Decision):
         """The rows that judge, and the columns of their units and group."""
         return self.rows[TEST], (self.asked.units, self.asked.group)
 
+    @property
+    def formulas(self) -> list[str]:
+        """Today's score, where it is a formula, is written as it was given."""
+        formulas, served = super().formulas, self.serving.served
+        if served is not None and self.asked.weights is not None:
+            formulas[served.current] = self.asked.weights.strip()
+        return formulas
+
     def terms_of(self, point: str) -> Sequence[str]:
         """In the log's own columns."""
         return self.terms[point]
@@ -113,7 +122,7 @@ def decide(asked: Asked, log: LoggedRows) -> LogDecision:
             models.append(new)
     candidates = [each.candidate(parts) for each in models]
     own = next(each for each in models if each.name == asked.served)
-    current, against = _current(asked, of, own, candidates)
+    current, against = _current(asked, of, own, models, candidates)
     left_out = _left_out(asked, of, own, current)
     served = serving(
         candidates, rows, current, against, policy, lambda: wanted, asked.seed,
@@ -130,17 +139,22 @@ def decide(asked: Asked, log: LoggedRows) -> LogDecision:
     )  # fmt: skip
 
 
-def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) -> tuple[CurrentRanking, str]:
+def _current(
+    asked: Asked, of: Parted, own: Model, models: Sequence[Model], candidates: list[Candidate]
+) -> tuple[CurrentRanking, str]:
     """What is served today, and in words: a formula of a model's predictions, or a score, which joins the candidates.
     Where nobody said it, a model that the others are compared with.
     """
     name, formula = own.name, asked.formula
-    fused = None if formula is None else fusion_in(formula, own.terms)
-    if fused is not None:
-        kind, weights = fused
-        scale = of.rows[CONFIRM].rates if kind == "sum" else [1.0] * len(weights)
-        candidates[:] = [replace(each, role="current") if each.id == name else each for each in candidates]
-        return CurrentRanking(name, Fusion.of(kind, [*map(mul, weights, scale)])), f"{name}, {asked.weights}"
+    recalibrated_today = [model for model in models if model.name == f"{name}, {RECALIBRATED}"]
+    for model in (own, *recalibrated_today):
+        fused = None if formula is None else fusion_in(formula, model.terms)
+        if fused is not None:
+            kind, weights = fused
+            scale = of.rows[CONFIRM].rates if kind == "sum" else [1.0] * len(weights)
+            candidates[:] = [replace(each, role="current") if each.id == model.name else each for each in candidates]
+            ranking = CurrentRanking(model.name, Fusion.of(kind, [*map(mul, weights, scale)]))
+            return ranking, f"{model.name}, {asked.weights}"
     if formula is None and asked.score is None:
         return CurrentRanking(name, today=False), f"{name} at its best weights"
     score = _todays_score(asked, of)
@@ -157,7 +171,10 @@ def _todays_score(asked: Asked, of: Parted) -> NDArray[Any]:
     """(N,), as the log or a formula has it."""
     if asked.formula is None:
         return of.log.numbers[str(asked.score)]
-    return computed(asked.formula, {name: of.log.numbers[name] for name in asked.weighed}, "--weights")
+    score = computed(asked.formula, {name: of.log.numbers[name] for name in asked.weighed}, "--weights")
+    if score.min() == score.max():
+        raise UserError(f"--weights: expected a score that differs between rows, found {score[0]:g} in all rows")
+    return score
 
 
 def _left_out(asked: Asked, of: Parted, own: Model, current: CurrentRanking) -> list[str]:

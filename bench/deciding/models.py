@@ -214,8 +214,9 @@ def recalibrated(model: Model, of: Parted) -> Model | None:
                 continue
             fit = platt(own[chosen, at], of.events[chosen, at], weights)
             if fit is not None and fit.gain > SURE_GAIN and fit.slope > 0:
+                fit = fit.rounded  # so that the model is what its formula says
                 new[:, at] = fit.apply(own[:, at])
-                terms[at] = f"sigmoid({fit.offset:.3g} + {fit.slope:.3g} logit({model.events[at]}))"
+                terms[at] = f"sigmoid({fit.offset:g} + {fit.slope:g} logit({model.events[at]}))"
         runs.append(new)
     if tuple(terms) == model.events:
         return None

@@ -27,6 +27,11 @@ class Platt(NamedTuple):
     slope: float
     gain: float
 
+    @property
+    def rounded(self) -> Platt:
+        """With three digits."""
+        return self._replace(offset=float(f"{self.offset:.3g}"), slope=float(f"{self.slope:.3g}"))
+
     def apply(self, p: NDArray[Any]) -> Floats:
         """Of predictions of any shape."""
         return np.asarray(expit(self.offset + self.slope * _odds(p)))

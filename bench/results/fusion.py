@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -13,6 +13,7 @@ from bench.core.arrays import Floats
 from bench.core.formula import (
     LEAST_PREDICTION,
     Expression,
+    Monomial,
     Number,
     Power,
     Product,
@@ -128,22 +129,42 @@ def fusion_in(
     """
     products = multiplied_out(formula)
     predictions = [multiplied_out(read(term, "a prediction")) for term in terms]
-    if not products or any(list(prediction.values()) != [1.0] for prediction in predictions):
+    if products is None or any(prediction is None or [*prediction.values()] != [1.0] for prediction in predictions):
         return None
-    monomials = [next(iter(prediction)) for prediction in predictions]
+    products.pop(frozenset(), None)  # a constant changes no order
+    monomials = [next(iter(prediction)) for prediction in predictions if prediction]
     weights = [products.get(monomial, 0.0) for monomial in monomials]
     if "sum" in kinds and products.keys() <= {*monomials} and len({*monomials}) == len(monomials):
-        return ("sum", weights) if min(weights) >= 0 else None
-    if "power" not in kinds or len(products) != 1:
+        return ("sum", weights) if min(weights) >= 0 and max(weights) > 0 else None
+    if "power" not in kinds:
         return None
-    ((wanted, coefficient),) = products.items()
+    powers = _without_logarithms(products)
+    if len(powers) != 1:
+        return None
+    ((wanted, coefficient),) = powers.items()
     atoms = list(dict.fromkeys(atom for monomial in (*monomials, wanted) for atom, _ in monomial))
     exponents = np.array([[dict(monomial).get(atom, 0.0) for atom in atoms] for monomial in monomials])
     target = np.array([dict(wanted).get(atom, 0.0) for atom in atoms])
     found, *_ = np.linalg.lstsq(exponents.T, target, rcond=None)
     found = np.where(np.abs(found) < 1e-9, 0.0, found)
-    fits = np.allclose(exponents.T @ found, target, atol=1e-9)
-    return ("power", found.tolist()) if fits and coefficient > 0 and (found >= 0).all() else None
+    fits = np.allclose(exponents.T @ found, target, atol=1e-9) and (found >= 0).all() and (found > 0).any()
+    return ("power", found.tolist()) if fits and coefficient > 0 else None
+
+
+def _without_logarithms(products: Mapping[Monomial, float]) -> Mapping[Monomial, float]:
+    """A weighted sum of logarithms as the product of powers that it ranks alike with; anything else as it is."""
+    exponents: dict[Hashable, float] = {}
+    for monomial, weight in products.items():
+        match [*monomial]:
+            case [(("log", frozenset() as inside), 1.0)] if len(inside) == 1:
+                ((powers, coefficient),) = inside
+            case _:
+                return products
+        if coefficient <= 0:
+            return products
+        for atom, exponent in powers:
+            exponents[atom] = exponents.get(atom, 0.0) + weight * exponent
+    return {frozenset((atom, exponent) for atom, exponent in exponents.items() if exponent): 1.0}
 
 
 def in_words(weights: Mapping[str, float]) -> str:

@@ -8,7 +8,9 @@
     kind = "power"
     weights = { click = 0.8, like = 0.2 }
 
-or `column = "todays_score"`, a column of the log that the card keeps under `logged`; `column:todays_score` says so.
+or `column = "todays_score"`, a column of the log that the card keeps under `logged`; `column:todays_score` says so. In
+place of kind and weights, `formula = "1 p_click + 1.88 p_like"` takes the score as an answer says it.
+
 A model is trained again on the seeds and data of every point. Without `--current` nobody knows what is served: the best
 single-task model of each task, at their best weights, is the reference then.
 """
@@ -22,7 +24,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from bench.core.errors import UserError, check_known, listed
+from bench.core.errors import UserError, check_known, listed, shortened
+from bench.core.formula import quoted
+from bench.core.formula import read as read_formula
 from bench.core.plain import flatten
 from bench.core.records import Point, Scalar
 from bench.core.registry import Config
@@ -30,7 +34,7 @@ from bench.core.several import as_one, models_in
 from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.shape import shape_of
-from bench.results.fusion import Fusion, FusionKind
+from bench.results.fusion import Fusion, FusionKind, fusion_in
 from bench.results.points import kind_of
 from bench.system.content import read_toml
 
@@ -46,6 +50,14 @@ class ScoreFormula(Config):
     kind: FusionKind = "power"
     weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = Field(default_factory=dict)
     """By task; none means equal weights. Only ratios count."""
+    formula: str | None = None
+    """In place of both, of joint predictions as a run's answer has it: `1 p_click + 12.8 p_buy`."""
+
+    @model_validator(mode="after")
+    def _said_once(self) -> ScoreFormula:
+        if self.formula is not None and len(self.model_fields_set) > 1:
+            raise ValueError("expected `formula` alone, found `kind` or `weights` beside it")
+        return self
 
 
 class CurrentFile(Config):
@@ -146,7 +158,7 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
         raise UserError(
             f"--current: expected TOML, a package's folder, {COLUMN}NAME or {REGISTERED}NAME/VERSION, found no {given}"
         )
-    point = CurrentPoint(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path)
+    point = CurrentPoint(source=given, column=given.removeprefix(COLUMN)) if named else _of_file(path, tasks)
     if point.column is not None:
         kept = tuple(card.logged)
         if point.column not in kept:
@@ -158,7 +170,7 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
     return _checked(point, card, tasks)
 
 
-def _of_file(path: Path) -> CurrentPoint:
+def _of_file(path: Path, tasks: Sequence[str]) -> CurrentPoint:
     given = validate(CurrentFile, read_toml(path), str(path))
     if given.column is not None:
         return CurrentPoint(source=str(path), column=given.column)
@@ -171,8 +183,25 @@ def _of_file(path: Path) -> CurrentPoint:
     assert config is not None
     trained, dotted = split_recipe(flatten(config), str(where))
     score = given.score or ScoreFormula()
-    own, until = str(path), trained.until
-    return CurrentPoint(source=own, config=dotted, until=until, kind=score.kind, weights=dict(score.weights))
+    kind, weights = score.kind, dict(score.weights)
+    if score.formula is not None:
+        kind, weights = _of_formula(score.formula, tasks, f"{path}: score.formula")
+    return CurrentPoint(
+        source=str(path), config=dotted, until=trained.until, kind=kind, weights=weights, scaled=score.formula is None
+    )
+
+
+def _of_formula(text: str, tasks: Sequence[str], where: str) -> tuple[FusionKind, dict[str, float]]:
+    """The kind, and by task the raw weights, of a formula of joint predictions."""
+    names = [quoted(f"p_{task}") for task in tasks]
+    found = fusion_in(read_formula(text, where), names)
+    if found is None:
+        raise UserError(
+            f"{where}: expected a sum or a product of powers of {listed(names)}, with weights of at least 0, found "
+            f"'{shortened(text)}'"
+        )
+    kind, weights = found
+    return kind, dict(zip(tasks, weights, strict=True))
 
 
 def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> CurrentPoint:

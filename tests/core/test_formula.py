@@ -70,6 +70,7 @@ def test_any_name_of_a_column_is_quoted_where_needed(name):
         "1e999 p", "10^10^10 p", "10^99 10^99 p", "9" * 5_000 + " p", "p^101", "p^q", "1 / p", "-1^0.5 + (-1)^0.5 p",
         "__import__('os')", "exp(p)", "log(p, q)", "log()", "p if q else r", "p := q", "p.q()",
         "+ ".join(["p "] * 500), "[p", "\0", "p\0", "p^^2", "p^", "p ** ** 2", "-" * 450 + "p",
+        "1e-320 p",
     ],
 )  # fmt: skip
 def test_what_is_no_formula_ends_in_one_sentence(text):

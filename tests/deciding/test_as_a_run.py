@@ -7,12 +7,14 @@ from remake import unpack
 
 import bench
 from bench.cli import main
+from bench.core.formula import read as read_formula
 from bench.core.rows import TEST
 from bench.core.validation import validate
 from bench.deciding.asked import Asked
 from bench.deciding.decision import decide
 from bench.deciding.log import read
 from bench.measure.predictions import FOLDER, read_rows
+from bench.results.fusion import Fusion, fusion_in
 from bench.runs.export import export
 from bench.system.content import read_toml
 from bench.system.progress import Silent
@@ -59,6 +61,22 @@ def test_an_export_of_a_run_gives_its_front_and_verdict(home, tmp_path, name, en
     assert (mine.kind, mine.row, found.pick.row) == (other.kind, other.row, result.pick.row)
     assert mine.changes == other.changes
     assert (mine.weights, mine.model) == (other.weights, other.model)
+
+
+@pytest.mark.parametrize(
+    "name", ["two", "watched", *(pytest.param(n, marks=pytest.mark.slow) for n in ("three", "five"))]
+)
+def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
+    """To the three digits that weights are written with."""
+    decision = bench.load_run(name, home).decision
+    served, rates = decision.serving.served, list(decision.serving.rates.values())
+    names = decision.terms_of("")
+    for kind, weights, formula in zip(served.table["kind"], served.table["weights"], decision.formulas, strict=True):
+        found = fusion_in(read_formula(formula, ""), names)
+        scale = rates if found[0] == "sum" else [1.0] * len(rates)
+        again = Fusion.of(found[0], np.multiply(found[1], scale).tolist())
+        assert again.kind == kind
+        assert again.weights == pytest.approx([*weights.values()], rel=0.01)
 
 
 def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_are_compared_with(home, tmp_path):

@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 import bench
 from bench.cli import main
 from bench.core.errors import UserError
-from bench.core.formula import read
+from bench.core.formula import computed, python_of, read
 from bench.core.rows import CONFIRM, TEST
 from bench.results.fusion import Fusion, fused, fusion_in
 from bench.results.served.slices import AS_LOGGED
@@ -117,6 +117,12 @@ def test_few_positives_shown_at_random_cannot_tell(log, asked):
         ("price (p_buy)^0.5", ("p_click", "price p_buy"), None),
         ("p_click - p_buy", ("p_click", "p_buy"), None),
         ("p_click + boost", ("p_click", "p_buy"), None),
+        ("2 + 3 p_click", ("p_click", "p_buy"), ("sum", [3.0, 0.0])),
+        ("0 p_click + 0 p_buy", ("p_click", "p_buy"), None),
+        ("p_click^0 * p_buy^0", ("p_click", "p_buy"), None),
+        ("0.8 log(p_click) + 0.2 log(p_buy) - 1", ("p_click", "p_click p_buy"), ("power", [0.6, 0.2])),
+        ("0.8 log(p_click) + p_buy", ("p_click", "p_buy"), None),
+        ("p_click + " + " ".join(f"(a{at} + b{at})" for at in range(8)), ("p_click", "p_buy"), None),
     ],
 )
 def test_a_formula_is_recognised_as_a_fusion_of_predictions(text, terms, expected):
@@ -154,6 +160,65 @@ def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is
     assert answer.serving.served is not None
 
 
+def near_ranks(one, other):
+    """Whether two scores order rows alike, and tie them alike, up to single precision."""
+    for score, of in ((one, other), (other, one)):
+        ordered = np.asarray(of, float)[np.argsort(score, kind="stable")]
+        assert np.diff(ordered).min() >= -1e-5 * np.ptp(ordered)
+
+
+ANSWERED = {
+    "given": {},
+    "an amount": {"amounts": {"buy": "price"}},
+    "recalibrated": {"parents": {}},
+    "log odds": {"models": {"today": ["o_click", "p_buy"], "candidate": ["q_click", "o buy"]}},
+}
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_an_answer_ranks_rows_as_its_point_in_every_language(log, asked, name):
+    """Predictions of two digits, so that there are many ties."""
+    table = log(4_000, error=0.1).assign(price=np.random.default_rng(1).integers(1, 9, 4_000))
+    for column in ("p_click", "p_buy", "q_click", "q_buy"):
+        table[column] = table[column].clip(0.01, 0.99).round(2)
+    table["o_click"], table["o buy"] = logit(table["p_click"]), logit(table["q_buy"])
+    found = bench.decide(table, **(asked | ANSWERED[name])).decision
+    served = found.serving.served
+    columns = {column: table[column].to_numpy(float) for column in table.select_dtypes("number")}
+    rates = found.rows[CONFIRM].rates
+    for point, kind, formula in zip(served.table["point"], served.table["kind"], found.formulas, strict=True):
+        expression = read(formula, "")
+        fusion = fusion_in(expression, found.terms[point])
+        predictions = np.stack([computed(read(term, ""), columns, "") for term in found.terms[point]], axis=1)
+        weights = np.array(fusion[1]) * (rates if fusion[0] == "sum" else 1.0)
+        score = fused(fusion[0], predictions, weights.tolist(), rates)
+        assert Fusion.of(fusion[0], weights.tolist()).kind == kind
+        near_ranks(score, computed(expression, columns, ""))
+        with np.errstate(over="ignore"):
+            near_ranks(computed(expression, columns, ""), eval(python_of(expression), {"np": np, "log": table}))
+    assert ("today, recalibrated" in found.terms) is (name == "recalibrated")
+
+
+def test_a_pasted_answer_of_a_recalibrated_model_is_that_model(log, asked):
+    table = log(8_000, error=0.0).assign(off=lambda rows: expit(0.3 * logit(rows["p_click"])))
+    one = asked | {"models": {"today": ["off", "p_buy"]}}
+    first = bench.decide(table, **one, weights="off + 5 off p_buy").decision
+    points = first.serving.served.table["point"].tolist()
+    row = points.index("today, recalibrated")
+    again = bench.decide(table, **one, weights=first.formulas[row]).decision
+    served = again.serving.served
+    assert served.table["point"][served.current] == "today, recalibrated"
+    before = first.serving.served.cells[TEST, "all"][row, :, 0]
+    assert served.cells[TEST, "all"][served.current, :, 0] == pytest.approx(before, abs=0.01)
+
+
+@pytest.mark.parametrize("weights", ["1.2345 p_click + 40 p_click p_buy", "p_click + country_boost", "2 - q_click"])
+def test_todays_score_is_written_as_it_was_given(log, asked, weights):
+    table = log(3_000).assign(country_boost=1.0)
+    found = bench.decide(table, **asked, weights=weights).decision
+    assert found.formulas[found.serving.served.current] == weights
+
+
 def test_a_funnels_score_is_a_point_of_its_model(log, asked):
     table = log(4_000)
     found = bench.decide(table, **asked, weights="p_click + 40 p_click p_buy").decision
@@ -169,6 +234,15 @@ MISTAKES = {
     "given and joint": ({"given": ["buy"], "joint": ["buy"]}, "found it under both"),
     "score and weights": ({"score": "p_buy", "weights": "p_buy"}, "expected `score` or `weights`, found both"),
     "weights of no column": ({"weights": "3 p_clik + p_buy"}, "column 'p_clik', which is missing ('p_click'"),
+    "a label in today's score": ({"weights": "3 p_click + click"}, "today's score of predictions, found the label"),
+    "a label as today's score": ({"score": "buy"}, "score of predictions, found the label 'buy'"),
+    "a name without brackets": (
+        {"models": {"today": ["p-click", "p_buy"]}, "weights": "3 p-click"},
+        "weights: expected the column 'p-click' in square brackets, [p-click]",
+    ),
+    "weights of 0": ({"weights": "0 p_click + 0 p_buy"}, "expected a score that differs between rows"),
+    "weights that cancel": ({"weights": "p_click - p_click"}, "expected a score that differs between rows, found 0"),
+    "a weight that is none": ({"weights": "1e999 p_click + 2 p_buy"}, "--weights: expected numbers up to 1e+100"),
     "no formula": ({"weights": "click and buy"}, "expected a sum such as"),
     "time and nothing later": ({"time": "day", "trained_until": 99, "unseen": False}, "expected rows of a later day"),
     "trained until, no time": ({"trained_until": 9, "unseen": False}, "expected `trained_until` with `time`"),

@@ -46,6 +46,18 @@ def test_a_file_with_a_configuration_and_weights(tmp_path):
     assert f"the mmoe model of {tmp_path / 'current.toml'}" in found.sentence
 
 
+def test_a_file_takes_the_score_that_an_answer_says(tmp_path):
+    rates = {"click": 0.1, "purchase": 0.01}
+    for formula, fusion in (
+        ("1 p_click + 12.8 p_purchase", Fusion.of("sum", [0.1, 0.128])),
+        ("p_click^0.785 * p_purchase^0.215", Fusion.of("power", [0.785, 0.215])),
+        ("p_purchase", Fusion.of("power", [0.0, 1.0])),
+    ):
+        found = read(tmp_path, f'[config]\n"sharing.kind" = "mmoe"\n[score]\nformula = "{formula}"')
+        assert found.fusion(rates).kind == fusion.kind
+        assert found.fusion(rates).weights == pytest.approx(fusion.weights)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -56,6 +68,12 @@ def test_a_file_with_a_configuration_and_weights(tmp_path):
         ('[config]\n"balancing.static.weight.like" = 2.0', "weight: unknown task 'like'"),
         ("[config]\n[score]\nweights = { click = -1 }", "greater than or equal to 0"),
         ("typo = 1", "typo"),
+        (
+            '[config]\n[score]\nformula = "p_clik"',
+            "score.formula: expected a sum or a product of powers of p_",
+        ),
+        ('[config]\n[score]\nformula = "exp(p_click)"', "score.formula: unknown function 'exp'"),
+        ('[config]\n[score]\nkind = "sum"\nformula = "p_click"', "expected `formula` alone"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(tmp_path, text, says):
