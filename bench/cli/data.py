@@ -165,6 +165,9 @@ def card(
     logged: Annotated[
         list[str] | None, typer.Option("--logged", help="Column of the score that ranked this log. Repeat.")
     ] = None,
+    units: Annotated[
+        str | None, typer.Option(help="Column whose rows are alike, such as a user: intervals resample them together.")
+    ] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default: card.toml beside the files.")] = None,
     rows: Annotated[
@@ -199,6 +202,7 @@ def card(
         id=id_,
         matures=tuple(matures or ()),
         logged=tuple(dict.fromkeys(logged or ())),
+        units=units,
         folder=Path(os.path.relpath(files[0].resolve().parent, target.resolve().parent)).as_posix(),
         rows=rows or INSPECTED,
     )
@@ -207,7 +211,10 @@ def card(
     yield {"card": str(target)} | _document(draft)
     _show_draft(draft)
     say(f"card: {target}", whole=True)
-    say(f"next: seesaw run quick --dataset {shlex.quote(str(target))}  # once you have read the card", whole=True)
+    command = f"seesaw run quick --dataset {shlex.quote(str(target))}"
+    if scores := draft.of_role("logged"):
+        command += f" --current {shlex.quote(f'column:{scores[0].name}')}"
+    say(f"next: {command}  # once you have read the card", whole=True)
 
 
 def _separator(given: str | None) -> str | None:
@@ -234,8 +241,8 @@ def _show_draft(draft: Draft) -> None:
     print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
     say(*(f"{name}: {note}" for name, label in draft.labels.items() for note in label.notes))
     say(" ".join(draft.split.why), *(proposal.why for proposal in draft.proposals if "units" in proposal.keys))
-    if draft.proposals:
-        keys = (key for proposal in draft.proposals for key in proposal.keys)
+    if comments := [proposal for proposal in draft.proposals if not proposal.live]:
+        keys = (key for proposal in comments for key in proposal.keys)
         say(f"more is proposed as comments on the card: {', '.join(keys)}")
     if not draft.sample.complete:
         say(f"inspected: {draft.sample.table.num_rows:,} rows, from the head of each file; --rows N for more")

@@ -213,3 +213,56 @@ def test_the_guide_names_every_key_of_a_card():
     models = [schema, *(each for name, each in schema["$defs"].items() if name != "CutSplit")]  # of back-tests alone
     for name in sorted({name for model in models for name in model.get("properties", {})}):
         assert f"`{name}`" in text, name
+
+
+def ranked_log(rows=2400):
+    """A log of requests of four rows, with the place and the score of today, in order of time."""
+    request = np.arange(rows) // 4
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "event_time": (pd.Timestamp("2024-03-01") + pd.to_timedelta(request * 600, unit="s")).astype(str),
+            "request_id": request + 70_000,
+            "user_id": [f"u{number % 60}" for number in request],
+            "position": np.arange(rows) % 4 + 1,
+            "price": rng.normal(size=rows).round(3),
+            "todays_score": rng.random(rows).round(4),
+            "click": (rng.random(rows) < 0.4).astype(int),
+        }
+    )
+
+
+def test_a_time_and_a_group_that_are_seen_are_used(seesaw, tmp_path):
+    ranked_log().to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    assert said.code == 0, said.err
+    card = card_of(tmp_path)
+    assert (card["split"]["kind"], card["time"], card["group"]) == ("time", "event_time", "request_id")
+    assert card["units"] == "user_id"
+    assert [*card["columns"]] == ["user_id", "price"]
+    assert card["post_exposure"] == ["position"]
+    assert "'request_id' is taken for the group" in (tmp_path / "card.toml").read_text().replace("\n# ", " ")
+    assert "--current column:todays_score" in said.out
+    prepared = seesaw("prepare", tmp_path / "card.toml", "--json")
+    assert prepared.code == 0, prepared.err
+
+
+def test_a_time_that_would_part_groups_gives_way_to_them(seesaw, tmp_path):
+    frame = ranked_log()
+    frame["request_id"] = np.random.default_rng(1).permutation(frame["request_id"])
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    assert said.code == 0, said.err
+    assert card_of(tmp_path)["split"]["column"] == "request_id"
+
+
+def test_units_may_be_said(seesaw, tmp_path):
+    log().to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", "--label", "click", "--units", "user_id", home=None)
+    assert said.code == 0, said.err
+    assert card_of(tmp_path)["units"] == "user_id"
+    wrong = seesaw("card", tmp_path / "log.csv", "--label", "click", "--units", "usr", "--force", home=None)
+    assert (wrong.code, "--units" in wrong.err) == (2, True)
+    parted = "--group", "item_id", "--units", "user_id", "--force"
+    refused = seesaw("card", tmp_path / "log.csv", "--label", "click", *parted, home=None)
+    assert (refused.code, "one value of 'user_id' for each 'item_id'" in refused.err) == (2, True)

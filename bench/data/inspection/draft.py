@@ -16,10 +16,19 @@ from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, markers_in
 from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, find_labels, pairs_of, thin_end
-from bench.data.inspection.names import exposure_key, is_unit
+from bench.data.inspection.names import exposure_key, is_person, is_request, is_unit
 from bench.data.inspection.roles import LATER, SHOWN, WEIGHT, ColumnDraft, ColumnRole, draft_columns
 from bench.data.inspection.sample import FileLayout, InspectedRows, layout_of
-from bench.data.inspection.split import ProposedSplit, Wish, assigned, find_split, is_published, timeline
+from bench.data.inspection.split import (
+    ProposedSplit,
+    Wish,
+    assigned,
+    find_split,
+    is_published,
+    seen_group,
+    seen_time,
+    timeline,
+)
 from bench.data.times import hours_in, is_span
 from bench.system.progress import Progress
 
@@ -45,6 +54,8 @@ class CardRequest(Wish):
     """`LABEL=7d`, or `LABEL=COLUMN` with the time from which it is known."""
     logged: tuple[str, ...] = ()
     """Columns of scores that ranked when the log was written."""
+    units: str | None = None
+    """The column whose rows are resampled together."""
     folder: str = "."
     """Where the files are, as seen from the card's folder."""
     rows: int = INSPECTED
@@ -59,6 +70,8 @@ class Proposal(NamedTuple):
     at: str
     keys: dict[str, Any]
     why: str
+    live: bool = False
+    """Whether the card has them as keys that count, since they are sure."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,6 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
             published += [name] * is_published(column.texts(), each=True)
     if published and free:
         request = replace(request, kind="column", column=published[0])
-    keys = list(dict.fromkeys((*given, *named, *published)))
     sample = replace(sample, missing=tuple(missing))
     for name, option in named.items():
         column, score = sample.column(name), option == "--logged"
@@ -124,15 +136,25 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     labels = find_labels(given, parents, sample)
     if late and not sample.complete:
         raise UserError(f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see --rows")
+    ranked = request.group or seen_group(sample, (*given, *named, *published))
+    if free and not published and not late and ranked is not None:
+        request = _with_seen(request, sample, labels, ranked, (*given, *named))
+    seen = free and request.group is not None
+    keys = list(dict.fromkeys((*given, *named, *published, *filter(None, (request.time, request.group)))))
     as_of, labels = _late(request, labels, late, sample)
     whole = sample
     if request.time is not None and request.chosen in ("time", "files", "column") and not sample.complete:
         # Heads of files are the oldest rows: times and labels are read of all rows.
         whole = replace(layout.read(progress, only=keys), missing=sample.missing)
     split = find_split(request, whole, labels)
+    if seen:
+        split = replace(split, why=(*split.why, *_why_seen(request)))
+    if request.units is not None:
+        _check_units(request.units, sample, request.group)
+    within = None if ranked is None else sample.column(ranked)
     group = None if request.group is None else sample.column(request.group)
     decided = _decided(request, split, labels, published)
-    drafts, notes = draft_columns(sample, decided, labels, assigned(split.table, request, sample), group)
+    drafts, notes = draft_columns(sample, decided, labels, assigned(split.table, request, sample), within)
     if not any(column.role == "input" for column in drafts):
         reasons = "; ".join(f"'{column.name}' ({column.why})" for column in drafts if column.role == "left out")
         raise UserError(f"no column is left as an input: {reasons or 'there are only labels and what the split needs'}")
@@ -142,7 +164,42 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     for task, note in notes:
         labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
     proposed = tuple(proposals(sample, drafts, labels, group))
+    if request.units is not None:
+        proposed = tuple(proposal for proposal in proposed if "units" not in proposal.keys)
     return Draft(request, layout, sample, as_of, labels, drafts, split, proposed)
+
+
+def _with_seen(
+    request: CardRequest, sample: InspectedRows, labels: Labels, group: str, taken: Sequence[str]
+) -> CardRequest:
+    """The request with the group that is seen, and with the time, if one is seen and its cuts keep groups whole."""
+    grouped = replace(request, group=group)
+    if (time := seen_time(sample, (*taken, group))) is None:
+        return request
+    timed = replace(grouped, time=time)
+    try:
+        split = find_split(timed, sample, labels)
+    except UserError:  # too few times, or a class that a split lacks
+        return grouped
+    parted = WholeGroups().parted(sample.column(group).codes, assigned(split.table, timed, sample))
+    return timed if parted is None else grouped
+
+
+def _why_seen(request: CardRequest) -> tuple[str, ...]:
+    """What was taken for the time and the group though no option names them."""
+    how = f"'{request.group}' is taken for the group, by its name; no value is in two splits in the rows inspected."
+    if request.time is None:
+        return how, "A split by time would part some of them, or fails; ask for it with --time COLUMN."
+    return how, f"'{request.time}' is taken for the time. If either is wrong, say --time, --group or --split random."
+
+
+def _check_units(units: str, sample: InspectedRows, group: str | None) -> None:
+    """Raises UserError for units of lists, or a value of the group that has two of them."""
+    column = sample.column(units)
+    if not column.single:
+        raise UserError(f"--units: expected a column of texts or numbers, found '{units}' of type {column.type}")
+    if group is not None and WholeGroups().parted(sample.column(group).codes, column.codes) is not None:
+        raise UserError(f"--units: expected one value of '{units}' for each '{group}', found several for one")
 
 
 def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> dict[str, str]:
@@ -152,6 +209,8 @@ def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) 
         raise UserError(f"--logged: expected the column of a score, found '{both}', which the split or the group has")
     named |= dict.fromkeys(request.logged, "--logged")
     found = {column: option for column, option in named.items() if column is not None}
+    if request.units is not None:
+        found.setdefault(request.units, "--units")
     for column, option in found.items():
         check_known("column", column, known, option)
         if column in labels:
@@ -187,9 +246,11 @@ def _decided(
 ) -> dict[str, tuple[ColumnRole, str]]:
     """The columns that are no inputs whatever they hold, and why; of two reasons the last."""
     together = request.group if split.table.get("unit") == "group" else request.hashed
+    ranked = request.group if request.group is not None and is_request(request.group) else None
     named = "its values name train and test, so it is the publisher's split, which --split-column uses"
     roles: list[tuple[str | None, ColumnRole, str]] = [
         *((name, "left out", named) for name in published),
+        (ranked, "left out", "its rows are ranked together, and tomorrow's values are new ones"),
         *(
             (name, "logged", "the score that ranked when the log was written, as --logged says")
             for name in request.logged
@@ -240,7 +301,9 @@ def _units(names: Sequence[str], sample: InspectedRows, group: Counted | None) -
             "independent. If those of one are alike, as a user's are, intervals are too narrow. The line "
             f"units = '{found.name}' on the card resamples them together."
         )
-        yield Proposal("", {"units": found.name}, why)
+        everywhere = found.known == len(found.codes)
+        sure = everywhere and group is not None and is_request(group.name) and is_person(found.name)
+        yield Proposal("", {"units": found.name}, why, sure)
 
 
 def find_parent(label: Label, labels: Labels) -> str | None:

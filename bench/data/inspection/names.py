@@ -30,6 +30,7 @@ HISTORY = _set(
 )
 """Words of what happened before a row."""
 _VISITS = _set("household hh hhnum serialno session visit request basket")
+_RANKED = _set("request session visit search impression")
 _PEOPLE = _set("user u customer client visitor person patient student buyer")
 _RANKERS = _set("today todays ranker served")
 _DRAWN = _set("rand random randomized")
@@ -67,6 +68,17 @@ def is_id(name: str) -> bool:
 def is_visit(name: str) -> bool:
     """Whether it names what a few rows belong to and nothing later: `household_id`, `SERIALNO`, `session`."""
     return not has_word(name, QUANTITIES) and any(part.removesuffix("id") in _VISITS for part in words(name))
+
+
+def is_request(name: str) -> bool:
+    """Whether it names what rows are ranked within, and nothing later: `request_id`, `session`."""
+    parts = [part for part in words(name) if part not in ("id", "key", "hash")]
+    return len(parts) == 1 and parts[0].removesuffix("id") in _RANKED
+
+
+def is_person(name: str) -> bool:
+    """Whether it names somebody: `user_id`, but neither `session` nor `user_age`."""
+    return is_unit(name) and not is_visit(name)
 
 
 def is_unit(name: str) -> bool:

@@ -42,7 +42,8 @@ def _proposed(draft: Draft, at: str) -> Iterator[str]:
     for proposal in draft.proposals:
         if proposal.at == at:
             yield from comment(proposal.why)
-            yield from (f"# {line}" for line in _values(proposal.keys))
+            sign = "" if proposal.live else "# "
+            yield from (f"{sign}{line}" for line in _values(proposal.keys))
 
 
 def _head(draft: Draft) -> Iterator[str]:
@@ -64,6 +65,9 @@ def _head(draft: Draft) -> Iterator[str]:
     if draft.as_of is not None:
         yield from comment("The log's latest time: labels known later do not count. Move it on with the log.")
         yield f"as_of = {toml(draft.as_of)}"
+    if request.units is not None:
+        yield from comment("Rows of one value are alike: intervals resample them together.")
+        yield f"units = {toml(request.units)}"
     yield from _proposed(draft, "")
     if logged := draft.of_role("logged"):
         yield from comment(

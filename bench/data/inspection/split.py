@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from bench.core.errors import UserError
 from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
-from bench.data.inspection.names import words
+from bench.data.inspection.names import TIMES, has_word, is_afterwards, is_request, words
 from bench.data.inspection.sample import InspectedRows
 from bench.data.spill import LabelCounts
 from bench.data.splits import NAMED, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
@@ -71,6 +71,42 @@ class ProposedSplit:
     why: tuple[str, ...]
     counts: Mapping[str, LabelCounts]
     outside: int
+
+
+LEAST_TIMES = 20
+"""Distinct times from which on a column is taken for the time of a log."""
+
+
+def seen_group(sample: InspectedRows, taken: Collection[str]) -> str | None:
+    """The one column, beside those taken, that is named like a request and has some rows of each value."""
+    named = [name for name in sample.table.column_names if name not in taken and is_request(name)]
+    found = [column.name for column in map(sample.column, named) if column.single and _groups_rows(column)]
+    return found[0] if len(found) == 1 else None
+
+
+def _groups_rows(column: Counted) -> bool:
+    """Whether every row has a value, and a value has from 1.5 to 500 rows on average."""
+    values = len(column.counts)
+    return column.known == len(column.codes) and values >= 50 and 1.5 <= column.known / values <= 500
+
+
+def seen_time(sample: InspectedRows, taken: Collection[str]) -> str | None:
+    """The one column, beside those taken, that is named like a time, holds times, and is missing in no row."""
+    named = [name for name in sample.table.column_names if name not in taken and has_word(name, TIMES)]
+    found = [name for name in named if not is_afterwards(name) and _holds_times(sample.column(name))]
+    return found[0] if len(found) == 1 else None
+
+
+def _holds_times(column: Counted) -> bool:
+    if not column.single or column.known < len(column.codes) or len(column.counts) < LEAST_TIMES:
+        return False
+    if not (column.is_time or any(fits.all() for fits in column.epochs.values())):
+        return False
+    try:
+        timeline(column)
+    except UserError:  # dates that do not sort
+        return False
+    return True
 
 
 Found = tuple[dict[str, Any], tuple[str, ...]]
