@@ -335,3 +335,10 @@ def test_paths_that_documents_name_exist():
     for document in DOCUMENTS:
         for path in re.findall(r"\bpython (studies/\S+\.py)", document.read_text(encoding="utf-8")):
             assert (ROOT / path).is_file(), f"{document.name}: {path}"
+
+
+def test_the_readme_tells_what_its_page_says():
+    page = (ROOT / "docs" / "demo" / "quick.html").read_text(encoding="utf-8")
+    verdict = re.search(r"is ahead of single-task models by (\S+) \(([^)]*)\)", page.replace("&nbsp;", " "))
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"is ahead of single-task models by {verdict[1]} ({verdict[2]})" in readme

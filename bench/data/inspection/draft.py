@@ -181,7 +181,7 @@ def _with_seen(
         split = find_split(timed, sample, labels)
     except UserError:  # too few times, or a class that a split lacks
         return grouped
-    parted = WholeGroups().parted(sample.column(group).codes, assigned(split.table, timed, sample))
+    parted = WholeGroups().parted(sample.column(group).codes, assigned(split.table, timed, sample).astype(np.int32))
     return timed if parted is None else grouped
 
 
