@@ -250,8 +250,8 @@ def test_the_live_pick_is_that_of_its_definition(browser, pages, name):
         assert list(policy["weights" if axes == 5 else "values"].values()) == value
         assert list(policy["guard"]["max_loss_vs_current"].values()) == [float("inf") if x is None else x for x in loss]
         assert policy["guard"].get("at_most", {}) == limit
-    opened.page.locator("button", has_text="The run's own pick").click()
-    assert "The run's pick" in opened.text(".result")
+    opened.page.locator("button", has_text="Back to the answer").click()
+    assert "The answer" in opened.text(".result")
     assert opened.errors == []
 
 
