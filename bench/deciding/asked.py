@@ -103,7 +103,8 @@ class Asked(Config):
                     f"models.{name}: expected a column for each label, found '{twice}' twice; one score of all labels "
                     f"is --score {twice}"
                 )
-            if name.count(SEED) > 1 or (SEED in name and not name.partition(SEED)[2].isdecimal()):
+            model, _, seed = name.partition(SEED)
+            if not model or name.count(SEED) > 1 or (SEED in name and not seed.isdecimal()):
                 raise ValueError(f"models: expected a name such as candidate or candidate#1, found '{name}'")
         asked: list[tuple[str, str, Iterable[str], Collection[str]]] = [
             *((where, "label", getattr(self, where), labels) for where in of_labels),

@@ -253,6 +253,7 @@ MISTAKES = {
     "no such outcome": ({"outcomes": ["click.recal@10%"]}, "outcomes: expected an outcome such as click.ndcg@5"),
     "no such model": ({"today": "tomorrow"}, "today: unknown model 'tomorrow'"),
     "a text as prediction": ({"models": {"today": ["country", "p_buy"]}}, "expected numbers in the column 'country'"),
+    "a model without a name": ({"models": {"#1": ["p_click", "p_buy"]}}, "expected a name such as candidate"),
     "a seed that is none": ({"models": {"today#a": ["p_click", "p_buy"]}}, "expected a name such as candidate"),
     "one column for two things": ({"segments": ["click"]}, "expected 'click' for one purpose, found it as a number"),
     "with a seed and without": (
