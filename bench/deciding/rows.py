@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,21 +191,39 @@ def _rows(
         weights = np.where(np.nan_to_num(own).max(axis=1) > 0, 1.0, 1 / asked.sampling).astype(np.float32)
     segments, codes = {}, np.full((len(places), len(asked.segments)), -1, np.int16)
     for at, name in enumerate(asked.segments):
-        every, of = log.names[name]
-        values = of if len(of) else np.arange(every.max() + 1)
-        most = np.argsort(-np.bincount(every[every >= 0], minlength=len(values)), kind="stable")[:MOST_VALUES]
-        place = np.full(len(values) + 1, -1, np.int16)
-        place[most] = np.arange(len(most))
-        segments[name], codes[:, at] = tuple(str(values[each]) for each in most), place[every[places]]
+        segments[name], codes[:, at] = _segment(*log.names[name], places)
     shown = [exposure_of(kind, column, log.numbers[column][places]) for kind, column in asked.exposure.items()]
-    codes_of = {name: log.names[column][0][places] for name, column in asked.items.items()}
-    items = {name: np.where(each < 0, np.nan, each) for name, each in codes_of.items()}
+    items = {name: _dense(log.names[column][0][places]) for name, column in asked.items.items()}
     items |= {name: log.numbers[of][places].astype(np.float64) for name, of in asked.item_numbers.items()}
     rows = KeptRows(
         labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
         rates=(), segments=segments, codes=codes, logged={}, of=many, exposure=next(iter(shown), None), items=items,
     )  # fmt: skip
     return replace(rows, rates=rates_of(own, rows.counts))
+
+
+def _segment(
+    codes: NDArray[np.int64], values: NDArray[Any], places: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int16]]:
+    """The most frequent values of a segment in a log, and which of them some rows have, -1 for another or none.
+
+    Args:
+        codes: (N,), -1 where missing; values: that they stand for, empty where they stand for themselves. They may be
+            as large as an id, so nothing has their size.
+    """
+    distinct, counts = np.unique(codes[codes >= 0], return_counts=True)
+    most = distinct[np.argsort(-counts, kind="stable")][:MOST_VALUES]
+    order = np.argsort(most)
+    found = np.searchsorted(most[order], codes[places])
+    nearest = order[np.minimum(found, len(most) - 1)] if len(most) else np.zeros(len(places), np.int64)
+    known = most[nearest] == codes[places] if len(most) else np.zeros(len(places), dtype=bool)
+    names = values[most] if len(values) else most
+    return tuple(map(str, names.tolist())), np.where(known, nearest, -1).astype(np.int16)
+
+
+def _dense(codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Codes (n,) as numbers from 0 without gaps, NaN where missing: single precision tells such ones apart."""
+    return np.where(codes < 0, np.nan, np.unique(codes, return_inverse=True)[1].reshape(-1))
 
 
 def _enough(rows: KeptRows, split: str) -> None:

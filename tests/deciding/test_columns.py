@@ -14,6 +14,7 @@ from scipy.special import logit
 import bench
 from bench.core.errors import UserError
 from bench.core.rows import TEST
+from bench.results.ledger import ALL
 
 
 def notes_of(table, asked, **more):
@@ -216,3 +217,18 @@ def test_the_command_line_ends_with_code_2(asked, tmp_path):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "UTF-8" in done.stderr
+
+
+def test_ids_that_are_large_whole_numbers_are_told_apart_and_fill_no_memory(log, asked):
+    table = log(2_000)
+    table["author"] = np.arange(len(table)) % 7
+    table["place"] = np.where(table["country"] == "US", 1, 2)
+    large = table.assign(author=2**31 - 8 + table["author"], place=2**30 + table["place"])
+    more = {"segments": ["place"], "items": {"author": "author"}, "outcomes": ["author.distinct@1%"]}
+    plain, other = (bench.decide(each, **asked, **more).decision for each in (table, large))
+    assert set(other.rows[TEST].segments["place"]) == {str(2**30 + 1), str(2**30 + 2)}
+    np.testing.assert_array_equal(other.rows[TEST].codes, plain.rows[TEST].codes)
+    np.testing.assert_array_equal(*(each.serving.served.cells[TEST, ALL] for each in (plain, other)))
+    names = list(plain.serving.served.names)
+    values = other.serving.served.at(TEST)[:, names.index("author.distinct@1%")]
+    assert values.max() > 0.3  # single precision would make one author of them
