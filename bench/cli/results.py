@@ -138,6 +138,7 @@ def frontier_command(
     import pandas as pd
 
     from bench.frontier.decision import documents
+    from bench.report.text import csv_text
     from bench.runs.result import result_of
 
     if (run_ is None) == (experiment is None):
@@ -153,7 +154,7 @@ def frontier_command(
     if csv is not None:
         table = pd.concat([result.cells.assign(dataset=result.run.key) for result in results], ignore_index=True)
         with atomic_path(csv.expanduser().resolve()) as temporary:
-            table.to_csv(temporary, index=False)
+            temporary.write_text(csv_text(table), encoding="utf-8")
     yield lambda: documents({each.run.key: each for each in results})
     for result in results:
         show_front(result, heads, full)

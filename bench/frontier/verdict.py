@@ -444,15 +444,20 @@ def _with_rivals(
             names.append(name)
     if not rivals:
         return verdict
-    networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
-    trees = contest.best.get(TREES)
-    alone = trees is not None and [*leads] == [trees] and len(rivals) == 1
-    every = alone and all(contest.moves(int(trees or 0), at).utility.gained for at in networks)
     kept = "what you keep" if served.today else words.reference(served)
-    of = "every network" if every else kept if verdict.keep else "the pick"
+    of = kept if verdict.keep else "the pick"
+    if len(rivals) == 1 and [*leads] == [contest.best.get(TREES)] and _trees_lead_all_networks(contest):
+        of = "every network"
     notes = [*_allowances(judge, leads, call), *verdict.notes]
     answer = (verdict.answer[0], words.ahead(rivals, of))
     return replace(verdict, answer=answer, ahead=tuple(names), notes=tuple(notes))
+
+
+def _trees_lead_all_networks(contest: Contest) -> bool:
+    """Whether boosted trees are surely ahead of every network, each at its best weights."""
+    table, trees = contest.served.table, contest.best[TREES]
+    networks = [row for row in contest.best.values() if table["role"].iloc[row] == "trial"]
+    return all(contest.moves(trees, network).utility.gained for network in networks)
 
 
 def _lead(contests: Sequence[Contest], point: str, row: int, other: int) -> Effect:

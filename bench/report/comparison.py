@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core.rows import NAMES
+from bench.report import text
 from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
@@ -55,7 +56,7 @@ QUESTION = "Does any gradient method lie beyond the front of static weights?"
 def write_comparison(compared: Compared, file: Path) -> None:
     """Writes it as a page or, by the file's ending, as a table."""
     table = compared.table.assign(split=compared.split)
-    write_text(file, table.to_csv(index=False) if file.suffix == ".csv" else comparison_document(compared))
+    write_text(file, text.csv_text(table) if file.suffix == ".csv" else comparison_document(compared))
 
 
 def comparison_document(compared: Compared) -> str:

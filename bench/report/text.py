@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
 ABBREVIATIONS = ("auc", "gauc", "cvr", "ctcvr", "ne", "ece", "rmse", "mae", "xauc")
@@ -51,6 +53,16 @@ def markdown_table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str
     lines = [[cell.replace("|", "\\|") for cell in row] for row in (headers, *rows)]
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if len(lines) > 2 else ""
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV, in which no text or header is a formula that a spreadsheet would run; numbers stay numbers."""
+
+    def safe(cell: object) -> object:
+        return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+    cells = table.astype(object).map(safe)
+    return cells.set_axis([safe(name) for name in table.columns], axis=1).to_csv(index=False)
 
 
 def sentences(told: str) -> list[str]:

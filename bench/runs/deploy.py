@@ -20,6 +20,7 @@ from bench.production.explanation import explain
 from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.report.explained import sentence
+from bench.report.text import csv_text
 from bench.results.effect import Effect
 from bench.runs.deployment import Deployment, instead_of_pick
 from bench.runs.folder import EXPLAINED, PACKAGE, DatasetRun, Run
@@ -192,7 +193,7 @@ def explained(
         for each in document[kind]
         for measure, own in each["measures"].items()
     ]
-    write_text((part.folder / EXPLAINED).with_suffix(".csv"), pd.DataFrame(cells).to_csv(index=False))
+    write_text((part.folder / EXPLAINED).with_suffix(".csv"), csv_text(pd.DataFrame(cells)))
     write_text(part.folder / EXPLAINED, json.dumps(document, indent=1))
     return document
 
