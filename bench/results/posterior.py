@@ -61,13 +61,26 @@ def shrunken(centre: Floats, error: Floats, signs: Floats, rng: np.random.Genera
             errors = rng.standard_normal((many, n * m)) @ error_root
             whole = contrasts.T @ (np.kron(np.eye(n), spread) + error) @ contrasts
             left = (centre.ravel() - true - errors) @ contrasts
-            errors += cho_solve(cho_factor(whole), left.T).T @ contrasts.T @ error
+            errors += cho_solve(_factored(whole), left.T).T @ contrasts.T @ error
             drawn = (centre.ravel() - errors).reshape(many, n, m)
             if kept >= 0 and len(accepted) < draws:
                 accepted.append(drawn)
             one = drawn[0] - drawn[0].mean(axis=0)
             spread = _inverse_wishart(prior_freedom + n - 1, prior + one.T @ one, rng)
     return np.concatenate(accepted)[:draws]
+
+
+def _factored(covariance: Floats) -> tuple[Floats, bool]:
+    """A Cholesky factor for `cho_solve`.
+
+    A measure whose noise is far below its spread, such as a latency, leaves a matrix that rounding takes below 0. A
+    billionth of the largest variance then stands for that rounding.
+    """
+    try:
+        factor: tuple[Floats, bool] = cho_factor(covariance)
+    except np.linalg.LinAlgError:
+        factor = cho_factor(covariance + 1e-9 * np.diag(covariance).max() * np.eye(len(covariance)))
+    return factor
 
 
 def _inverse_wishart(freedom: float, matrix: Floats, rng: np.random.Generator) -> Floats:

@@ -99,7 +99,7 @@ def test_a_run_of_all_baselines_keeps_every_replicates_predictions(seesaw, shop,
         assert (said.code, said.err.count("\n"), f"found {file} changed, cut or gone" in said.err) == (2, 1, True)
         file.write_bytes(whole)
     assert seesaw("frontier", "kept", "--csv", tmp_path / "cells.csv").code == 0
-    assert "blend of a network and boosted trees" in (tmp_path / "cells.csv").read_text()
+    assert "blend of a network and trees" in (tmp_path / "cells.csv").read_text()
     log = (part.folder / "study.jsonl").read_bytes()
     assert seesaw("resume", "kept").code == 0
     assert (part.folder / "study.jsonl").read_bytes() == log

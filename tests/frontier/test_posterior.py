@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.linalg import cho_factor
 
 from bench.core.objectives import Objective
 from bench.results.pareto import nondominated
+from bench.results.posterior import _factored, shrunken
 from bench.results.posterior import p_nondominated as p_of_samples
-from bench.results.posterior import shrunken
 from bench.results.samples import Sample
 
 ONE = (Objective("a.auc", "maximize"),)
@@ -49,6 +50,16 @@ def test_the_prior_is_weak(rng):
     assert drawn[:2].std() < 0.93 * drawn[2:].std()
     drawn = shrunken(few, np.eye(8), np.array([1.0, -1]), rng, 4000).mean(axis=0)  # less is better in the second
     assert drawn[2:].std() < 0.93 * drawn[:2].std()
+
+
+def test_a_covariance_that_rounding_takes_below_zero_is_factored_all_the_same(rng):
+    root = rng.normal(size=(6, 2)) * 1e6
+    below = root @ root.T - 1e-3 * np.eye(6)
+    assert np.isfinite(_factored(below)[0]).all()
+    with pytest.raises(np.linalg.LinAlgError):
+        cho_factor(below)
+    well = np.eye(6) + 0.1
+    np.testing.assert_array_equal(_factored(well)[0], cho_factor(well)[0])
 
 
 @pytest.mark.slow
