@@ -94,6 +94,7 @@ class MlflowStore:
         os.environ.update(NO_RETRIES)
         logging.getLogger("alembic").setLevel(logging.WARNING)  # logs every migration of a new store
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs a traceback for a locked database
+        logging.getLogger("mlflow.utils.databricks_utils").setLevel(logging.CRITICAL)  # logs the profile
         databases = ("mlflow.store.tracking.sqlalchemy_workspace_store",) if kind(self.uri) in DATABASES else ()
         for module in ("mlflow", "mlflow.entities", *databases):
             import_module(module)

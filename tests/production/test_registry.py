@@ -133,13 +133,14 @@ def ask(saved, monkeypatch):
         "parse_csv_input",
         "infer_and_parse_data",
         "_decode_json_input",
+        "invocations",
     ):  # a model replaces them in a server's process
         monkeypatch.setattr(scoring_server, name, getattr(scoring_server, name))
     monkeypatch.setenv(scoring_server._SERVER_MODEL_PATH, str(saved))
     model = loaded(saved)
 
     def answer(request, kind="application/json"):
-        body = request if isinstance(request, str) else json.dumps(request)
+        body = request if isinstance(request, str | bytes) else json.dumps(request)
         given = scoring_server.invocations(body, kind, model, model.metadata.get_input_schema())
         return json.loads(given.response)["predictions"] if given.status == 200 else [given.response]
 
@@ -148,15 +149,19 @@ def ask(saved, monkeypatch):
 
 @pytest.mark.parametrize(
     ("price", "sentence"),
-    [("1e400", "expected finite numbers, found 1e400"), ("9" * 5_000, "Exceeds the limit|digits"),
-     ("[" * 100_000, "nested too deep"), ("Infinity", "finite|number"), ("-1e999", "expected finite numbers")],
-    ids=["1e400", "digits", "nested", "infinity", "-1e999"],
+    [("1e400", "expected finite numbers, found 1e400"), ("9" * 5_000, "expected finite numbers, found 9"),
+     ("9" * 400, "expected finite numbers, found 9"), ("[" * 900 + "]" * 900, "expected a number|RecursionError"),
+     ("1 2", "expected|valid JSON"), ('"\\ud800"', "expected|surrogates"), ("[" * 100_000, "nested too deep"),
+     ("Infinity", "finite|number"), ("-1e999", "expected finite numbers")],
+    ids=["1e400", "digits", "400 digits", "lists", "broken", "half a letter", "nested", "infinity", "-1e999"],
 )  # fmt: skip
 def test_a_hostile_number_is_refused_in_one_sentence(package, ask, price, sentence):
     row = example_rows(package.encoder).iloc[:1].to_dict("records")[0]
     body = json.dumps({"dataframe_records": [row | {"price": "PRICE"}]}).replace('"PRICE"', price)
-    with refused(sentence):
+    with refused(sentence) as error:
         ask(body)
+    assert error.value.get_http_status_code() == 400
+    assert len(error.value.message) < 2000
 
 
 def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, ask, monkeypatch):
@@ -180,6 +185,15 @@ def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, a
     monkeypatch.setattr(Score, "apply", lambda self, found: np.array([1.0, 2.0, np.inf]))
     with refused("row 3: expected a finite number as 'score', found inf"):
         ask(rows.to_csv(index=False), "text/csv")
+
+
+def test_bytes_that_are_no_json_are_refused_in_a_sentence(ask):
+    for body in (b"\xff", b"\xef\xbb\xbf{}", b"", b"[1]", b"7", b"{}"):
+        with refused("expected|must be|Ensure that input is a valid JSON") as error:
+            ask(body)
+        assert error.value.get_http_status_code() == 400
+    with refused("expected a header Content-Type such as application/json, found none"):
+        ask("{}", None)
 
 
 def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):

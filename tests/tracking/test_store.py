@@ -14,7 +14,16 @@ import pytest
 from found import history
 
 from bench.core.errors import UserError
-from bench.system.credentials import PASSWORD, USERNAME, home_address, plain_address, secret_address, separated, shown
+from bench.system.credentials import (
+    PASSWORD,
+    PROFILE,
+    USERNAME,
+    home_address,
+    plain_address,
+    secret_address,
+    separated,
+    shown,
+)
 from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
 from bench.tracking.store import MlflowStore, StoredRun, TrackingError
@@ -92,12 +101,39 @@ def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plai
         "https://host/x?sig=s3cret",
         "https://host/#s3cret",
         "sqlite:///runs.db?key=s3cret",
+        "https://host/x;jsessionid=s3cret",
+        "https://host;jsessionid=s3cret/x",
+        "https://host/x%3Bjsessionid=s3cret",
+        "https://host/x\ns3cret",
+        "mssql+pyodbc://host/db;PWD=s3cret",
+        "databricks://scope:s3cret",
+        "databricks://s3cret/x",
+        "databricks-uc://s3cret",
+        "token=s3cret",
     ],
 )
 def test_what_is_refused_is_refused_without_its_password(uri):
     with pytest.raises(UserError, match=r"^--tracking: expected ") as error:
         plain_address(uri)
     assert "cret" not in str(error.value)
+
+
+def test_the_profile_of_databricks_goes_to_the_environment(monkeypatch):
+    monkeypatch.setenv(PROFILE, "before")
+    assert plain_address("databricks") == "databricks"
+    assert os.environ[PROFILE] == "before"
+    assert plain_address("databricks://s3cret") == "databricks"
+    assert os.environ[PROFILE] == "s3cret"
+
+
+@pytest.mark.slow  # imports what MLflow needs for Databricks
+def test_the_profile_of_databricks_is_not_shown(monkeypatch, capfd, tmp_path):
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv(PROFILE, "")
+    with pytest.raises(TrackingError) as error:
+        MlflowStore("databricks://s3cret").experiment("any")
+    assert str(error.value).startswith("could not open the experiment 'any' in the MLflow store at databricks: ")
+    assert "s3cret" not in str(error.value) + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("to", ["http://me:s3cret@127.0.0.1:1", "http://me:s3cret@nowhere.invalid"])
