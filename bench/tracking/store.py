@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import UserError, unknown
-from bench.system.atomic import rename, scratch_folder, writable
+from bench.system.atomic import no_room, rename, scratch_folder, writable
 from bench.system.credentials import (
     DATABASES,
     SERVERS,
@@ -198,6 +199,9 @@ def _reason(error: BaseException) -> str:
         chain.append(cause)
     if any(isinstance(each, Timeout) for each in chain):
         return "it does not answer in time"
+    for each in chain:
+        if (full := no_room(each, "")) is not None:  # MLflow says that a path is wrong
+            return os.strerror(full.number or errno.ENOSPC)
     if any(isinstance(each, NoConnection) for each in chain):
         words = next((each.strerror for each in reversed(chain) if isinstance(each, OSError) and each.strerror), "")
         return f"nothing answers there{words and f' ({words.lower()})'}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from bench.production.package import Package, write_package
 from bench.production.scorer import Scorer, example_rows
 from bench.tracking import registry as module
 from bench.tracking.registry import CHALLENGER, CHAMPION, ModelRegistry, save_model
-from bench.tracking.store import MlflowStore, StoredRun
+from bench.tracking.store import MlflowStore, StoredRun, TrackingError
 
 EXPERIMENT = "seesaw/test"
 
@@ -114,6 +115,21 @@ def refused(sentence):
     from mlflow.exceptions import MlflowException
 
     return pytest.raises(MlflowException, match=sentence)
+
+
+def test_a_full_disk_is_said_where_a_model_is_fetched(registry, monkeypatch, tmp_path):
+    def failing(*given):
+        raise TrackingError("please ensure that the path is correct")
+
+    monkeypatch.setattr(registry._store, "ask", failing)
+    monkeypatch.setattr(registry, "version_of", lambda model: ("a", "1"))
+    monkeypatch.setattr(registry, "_version", lambda name, number: SimpleNamespace(run_id="r"))
+    with pytest.raises(TrackingError, match="path is correct"):
+        registry.fetch("a/1", tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
+    with pytest.raises(UserError, match="/r: cannot be written: No space left on device"):
+        registry.fetch("a/1", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["fetch.lock"]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The way into MLflow: addresses without passwords, failures in words, nothing on standard output."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -9,6 +10,7 @@ from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from found import history
@@ -246,3 +248,16 @@ def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
     assert old.ask("look", "get_experiment", experiment).artifact_location == (copy / "mlartifacts").as_uri()
     again = MlflowStore(None, home)
     assert again.ask("look", "get_experiment", experiment).artifact_location == (copy / "mlartifacts").as_uri()
+
+
+def test_a_full_disk_is_the_reason_of_whatever_mlflow_says(tmp_path, monkeypatch):
+    def ask(*given):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise ValueError("please ensure that the path is correct") from error
+
+    store = MlflowStore(None, tmp_path)
+    monkeypatch.setattr(store, "_open", lambda: SimpleNamespace(download_artifacts=ask))
+    with pytest.raises(TrackingError, match=r"could not fetch in the MLflow store at .*: No space left on device$"):
+        store.ask("fetch", "download_artifacts")
