@@ -131,7 +131,10 @@ def shown(address: str) -> str:
     """
     head = re.match(r"[A-Za-z0-9+.-]*:/+", address)
     scheme = head[0] if head else ""
-    rest = re.sub(r".*@", "***@", address.removeprefix(scheme), flags=re.DOTALL)
+    rest = address.removeprefix(scheme)
+    if kind(scheme) not in FILES and re.search(r"[?#].*@", rest, flags=re.DOTALL):  # the end of a password is unknown
+        return f"{scheme}***"
+    rest = re.sub(r".*@", "***@", rest, flags=re.DOTALL)
     if kind(scheme) in FILES:
         return scheme + re.sub(r"[?#].*", "***", rest, flags=re.DOTALL)
     if kind(scheme).startswith("databricks"):

@@ -60,6 +60,7 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
         ("databricks://dapi0123456789", "databricks://***"),
         ("http://host:5000/x;jsessionid=s3cret", "http://host:5000/x***"),
         ("http://host/path?token=s3cret", "http://host/path***"),
+        ("http://host/path?token=a@s3cret", "http://***"),
         ("https://host:5000/mlflow", "https://host:5000/mlflow"),
         ("http://me:s3cret@host", "http://***@host"),
         ("sqlite:////data/my runs.db", "sqlite:////data/my runs.db"),
