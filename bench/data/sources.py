@@ -26,7 +26,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 _PLAIN = re.compile(r"[\w.~$+:/%=,@()\[\]-]*")
-"""What a URL of scheme, host, port and path consists of: no `?`, `#` or `;`, after which a server reads parameters."""
+"""Scheme, host, port and path of a URL: no `?`, `#` or `;`, after which a server reads parameters."""
 
 
 def _reachable(url: str) -> str:

@@ -33,7 +33,7 @@ EXAMPLES = (
 OPTIONS = ("charset", "driver", "sslmode")
 """Allowed options of a database's address behind `?`; values have letters, digits, blanks and `._+-`."""
 _PLAIN = re.compile(r"[\w.~$+:/\[\]\\-]*")
-"""What an address that is no file's may hold of host, port and path: no `;` and `%`, before which parameters hide."""
+"""Host, port and path of an address that is no file: no `;` and `%`, behind which parameters hide."""
 
 
 def kind(uri: str) -> str:
