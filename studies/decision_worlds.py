@@ -92,7 +92,8 @@ class Claim:
             else:
                 importances = np.array(self.importances[at]) if self.importances else None
                 found.append(utility(new, importances) - utility(old, importances))
-        return float(np.mean(found))
+        mean = float(np.mean(found))
+        return mean if isinstance(self.of, int) or case.values is not None else math.expm1(mean)
 
 
 @dataclass(frozen=True)

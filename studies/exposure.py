@@ -102,7 +102,7 @@ def judged(kind: str, seed: int, ways: list[str], worth: float) -> Iterator[dict
             terms = FusionTerms(many.said[str(facts["point"])], rates)
             gains = outcomes(many.truth, terms.fused(fusion.kind, fusion.weights)) / base - 1
             line["gains"] = gains.tolist()
-            line["u"] = float(np.log1p(gains).mean())
+            line["u"] = float(np.expm1(np.log1p(gains).mean()))
             line["told"] = [[each.value, each.low, each.high] for each in told.both.outcomes.values()]
             line["told_u"] = [told.both.utility.value, told.both.utility.low, told.both.utility.high]
             line["model"] = str(facts["point"])

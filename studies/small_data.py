@@ -165,9 +165,10 @@ def coverage(case: Case, runs: int) -> list[float]:
         cells = as_cells(points.means, drawn, np.full_like(gained, np.nan), gained, gain_draws)
         _, lowest, highest, _, least, most, _ = np.moveaxis(cells, -1, 0)
         row = 1 + int((means[1:] / means[0]).sum(axis=1).argmax())
-        utility = Goal(aims_of(Policy(), case.outcomes, {}, today=False)[0], means[0], np.zeros(len(TASKS))).utility
+        aim = aims_of(Policy(), case.outcomes, {}, today=False)[0]
+        utility = Goal(aim, means[0], np.zeros(len(TASKS))).utility
         joint = posterior(points.means, drawn, range(len(MODELS)), 0, utility, run)
-        told = moves(points.means, joint, row, 0, utility, case.outcomes).outcomes.values()
+        told = moves(points.means, joint, row, 0, utility, aim.fraction, case.outcomes).outcomes.values()
         low, high = (np.array([getattr(each, end) for each in told]) for end in ("low", "high"))
         within = (least <= true_gains) & (true_gains <= most)
         found.append(

@@ -103,7 +103,7 @@ def told(own: Path, whole: Path) -> Told:
     true, nothing = gains(np.array(values), 0), Effect(0.0, 0.0, 0.0)
     said = found.changes or dict.fromkeys(served.names, nothing)
     worth = found.both.utility if found.both else nothing
-    return Told(found.told[0].removesuffix("."), said, tuple(true[1]), worth, float(aim.score(values[1], values[0])))
+    return Told(found.told[0].removesuffix("."), said, tuple(true[1]), worth, float(aim.fraction(aim.score(values[1], values[0]))))
 
 
 def table(found: list[Told]) -> str:

@@ -86,10 +86,11 @@ def days_of(backtest: Backtest, aim: PolicyAim, point: str) -> Days:
     chosen = _utility(aim, backtest.values(point, backtest.how, CHOSEN), base)
     frozen = _utility(aim, backtest.values(point, FROZEN, PICKED), base)
     fits = backtest.fits(point, backtest.how)
+    old_weights = mean_day(utility - chosen) if np.isfinite(chosen).sum() > 1 else Effect(math.nan)
     return Days(
-        point, utility, gains, mean_day(utility),
+        point, aim.fraction(utility), gains, aim.effect(mean_day(utility)),
         {name: mean_day(gains[:, at]) for at, name in enumerate(backtest.outcomes)},
-        mean_day(utility - chosen) if np.isfinite(chosen).sum() > 1 else Effect(math.nan), per_day(frozen - utility),
+        aim.effect(old_weights), aim.effect(per_day(frozen - utility)),
         {task: mean_day(each, 1 - WRONG / len(fits)) for task, each in fits.items()},
     )  # fmt: skip
 

@@ -136,8 +136,7 @@ def _show(decision: LogDecision, page: Path | None) -> None:
     show_verdict(decision)
     say(*decision.verdict.notes)
     if decision.shown is not None:
-        row = decision.pick.row if decision.pick else None
-        print_served(decision.shown, row, "served front on the rows that judge")
+        print_served(decision, "served front on the rows that judge")
     else:
         say(decision.no_pick)
     say(*decision.readings)

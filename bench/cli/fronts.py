@@ -17,19 +17,33 @@ if TYPE_CHECKING:
     from bench.runs.result import DatasetResult
 
 
-SHOWN = 10
-"""Serving points of the front that a terminal shows at most; the page has all."""
+SHOWN = 5
+"""Serving points that a terminal shows at first; `SPREAD` of the whole front in full."""
+SPREAD = 10
+MOST_MODELS = 8
+"""Models that a terminal shows at most; the page has all."""
 _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 
 
+SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
+"""What the formula is called where the answer is not to rank by it."""
+
+
 def show_verdict(decision: Decision) -> None:
-    """The answer, what it gains and costs, and the score to rank by."""
-    say(decision.verdict.sentence)
-    headers, rows = decision.verdict.table
+    """The answer, what it gains and costs, each model beside it, and the score to rank by."""
+    verdict = decision.verdict
+    say(verdict.sentence)
+    headers, rows = verdict.table
     if rows:
         print_table(headers, rows, "gains on test (90% intervals)")
+    headers, rows = verdict.by_model
+    if rows:
+        against = f"gains on test over {decision.serving.against} (90% intervals)"
+        print_table(headers, rows[:MOST_MODELS], against)
+    if len(rows) > MOST_MODELS:
+        say(f"{len(rows) - MOST_MODELS:,} other models gain less; the page has all")
     if decision.formula:
-        say(f"score = {decision.formula}", whole=True)
+        say(f"{SCORES.get(verdict.kind, 'score')} = {decision.formula}", whole=True)
 
 
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
@@ -53,7 +67,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
 
     say(result.current)
     of = f"{result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
-    print_served(served, result.pick.row if result.pick else None, f"served front on {of}", full)
+    print_served(result, f"served front on {of}", full)
     name = run_argument(result.run.run)
     if not full:
         say(f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} --heads", whole=True)
@@ -64,50 +78,64 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     say(f"the front of heads: seesaw frontier {name} --heads", whole=True)
 
 
-def print_served(served: Served, pick: int | None, title: str, full: bool = False) -> None:
-    """The served front as differences from the current point, or what stands for it, on test: some of the front, and
-    of each way of sharing and each baseline its nearest point.
+def print_served(decision: Decision, title: str, full: bool = False) -> None:
+    """The served front as differences from the current point, or what stands for it, on test.
+
+    The answer comes first, then points of the front by what the policy maximises, the current point last: `SHOWN` in
+    all. In full: some of the whole front, and of each way of sharing and each baseline its nearest point.
 
     Args:
-        full: with the score's kind.
+        full: also with the score's kind.
     """
+    from bench.frontier.words.verdict import named, titles_of
     from bench.results.fusion import in_words
 
-    shown, points = _shown(served, pick), served.table
-    columns = {
-        "point": [points["name"][row] for row in shown],
-        "architecture": [points["architecture"][row] for row in shown],
-        "score": [points["kind"][row] for row in shown],
-        "weights": [in_words(points["weights"][row]) for row in shown],
-        "": list(shown.values()),
-    }
+    served = decision.shown
+    assert served is not None
+    points, titles = served.table, titles_of(decision.frontier.points)
+    rows = _spread_rows(served) if full else _best_rows(decision, served)
     against = "current" if served.today else "reference"
+    rows[served.current] = against
+    if decision.advised is not None and decision.advised != served.current:
+        rows = {decision.advised: "answer"} | {row: note for row, note in rows.items() if row != decision.advised}
+    columns = {
+        "point": [named(points.iloc[row], titles) for row in rows],
+        "score": [points["kind"][row] for row in rows],
+        "weights": [in_words(points["weights"][row]) for row in rows],
+        "": list(rows.values()),
+    }
     for name in served.names:
-        columns[f"{name}, % of {against}"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in shown]
-    headers = [name for name in columns if (full or name != "score") and (name != "architecture" or any(columns[name]))]
+        columns[f"{name}, % of {against}"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in rows]
+    headers = [name for name in columns if full or name != "score"]
     cells = list(zip(*(columns[name] for name in headers), strict=True))
     print_table(headers, cells, f"{title} (90% intervals)")
 
 
-def _shown(served: Served, pick: int | None) -> dict[int, str]:
-    """Rows to show, with a word on each: some of the front evenly, the pick, the reference, and of each way of
-    sharing and each baseline the point that changes least where it loses least.
-    """
+def _best_rows(decision: Decision, served: Served) -> dict[int, str]:
+    """Points of the front that come first by what the policy maximises, with a word on each."""
+    values = served.at(TEST)
+    utility = decision.serving.aims[0].score(values, values[served.current])
+    order = [row for row in np.argsort(-utility, kind="stable").tolist() if served.front[row]]
+    others = [row for row in order if row not in (decision.advised, served.current)]
+    return dict.fromkeys(others[: SHOWN - 2], "front")
+
+
+def _spread_rows(served: Served) -> dict[int, str]:
+    """Some of the front evenly, and of each way of sharing and each baseline the point that changes least where it
+    loses least, with a word on each."""
     from bench.results.served.front import spread
 
     table, changes = served.table, served.at(CONFIRM, "gain")
     front = np.flatnonzero(served.front)
     unit = np.ptp(changes[front], axis=0)
-    notes = dict.fromkeys(front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SHOWN)].tolist(), "front")
+    evenly = front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SPREAD)].tolist()
+    notes = dict.fromkeys(evenly, "front")
     for role, by, note in (("baseline", "point", "baseline"), ("trial", "architecture", "best of its kind")):
-        for name, own in table[table["role"] == role].groupby(by, sort=False).groups.items():
+        for name, rows in table[table["role"] == role].groupby(by, sort=False).groups.items():
             if note == "baseline" or not any(table[by][row] == name for row in notes):
-                best = int(own[int(np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax())])
+                best = int(rows[int(np.nan_to_num(changes[rows], nan=-np.inf).min(axis=1).argmax())])
                 notes.setdefault(best, note)
-    notes[served.current] = "current" if served.today else "reference"
-    if pick is not None:
-        notes[pick] = "pick"
-    return dict(sorted(notes.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))
+    return dict(sorted(notes.items(), key=lambda noted: float(np.nan_to_num(changes[noted[0], 0]))))
 
 
 def _show_heads(result: DatasetResult) -> None:

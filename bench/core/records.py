@@ -22,12 +22,12 @@ PointKind = Literal[
 Role = Literal["trial", "baseline", "current"]
 NAMES: dict[PointKind, str] = {
     "single_task": "best single-task models",
-    "equal_weights": "equal weights",
-    "random_weights": "random weights",
+    "equal_weights": "equal loss weights",
+    "random_weights": "random loss weights",
     "trees": "boosted trees",
     "ensemble": "ensemble of single-task models",
-    "blend": "a blend of a network and boosted trees",
-    "static_weights": "static weights",
+    "blend": "blend of a network and trees",
+    "static_weights": "static loss weights",
     "twin": "single-task models",
     "current": "current model",
 }

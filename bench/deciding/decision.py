@@ -155,9 +155,8 @@ def _policy(asked: Asked) -> Policy:
         return asked.policy
     if asked.policy.rule not in ("knee", "value"):
         raise UserError(f"values: expected the rule 'value', found '{asked.policy.rule}' in the policy")
-    limits = {} if "guard" in asked.policy.model_fields_set else {"guard": {"max_loss_vs_current": float("inf")}}
     return Policy.model_validate(
-        asked.policy.model_dump(exclude_unset=True) | {"rule": "value", "values": dict(asked.values)} | limits
+        asked.policy.model_dump(exclude_unset=True) | {"rule": "value", "values": dict(asked.values)}
     )
 
 

@@ -16,6 +16,7 @@ from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.objectives import metric_of, ranked
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current, weighted
+from bench.results.effect import Effect
 
 TILT = 3.0
 
@@ -32,6 +33,7 @@ class PolicyAim:
         least: (M,), the same as numbers.
         chance: whether no outcome may be below that of a random order.
         left_out: what else the rule weighs, such as a cost, and U has no part of.
+        best: the outcome that `epsilon` has best; else empty.
     """
 
     name: str
@@ -42,9 +44,10 @@ class PolicyAim:
     chance: bool
     title: str = ""
     left_out: tuple[str, ...] = ()
+    best: str = ""
 
     def score(self, values: Floats, base: Floats) -> Floats:
-        """U (...) of outcomes (..., M), as a fraction: of `knee` a difference of logarithms."""
+        """U (...) of outcomes (..., M): of `knee` the mean logarithm of their ratios, else a fraction."""
         known: Floats = np.maximum(base, 1e-9)
         gains, weights = np.asarray(values / known - 1), np.array(self.weights)
         if (earned := self.earned(known)) is not None:
@@ -52,6 +55,15 @@ class PolicyAim:
         terms = Terms(weights, np.ones(len(known)), np.zeros(len(known), dtype=bool))
         of = weighted if not self.rule or PICK_RULES[self.rule].relative else PICK_RULES[self.rule].score
         return np.asarray(of(gains, terms))
+
+    def fraction(self, difference: Floats) -> Floats:
+        """Differences of U as fractions, so that .01 is 1%: of a mean logarithm exp less 1."""
+        logarithmic = bool(self.rule) and PICK_RULES[self.rule].logarithmic
+        return np.expm1(difference) if logarithmic else np.asarray(difference)
+
+    def effect(self, difference: Effect) -> Effect:
+        """An effect on U as fractions."""
+        return Effect(*self.fraction(np.array([difference.value, difference.low, difference.high])).tolist())
 
     def earned(self, base: Floats) -> Floats | None:
         """(M,) of what each of a base's outcomes (M,) earns; None where weights are no values."""
@@ -83,16 +95,17 @@ def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float],
 
     def aim(name: str, of: Sequence[float], keep: Sequence[float]) -> PolicyAim:
         text = f"{name} {rule} {list(of)} {list(keep)} {least}"
-        own = "" if policy.values else rule
-        return PolicyAim(text, own, tuple(of), tuple(keep), tuple(least), not today, name, left_out)
+        scored_by = "" if policy.values else rule
+        best = policy.epsilon.best if policy.epsilon and policy.epsilon.best in outcomes else ""
+        return PolicyAim(text, scored_by, tuple(of), tuple(keep), tuple(least), not today, name, left_out, best)
 
     lossless = [max(1.0, share) if share else 0.0 for share in shares]
-    first = "equal importance" if rule == "knee" and not today else "the policy"
+    first = "all count alike" if rule == "knee" and not today else "the policy"
     aims = [aim(first, weights, shares), *([aim("no loss", weights, lossless)] if today else [])]
     tilted = np.array(weights) * (1 + (TILT - 1) * np.eye(len(outcomes)))
     for name, each, own in zip(outcomes, tilted, weights, strict=True):
         if 0 < own < sum(weights):  # else nothing changes
-            aims.append(aim(f"{TILT:g} times {name}", (each / each.sum()).tolist(), shares))
+            aims.append(aim(f"{name} counts {TILT:g} times", (each / each.sum()).tolist(), shares))
     return tuple(aims)
 
 

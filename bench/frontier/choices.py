@@ -37,7 +37,7 @@ from bench.results.points import estimate, estimates
 from bench.results.posterior import posterior_draws
 from bench.results.samples import samples_of, seed_noise
 from bench.results.served.climb import Goal
-from bench.results.served.expected import level
+from bench.results.served.expected import choosing_values, together
 from bench.results.served.joint import posterior
 from bench.results.served.served import Served
 
@@ -210,10 +210,8 @@ def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed
     """
     ledger, names = served.without(TEST), served.names
     confirm = ledger.at(CONFIRM)
-    values = _together(confirm, ledger.at(SEARCH))
+    values = choosing_values(together(confirm, ledger.at(SEARCH)), ledger.expected, ledger.table["point"].tolist())
     own = {point: np.flatnonzero(ledger.table["point"] == point) for point in ledger.table["point"].unique()}
-    if len(ledger.expected):
-        values = _expected(values, ledger.expected, own.values())
     by_slice = {
         f"{name}[{slice}]": column
         for name in sorted(names)
@@ -232,16 +230,6 @@ def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed
     chance = {name: value for name, value in zip(names, served.random.tolist(), strict=True) if not of_items(name)}
     earns = aim.earned(goal.base)
     return Choices(table, names, drawn, ledger.current, ledger, again, served.today, chance, earns)
-
-
-def _expected(values: Floats, expected: Floats, own: Iterable[NDArray[np.int64]]) -> Floats:
-    """(S, M) by expected labels, at the level of values by labels over the rows of each point; equal rows stay so."""
-    found = expected.copy()
-    for rows in own:
-        found[rows] *= level(values[rows], expected[rows])
-    both = np.concatenate([values, expected], axis=1)
-    _, first, same = np.unique(both, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(found[first[same.reshape(-1)]])
 
 
 def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Choices:
@@ -293,9 +281,4 @@ def _table(facts: pd.DataFrame, points: Iterable[Point], outcomes: Mapping[str, 
 def _values(points: Sequence[Point | None], name: str) -> Floats:
     found = [[estimate(each, name, split) if each else np.nan for each in points] for split in (CONFIRM, SEARCH)]
     confirm, searched = np.array(found, dtype=float)[..., None]
-    return _together(confirm, searched)[:, 0]
-
-
-def _together(confirm: Floats, searched: Floats) -> Floats:
-    """Values (rows, M) by confirmation rows and validation alike; by the first alone if one of a metric is missing."""
-    return np.where(np.isfinite(searched).all(axis=0), (confirm + searched) / 2, confirm)
+    return together(confirm, searched)[:, 0]

@@ -27,6 +27,7 @@ class Contest:
 
     Attributes:
         best: by candidate its row; where none passes the guard, one that fails by noise alone.
+        unlimited: by candidate its row if there were no limits.
         draws, measured: draws of outcomes on test, drawn back and as measured.
         of_u, measured_of_u: those for U: of both ways round, where rows are few. At the other way's weights a model
             trades outcomes otherwise, so changes by outcome are of test alone. `both_ways` says whether there are two.
@@ -42,9 +43,11 @@ class Contest:
         pick: int | None = None,
         turned: tuple[Served, Judge] | None = None,
     ) -> None:
-        self.served, self.aim = served, aim
+        self.served, self.judge, self.aim = served, judge, aim
         current, points = served.current, served.table["point"]
-        self.best = _best(served, judge, aim, pick)
+        self.first = pick is not None
+        self.best = self._best(served, judge, pick)
+        self.unlimited = self._best(served, judge, pick, limits=False)
         self.best.setdefault(str(points[current]), current)
         self.start = self.best.get(served.model or str(points[current]), current)
         self.values, self.measured = served.at(TEST), served.draws[TEST].astype(np.float64)
@@ -63,7 +66,7 @@ class Contest:
 
         Each way counts by the precision of what it says of U.
         """
-        most = _best(other, judge, self.aim, None, limits=False) | _best(other, judge, self.aim, None)
+        most = self._best(other, judge, None, limits=False) | self._best(other, judge, None)
         every = np.concatenate([self.values[None], self.measured])
         alike = (every == every[:, [self.served.current]]).all(axis=(0, 2))  # what ranks as today's does stays so
         rows = np.where(alike, other.current, [most[point] for point in self.served.table["point"]])
@@ -80,7 +83,7 @@ class Contest:
     def moves(self, to: int, start: int | None = None) -> Moves:
         """The effect of changing to a row, from `start` or another one."""
         start = self.start if start is None else start
-        of = to, start, self.goal.utility, self.served.names, self.whole
+        of = to, start, self.goal.utility, self.aim.fraction, self.served.names, self.whole
 
         def told(values: Floats, draws: Floats, measured: Floats) -> Moves:
             return moves(values, draws, *of).spanning(moves(values, measured, *of))
@@ -91,27 +94,32 @@ class Contest:
         return replace(found, utility=told(self.values_of_u, self.of_u, self.measured_of_u).utility)
 
     def apart(self, to: int, start: int | None = None, measured: bool = False) -> Floats:
-        """(D,) draws of the utility over `start`, or another row; `measured`: before anything is drawn back."""
+        """(D,) draws of U over `start`, or another row, see `PolicyAim.fraction`; `measured`: before anything is
+        drawn back."""
         of, start = self.measured_of_u if measured else self.of_u, self.start if start is None else start
         found = self.goal.utility(of[:, to]) - self.goal.utility(of[:, start])
         return np.asarray(found if self.whole is None else found / (1 + self.goal.utility(of[:, self.whole])))
 
+    def _best(self, served: Served, judge: Judge, pick: int | None, limits: bool = True) -> dict[str, int]:
+        """By candidate its best row within the policy's limits: where none keeps them surely, by its mean.
 
-def _best(served: Served, judge: Judge, aim: PolicyAim, pick: int | None, limits: bool = True) -> dict[str, int]:
-    """By candidate its best row within the policy's limits: where none keeps them surely, by its mean."""
-    choices, points = judge.choices, served.table["point"].to_numpy()
-    values = choices.values(choices.objectives)
-    room = 0.0 if served.today else ROOM  # as climbs ask it of all: a point of the sweep may just keep a floor
-    scores = Goal(aim, values[served.current], served.random, room).worth(values)
-    if pick is not None:  # equal scores are settled by the pick
-        scores[pick] = np.inf
-    found = {}
-    for point in dict.fromkeys(points):
-        for passing in (judge.noise, judge.passing) if limits else (np.ones(len(points), dtype=bool),):
-            own = np.flatnonzero((points == point) & passing & (scores > -np.inf))
-            if len(own):
-                found[str(point)] = int(own[scores[own].argmax()])
-    return found
+        By the first aim a reference that nobody serves has the weights that all other gains are over, too.
+        """
+        choices, points = judge.choices, served.table["point"].to_numpy()
+        values = choices.values(choices.objectives)
+        room = 0.0 if served.today else ROOM  # as climbs ask it of all: a point of the sweep may just keep a floor
+        scores = Goal(self.aim, values[served.current], served.random, room).worth(values)
+        if pick is not None:  # equal scores are settled by the pick
+            scores[pick] = np.inf
+        found = {}
+        for point in dict.fromkeys(points):
+            for passing in (judge.noise, judge.passing) if limits else (np.ones(len(points), dtype=bool),):
+                rows = np.flatnonzero((points == point) & passing & (scores > -np.inf))
+                if len(rows):
+                    found[str(point)] = int(rows[scores[rows].argmax()])
+        if self.first and not served.today:
+            found[str(points[served.current])] = served.current
+        return found
 
 
 Leads = Mapping[str, Mapping[str, Effect]]
@@ -126,7 +134,11 @@ def leads(contests: Sequence[Contest]) -> Leads:
     """
     if contests and len(contests[0].served.names) == 2:
         contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
-    return {
-        each.aim.title: {point: each.moves(row).utility for point, row in each.best.items() if row != each.start}
-        for each in contests
-    }
+    places = {}
+    for contest in contests:
+        rows = (
+            contest.unlimited | contest.best
+        )  # a limit may refuse all weights of a model: those without it stand here
+        gains = {point: contest.moves(row).utility for point, row in rows.items() if row != contest.start}
+        places[contest.aim.title] = gains
+    return places

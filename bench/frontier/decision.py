@@ -21,6 +21,7 @@ from bench.frontier.aims import PolicyAim
 from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.contest import Contest, Leads, leads
 from bench.frontier.judging import Judge
+from bench.frontier.limits import Noise
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving
@@ -79,13 +80,39 @@ class Decision:
         return served if served is None or self.pick is None else with_verdict(served, self.pick.row, self.verdict)
 
     @property
+    def advised(self) -> int | None:
+        """The row that the answer says to serve: today's, or the reference's, where it says to keep that; of an answer
+        that cannot tell the row that it is about. None without a served front or a pick."""
+        served = self.serving.served
+        if served is None or self.pick is None:
+            return None
+        if self.verdict.row is not None:
+            return self.verdict.row
+        return served.current if served.today else self.pick.row
+
+    @property
+    def holds(self) -> float | None:
+        """In which share of retrainings the advised model is picked again; None where that is not known, or where the
+        answer is to keep what there is, which nobody retrains."""
+        pick = self.pick
+        if pick is None or self.verdict.keep or self.advised != pick.row or pick.role == "current":
+            return None
+        return pick.stability.holds
+
+    @property
+    def allowed_losses(self) -> dict[str, float]:
+        """By outcome which share of today's value the limits in force allow to be lost; only what is limited."""
+        losses: dict[str, float] = {}
+        for limit in Judge(self.policy, self.choices).limits:
+            if limit.relative and limit.sign > 0 and not isinstance(limit, Noise):
+                losses[limit.name] = min(1 - limit.bound, losses.get(limit.name, 1.0))
+        return losses
+
+    @property
     def formula(self) -> str:
-        """The score that the answer says to rank by, ready to paste: today's where it says to keep that. Empty where it
-        says nothing, and of a logged score."""
-        served, row = self.serving.served, self.verdict.row
-        if row is None and self.pick is not None and served is not None:
-            row = served.current if served.today else self.pick.row
-        return "" if served is None or row is None else self.formulas[row]
+        """The score that the answer says to rank by, ready to paste. Empty where it says nothing, and of a logged
+        score."""
+        return "" if self.advised is None else self.formulas[self.advised]
 
     @property
     def formulas(self) -> list[str]:

@@ -78,12 +78,14 @@ class PickRule:
         because: completes "The pick is trial 7: it ..."; `{names}` is filled in.
         table: the policy's table that it reads; empty where there is none.
         relative: whether a row's score depends on which others there are.
+        logarithmic: whether scores are logarithms of ratios, and no fractions.
     """
 
     score: Callable[[Floats, Terms], Floats]
     because: str
     table: str = ""
     relative: bool = False
+    logarithmic: bool = False
 
 
 def weighted(gains: Floats, terms: Terms) -> Floats:
@@ -109,7 +111,7 @@ def utopia(gains: Floats, terms: Terms) -> Floats:
 
 
 _OURS: dict[str, PickRule] = {
-    "knee": PickRule(knee, "is the best compromise of {names}"),
+    "knee": PickRule(knee, "is the best compromise of {names}", logarithmic=True),
     "weights": PickRule(weighted, "has the largest weighted gain in {names}", "weights"),
     "utopia": PickRule(utopia, "is nearest to the best {names} of any choice", "weights", relative=True),
     "epsilon": PickRule(weighted, "has the best {names}", "epsilon"),
@@ -176,7 +178,7 @@ class Guard(Config):
     max_loss_vs_current: LossSetting | None = None
     """What may be lost, as a fraction of current's value: one number for all objectives that are no costs, or a table
     by metric. Below 0 it asks for a gain; `inf` allows anything. By itself 0.05 for each served outcome that the policy
-    does not bound otherwise."""
+    does not bound otherwise; nothing under the rule `value`, whose values say what a loss costs."""
     max_loss_in_standard_errors: float = Field(2.0, ge=0)
     """The same for metrics of heads that `max_loss_vs_current` does not name, where there is no served front: in
     standard errors of the paired difference from current. `inf` allows anything."""
@@ -293,9 +295,12 @@ class Policy(Config):
     def losses(self, metrics: Iterable[str]) -> dict[str, float | None]:
         """By metric that the guard limits a loss of: the share that it names, or None for what it has by default.
 
-        By default it is each of `metrics` that no bound of the policy, nor what is to be best, takes care of.
+        By default it is each of `metrics` that no bound of the policy, nor what is to be best, takes care of. Under
+        the rule `value` nothing is limited by default: values say what a loss costs.
         """
         given, named = self.guard.max_loss_vs_current, self.guard.losses
+        if self.values and not isinstance(given, float):
+            return dict(named)
         asked = {name for _, name, *_ in self.bounds} | ({self.epsilon.best} if self.epsilon else set())
         losses = {name: named.get(name) if isinstance(given, dict) else given for name in (*named, *metrics)}
         return {name: loss for name, loss in losses.items() if loss is not None or name not in asked}

@@ -31,6 +31,22 @@ class Remedy:
         what = self.setting if self.name is None else f'{self.setting}."{self.name}"'
         return f"# without {what}" if self.value is None else f"{what} = {_shown(self.value)}"
 
+    @property
+    def option(self) -> str:
+        """As an option of a command, where one has it; else as a line of a policy file."""
+        if self.setting == "guard.max_loss_vs_current" and self.name and isinstance(self.value, float):
+            if 0 < self.value < 1:
+                share = math.floor(1000 * (1 - self.value) + 1e-9) / 10
+                return f'--at-least "{self.name}={share:g}% of current"'
+            return f'--at-least "{self.name}=0"'
+        if self.name and self.value is not None and self.setting in ("guard.at_least", "guard.at_most"):
+            return f'--{self.setting.partition(".")[2].replace("_", "-")} "{self.name}={self._value}"'
+        return f"with --policy FILE and in it {self.toml}"
+
+    @property
+    def _value(self) -> str:
+        return f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
+
     def __str__(self) -> str:
         what = self.setting if self.name is None else f"{self.setting} '{self.name}'"
         if self.value is None:

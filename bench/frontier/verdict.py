@@ -15,22 +15,24 @@ it, and the verdict is about models alone, at the anchors of `bench.frontier.aim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from scipy.special import ndtri
 
+from bench.core.arrays import Floats
 from bench.core.rows import TEST
 from bench.frontier.aims import PolicyAim
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
+from bench.frontier.remedies import remedies
+from bench.frontier.stability import SELDOM
 from bench.frontier.words import verdict as words
 from bench.frontier.words.verdict import Changes
 from bench.results.effect import LEVEL, MARGIN, Effect
-from bench.results.ledger import band
-from bench.results.served.joint import Moves
+from bench.results.served.joint import Moves, effect_of
 from bench.results.served.served import Served
 from bench.results.served.slices import AS_LOGGED
 
@@ -39,6 +41,29 @@ DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by
 simulation."""
 TREES = "trees"
+
+
+@dataclass(frozen=True)
+class ModelGain:
+    """What a model at its best weights gains over what is served, or over what stands for it.
+
+    Attributes:
+        point: its id; name: in words.
+        row: of the served front, its best weights.
+        gain: on test.
+        refused: which limit refuses it, in words; empty where none does.
+    """
+
+    point: str
+    name: str
+    row: int
+    gain: Moves
+    refused: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Itself as every document has it."""
+        facts = {"point": self.point, "name": self.name, "row": self.row}
+        return facts | ({"refused": self.refused} if self.refused else {}) | self.gain.to_json()
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,9 @@ class Verdict:
         ahead: names of points that are surely ahead of that row, and not advised.
         least: the gain in U that this test shows four times in five.
         who: whose effects these are, in words.
+        overall: what a gain of U is of, as a table has it.
+        models: each model at its best weights, the largest gain of U first.
+        limits: that the answer keeps, in words.
     """
 
     kind: VerdictKind
@@ -73,6 +101,9 @@ class Verdict:
     ahead: tuple[str, ...] = ()
     least: float | None = None
     who: str = ""
+    overall: str = ""
+    models: tuple[ModelGain, ...] = ()
+    limits: tuple[str, ...] = ()
 
     def by_days(self, sentence: str, average: Effect) -> Verdict:
         """Itself with what a back-test says of its row; nobody can tell where that is surely behind on an average day.
@@ -104,14 +135,15 @@ class Verdict:
         Without columns that would be empty, or say the same again.
         """
         moves = {words.WEIGHTS: self.weights, words.MODEL: self.model, words.BOTH: self.both}
-        parts = {name: each for name, each in moves.items() if each is not None}
+        parts = {name: part for name, part in moves.items() if part is not None and not _equal(part)}
         if len(parts) == 2 and words.BOTH in parts:  # then the other one is all of it
             del parts[words.BOTH]
-        rows = [[words.RULE, *(str(each.utility) for each in parts.values())]]
+        rows = [[self.overall, *(str(part.utility) for part in parts.values())]]
         if self.anchors:
-            (name, mean), *every = self.anchors.items()
-            worst, least = min(every, key=lambda each: each[1].value)
-            rows = [[name, str(mean)], *([[f"at worst, {worst}", str(least)]] if len(every) > 1 else [])]
+            (_, mean), *every = self.anchors.items()
+            weighing, least = min(every, key=lambda anchor: anchor[1].value)
+            rows = [[words.over_weightings(self.overall, len(every)), str(mean)]]
+            rows += [[f"the same where {weighing}: the least", str(least)]] if len(every) > 1 else []
         above = len(rows)
         rows += [[name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes]
         lost = {name: f"{slice} {each}" for slice, name, each in reversed(losses(self.slices))}  # the largest is last
@@ -119,6 +151,22 @@ class Verdict:
             rows = [[*row, lost.get(row[0], "") if at >= above else ""] for at, row in enumerate(rows)]
         headers = [self.who, *parts, *([words.WORST] if lost else [])]
         return (headers, rows) if parts else ([], [])
+
+    @property
+    def by_model(self) -> tuple[list[str], list[list[str]]]:
+        """Headers and rows: what each model gains at its best weights, in all and by outcome; nothing of one model."""
+        if len(self.models) < 2:
+            return [], []
+        outcomes = list(self.models[0].gain.outcomes)
+        rows = []
+        for model in self.models:
+            gains = [str(model.gain.utility), *(str(model.gain.outcomes[name]) for name in outcomes)]
+            rows.append([model.name, *gains])
+        headers = ["each model at its best weights", self.overall, *outcomes]
+        if any(model.refused for model in self.models):
+            headers.append("refused by")
+            rows = [[*row, model.refused] for row, model in zip(rows, self.models, strict=True)]
+        return headers, rows
 
     @property
     def changes(self) -> Changes:
@@ -137,6 +185,8 @@ class Verdict:
             },
             "ahead": list(self.ahead),
             "shows": self.least,
+            "models": [model.to_json() for model in self.models],
+            "limits": list(self.limits),
         }
         known = {name: value for name, value in more.items() if value}
         said = {"kind": self.kind, "sentence": self.sentence, "notes": list(self.notes), "keep": self.keep}
@@ -178,33 +228,86 @@ def verdict(
     """
     first, served = contest(aims[0]), contest(aims[0]).served
     more = aims[1:] if aims[0].rule == "knee" and not served.today else ()
-    own = [first, *map(contest, more)]
+    contests = [first, *map(contest, more)]
 
     def call(at: int) -> str:
         return words.named(served.table.iloc[at], titles)
 
-    said = _today(first, row, against, unlimited, call) if served.today else _models(own, aims, row, call)
-    of = row if said.row is None else said.row
-    said = replace(said, who=call(of))
-    said = _with_rivals(own, judge, said, served.current if said.keep else of, heads, titles or {})
+    said = _today(first, row, against, unlimited, call) if served.today else _models(contests, aims, row, call)
+    advised = row if said.row is None else said.row
+    serves = served.current if said.keep else advised
+    limits = tuple(map(str, (*judge.limits, *judge.segments)))
+    said = replace(said, who=call(advised), overall=words.overall_row(aims[0]), limits=limits)
+    said = replace(said, models=_model_gains(first, judge, call))
+    said = _with_rivals(contests, judge, said, serves, heads, call)
     notes = list(said.notes)
-    if said.both is not None and of != served.current:
-        slices = slice_changes(served, of)
+    if said.both is not None and advised != served.current:
+        slices = slice_changes(served, advised)
         said = replace(said, slices=slices)
         who = "The pick loses" if said.keep else "They lose" if words.several(said.who) else "It loses"
-        worst = [words.LOSES_MOST.format(who=who, slice=at, outcome=of, change=by) for at, of, by in losses(slices)[:1]]
+        worst = [
+            words.LOSES_MOST.format(who=who, slice=name, outcome=outcome, change=change)
+            for name, outcome, change in losses(slices)[:1]
+        ]
         notes = [*worst, *notes, words.SURE_IN_SLICES if slices.keys() - {AS_LOGGED} and served.known else ""]
-        alike = ", ".join(f"{each} of {name}" for name, each in slices.get(AS_LOGGED, {}).items())
+        alike = ", ".join(f"{change} of {name}" for name, change in slices.get(AS_LOGGED, {}).items())
         notes += [f"If all rows counted alike: {alike}."] if alike else []
-    if holds is not None and not said.keep and of == row:
-        notes.append(words.holding(holds, others))
-    if served.today and (noise := int(judge.noise.sum())) and said.kind in ("keep", "unknown"):
-        notes.insert(0, words.guarded(noise))
+        if not judge.policy.losses(served.names) and not said.keep:  # nothing else says what is given up
+            notes = [*_costs_most(said.both, who), *notes]
+    if holds is not None and not said.keep and advised == row and row != served.current:
+        held = words.holding(holds, others)
+        notes = [held, *notes] if holds < SELDOM else [*notes, held]
+    if served.today and said.kind in ("keep", "unknown"):
+        told = said.both.utility.value if said.both and said.kind == "unknown" else 0.0
+        notes = [*_guarded(first, judge, max(told, 0.0), call), *notes]
+    if said.kind in ("keep", "weights") and row != serves and (said.both is None or not _equal(said.both)):
+        notes.append(words.CHOSEN_FIRST.format(what=call(row)))
     notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if first.both_ways and said.both else "", suspicion]
     notes = list(filter(None, notes))
     if len(said.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
         said, notes = replace(said, answer=(*said.answer, notes[0])), notes[1:]
+    if served.today:
+        notes.append(words.limits_in_force(limits, bool(judge.policy.values)))
     return replace(said, notes=tuple(notes))
+
+
+def _costs_most(both: Moves, who: str) -> list[str]:
+    """The outcome that loses most, in words, where one surely loses."""
+    name, change = min(both.outcomes.items(), key=lambda outcome: np.nan_to_num(outcome[1].value))
+    return [words.COSTS_MOST.format(who=who, outcome=name, change=change)] if change.lost else []
+
+
+def _guarded(contest: Contest, judge: Judge, least: float, call: Callable[[int], str]) -> list[str]:
+    """A sentence on models that look better, on test as on the rows that chose, and fail the guard by noise alone.
+
+    Args:
+        least: what they must gain on test to look better.
+    """
+    now = contest.served.current
+    scores = judge.scores(judge.choices.values(judge.scored))
+    refused = [row for row in contest.best.values() if judge.noise[row] and scores[row] > scores[now]]
+    better = [row for row in refused if contest.moves(row, now).utility.value > least]
+    return [words.guarded([call(row) for row in better])] if better else []
+
+
+def _model_gains(contest: Contest, judge: Judge, call: Callable[[int], str]) -> tuple[ModelGain, ...]:
+    """Each model at its best weights against what is served; one that limits refuse with all weights at its best."""
+    now = contest.served.current
+    models = []
+    for point, unlimited in contest.unlimited.items():
+        row = contest.best.get(point, unlimited)
+        if row != now:
+            refused = "" if judge.passing[row] else _refusal(judge, row)
+            models.append(ModelGain(point, call(row), row, contest.moves(row, now), refused))
+    return tuple(sorted(models, key=lambda model: -model.gain.utility.value))
+
+
+def _refusal(judge: Judge, row: int) -> str:
+    """What refuses a row: the limit that its mean breaks, else noise."""
+    broken = [limit for limit in judge.limits if not limit.kept(limit.means)[row]]
+    broken_in_segments = [str(limit) for limit in judge.segments if not limit.passing[row]]
+    reasons = [*map(str, broken), *broken_in_segments]
+    return reasons[0].partition(" with ")[0] if reasons else words.NOT_SHOWN
 
 
 def _today(
@@ -213,6 +316,7 @@ def _today(
     """Kind, sentences and effects where there is a current point."""
     served, now, start = contest.served, contest.served.current, contest.start
     points, both, what = served.table["point"], contest.moves(row, now), call(row)
+    overall, limited = words.overall(contest.aim), bool(contest.judge.limits or contest.judge.segments)
     weights = contest.moves(start, now) if start != now else None
     model = contest.moves(row) if points.iloc[row] != points.iloc[start] else None
     if not served.known:
@@ -221,35 +325,36 @@ def _today(
             return Verdict("unknown", (told,), (words.UNTESTED,))
         return Verdict("unknown", (words.UNTRAINED.format(what=what),), (), row, both, weights, model)
     of_weights = weights.utility if weights else Effect(0.0, 0.0, 0.0)
-    least = DETECTED * float(contest.apart(row, now, measured=True).std())
+    least = _shown([contest.apart(row, now, measured=True)], contest.aim)
     verdict = Verdict("keep", (), (words.SURE,), None, None if row == now else both, weights, model, least=least)
 
     def said(answer: str, *more: str, **of: Any) -> Verdict:
         return replace(verdict, answer=(answer,), notes=(*filter(None, more), words.SURE), **of)
 
     if model and (model.utility.gained or (both.utility.gained and not of_weights.gained)):
-        return said(words.model(what, both.utility), kind="model", row=row)
+        return said(words.model(what, both.utility, overall), kind="model", row=row)
     rest = [at for at in contest.best.values() if at not in (start, now)]
     if weights and of_weights.gained:
         added = [contest.moves(at).utility for at in rest]
         scored = points.iloc[start] != points.iloc[now]
-        answer = words.weights(of_weights, against if scored else "")
+        answer = words.weights(of_weights, overall, against if scored else "")
         most = words.added(max(added, key=lambda each: each.value, default=None))
         return said(answer, most, kind="weights", row=start, both=weights, model=None)
     if unlimited is not None:
-        would = words.LIMITED.format(would=call(unlimited), both=contest.moves(unlimited, now).utility)
+        gained = contest.moves(unlimited, now).utility
+        would = words.LIMITED.format(would=call(unlimited), both=gained, overall=overall)
         return said(words.KEEP.format(against=against, why="no point that the policy allows is better"), would)
     moved = [contest.moves(at, now).utility for at in (*rest, start)]
     top = max(moved, key=lambda each: each.high)
     if top.high <= MARGIN or row == now:
-        why = words.nothing(top) if top.high <= MARGIN else "the policy picks no other point"
+        why = words.nothing(top, overall, limited) if top.high <= MARGIN else "the policy picks no other point"
         return said(
             words.KEEP.format(against=against, why=why),
             words.SAME.format(what=what) if row != now and _equal(both) else "",
         )
     if both.utility.high < 0:
-        return said(words.KEEP.format(against=against, why=words.costs(what, both.utility)))
-    return said(words.unsure(what, both.utility), words.shows(least), kind="unknown", row=row)
+        return said(words.KEEP.format(against=against, why=words.costs(what, both.utility, overall)))
+    return said(words.unsure(what, both.utility, overall), words.shows(least), kind="unknown", row=row)
 
 
 def _equal(both: Moves) -> bool:
@@ -264,7 +369,7 @@ def _models(
     point, now = str(served.table["point"].iloc[row]), str(served.table["point"].iloc[served.current])
     what, alone = call(row), first.moves(row)
     verdict = Verdict("unknown", (), (), row, alone, None, alone)
-    reference = words.reference(served)
+    reference, overall = words.reference(served), words.overall(aims[0])
     if len(first.best) == 1:
         return replace(verdict, both=None, model=None, answer=(words.SINGLE.format(what=what),))
     if not served.known:
@@ -279,7 +384,7 @@ def _models(
     weights = served.table["weights"].iloc[row]
     after = words.SURE, words.averaged(len(anchors)), words.start(weights, len(contests) > 1)
     if mean.gained:
-        return replace(verdict, kind="model", answer=(words.alone(what, reference, mean),), notes=after)
+        return replace(verdict, kind="model", answer=(words.alone(what, reference, mean, overall),), notes=after)
     same = row == served.current or _equal(alone)
     alike = words.SAME.format(what=what) if same and row != served.current else ""
     top = max([mean, *others.values()], key=lambda each: each.high)
@@ -290,9 +395,15 @@ def _models(
         point = max(others, key=lambda each: others[each].value)
         what, mean = call(first.best[point]), others[point]
     plain = [each.apart(each.best[point], measured=True) for each in contests if point in each.best]
-    verdict = replace(verdict, least=DETECTED * float(np.mean(plain, axis=0).std()))
+    verdict = replace(verdict, least=_shown(plain, aims[0]))
     notes = *filter(None, [words.shows(verdict.least), alike]), *after
-    return replace(verdict, answer=(words.UNDECIDED.format(what=what, reference=reference, mean=mean),), notes=notes)
+    answer = words.UNDECIDED.format(what=what, reference=reference, mean=mean, overall=overall)
+    return replace(verdict, answer=(answer,), notes=notes)
+
+
+def _shown(apart: Sequence[Floats], aim: PolicyAim) -> float:
+    """The gain of U that a test shows four times in five, by draws (D,) of differences, one of each aim."""
+    return float(aim.fraction(np.array(DETECTED * np.mean(apart, axis=0).std())))
 
 
 def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
@@ -301,7 +412,7 @@ def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
 
     def told(measured: bool) -> Effect:
         mean = np.mean([each.apart(each.best[point], each.best[other], measured) for each in both], axis=0)
-        return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
+        return effect_of(mean.mean(), mean, both[0].aim.fraction)
 
     return told(measured=False).spanning(told(measured=True))
 
@@ -312,35 +423,63 @@ def _with_rivals(
     verdict: Verdict,
     row: int,
     heads: Callable[[str], Sequence[str]],
-    titles: Mapping[str, str],
+    call: Callable[[int], str],
 ) -> Verdict:
-    """With what is surely ahead of a row in the answer: by U where the policy admits it, or in every head."""
+    """With what is surely ahead of a row in the answer, by U or in every head, and why it is not advised."""
     contest, served, table = contests[0], contests[0].served, contests[0].served.table
-    point, alone = str(table["point"].iloc[row]), len(contests) == 1
-    gains: dict[str, tuple[Effect | None, str]] = {}
-    for other, at in contest.best.items() if served.known else ():
-        gain = contest.moves(at, row).utility if alone else _over(contests, other, point)
-        if other != point and gain.gained:
-            but = "" if judge.passing[at] else words.NOT_SHOWN
-            gains[str(table["name"].iloc[at])] = gain, but
+    point = str(table["point"].iloc[row])
+    if not served.known:
+        return verdict
+    rows = {other: contest.best.get(other, free) for other, free in contest.unlimited.items() if other != point}
+    leads = {at: lead for other, at in rows.items() if (lead := _lead(contests, other, at, row)).gained}
+    for other, free in contest.unlimited.items():  # a limit may refuse just the weights with which it is ahead
+        if other != point and rows[other] not in leads and not judge.passing[free]:
+            lead = contest.moves(free, row).utility
+            leads |= {free: lead} if lead.gained else {}
+    rivals = {call(at): (f"by {lead}", _reason(contest, judge, at)) for at, lead in leads.items()}
+    names = [str(table["name"].iloc[at]) for at in leads]
     for name in heads(point):
-        gains.setdefault(name, (None, ""))
-    if not gains:
+        if name not in names:
+            rivals.setdefault(call(int(np.flatnonzero(table["name"] == name)[0])), (words.BY_HEADS, ""))
+            names.append(name)
+    if not rivals:
         return verdict
     networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
-    trees = table["name"][table["point"] == TREES].tolist()[:1]
-    every = (
-        bool(trees)
-        and [*gains] == trees
-        and all(contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best)
-    )
+    trees = contest.best.get(TREES)
+    beats_all = trees is not None and [*leads] == [trees] and len(rivals) == 1
+    every = beats_all and all(contest.moves(trees, at).utility.gained for at in networks)
     kept = "what you keep" if served.today else words.reference(served)
     of = "every network" if every else kept if verdict.keep else "the pick"
-    first = words.ahead({titles.get(name, name): each for name, each in gains.items()}, of)
-    better = any(gain or but for gain, but in gains.values())  # else it may be served, and was found to serve no better
-    own = verdict.answer[0]
-    answer = (first, f"Among the others: {own[0].lower()}{own[1:]}") if better else (own, first)
-    return replace(verdict, answer=answer, ahead=tuple(gains))
+    notes = [*_allowances(judge, leads, call), *verdict.notes]
+    answer = (verdict.answer[0], words.ahead(rivals, of))
+    return replace(verdict, answer=answer, ahead=tuple(names), notes=tuple(notes))
+
+
+def _lead(contests: Sequence[Contest], point: str, row: int, other: int) -> Effect:
+    """How far a candidate is ahead of a row in U: at the row, or over several contests each time at its best."""
+    whose = str(contests[0].served.table["point"].iloc[other])
+    several = len(contests) > 1 and point in contests[0].best
+    return _over(contests, point, whose) if several else contests[0].moves(row, other).utility
+
+
+def _reason(contest: Contest, judge: Judge, row: int) -> str:
+    """Why a row that is ahead is not advised; empty where the policy admits it."""
+    if judge.passing[row]:
+        return ""
+    changes = contest.moves(row, contest.served.current).outcomes
+    for limit in judge.limits:
+        if limit.name in changes and not limit.kept(limit.means)[row]:
+            asked = str(limit).removeprefix(f"{limit.name} ").partition(" with ")[0]
+            return words.refused(limit.name, changes[limit.name], asked)
+    refusal = _refusal(judge, row)
+    return refusal if refusal == words.NOT_SHOWN else f"a limit refuses it ({refusal})"
+
+
+def _allowances(judge: Judge, rows: Iterable[int], call: Callable[[int], str]) -> list[str]:
+    """By refused row a sentence with the options, or lines of a policy, that would admit it."""
+    refused = [row for row in rows if not judge.passing[row]]
+    needed = {row: remedies(judge.broken(row)) for row in refused}
+    return [words.allowed_by(call(row), [remedy.option for remedy in needed[row]]) for row in refused if needed[row]]
 
 
 def slice_changes(served: Served, row: int) -> dict[str, Changes]:

@@ -67,7 +67,7 @@ def sentences(plan: Mapping[str, Any]) -> Iterator[str]:
         yield f"Plan for {takes(size['units'])}, to show {per_cent(size['gain'])}{rails}; {least}."
         if passed:
             yield f"Without guardrails it takes {takes(plan['unguarded']['units'])}."
-        gain = f"{effect(plan['expected'])} by the policy's rule, at {LEVEL:.0%}"
+        gain = f"{effect(plan['expected'])} {plan['overall']}, at {LEVEL:.0%}"
         what = f"new weights of {plan['who']}" if plan["verdict"] == "weights" else plan["who"]
         yield f"The verdict expects it of {what} over {plan['against']}: {gain}. {plan['shown']}"
         if plan["verdict"] == "unknown":

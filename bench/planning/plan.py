@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 from bench.core.errors import UserError, check_known
 from bench.core.plain import jsonable
 from bench.frontier.decision import Decision
+from bench.frontier.words.verdict import overall
 from bench.planning.looks import ALPHA, FIXED, POWER, boundaries, crossed, inflation
 from bench.planning.online import OnlineMetric, metrics_of, unit_of
 from bench.results.effect import MARGIN, Effect
@@ -95,6 +96,7 @@ def plan(
     told = {task: each.to_json() for task, each in expected.items() if each and math.isfinite(each.value)}
     document = {
         "verdict": verdict.kind, "who": verdict.who, "against": serving.against, "today": served.today,
+        "overall": overall(serving.aims[0]),
         "outcomes": served.names, "shown": serving.shown, "expected": told.get(""), "unit": named, "units": many,
         "rows": rows.kept, "weighted": rows.weights is not None, "traffic": traffic, "alpha": ALPHA, "power": POWER,
         "plan": planned and size_of(metrics[0], planned, traffic, others),

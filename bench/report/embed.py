@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.core.objectives import of_items, ranked
 from bench.core.plain import jsonable
 from bench.core.rows import SHORT, TEST
-from bench.frontier.policy import Guard
+from bench.frontier.choices import THOUSANDTHS
 from bench.frontier.words.verdict import named, reference, titles_of
 from bench.report.effort import course, influences
 from bench.report.markup import looks_of
@@ -38,7 +38,6 @@ def section_data(view: View) -> dict[str, Any]:
     """Everything: fronts, what can be picked, and the search."""
     every = pd.concat([front.table["architecture"] for front in view.fronts])
     titles = titles_of(view.front.points)
-    holds = view.pick.stability.holds if view.pick else None
     planes = {"served" if front.served else "heads": _plane(front, view.formulas, titles) for front in view.fronts}
     return {
         "title": view.title,
@@ -47,9 +46,12 @@ def section_data(view: View) -> dict[str, Any]:
         "policy": view.policy,
         "asked": view.asked,
         # in whole per cent as the verdict has it: Python and JavaScript round halves differently
-        "holds": None if holds is None else round(100 * holds) / 100,
-        "picked": view.pick.point if view.pick else None,
-        "advised": None if view.pick and view.verdict.row == view.pick.row else view.verdict.row,
+        "holds": None if view.holds is None else round(100 * view.holds) / 100,
+        "answer": view.verdict.kind,
+        "overall": view.verdict.overall,
+        "limited": bool(view.verdict.limits),
+        "picked": None if view.pick is None else view.choices.of("point", _shown(view)),
+        "refused": [model.point for model in view.verdict.models if model.refused],
         "looks": {kind: list(look) for kind, look in looks_of([*every, "current"]).items()},
         "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
         "planes": planes,
@@ -122,7 +124,7 @@ def _decision(view: View, titles: Mapping[str, str]) -> dict[str, Any]:
     known = len(choices.draws)
     shown = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
     after = [each.row for each in pick.runners_up] if pick else []
-    needed = [choices.current, *([pick.row] if pick else []), *after]
+    needed = [choices.current, *([_shown(view)] if pick else []), *after]
     table = choices.table
     below = (choices.values(names) < [choices.chance.get(name, -np.inf) for name in names]).any(axis=1)
     hidden = below & (not choices.today)
@@ -149,16 +151,31 @@ def _decision(view: View, titles: Mapping[str, str]) -> dict[str, Any]:
         "worth": [worths.get(name.partition(".")[0], 0) for name in names] if (worths := view.worths) else None,
         "row": kept.tolist() if choices.served else [rows[point] for point in table["point"]],
         "values": plain(table[list(names)].to_numpy(dtype=float)),
-        "confidence": Guard().confidence if known else 0.0,
+        "confidence": view.confidence if known else 0.0,
+        "loss": [_allowed(view, name) for name in names],
         "today": choices.today or not choices.served,
         "costs": {name: plain(table[name].to_numpy(dtype=float)) for name in costs},
         "draws": packed(choices.draws),
         "retrained": packed(choices.retrained),
         "count": len(shown),
         "current": place[choices.current],
-        "pick": place[pick.row] if pick else None,
+        "pick": place[_shown(view)] if pick else None,
         "runnersUp": [place[row] for row in after],
     }
+
+
+def _shown(view: View) -> int:
+    """The row of the choices that a page calls the answer: what is advised, of heads the pick."""
+    assert view.pick is not None
+    return view.pick.row if view.advised is None else view.advised
+
+
+def _allowed(view: View, name: str) -> float | None:
+    """What the limits in force allow to be lost, in the unit of the sliders; None where nothing limits it."""
+    loss, choices = view.losses.get(name), view.choices
+    if loss is None or not choices.in_thousandths(name):
+        return loss
+    return loss * abs(float(choices.of(name, choices.current or 0))) / THOUSANDTHS
 
 
 def _adds_up(view: View) -> bool:

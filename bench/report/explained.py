@@ -40,7 +40,7 @@ def meaning(facts: Explanation) -> str:
     within = "What is the same for a whole group is swapped between groups. " if facts["by_group"] else ""
     return (
         f"Inputs are shuffled {facts['shuffles']} times among {facts['rows']:,} rows, with all that they correlate "
-        f"with (above .9). {within}A loss below 0 is a gain. A head's share is the covariance of its term in the score "
+        f"with (above .9). {within}A head's share is the covariance of its term in the score "
         f"with the score, over the score's variance{', within groups' if within else ''}. Without a head, its mean is "
         f"in its place. Intervals are 90%, from {facts['units']:,} units and the shuffles. This is no proof of cause."
     )
@@ -57,12 +57,23 @@ def per_cent(of: Mapping[str, float | None], gained: bool = False) -> str:
     return f"{told[0]}% ({told[1]} to {told[2]})"
 
 
+def owed(lost: Mapping[str, float | None]) -> str:
+    """What an outcome loses or gains, with the interval: `loses 34% (30 to 38)`."""
+    if lost["value"] is None:
+        return per_cent(lost)
+    gained = lost["value"] < 0
+    return f"{'gains' if gained else 'loses'} {per_cent(lost, gained)}"
+
+
 def table(facts: Explanation, of: str) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of all `inputs` or `heads`."""
-    headers = [name if name == "share" else f"{name}, lost" for name in facts[of][0]["measures"]]
-    names = [", ".join(each.get("of", [each["name"]])) for each in facts[of]]
-    owed = [[name, *map(per_cent, each["measures"].values())] for name, each in zip(names, facts[of], strict=True)]
-    return [of, *headers], owed
+    measures = list(facts[of][0]["measures"])
+    headers = [name if name == "share" else f"without it {name}" for name in measures]
+    rows = []
+    for part in facts[of]:
+        cells = [per_cent(lost) if name == "share" else owed(lost) for name, lost in part["measures"].items()]
+        rows.append([", ".join(part.get("of", [part["name"]])), *cells])
+    return [of, *headers], rows
 
 
 def chart(facts: Explanation) -> str:
@@ -79,7 +90,7 @@ def chart(facts: Explanation) -> str:
     marks, y, colours = list[str](), 0, KIND_COLOURS[1:] * len(shown[0]["measures"])
     for outcome, colour in zip(shown[0]["measures"], colours, strict=False):
         marks.append(f'<rect y="{y + 4}" width="10" height="10" fill="var(--{colour})"/>')
-        marks.append(_words(0, y + 13, f"{text.label(outcome)}, lost", 16, "text"))
+        marks.append(_words(0, y + 13, text.label(outcome), 16, "text"))
         y += LINE
     for each in shown:
         y += LINE + 8
@@ -91,7 +102,7 @@ def chart(facts: Explanation) -> str:
             place = f'x="{min(zero, value):.2f}%" width="{abs(value - zero):.2f}%" y="{y}" height="{BAR - 3}"'
             whisker = f'x1="{low:.2f}%" x2="{high:.2f}%" y1="{y + 5.5}" y2="{y + 5.5}" stroke="var(--text)"'
             marks.append(f'<rect {place} fill="var(--{colour})"/><line {whisker}/>')
-            marks.append(_words(max(zero, high), y + 10, per_cent(own), 6, "muted"))
+            marks.append(_words(max(zero, high), y + 10, owed(own), 6, "muted"))
             y += BAR
     size = f'style="display:block;width:100%;max-width:900px;height:{y + 4}px"'
     return f'<svg role="img" aria-label="{escaped(sentence(facts))}" {size}>{"".join(marks)}</svg>'

@@ -29,6 +29,8 @@ KINDS = {
     "keep": "Keep",
     "unknown": "Cannot tell",
 }
+SCORES = {"keep": "today's score =", "unknown": "its score, for a test ="}
+"""What the formula is called where the answer is not to rank by it."""
 UNNAMED = {"model": "A model is ahead", "keep": "No gain to serve"}
 """The same where nobody said what is served."""
 
@@ -40,7 +42,8 @@ def section(view: View, place: int) -> str:
     label = (KINDS if view.today else KINDS | UNNAMED)[kind] + (", but others are ahead" if view.verdict.ahead else "")
     notes = [each for told in view.verdict.notes for each in text.sentences(told)]
     gains = table(*view.verdict.table, "Gains on test", 1) if view.verdict.table[1] else ""
-    score = command("score =", view.formula) if view.formula else ""
+    models = models_table(view)
+    score = command(SCORES.get(kind, "score ="), view.formula) if view.formula else ""
     plots = "".join(dict.fromkeys(plot(view) for name, plot in PLOTS.items() if name != "inputs"))
     return joined(
         [
@@ -49,7 +52,7 @@ def section(view: View, place: int) -> str:
             f"<p>{escaped(view.about)}</p></header>",
             f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(view.verdict.sentence)}</span>'
             f"{' <small class=whose></small>' if view.decides else ''}</p>",
-            f'<div class="gains">{gains}{score}</div>' if gains or score else "",
+            f'<div class="gains">{gains}{models}{score}</div>' if gains or models or score else "",
             f'<div class="first{"" if view.decides else " alone"}">',
             f'<details class="fold rest"><summary>How sure this is</summary><ul>{_items(notes)}</ul></details>'
             if notes
@@ -78,6 +81,24 @@ def section(view: View, place: int) -> str:
             "</section>",
         ]
     )
+
+
+MOST_MODELS = 6
+"""Models in the table of the first screen; the others follow on demand."""
+
+
+def models_table(view: View) -> str:
+    """What each model gains at its best weights; one that a limit refuses is struck through."""
+    headers, rows = view.verdict.by_model
+    if not rows:
+        return ""
+    refused = [bool(model.refused) for model in view.verdict.models]
+    first = table(headers, rows[:MOST_MODELS], "Models", 1, refused)
+    if len(rows) <= MOST_MODELS:
+        return first
+    others = table(headers, rows[MOST_MODELS:], "Other models", 1, refused[MOST_MODELS:])
+    summary = f"{text.count(len(rows) - MOST_MODELS, 'other model')}"
+    return f'{first}<details class="fold"><summary>{summary}</summary>{others}</details>'
 
 
 def _explained(facts: explained.Explanation) -> str:
@@ -144,17 +165,19 @@ def _search(view: View) -> str:
     )
 
 
-def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) -> str:
-    """A table of texts; columns from `numbers` on are numbers."""
+def table(
+    heads: Sequence[str], rows: list[list[str]], name: str, numbers: int, struck: Sequence[bool] = ()
+) -> str:  # fmt: skip
+    """A table of texts; columns from `numbers` on are numbers. `struck`: rows whose name is struck through."""
     styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
     head = "".join(f'<th scope="col" {style}>{escaped(each)}</th>' for each, style in zip(heads, styles, strict=True))
     body = "".join(
-        f'<tr data-of="{escaped(row[0])}">'
+        f'<tr data-of="{escaped(row[0])}"{" class=struck" if place < len(struck) and struck[place] else ""}>'
         + "".join(
             f'<td data-label="{escaped(name)}" {style}>{escaped(cell).replace(" to ", "&nbsp;to&nbsp;")}</td>'
             for name, cell, style in zip(heads, row, styles, strict=True)
         )
-        for row in rows
+        for place, row in enumerate(rows)
     )
     whole = f'<table class="texts"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     # in a box of its own, so that the page itself never scrolls sideways

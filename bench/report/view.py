@@ -105,6 +105,9 @@ class View:
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
         leads: how far each model is ahead along the trade.
+        advised: row of the served front, or of the choices, that the answer says to serve; None without a pick.
+        holds: in which share of retrainings the advised model is picked again, where that is known.
+        confidence: with which the limits must be kept; losses: what they allow to be lost, by outcome.
         rates: mean label by task; worths: what an event of a task is worth by the policy, empty where it says nothing.
         predictions: headers and rows: how a log's predictions fit what happened.
         areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
@@ -135,6 +138,10 @@ class View:
     areas: AreaTable = ([], [])
     predictions: AreaTable = ([], [])
     leads: Leads = field(default_factory=dict)
+    advised: int | None = None
+    holds: float | None = None
+    confidence: float = 0.0
+    losses: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     worths: Mapping[str, float] = field(default_factory=dict)
     days: Mapping[str, Any] = field(default_factory=dict)
@@ -147,7 +154,8 @@ class View:
             front=decision.frontier, served=decision.shown, choices=decision.choices, verdict=decision.verdict,
             formula=decision.formula, formulas=decision.formulas, leads=decision.leads, rates=decision.serving.rates,
             worths=decision.policy.values, pick=decision.pick, no_pick=decision.no_pick, policy=decision.policy.toml,
-            **more,
+            advised=decision.advised, holds=decision.holds, confidence=decision.policy.guard.confidence,
+            losses=decision.allowed_losses if decision.pick is not None else {}, **more,
         )  # fmt: skip
 
     @property

@@ -97,7 +97,7 @@ def test_a_simpler_choice_that_is_as_good_is_named_or_taken():
     }
     sizes = [9e4, 9e4, 3e4, 9e4, 1e3]
     found = choose(made(rows, noise=0.01, size=sizes))
-    assert (found.point, found.as_good) == ("7", ("trial 8", "equal weights"))
+    assert (found.point, found.as_good) == ("7", ("trial 8", "equal loss weights"))
     assert choose(made(rows, noise=0.01, size=sizes), simplest=True).point == "8"
     assert choose(made(rows, noise=1e-5, size=sizes), simplest=True).point == "7"  # surely behind
 

@@ -102,13 +102,13 @@ def test_with_a_current_point_floors_are_the_policys_limits_and_once_more_withou
 def test_anchors_have_each_outcome_three_times_as_important_as_the_policy_has_it(policy, tilted):
     for named, after in ((True, 2), (False, 1)):
         found = aims(policy, named)[after:]
-        assert [aim.title for aim in found] == [f"3 times {CLICK}", f"3 times {LIKE}"][: len(tilted)]
+        assert [aim.title for aim in found] == [f"{CLICK} counts 3 times", f"{LIKE} counts 3 times"][: len(tilted)]
         np.testing.assert_allclose([aim.weights for aim in found], tilted)
 
 
 def test_without_one_models_are_compared_at_anchors_and_no_outcome_may_be_below_a_random_order():
     found = aims({"guard": {"at_least": {LIKE: 0.15}}}, named=False)
-    assert found[0].title == "equal importance"
+    assert found[0].title == "all count alike"
     assert [aim.floors(BASE, CHANCE).tolist() for aim in found] == [[0.1, 0.15]] * 3
     (of_values,) = aims({"rule": "value", "values": {"like": 2}}, named=False)  # there is one outcome, and no anchor
     assert of_values.title == "the policy"

@@ -12,6 +12,7 @@ import pandas as pd
 from bench.core.errors import listed
 from bench.core.objectives import ranked
 from bench.core.records import NETWORK, Point
+from bench.frontier.aims import PolicyAim
 from bench.frontier.stability import SELDOM
 from bench.results.effect import LEVEL, MARGIN, Effect, percent
 from bench.results.fusion import in_words
@@ -21,21 +22,40 @@ Changes = Mapping[str, Effect]
 """By outcome, as a fraction."""
 SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together."
 BOTH_WAYS = (
-    "As rows are few, the gain by the policy's rule is the mean of two tests: of test, and of confirmation rows at "
-    "weights that the other rows chose."
+    "As rows are few, the gain of all outcomes is the mean of two tests: of test, and of confirmation rows at weights "
+    "that the other rows chose."
 )
 SURE_IN_SLICES = "Intervals of all segments of a kind hold together, too."
 UNTESTED = "After one training each, no intervals are known."
 KEEP = "Keep {against}: {why}."
 UNTRAINED = "Cannot tell whether to switch to {what}: after one training each, no intervals are known."
-UNDECIDED = "Cannot tell whether any model is ahead of {reference}: the best, {what}, is at {mean}."
+UNDECIDED = "Cannot tell whether any model is ahead of {reference}: {what} is at {mean} {overall}."
 SINGLE = "Nothing is compared: there is one model, and nobody said how it ranks today. By the policy it is {what}."
 SAME = "The pick, {what}, ranks exactly alike."
-LIMITED = "Without its limits the policy would pick {would}: {both} by its rule."
+LIMITED = "Without its limits the policy would pick {would}: {both} {overall}."
 LOSES_MOST = "{who} most in {slice}: {outcome} {change}."
+COSTS_MOST = "{who} most in {outcome}: {change}."
+CHOSEN_FIRST = "The rows that chose put {what} first; test does not show that it gains."
 PRICE = "At the pick, giving up 1% of {paid} buys {each} of {bought}."
-RULE, WEIGHTS, MODEL, BOTH, WORST = "by the policy's rule", "weights alone", "model alone", "both", "loses most in"
-"""The first row, and the columns, of the table of gains."""
+WEIGHTS, MODEL, BOTH, WORST = "weights alone", "model alone", "both", "loses most in"
+"""The columns of the table of gains."""
+OVERALL = {
+    "": ("at your values", "earned at your values"),
+    "knee": ("on average over the outcomes", "all outcomes, on average"),
+    "weights": ("in the policy's weighted sum", "the policy's weighted sum"),
+    "utopia": ("in the policy's weighted sum", "the policy's weighted sum"),
+}
+"""By a policy's rule what its gain is of: at the end of a sentence, and as a row of a table."""
+
+
+def overall(aim: PolicyAim) -> str:
+    """What a gain of U is of, at the end of a sentence."""
+    return f"in {aim.best}" if aim.best else OVERALL.get(aim.rule, (f"by the rule '{aim.rule}'", ""))[0]
+
+
+def overall_row(aim: PolicyAim) -> str:
+    """The same as the first row of a table."""
+    return f"{aim.best}, the aim" if aim.best else OVERALL.get(aim.rule, ("", f"by the rule '{aim.rule}'"))[1]
 
 
 ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "adatt": "AdaTT", "stem": "STEM",
@@ -97,17 +117,22 @@ def several(name: str) -> bool:
     return re.search(r"s( [\d:.]+)?$", re.split(", | of ", name)[0]) is not None
 
 
-def model(what: str, both: Effect) -> str:
-    """To switch to another model, and what that gains by the policy's rule."""
+def over_weightings(row: str, many: int) -> str:
+    """The name of a gain that is a mean over several ways to weigh the outcomes."""
+    return f"{row} over {many} weightings" if many > 1 else row
+
+
+def model(what: str, both: Effect, overall: str) -> str:
+    """To switch to another model, and what that gains."""
     gains = "they gain" if several(what) else "it gains"
-    return f"Switch to {what}: {gains} {both} by the policy's rule."
+    return f"Switch to {what}: {gains} {both} {overall}."
 
 
-def weights(gain: Effect, against: str = "") -> str:
+def weights(gain: Effect, overall: str, against: str = "") -> str:
     """To keep the model and change the weights of its score; `against`: a score that may hold more than the model."""
     if against:
-        return f"Rank by the score below in place of {against}: it gains {gain} by the policy's rule."
-    return f"Keep your model and change its weights: they gain {gain} by the policy's rule."
+        return f"Rank by the score below in place of {against}: it gains {gain} {overall}."
+    return f"Keep your model and change its weights: they gain {gain} {overall}."
 
 
 def added(most: Effect | None) -> str:
@@ -119,23 +144,23 @@ def added(most: Effect | None) -> str:
     return f"The best other model is at {most} on top, which this test cannot tell from nothing."
 
 
-def nothing(most: Effect) -> str:
-    """That no candidate gains what matters."""
-    return f"nothing within its limits gains more than {_most(most)}% by the policy's rule"
+def nothing(most: Effect, overall: str, limited: bool) -> str:
+    """That no candidate gains what matters; `limited`: whether limits are in force."""
+    return f"nothing{' within the limits' if limited else ''} gains more than {_most(most)}% {overall}"
 
 
 def _most(most: Effect) -> str:
     return percent(max(most.high, 0.0))[1:]
 
 
-def costs(what: str, both: Effect) -> str:
+def costs(what: str, both: Effect, overall: str) -> str:
     """That the pick is behind."""
-    return f"{what} {'lose' if several(what) else 'loses'} by the policy's rule, {both}"
+    return f"{what} {'lose' if several(what) else 'loses'}: {both} {overall}"
 
 
-def unsure(what: str, both: Effect) -> str:
+def unsure(what: str, both: Effect, overall: str) -> str:
     """That nobody can tell."""
-    return f"Cannot tell whether to switch: {what} {'are' if several(what) else 'is'} at {both} by the policy's rule."
+    return f"Cannot tell whether to switch: {what} {'are' if several(what) else 'is'} at {both} {overall}."
 
 
 def reference(served: Ledger) -> str:
@@ -145,9 +170,9 @@ def reference(served: Ledger) -> str:
     return str(served.table["name"].iloc[served.current])
 
 
-def alone(what: str, reference: str, mean: Effect) -> str:
+def alone(what: str, reference: str, mean: Effect, overall: str) -> str:
     """That a model is ahead of the reference, whatever is served."""
-    return f"Use {what}: {'they are' if several(what) else 'it is'} ahead of {reference} by {mean}."
+    return f"Use {what}: {'they are' if several(what) else 'it is'} ahead of {reference} by {mean} {overall}."
 
 
 def averaged(many: int) -> str:
@@ -183,26 +208,49 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
 
 NOT_SHOWN = "too few rows show that nothing is lost"
 """Why what is ahead is not advised."""
+BY_HEADS = "in every head"
 MOST_RIVALS = 3
 """That are named."""
 
 
-def ahead(rivals: Mapping[str, tuple[Effect | None, str]], of: str) -> str:
-    """That something that is not advised does better: by the policy's rule, or in every head; and why it is not."""
-    reasons = {but for _, but in rivals.values()}
-    parts = [
-        f"{'by ' + str(gain) if gain else 'in every head'}{f' ({but})' if but and len(reasons) > 1 else ''}"
-        for gain, but in rivals.values()
-    ]
+def ahead(rivals: Mapping[str, tuple[str, str]], of: str) -> str:
+    """That something that is not advised does better, by how much, and why it is not advised.
+
+    Args:
+        rivals: by name by how much it is ahead (`by +2.8%`, `in every head`), and the reason, empty for none.
+        of: what it is ahead of.
+    """
+    reasons = list(dict.fromkeys(reason for _, reason in rivals.values() if reason))
     if len(rivals) == 1:
-        (name,) = rivals
-        first = f"{name} {'are' if several(name) else 'is'} ahead of {of} {parts[0]}"
-    else:
-        some = [" ".join(each) for each in zip(rivals, parts, strict=True)][:MOST_RIVALS]
-        more = [f"{len(rivals) - len(some)} more"] if len(rivals) > len(some) else []
-        first = f"ahead of {of} are {listed([*some, *more])}"
-    why = f", but {min(reasons)}" if len(reasons) == 1 and min(reasons) else ""
-    return f"{first[0].upper()}{first[1:]}{why}."
+        ((name, (lead, reason)),) = rivals.items()
+        return f"{name} {'are' if several(name) else 'is'} ahead of {of} {lead}{f', but {reason}' if reason else ''}."
+    named = [f"{name} {lead}" for name, (lead, _) in rivals.items()][:MOST_RIVALS]
+    more = [f"{len(rivals) - len(named)} more"] if len(rivals) > len(named) else []
+    every = len(reasons) == 1 and all(reason for _, reason in rivals.values())
+    why = f", but {reasons[0]}" if every else ", but a limit or too few rows refuse them" if reasons else ""
+    return f"Ahead of {of} are {listed([*named, *more])}{why}."
+
+
+def refused(outcome: str, change: Effect, asked: str) -> str:
+    """That a limit refuses what is ahead: what it changes, and what the policy asks for."""
+    return f"changes {outcome} by {change}, beyond the limit ({asked})"
+
+
+def allowed_by(name: str, settings: Sequence[str]) -> str:
+    """The options, or lines of a policy file, that would admit a model."""
+    return f"To allow {name}: {' '.join(settings)}"
+
+
+def limits_in_force(limits: Sequence[str], values: bool) -> str:
+    """The limits that the answer keeps; `values`: whether events have values, which say what a loss costs."""
+    by_bound: dict[str, list[str]] = {}
+    for limit in limits:
+        name, _, bound = limit.partition(" ")
+        by_bound.setdefault(bound, []).append(name)
+    if limits:
+        grouped = [f"{listed(names)} {bound}" for bound, names in by_bound.items()]
+        return f"Limits in force: {'; '.join(grouped)}."
+    return f"No limit is in force{', as your values say what a loss costs' if values else ''}."
 
 
 def left_out(names: Sequence[str]) -> str:
@@ -210,10 +258,12 @@ def left_out(names: Sequence[str]) -> str:
     return f"The policy's rule also weighs {listed(list(names))}, which these gains leave out." if names else ""
 
 
-def guarded(noise: int) -> str:
-    """That too few rows keep choices from being shown to lose nothing."""
-    many = f"{noise} choices look" if noise > 1 else "One choice looks"
-    return f"{many} better and within the limits, but too few rows show that nothing is lost."
+def guarded(models: Sequence[str]) -> str:
+    """That too few rows keep models from being shown to lose nothing."""
+    more = [f"{len(models) - MOST_RIVALS} more"] if len(models) > MOST_RIVALS else []
+    verb = "looks" if len(models) == 1 else "look"
+    named = listed([*models[:MOST_RIVALS], *more])
+    return f"{named} {verb} better and within the limits, but too few rows show that nothing is lost."
 
 
 def holding(holds: float, others: Sequence[str]) -> str:

@@ -108,7 +108,7 @@ const settingsOf = (section) => {
     return found >= 0 && found <= 1e6 ? found : start[m];
   });
   const value = given(state.value, decision.worth ?? decision.axes.map((_, m) => (decision.items?.[m] ? 0 : decision.rates ? round2(Math.max(...earned(decision)) / earned(decision)[m]) : 50)));
-  const loss = given(state.loss.replaceAll("any", ANY_LOSS), decision.axes.map(() => 5)).map((each) => (each === ANY_LOSS || !decision.today ? null : each / 100));
+  const loss = given(state.loss.replaceAll("any", ANY_LOSS), decision.loss.map((most) => (known(most) ? clamp(Math.round(100 * most), 0, ANY_LOSS - 1) : ANY_LOSS))).map((each) => (each === ANY_LOSS || !decision.today ? null : each / 100));
   const parts = value.map((each, m) => each * (decision.rates ? earned(decision)[m] : 1));
   const sum = parts.reduce((a, b) => a + b, 0) || 1;
   const limit = Object.fromEntries(list(state.limit).map((each) => each.split(":")).filter(([cost, most]) => decision.costs[cost] && Number(most) >= 0).map(([cost, most]) => [cost, Number(most)]));
@@ -160,7 +160,8 @@ const costName = (cost) => COSTS[cost] ?? cost.replace("cost/", "");
 const costText = (cost, value) => (known(value) ? (cost.includes("latency") ? `${+value.toPrecision(3)} ms` : number(value)) : "\u2013");
 const distinct = (decision, cost) => [...new Set(decision.costs[cost].filter(known))].sort((a, b) => a - b);
 
-const whose = (section) => (section.data.run ? "The run's" : "The policy's");
+/* What the row that the answer is about is called. */
+const ANSWERS = { model: "The answer", weights: "The answer", keep: "Keep", unknown: "Undecided" };
 /* The form: made once, then only its numbers change, so that a slider keeps the focus. */
 const makeForm = (section) => {
   const { decision } = section;
@@ -172,12 +173,12 @@ const makeForm = (section) => {
   const first = decision.rates ? "one is worth" : "importance";
   const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td data-label="${first}">${aimed(m, label)}</td>${decision.today ? `<td data-label="may lose">${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td>` : ""}</tr>`);
   const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))}</th><td colspan="${decision.today ? 2 : 1}" data-label="at most">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
-  const sure = decision.today && `<p class="note">May lose: the pick keeps all of these limits at once${decision.confidence ? `, with a probability of ${Math.round(100 * decision.confidence)}% or more` : ", by its mean values"}.</p>`;
+  const sure = decision.today && `<p class="note">May lose: a pick keeps all limits that are set here at once${decision.confidence ? `, with a probability of ${Math.round(100 * decision.confidence)}% or more` : ", by its mean values"}; “any” sets none.</p>`;
   const form = section.part("matters");
   form.innerHTML = `<h3>What matters to you</h3>
     <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">${first}</th>${decision.today ? '<th scope="col">may lose</th>' : ""}</tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${sure || ""}
     <div class="result" aria-live="polite"></div>
-    <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">${whose(section)} own pick</button></p>
+    <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">Back to the answer</button></p>
     <details class="code"><summary>Policy and command</summary><pre tabindex="0"><code class="toml"></code></pre><pre tabindex="0"><code class="line"></code></pre></details>`;
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -229,7 +230,7 @@ const matters = (section) => {
 };
 const resultOf = (section) => {
   const { decision, found } = section;
-  const own = touched(section) ? "Your pick" : `${whose(section)} pick`;
+  const own = touched(section) ? "Your pick" : ANSWERS[section.data.answer];
   if (found.pick === null) return `<p class="name">Nothing passes</p><p class="note">No choice keeps these limits: ${decision.today ? "keep what you have, allow a larger loss, or raise a limit" : "raise a limit"}.</p>`;
   const row = decision.rows[found.pick];
   const gains = outcomes(section, found.pick).map(([label, told]) => `<li><span>${esc(label)}</span> ${told}</li>`).join("");
@@ -237,7 +238,8 @@ const resultOf = (section) => {
   const keep = touched(section) && worth <= 0 ? `<p>By these values it is worth no more than ${decision.today ? "what you have" : "the reference"}.</p>` : "";
   const others = found.winners.filter(([point]) => point !== row.point).slice(0, 3).map(([point, part]) => `${esc(decision.rows.find((each) => each.point === point).title)} ${percent(part)}`);
   const doubt = found.share !== null && found.share < 0.8 && others.length ? ` First in others: ${others.join(", ")}.` : "";
-  const sure = found.share === null ? '<p class="note">How often it holds is not known: each model is one training.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
+  const retrained = found.pick !== decision.current && !(section.data.answer === "keep" && !touched(section));
+  const sure = found.share === null || !retrained ? (retrained ? '<p class="note">How often it holds is not known: each model is one training.</p>' : "") : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
   return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(row.title)}</b></p>${row.formula ? `<p class="score">ranks by ${esc(row.formula)}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
 };
 /* [label, markup] of what a choice gains in each outcome, on the split that is told. */

@@ -33,9 +33,9 @@ const shortlist = (section) => {
     const differs = known(found[GAIN]) && row !== plane.current;
     const text = differs ? `<b class="${way(found)}">${signed(found[GAIN], plane.axes[i].unit)}</b>${between(found)}` : `<b>${number(found[VALUE])}</b>`;
     const value = number(found[VALUE]);
-    return main ? `${text}<small>${differs ? value : ""}</small>` : `<small>confirmed ${differs ? signed(found[GAIN], plane.axes[i].unit) : value}</small>`;
+    return main ? `${text}<small>${differs ? value : ""}</small>` : `<small>${esc(data.splits[split])} ${differs ? signed(found[GAIN], plane.axes[i].unit) : value}</small>`;
   };
-  const name = (each) => `${mark(section.look(each))}<b>${esc(each.title)}</b> ${each.roles.filter((role) => role !== "front" && (role !== "baseline" || !each.roles.includes("current"))).map((role) => `<span class="tag ${role}">${role === "current" ? base(section) : role}</span>`).join("")}<small>${esc([each.role === "trial" && each.name, each.formula].filter(Boolean).join(": "))}</small>`;
+  const name = (each) => `${mark(section.look(each))}<b>${esc(each.title)}</b> ${each.roles.filter((role) => role !== "front" && (role !== "baseline" || !each.roles.includes("current"))).map((role) => `<span class="tag ${role}">${role === "current" ? base(section) : role === "pick" ? "answer" : role}</span>`).join("")}<small>${esc([each.role === "trial" && each.name, each.formula].filter(Boolean).join(": "))}</small>`;
   const risk = (each) => (each.roles.includes("current") ? [] : [
     known(each.p_nondominated) ? `<small>P(non-dom.) ${each.p_nondominated.toFixed(2)}</small>` : "",
     each.roles.includes("pick") && known(section.found?.share) ? `<small>holds in ${percent(section.found.share)}</small>` : "",

@@ -3,14 +3,21 @@ const leadFigure = (section) => {
   const { leads } = section.data;
   const seen = new Set(leads.flatMap(([, gains]) => Object.keys(gains).filter((point) => gains[point].some((end) => end))));
   const models = notable(section).filter(({ point }, k, every) => seen.has(point) && every.findIndex((each) => each.point === point) === k);
-  const ends = leads.flatMap(([, gains]) => models.flatMap(({ point }) => gains[point] ?? []));
-  const named = ([title]) => section.plane.axes.reduce((text, { name }) => text.replace(name, name.split(".")[0]), title).replace(" times ", " \u00d7 ").replace(leads.length > 3 ? " importance" : "", "");
+  /* What is served may be so far behind that it would squeeze all others: it then stands at the lower edge. */
+  const endsOf = (some) => leads.flatMap(([, gains]) => some.flatMap(({ point }) => gains[point] ?? []));
+  const others = endsOf(models.filter(({ roles }) => !roles.includes("current")));
+  const [least, most] = [Math.min(0, ...others), Math.max(0, ...others)];
+  const ends = others.length ? [least, most, ...endsOf(models).filter((end) => end >= least - (most - least))] : endsOf(models);
+  const bottomOf = Math.min(0, ...ends);
+  const labelOf = ({ point, tag }) => (leads.at(-1)[1][point]?.[0] < bottomOf ? `${tag} ${signed(leads.at(-1)[1][point][0], "%")}` : tag);
+  const struck = ({ point }) => (section.data.refused.includes(point) ? ' text-decoration="line-through"' : "");
+  const named = ([title]) => section.plane.axes.reduce((text, { name }) => text.replace(name, name.split(".")[0]), title).replace(/ counts (\S+) times/, " \u00d7 $1");
   const draw = (width, tall) => {
-    const room = Math.min(110, Math.max(...models.map(({ tag }) => wide(tag, 12, 600))) + 4);
+    const room = Math.min(130, Math.max(...models.map((each) => wide(labelOf(each), 12, 600))) + 4);
     const [left, right, top, height] = [46, width - room - 16, 10, tall ?? roomFor(section, width)];
     const bottom = height - 46;
     const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
-    const y = (value) => top + 6 + ((high - value) / (high - low)) * (bottom - top - 12);
+    const y = (value) => Math.min(top + 6 + ((high - value) / (high - low)) * (bottom - top - 12), bottom - 2);
     const step = (right - left) / leads.length;
     const x = (k, m) => left + step * (k + (m + 1) / (models.length + 1));
     const tight = leads.some((lead) => wide(named(lead)) > step - 6); // then every other name is one line lower
@@ -40,7 +47,7 @@ const leadFigure = (section) => {
     const tops = last.map(([, , gain], k) => [y(gain), k]).reduce((found, [place]) => [...found, Math.max(place, (found.at(-1) ?? -Infinity) + 16)], []);
     tops.reduceRight((below, place, k) => (tops[k] = Math.min(place, below - 16)), bottom + 12);
     last.forEach(([each, m, gain], k) => {
-      svg += path(`M${(x(leads.length - 1, m) + 9).toFixed(1)} ${y(gain).toFixed(1)}L${right + 10} ${tops[k].toFixed(1)}`, 'stroke="var(--line)" fill="none"') + words(right + 14, tops[k] + 4, cropped(each.tag, room), 'class="label" font-size="12" font-weight="600" fill="var(--text)"');
+      svg += path(`M${(x(leads.length - 1, m) + 9).toFixed(1)} ${y(gain).toFixed(1)}L${right + 10} ${tops[k].toFixed(1)}`, 'stroke="var(--line)" fill="none"') + words(right + 14, tops[k] + 4, cropped(labelOf(each), room), `class="label" font-size="12" font-weight="600" fill="var(--text)"${struck(each)}`);
     });
     return [svg, height];
   };
@@ -48,7 +55,7 @@ const leadFigure = (section) => {
   const today = plane.against === "current";
   const { kind, point: current } = plane.rows[plane.current] ?? {}; // a score has no kind; its model, if it has one, is what leads are over
   const than = !today ? plane.against : kind || current in leads[0][1] ? "today's model at its best weights" : "today's score";
-  const note = `Gain over ${than} by ${leads.length > 1 ? "what counts more" : "the policy's rule"}, each model at its best weights${today ? " within the limits" : ""}, on ${section.data.splits[section.splits[0]]}; paired 90% intervals, thick where sure.`;
+  const note = `${section.data.overall}: gain over ${than}${leads.length > 1 ? " by what counts more" : ""}, each model at its best weights${today && section.data.limited ? " within the limits" : ""}, on ${section.data.splits[section.splits[0]]}; paired 90% intervals, thick where sure.`;
   const rows = leads.flatMap((lead) => models.filter(({ point }) => lead[1][point]).map(({ point, title }) => [lead[0], point, title, ...lead[1][point]]));
   return models.length ? { name: "lead", title: "How far each model is ahead", note, draw, key: namesOf(section), csv: () => csv([["where", "point", "name", "gain_%", "low", "high"], ...rows]) } : null;
 };

@@ -29,8 +29,8 @@ const bestRows = (section, plane) => {
 /* What differences are from: what is served today, or what stands for it. */
 const base = ({ plane }) => (plane.against === "current" ? "current" : "reference");
 
-/* Rows that stand out, in places of the plane: current, pick, what the verdict advises where that is another, runners-up,
-   baselines, selected; once each, in this order.
+/* Rows that stand out, in places of the plane: current, the answer, runners-up, baselines, what a limit refuses,
+   selected; once each, in this order.
    `tag` is their name in the plots; `same` are all rows at that place. */
 const notable = (section) => section.once("notable", () => {
   const { decision, plane } = section;
@@ -50,7 +50,6 @@ const notable = (section) => section.once("notable", () => {
     if (plane.current === null) add(placed(decision.current), "current");
     const { pick, after } = section.found;
     if (pick !== null) add(placed(pick), "pick");
-    if (own && section.data.advised !== null) add(section.data.advised, "advised");
     const others = new Set([decision.rows[decision.current].point, pick === null ? "" : decision.rows[pick].point]);
     for (const r of after) {
       const { point, role } = decision.rows[r];
@@ -62,6 +61,7 @@ const notable = (section) => section.once("notable", () => {
   } else add(rowsOf(section.data.picked)[0] ?? -1, "pick");
   if (!decision) bestRows(section, plane).forEach((r) => add(r, "front"));
   for (const point of new Set(plane.rows.filter(({ role, point }) => role === "baseline" && point !== plane.rows[plane.current]?.point).map((row) => row.point))) add(nearest(point), "baseline");
+  for (const point of section.data.refused) add(nearest(point), "refused");
   for (const point of section.selected) add(nearest(point), "selected");
   /* Points that are one stand out once; a place is called by its role, else by its model. */
   const merged = [];
@@ -75,9 +75,13 @@ const notable = (section) => section.once("notable", () => {
   const every = merged.map((each) => ({ ...plane.rows[each.row], ...each, title: [...new Set(each.same.map((r) => plane.rows[r].title))].join(" = ") }));
   const short = ({ title }) => title.split(",")[0];
   const tag = (each) => {
-    const roles = [each.roles.includes("pick") && (decision && touched(section) ? "your pick" : "pick"), each.roles.includes("current") && base(section)].filter(Boolean);
+    const roles = [each.roles.includes("pick") && (decision && touched(section) ? "your pick" : "answer"), each.roles.includes("current") && base(section)].filter(Boolean);
     const alike = every.filter((other) => short(other) === short(each));
-    return roles.join(" = ") || (alike.length > 1 ? `${short(each)} ${alike.indexOf(each) + 1}` : short(each));
+    const number = alike.indexOf(each) + 1;
+    const apart = alike.every(({ point }) => point === each.point) ? ` (weights ${number})` : ` ${number}`;
+    if (roles.length || alike.length === 1) return roles.join(" = ") || short(each);
+    const alone = every.filter(({ title }) => title === each.title).length === 1;
+    return alone && each.title.length <= 22 ? each.title : short(each) + apart;
   };
   return every.map((each) => ({ ...each, tag: tag(each) }));
 });
@@ -279,13 +283,13 @@ const mainFigure = (section) => {
   const { plane } = section;
   const title = plane.kind === "served" ? "The front that is served" : "The front of heads";
   const draw = (width, tall) => (plane.axes.length === 1 ? stripPanel(section, width) : planePanel(section, pairOf(section), width, tall ?? roomFor(section, width)));
-  const paired = plane.spread[section.split] ? "region of the pick at 90%, paired" : plane.at[section.split].some((row) => known(row[0][GAIN_LOW])) ? "bars are 90% intervals, paired" : "";
+  const paired = plane.spread[section.split] ? "region of the answer at 90%, paired" : plane.at[section.split].some((row) => known(row[0][GAIN_LOW])) ? "bars are 90% intervals, paired" : "";
   const about = section.absolute ? "bars are 90% intervals" : paired;
   const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${about && `; ${about}`}.`;
   return { name: plane.kind, title, note, draw, key: [...namesOf(section), ...keyOf(section)], csv: () => planeCsv(plane) };
 };
 const keyOf = (section) => [...new Set(drawn(section).rows.map((r) => section.plane.rows[r].architecture))].map((kind) => [section.data.looks[kind], kind]);
-const namesOf = (section) => notable(section).map((each) => [section.look(each), each.tag === each.title ? each.tag : `${each.tag}: ${each.title}`, fillOf(section, each)]);
+const namesOf = (section) => notable(section).map((each) => [section.look(each), each.title.startsWith(each.tag) ? each.title : each.tag.startsWith(each.title) ? each.tag : `${each.tag}: ${each.title}`, fillOf(section, each)]);
 
 const svgOf = (figure, width) => {
   const [inner, height] = figure.draw(width);

@@ -88,6 +88,32 @@ def level(labels: Floats, values: Floats) -> Floats:
     return np.asarray(np.divide(of, by, out=np.ones_like(by), where=by > 0))
 
 
+def together(confirm: Floats, searched: Floats) -> Floats:
+    """Values (rows, M) by confirmation rows and validation alike; by the first alone if one of a metric is missing."""
+    return np.where(np.isfinite(searched).all(axis=0), (confirm + searched) / 2, confirm)
+
+
+def choosing_values(values: Floats, expected: Floats, points: Sequence[object]) -> Floats:
+    """(S, M), what serving points are chosen by: values by expected labels, at the level of values by labels over the
+    rows of each point; equal rows stay so.
+
+    Args:
+        values: (S, M), by labels.
+        expected: (S, M), see `Expected.values`; (0, 0) where there are none, and labels alone choose.
+        points: (S,), whose row each is.
+    """
+    if not len(expected):
+        return values
+    found = expected.copy()
+    names = np.array(points, dtype=object)
+    for point in dict.fromkeys(points):
+        rows = names == point
+        found[rows] *= level(values[rows], expected[rows])
+    both = np.concatenate([values, expected], axis=1)
+    _, first, same = np.unique(both, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(found[first[same.reshape(-1)]])
+
+
 def _mean(candidates: Sequence[Candidate], split: str) -> NDArray[Any]:
     """(N, T), the mean prediction of candidates, each a mean over its replicates."""
     runs = ((each, run) for each in candidates for run in range(each.replicates))

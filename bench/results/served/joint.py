@@ -27,7 +27,9 @@ from bench.results.effect import LEVEL, Effect
 from bench.results.ledger import band
 
 Utility = Callable[[Floats], Floats]
-"""Outcomes (..., M) -> (...), more is better; as a fraction, so that .01 is 1%."""
+"""Outcomes (..., M) -> (...), more is better; its differences are fractions, or become such by a `Fraction`."""
+Fraction = Callable[[Floats], Floats]
+"""Differences of a utility -> fractions, so that .01 is 1%; it never falls."""
 
 TAIL = 2.0
 SCALE, PART = 0.01, 0.5
@@ -127,13 +129,21 @@ class Moves:
 
 
 def moves(
-    values: Floats, draws: Floats, to: int, start: int, utility: Utility, names: Sequence[str], whole: int | None = None
-) -> Moves:  # fmt: skip
+    values: Floats,
+    draws: Floats,
+    to: int,
+    start: int,
+    utility: Utility,
+    fraction: Fraction,
+    names: Sequence[str],
+    whole: int | None = None,
+) -> Moves:
     """The effect of changing from the row `start` to the row `to`.
 
     Args:
         values: (S, M), means: without draws they are told, and nothing is known of noise.
         draws: (D, S, M), of `posterior`.
+        fraction: what makes differences of U fractions.
         whole: the row whose utility is the whole that differences are fractions of, where 1 + U is an amount; it is as
             uncertain as they are.
     """
@@ -142,10 +152,17 @@ def moves(
     apart = utility(of[:, to]) - utility(of[:, start])
     if whole is not None:
         apart = apart / (1 + utility(of[:, whole]))
-    middle, sd, far, ends = ratio.mean(axis=0), ratio.std(axis=0), math.nan, (math.nan, math.nan)
+    middle, sd, far = ratio.mean(axis=0), ratio.std(axis=0), math.nan
     if len(draws) and known.any():
         off = np.abs(ratio - middle)[:, known] / np.where(sd > 0, sd, np.inf)[known]
-        far, ends = float(np.quantile(off.max(axis=1), LEVEL)), (float(band(apart)[0]), float(band(apart)[1]))
+        far = float(np.quantile(off.max(axis=1), LEVEL))
     told = np.expm1([middle, middle - far * sd, middle + far * sd])
     outcomes = [Effect(*own) if ok else Effect(math.nan) for own, ok in zip(told.T.tolist(), known, strict=True)]
-    return Moves(Effect(float(apart.mean()), *ends), dict(zip(names, outcomes, strict=True)))
+    drawn = apart if len(draws) and known.any() else apart[:0]
+    return Moves(effect_of(apart.mean(), drawn, fraction), dict(zip(names, outcomes, strict=True)))
+
+
+def effect_of(mean: float, draws: Floats, fraction: Fraction) -> Effect:
+    """A mean difference of U and its draws (D,) as an effect in fractions; without draws no interval."""
+    low, high = band(draws)
+    return Effect(*fraction(np.array([mean, low, high], dtype=np.float64)).tolist())

@@ -27,7 +27,7 @@ from bench.results.fusion import FUSION_KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
 from bench.results.served.climb import ROOM, Aim, Goal, climbed
 from bench.results.served.errors import Points, Seeds, draws_of, on_more_rows, seeds_of
-from bench.results.served.expected import NOISE, expected
+from bench.results.served.expected import NOISE, choosing_values, expected, together
 from bench.results.served.front import gains, kept, on_front, unequal, volume_of
 from bench.results.served.measuring import RESAMPLES, Candidate, CurrentRanking, Meter
 from bench.results.served.slices import slices_of
@@ -127,7 +127,6 @@ def served_front(
     places = kept(means, valid, outcomes, base, [each for each in also if valid[each]])
     of, settings = [c for c, _ in places], [k for _, k in places]
     points = {split: meter.parts(of, settings, sweep.settings, meter.measure)[0] for split, meter in meters.items()}
-    row = places.index(base)
     known = shape is not None or not any(each.seeds for each in candidates)  # else nobody knows what seeds do
     purpose = derive(seed, "served")
     drawn = {split: _drawn(each, shape, known, purpose, draws) for split, each in points.items()}
@@ -140,11 +139,19 @@ def served_front(
     front = on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
     cells: dict[tuple[str, str], Floats] = {}
+    searched = np.full(points[CONFIRM].means.shape, np.nan)
     if SEARCH in rows:
         used = sorted(set(settings))
         swept = Meter(candidates, rows[SEARCH], SEARCH, names, 0).sweep([sweep.settings[k] for k in used])
+        searched[:] = [swept[c][:, used.index(k)].mean(axis=0) for c, k in places]
         cells[SEARCH, ALL] = np.full((len(places), len(names), len(PARTS)), np.nan)
-        cells[SEARCH, ALL][..., VALUE] = [swept[c][:, used.index(k)].mean(axis=0) for c, k in places]
+        cells[SEARCH, ALL][..., VALUE] = searched
+    by_expected = likely.values(candidates, of, [sweep.settings[k] for k in settings]) if likely else np.zeros((0, 0))
+    row = places.index(base)
+    if not current.today and goals:  # what stands for it ranks by its best weights, as those that are compared with it
+        choosing = choosing_values(together(points[CONFIRM].means, searched), by_expected, of)
+        scores = np.where(np.array(of) == at, goals[0].worth(choosing), -np.inf)
+        row = int(scores.argmax())
     for split, each in points.items():
         cells[split, ALL] = _cells(each, drawn[split], row)
     for split, meter in meters.items():
@@ -168,7 +175,7 @@ def served_front(
         random=chance,
         model=current.model or current.id,
         seeded=shape is not None,
-        expected=likely.values(candidates, of, [sweep.settings[k] for k in settings]) if likely else np.zeros((0, 0)),
+        expected=by_expected,
     )  # fmt: skip
 
 

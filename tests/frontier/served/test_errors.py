@@ -124,7 +124,7 @@ def test_a_large_difference_is_left_as_it_was_measured(rng):
     logs = np.concatenate([0.004 * rng.normal(size=(7, 2)), [[0.3, 0.3]]])
     of, flat = measured(logs, 0.005, 1000, rng)
     found = posterior(of, flat, [*range(9)], 0, of_logs, 0)
-    gain = moves(of, found, 8, 0, of_logs, ("a", "b")).utility
+    gain = moves(of, found, 8, 0, of_logs, np.asarray, ("a", "b")).utility
     assert gain.value == pytest.approx(0.3, abs=0.001)
     assert gain.high - gain.low == pytest.approx(2 * stats.norm.isf(0.05) * 0.005 / np.sqrt(2), rel=0.1)
 
@@ -136,7 +136,7 @@ def test_what_ranks_alike_is_equal_in_every_draw(rng):
     found = posterior(of, flat, [*range(5)], 0, of_logs, 0)
     np.testing.assert_array_equal(found[:, 1], found[:, 0])
     np.testing.assert_allclose(found[:, 3], found[:, 2], rtol=1e-12)
-    told = moves(of, found, 1, 0, of_logs, ("a", "b"))
+    told = moves(of, found, 1, 0, of_logs, np.asarray, ("a", "b"))
     assert {(each.value, each.low, each.high) for each in (told.utility, *told.outcomes.values())} == {(0.0, 0.0, 0.0)}
 
 
@@ -150,7 +150,9 @@ def test_of_ten_equal_candidates_the_best_seldom_gains_and_little_is_announced(s
         sd = np.hypot(0.01, seeds)
         of, flat = measured(sd * rng.normal(size=(10, 2)) + 0.01 * rng.normal(), sd, 240, rng, common=0.01)
         best = int(of_logs(of).argmax())
-        each = moves(of, posterior(of, flat, [*range(11)], 0, of_logs, seed), best or 1, 0, of_logs, ("a", "b"))
+        each = moves(
+            of, posterior(of, flat, [*range(11)], 0, of_logs, seed), best or 1, 0, of_logs, np.asarray, ("a", "b")
+        )
         gained, told, raw = gained + each.utility.gained, [*told, each.utility.value], [*raw, of_logs(of).max()]
     assert gained <= stats.binom.ppf(0.99, worlds, 0.05)
     assert abs(np.mean(told)) < (np.mean(raw) - np.log(0.4)) / 3  # what it looks like
@@ -167,7 +169,7 @@ def test_an_interval_that_spans_both_holds_for_one_model_that_alone_is_ahead(ahe
         logs[3] += ahead
         of, flat = measured(logs, 0.015, 240, rng, common=0.01)
         told = [
-            moves(of, draws, 4, 0, of_logs, ("a", "b"))
+            moves(of, draws, 4, 0, of_logs, np.asarray, ("a", "b"))
             for draws in (posterior(of, flat, [*range(11)], 0, of_logs, seed), flat)
         ]
         both = told[0].spanning(told[1]).utility
