@@ -23,6 +23,7 @@ from bench.results.ledger import ALL, GAIN, GAIN_HIGH, GAIN_LOW, HIGH, LOW, PART
 from bench.results.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.results.points import (
     BASELINE,
+    TWIN,
     candidates,
     compared_split,
     confirmed,

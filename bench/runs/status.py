@@ -116,7 +116,8 @@ class After:
         others = (
             sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED) * confirm.replicates
         )
-        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static
+        twins = TWINS * ("single_task" in confirm.baselines and confirm.replicates > 0 and kinds > 1)
+        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static + twins
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown
         self._trees, self._taught = trees, store if ("loss.kind", "distilled") in space.values() else None

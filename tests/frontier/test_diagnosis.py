@@ -71,7 +71,7 @@ def test_too_few_probes_say_nothing_but_that_one_task_outweighs_all(ratio, scale
     few["probes"] = few["pairs"][0]["blocks"]["representation"]["probes"] = FEWEST_PROBES - 1
     few["pairs"][0]["blocks"]["all shared"]["probes"] = FEWEST_PROBES - 1
     assert names(few) == scale
-    (said,) = sentences(few, [Gap("like.auc", 0.01, 3, True, 0.0)])
+    (said,) = sentences(few, [Gap("like.auc", 0.01, "trial 3", True, 0.0)])
     assert ("seen in 2 probes only" in said) == (not scale)
 
 
