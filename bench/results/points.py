@@ -25,7 +25,7 @@ import numpy as np
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.objectives import Objective, key_on
-from bench.core.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord
+from bench.core.records import NETWORK, SHARE, TREES, Point, PointKind, Replicate, Scalar, TrialRecord
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.several import models_in
 from bench.measure.predictions import name_of
@@ -90,7 +90,7 @@ def estimates(records: Sequence[Point], objectives: Sequence[Objective], split: 
 
 
 BASELINE = "single_task"
-TWIN = "twin"
+TWIN: PointKind = "twin"
 """The kind of a single-task point with the settings of a trial that shares, see `bench.confirm.twins`."""
 
 

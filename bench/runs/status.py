@@ -32,6 +32,8 @@ REPLICATE = 1.2
 """A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
 TREES = 6.0
 """Passes of a network over train that take as long as a training of boosted trees."""
+TWINS = 2
+"""Trainings of single-task models on the settings of models that share, in a short search; see `bench.confirm.twins`."""
 
 
 class Pace:
