@@ -74,7 +74,7 @@ class Verdict:
     Attributes:
         kind: `model`: switch to another model. `weights`: keep the model, and change its weights. `keep`: nothing is
             gained that matters. `unknown`: cannot tell.
-        answer: one or two sentences.
+        answer: one to three sentences.
         notes: sentences on how sure that is, and on what else there is.
         row: of the served front, what the answer says to serve, or of `unknown` cannot tell about; None to keep what
             there is.
