@@ -25,6 +25,7 @@ from scipy.special import ndtri
 from bench.core.arrays import Floats
 from bench.core.rows import TEST
 from bench.frontier.aims import PolicyAim
+from bench.frontier.attribution import Gain
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.remedies import remedies
@@ -73,7 +74,7 @@ class Verdict:
     Attributes:
         kind: `model`: switch to another model. `weights`: keep the model, and change its weights. `keep`: nothing is
             gained that matters. `unknown`: cannot tell.
-        answer: one or two sentences.
+        answer: one to three sentences.
         notes: sentences on how sure that is, and on what else there is.
         row: of the served front, what the answer says to serve, or of `unknown` cannot tell about; None to keep what
             there is.
@@ -210,6 +211,7 @@ def verdict(
     heads: Callable[[str], Sequence[str]] = lambda point: (),
     titles: Mapping[str, str] | None = None,
     suspicion: str = "",
+    attributed: Callable[[str, Gain], str] = lambda point, gain: "",
 ) -> Verdict:
     """The verdict about a picked serving point.
 
@@ -225,6 +227,8 @@ def verdict(
         heads: of a point the names of those that are surely ahead of it in every head.
         titles: how points are called, by their names; see `words.titles_of`.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
+        attributed: of a point that gains, and of what others gain, a sentence on what makes that gain; see
+            `bench.frontier.attribution`.
     """
     first, served = contest(aims[0]), contest(aims[0]).served
     more = aims[1:] if aims[0].rule == "knee" and not served.today else ()
@@ -266,6 +270,11 @@ def verdict(
     notes = list(filter(None, notes))
     if len(said.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
         said, notes = replace(said, answer=(*said.answer, notes[0])), notes[1:]
+    if said.kind == "model" and not served.today:
+        reference = str(served.table["point"].iloc[served.current])
+        pick = str(served.table["point"].iloc[advised])
+        part = attributed(pick, lambda point: _over(contests, point, reference) if point in first.best else None)
+        said = replace(said, answer=(*said.answer, *filter(None, [part])))
     if served.today:
         notes.append(words.limits_in_force(limits, bool(judge.policy.values)))
     return replace(said, notes=tuple(notes))

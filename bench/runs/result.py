@@ -36,7 +36,7 @@ from bench.results.drift import Change, changes
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
 from bench.results.fusion import Fusion, FusionKind, logged
-from bench.results.points import confirmed, kept_names, parts_of, sources_of
+from bench.results.points import BASELINE, TWIN, confirmed, kept_names, parts_of, sources_of
 from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.within import TaskAreas, areas_of, warning
 from bench.runs.comparing import answer_of
@@ -87,6 +87,7 @@ class DatasetResult(Decision):
 
     Attributes:
         areas: by id of a confirmed point its areas under the curve, where what is served is ranked within groups.
+        tuning: a sentence on how many settings single-task models were tuned on.
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
 
@@ -94,6 +95,7 @@ class DatasetResult(Decision):
     records: list[TrialRecord]
     objectives: tuple[Objective, ...]
     incomplete: str = ""
+    tuning: str = ""
     areas: Mapping[str, Mapping[str, TaskAreas]] = field(default_factory=dict)
 
     @property
@@ -118,7 +120,7 @@ class DatasetResult(Decision):
         if served is not None and not served.today:
             why = "" if self.run.current.source else ", as nobody said what is served (--current)"
             first = f"All are compared with {self.against}{why}."
-        return " ".join(filter(None, [first, sentence(self.run.given), self.serving.note, self.asked]))
+        return " ".join(filter(None, [first, self.tuning, sentence(self.run.given), self.serving.note, self.asked]))
 
     @property
     def asked(self) -> str:
@@ -164,7 +166,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     decision = replace(decision, verdict=_with_days(decision, run.folder / DAYS, [task.name for task in run.tasks]))
     return DatasetResult(
         **vars(decision), run=run, records=records, objectives=objectives, areas=areas,
-        incomplete=" ".join(filter(None, incomplete)),
+        incomplete=" ".join(filter(None, incomplete)), tuning=tuning_of_single_task(study, records),
     )  # fmt: skip
 
 
@@ -269,6 +271,26 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         "trainings": trainings,
         "command": trainings[-1]["command"],
     }
+
+
+def tuning_of_single_task(study: Study, records: Sequence[TrialRecord]) -> str:
+    """A sentence on how many settings single-task models were tuned on; empty where none were taken from other models.
+
+    Settings count that were trained to full length, as in `bench.confirm.twins`.
+    """
+    twins = [config for kind, _, config in map(json.loads, study.tries) if kind == TWIN]
+    if not twins:
+        return ""
+    by_kind: dict[str, set[str]] = {}
+    for record in records:
+        if record.state == "completed":
+            by_kind.setdefault(record.sharing, set()).add(json.dumps(record.unshared, sort_keys=True))
+    alone = len(by_kind.pop(BASELINE, ())) + len(twins)
+    most = max(map(len, by_kind.values()), default=0)
+    return (
+        f"Single-task models were tuned on {alone} settings at full length, {len(twins)} of them from the best models "
+        f"that share. The way of sharing with most settings has {most}."
+    )
 
 
 NOT_CONFIRMED = "nothing was confirmed on fresh seeds"

@@ -32,6 +32,8 @@ REPLICATE = 1.2
 """A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
 TREES = 6.0
 """Passes of a network over train that take as long as a training of boosted trees."""
+TWINS = 2
+"""Trainings of single-task models on the settings of models that share, in a short search; see `bench.confirm.twins`."""
 
 
 class Pace:
@@ -116,7 +118,8 @@ class After:
         others = (
             sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED) * confirm.replicates
         )
-        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static
+        twins = TWINS * ("single_task" in confirm.baselines and confirm.replicates > 0 and kinds > 1)
+        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static + twins
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown
         self._trees, self._taught = trees, store if ("loss.kind", "distilled") in space.values() else None

@@ -184,6 +184,46 @@ def alone(what: str, reference: str, mean: Effect, overall: str) -> str:
     return f"Use {what}: {'they are' if several(what) else 'it is'} ahead of {reference} by {mean} {overall}."
 
 
+TREES_ALONE = "Boosted trees are another kind of model, one for each task: no part of this is sharing."
+KINDS_OF_SETTINGS = {
+    "numeric.kind": "the way numbers enter",
+    "sequence.kind": "the way lists of past values enter",
+    "interaction.kind": "the interaction",
+    "loss.kind": "the loss",
+    "regression_loss.kind": "the loss of values",
+    "funnel.kind": "the funnel",
+}
+"""By name in a configuration how people call a kind that single-task models have, too."""
+OTHER_SETTINGS = "sizes and training settings"
+
+
+def part_of_trees(network: Effect | None, trees: Effect | None) -> str:
+    """That a part of a blend is boosted trees, and what its parts gain alone, where they are compared."""
+    first = "A part of this is boosted trees, another kind of model"
+    if network is None or trees is None:
+        return f"{first}."
+    return f"{first}: the network alone is at {network}, the trees alone at {trees}."
+
+
+def not_sharing(whole: Effect, part: Effect | None, kinds: Mapping[str, object], others: bool) -> str:
+    """The part of a gain over single-task models that their settings make, and not sharing.
+
+    Args:
+        part: of single-task models with the same settings; None where it was not measured.
+        kinds: by name, see `KINDS_OF_SETTINGS`, those that differ.
+        others: whether other settings differ, too.
+    """
+    named = [f"{KINDS_OF_SETTINGS[key]} ({kind})" for key, kind in kinds.items()]
+    settings = listed([*named, *([OTHER_SETTINGS] if others else [])])
+    if part is None:
+        return f"It also differs in {settings}: what of the gain that is was not measured." if named else ""
+    if round(part.value, 3) <= 0:
+        return f"No part of it is {settings}: single-task models with the same are at {part}."
+    if part.value >= whole.value:
+        return f"All of it is {settings}, not sharing: single-task models with the same are at {part}."
+    return f"Of the {percent(whole.value)}%, {part} is {settings}, not sharing."
+
+
 def averaged(many: int) -> str:
     """The number of weightings behind an average gain."""
     return f"The average is over {many} ways to weigh the outcomes." if many > 1 else ""

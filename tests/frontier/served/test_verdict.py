@@ -11,7 +11,9 @@ from scipy import stats
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
+from bench.core.records import Point, Replicate
 from bench.frontier.aims import aims_of
+from bench.frontier.attribution import attributed
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
@@ -304,6 +306,79 @@ def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
     assert "The pick holds in 90% of retrainings." in told(served, holds=0.9).notes
     kept = told(front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.36)]), holds=0.49)
     assert "retrainings" not in " ".join(kept.notes), "nobody retrains what is not to be served"
+
+
+def configured(point, kind="trial", **settings):
+    """A confirmed point; `numeric` and `lr` stand for all settings beside sharing."""
+    config = {{"sharing": "sharing.kind", "numeric": "numeric.kind", "lr": "optim.lr"}.get(key, key): value
+              for key, value in settings.items()}  # fmt: skip
+    number = int(point) if kind == "trial" else None
+    label = point.removeprefix("twin ") if kind == "twin" else ""
+    return Point(kind, config, kind, number=number, label=label, replicates=(Replicate(1, 1, {}),))
+
+
+ALONE, PLE = {"sharing": "single_task"}, {"sharing": "ple"}
+BUCKET, PIECEWISE = {"numeric": "bucket", "lr": 0.1}, {"numeric": "piecewise_linear", "lr": 0.1}
+PICKED = ("7", "trial", 0.5, 0.44, 0.44)
+
+
+def answer_of(twin=None, of_twin=PIECEWISE, of_reference=BUCKET, pick=PICKED, more=()):
+    """The last sentence of a verdict about a pick, where single-task models with its settings have such outcomes."""
+    points = [
+        configured("0", **ALONE, **of_reference),
+        configured("7", **PLE, **PIECEWISE),
+        Point("single_task", {"sharing.kind": "single_task", "single_task.click": "0"}, "single_task"),
+        *([configured("twin 7", "twin", **ALONE, **of_twin)] if twin else []),
+        *more,
+    ]
+    rows = [SINGLE, pick, *([("twin 7", "baseline", 0.5, twin, twin)] if twin else [])]
+    rows += [("trees", "baseline", 0.5, 0.43, 0.43)] if pick[0] == "blend" else []
+    rows += [PICKED] if pick[0] == "blend" else []
+    found = told(front_of(rows, today=False), attributed=lambda point, gain: attributed(points, point, gain), row=1)
+    assert found.kind == "model"
+    return found.answer[-1]
+
+
+def test_the_part_of_a_gain_that_is_settings_and_not_sharing_is_told():
+    """Single-task models with the pick's settings tell it, by the same contest."""
+    said = answer_of(twin=0.42)
+    part = re.fullmatch(
+        r"Of the \+10\.0%, (\+5\.0%) \(\S+ to \S+\) is the way numbers enter \(piecewise_linear\), not sharing\.", said
+    )
+    assert part, said
+    all_of_it = answer_of(twin=0.44)
+    assert all_of_it.startswith("All of it is the way numbers enter (piecewise_linear), not sharing: ")
+    none_of_it = answer_of(twin=0.39)
+    assert re.search(r"^No part of it is the way numbers enter .* at -2\.5% \(", none_of_it), none_of_it
+
+
+def test_where_sizes_differ_too_these_are_named_and_where_nothing_differs_nothing_is_said():
+    other = {**BUCKET, "lr": 0.2}
+    assert "(piecewise_linear) and sizes and training settings, not" in answer_of(twin=0.42, of_reference=other)
+    fewer = {**PIECEWISE, "lr": 0.2}
+    assert "% (" in (said := answer_of(twin=0.42, of_reference=fewer))
+    assert said.endswith("is sizes and training settings, not sharing.")
+    assert answer_of(of_reference=PIECEWISE).startswith("Use model 7")  # the only sentence
+
+
+def test_without_a_measurement_what_differs_is_named_and_no_number_is_made_up():
+    said = answer_of()
+    assert said == (
+        "It also differs in the way numbers enter (piecewise_linear): what of the gain that is was not measured."
+    )
+    assert answer_of(of_reference={**PIECEWISE, "lr": 0.2}).startswith("Use model 7")
+    assert answer_of(twin=0.42, of_twin=BUCKET) == said  # a twin of another point
+
+
+def test_a_pick_with_trees_is_said_to_be_another_kind_of_model():
+    trees = configured("trees", "trees")
+    said = answer_of(pick=("trees", "baseline", 0.5, 0.44, 0.44), more=[trees])
+    assert said == "Boosted trees are another kind of model, one for each task: no part of this is sharing."
+    parts = {"blend.network": "7", "blend.trees": "trees"}
+    blend = Point("blend", parts, "blend", replicates=(Replicate(1, 1, {}),))
+    said = answer_of(pick=("blend", "baseline", 0.5, 0.45, 0.45), more=[trees, blend])
+    pattern = r"A part of this is boosted trees, another kind of model: the network alone is at \+10\.0% .*, the trees "
+    assert re.match(pattern + r"alone at \+7\.5% ", said), said
 
 
 def cells_of(gains, error=0.01):
