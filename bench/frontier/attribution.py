@@ -2,51 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from bench.core.records import NETWORK, TREES, Point, Scalar
+from bench.core.records import NETWORK, TREES, Point
+from bench.frontier.aims import PolicyAim
 from bench.frontier.words import verdict as words
 from bench.results.effect import Effect
-from bench.results.points import BASELINE, confirmed, source_ids, twin_of
+from bench.results.points import BASELINE, confirmed, network_that_shares, source_ids, twin_of
 
-Gain = Callable[[str], Effect | None]
-"""What a point, by its id, gains over the reference, each at its best weights; None where it is not compared."""
+Gain = Callable[[str, str], Effect | None]
+"""What one point gains over another, by their ids, each at its best weights; None where one of them is not compared."""
 
 
-def attributed(points: Sequence[Point], pick: str, gain: Gain) -> str:
-    """A sentence on the part of a pick's gain over single-task models that is not sharing; empty where all may be.
+def attributed(points: Sequence[Point], pick: str, gain: Gain, aim: PolicyAim) -> list[str]:
+    """Sentences on the part of a pick's gain over single-task models that is not sharing; none where all of it may be.
 
-    Single-task models with the pick's settings tell it, see `bench.confirm.twins`. Where the reference itself has these
-    settings, nothing else differs.
+    Single-task models with the pick's settings tell it, see `bench.confirm.twins`. A blend is told part by part, and
+    then its network.
 
     Args:
+        points: of the run; the best single-task models are one of them.
         pick: id of the point that gains.
     """
     by_id = {point.id: point for point in points}
-    picked, whole = by_id.get(pick), gain(pick)
-    if picked is None or whole is None or BASELINE not in by_id:
-        return ""
+    picked = by_id.get(pick)
+    if picked is None:  # a model from elsewhere
+        return []
     if picked.kind == "trees":
-        return words.TREES_ALONE
-    if picked.kind == "blend":
-        parts = [gain(str(picked.config[part])) for part in (NETWORK, TREES)]
-        return words.part_of_trees(*parts)
-    if "sharing.kind" not in picked.config or picked.sharing == BASELINE:
-        return ""
-    sources = [by_id[name] for name in source_ids(by_id[BASELINE]) if name in by_id]
-    differing = [source for source in sources if source.unshared != picked.unshared]
-    kinds, others = _differences(picked, differing)
-    if not kinds and not others:
-        return ""
-    twin = twin_of(picked, filter(confirmed, points))
-    part = None if twin is None else gain(twin.id)
-    return words.not_sharing(whole, part, kinds, others)
+        return [words.TREES_ALONE]
+    network = network_that_shares(picked, points)
+    if picked.kind != "blend":
+        return [] if network is None else _of_network(points, network, "it", gain, aim)
+    parts = [gain(str(picked.config[part]), BASELINE) for part in (NETWORK, TREES)]
+    said = [words.part_of_trees(*parts)]
+    if network is not None:
+        said += _of_network(points, network, "the network's gain", gain, aim)
+    return said
 
 
-def _differences(picked: Point, sources: Sequence[Point]) -> tuple[Mapping[str, Scalar], bool]:
-    """The kinds of the pick that a single-task model has otherwise, and whether other settings differ, too."""
-    keys = {key for source in sources for key in picked.unshared.keys() | source.unshared.keys()}
-    differing = {key for key in keys if any(source.config.get(key) != picked.config.get(key) for source in sources)}
-    kinds = {key: picked.config.get(key) for key in words.KINDS_OF_SETTINGS if key in differing}
-    options = tuple(key.removesuffix("kind") for key in kinds)  # those of another kind differ with it
-    return kinds, any(not key.startswith(options) for key in differing)
+def _of_network(points: Sequence[Point], network: Point, what: str, gain: Gain, aim: PolicyAim) -> list[str]:
+    """Of a network that shares; nothing where it gains nothing, or differs from single-task models in sharing alone.
+
+    Args:
+        what: the gain in words.
+    """
+    whole = gain(network.id, BASELINE)
+    settings = _settings_apart(points, network)
+    if whole is None or round(whole.value, 3) <= 0 or not settings:
+        return []
+    twin = twin_of(network, filter(confirmed, points))
+    alone = None if twin is None else gain(twin.id, BASELINE)
+    added = None if twin is None else gain(network.id, twin.id)
+    if alone is None or added is None:
+        return [words.part_unknown(what, settings)]
+    return [words.part_of_settings(what, settings, aim.share(alone, whole), added)]
+
+
+def _settings_apart(points: Sequence[Point], network: Point) -> list[str]:
+    """In words the settings beside sharing that a network and one of the best single-task models have apart."""
+    by_id = {point.id: point for point in points}
+    names: set[str] = set()
+    for source in source_ids(by_id[BASELINE]):
+        names |= _apart(network, by_id[source])
+    kinds = [name for name in words.KINDS_OF_SETTINGS if name in names]
+    options = tuple(name.removesuffix("kind") for name in kinds)  # options of a kind differ with it
+    others = [name for name in names if not name.startswith(options)]
+    told = [f"{words.KINDS_OF_SETTINGS[name]} ({network.config.get(name)})" for name in kinds]
+    if others:
+        told.append(words.OTHERS if told else words.SIZES)
+    return told
+
+
+def _apart(one: Point, other: Point) -> set[str]:
+    names = one.unshared.keys() | other.unshared.keys()
+    return {name for name in names if one.config.get(name) != other.config.get(name)}

@@ -43,6 +43,9 @@ DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 simulation."""
 TREES = "trees"
 
+Attributed = Callable[[str, Gain, PolicyAim], Sequence[str]]
+"""Of a point that gains, sentences on what makes that gain; see `bench.frontier.attribution`."""
+
 
 @dataclass(frozen=True)
 class ModelGain:
@@ -74,7 +77,7 @@ class Verdict:
     Attributes:
         kind: `model`: switch to another model. `weights`: keep the model, and change its weights. `keep`: nothing is
             gained that matters. `unknown`: cannot tell.
-        answer: one to three sentences.
+        answer: one to four sentences.
         notes: sentences on how sure that is, and on what else there is.
         row: of the served front, what the answer says to serve, or of `unknown` cannot tell about; None to keep what
             there is.
@@ -211,7 +214,7 @@ def verdict(
     heads: Callable[[str], Sequence[str]] = lambda point: (),
     titles: Mapping[str, str] | None = None,
     suspicion: str = "",
-    attributed: Callable[[str, Gain], str] = lambda point, gain: "",
+    attributed: Attributed = lambda point, gain, aim: (),
 ) -> Verdict:
     """The verdict about a picked serving point.
 
@@ -227,8 +230,7 @@ def verdict(
         heads: of a point the names of those that are surely ahead of it in every head.
         titles: how points are called, by their names; see `words.titles_of`.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
-        attributed: of a point that gains, and of what others gain, a sentence on what makes that gain; see
-            `bench.frontier.attribution`.
+        attributed: see `Attributed`.
     """
     first, served = contest(aims[0]), contest(aims[0]).served
     more = aims[1:] if aims[0].rule == "knee" and not served.today else ()
@@ -270,14 +272,22 @@ def verdict(
     notes = list(filter(None, notes))
     if len(said.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
         said, notes = replace(said, answer=(*said.answer, notes[0])), notes[1:]
-    if said.kind == "model" and not served.today:
-        reference = str(served.table["point"].iloc[served.current])
-        pick = str(served.table["point"].iloc[advised])
-        part = attributed(pick, lambda point: _over(contests, point, reference) if point in first.best else None)
-        said = replace(said, answer=(*said.answer, *filter(None, [part])))
+    if said.kind == "model" and served.over_single_task:
+        said = replace(said, answer=(*said.answer, *_attributed(contests, advised, attributed)))
     if served.today:
         notes.append(words.limits_in_force(limits, bool(judge.policy.values)))
     return replace(said, notes=tuple(notes))
+
+
+def _attributed(contests: Sequence[Contest], row: int, attributed: Attributed) -> Sequence[str]:
+    """Sentences on what makes the gain of a row over single-task models."""
+    first = contests[0]
+
+    def gain(point: str, other: str) -> Effect | None:
+        known = {point, other} <= first.best.keys()
+        return _over(contests, point, other) if known else None
+
+    return attributed(str(first.served.table["point"].iloc[row]), gain, first.aim)
 
 
 def _costs_most(both: Moves, who: str) -> list[str]:

@@ -124,6 +124,16 @@ def _tuned(points: Sequence[Point]) -> list[Point]:
     return candidates(point for point in points if point.number is not None or point.kind == TWIN)
 
 
+def network_that_shares(point: Point, points: Iterable[Point]) -> Point | None:
+    """The network of a point, if it shares: itself, or that of a blend; None of other models."""
+    network: Point | None = point
+    if point.kind == "blend":
+        network = next((each for each in points if each.id == point.config[NETWORK]), None)
+    if network is None or "sharing.kind" not in network.config or network.sharing == BASELINE:
+        return None
+    return network
+
+
 def twin_of(point: Point, points: Iterable[Point]) -> Point | None:
     """The single-task point with the settings of one that shares."""
     single = (each for each in points if each.sharing == BASELINE and each.kind != BASELINE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
 from bench.confirm.blend import blended
 from bench.confirm.race import confirm, kinds, members, shortlist
-from bench.confirm.twins import best_twins, missing_twin, tried, twins_to_try, with_earlier
+from bench.confirm.twins import best_twins, tune, twin_of_pick, with_earlier
 from bench.core import plugins
 from bench.core.errors import UserError, listed
 from bench.core.objectives import Objective, of_items
@@ -178,15 +178,14 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             Checkpoints(part.folder).clear()
             production = part.current.point
             records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
-            limit, compared_with_single = suite.confirm.limit, "single_task" in wanted
-            replicates = suite.confirm.replicates
-            with_twins = replicates > 0 and compared_with_single and SINGLE_TASK in plan.space.choices(SHARING)
+            limit, replicates = suite.confirm.limit, suite.confirm.replicates
+            with_single = "single_task" in wanted
+            with_twins = replicates > 0 and with_single and _may_share(plan)
             twins: list[Point] = []
             if with_twins:
-                asked = twins_to_try(records, objectives, reference, limit)
-                twins = tried(study, executor, make_job, asked, before("tuning", "confirming", "serving"))
+                twins = tune(study, executor, make_job, reference, limit, before("tuning", "confirming", "serving"))
             single = best_twins(records, twins, objectives)
-            chosen = shortlist(records, objectives, reference, limit, compared_with_single, twins)
+            chosen = shortlist(records, objectives, reference, limit, with_single, twins)
             known = {point.id for point in chosen}
             more = members(records, objectives, reference, suite.confirm.members)
             more = [point for point in more if point.id not in known]
@@ -212,31 +211,40 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 for trees in (each for each in others if each.kind == "trees"):
                     choose = partial(shares_of, store, folder, objectives)
                     blended(study, executor, make_job, choose, folder, trees, reference, then)
-            while with_twins and (twin := _missing_twin(part, records, reference, study)) is not None:
+            result = _drawn(part, study, reporter, progress)
+            while with_twins and (twin := _missing_twin(result, study, reference)) is not None:
                 confirm(study, executor, make_job, [], replicates, on_record, then, [twin])
+                result = _drawn(part, study, reporter, progress)
         finally:
             executor.close()
-        study.end_confirmation()
-        reporter.log(part, study.records(), study.told)  # those that were concluded, too
-    progress.note("drawing the served front")
-    result = result_of(part, keep=True)
     with atomic_path(part.folder / CELLS) as temporary:
         write_cells(result.cells, temporary)
     write_pick(result)
     return result
 
 
-def _missing_twin(
-    part: DatasetRun, records: Sequence[TrialRecord], reference: Mapping[str, float], study: Study
-) -> Point | None:
-    """The twin of what would be picked now, where single-task models are the reference and it was never trained."""
-    result = result_of(part, keep=True)
-    served = result.serving.served
-    if served is None or result.pick is None or served.table["point"].iloc[served.current] != SINGLE_TASK:
+def _may_share(plan: SearchPlan) -> bool:
+    """Whether there is something to share, and single-task models are searched beside models that do."""
+    return len(plan.tasks) > 1 and SINGLE_TASK in plan.space.choices(SHARING)
+
+
+def _drawn(part: DatasetRun, study: Study, reporter: Reporter, progress: Progress) -> DatasetResult:
+    """Ends the confirmation and draws the served front."""
+    study.end_confirmation()
+    reporter.log(part, study.records(), study.told)  # those that were concluded, too
+    progress.note("drawing the served front")
+    return result_of(part, keep=True)
+
+
+def _missing_twin(result: DatasetResult, study: Study, reference: Mapping[str, float]) -> Point | None:
+    """The twin of the picked network, where single-task models are the reference and it was never trained."""
+    served, points = result.serving.served, result.frontier.points
+    if served is None or result.pick is None or not served.over_single_task:
         return None
-    points = result.frontier.points
-    pick = next(point for point in points if point.id == result.pick.point)
-    twin = missing_twin(pick, points, records, result.objectives, reference)
+    pick = next((point for point in points if point.id == result.pick.point), None)
+    if pick is None:  # a model from elsewhere
+        return None
+    twin = twin_of_pick(pick, points, result.records, result.objectives, reference)
     return None if twin is None or twin.training in study.replicates() else twin
 
 

@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.confirm.twins import effort_of, tried
 from bench.core.errors import UserError
 from bench.core.objectives import Objective, outcomes_of, primary
 from bench.core.plain import parse_toml, read_json
@@ -30,13 +31,14 @@ from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
 from bench.frontier.verdict import Verdict
+from bench.frontier.words.verdict import ACRONYMS
 from bench.measure import predictions
 from bench.measure.predictions import FOLDER, KEPT, KeptRows, read_rows, with_rates
 from bench.results.drift import Change, changes
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
 from bench.results.fusion import Fusion, FusionKind, logged
-from bench.results.points import BASELINE, TWIN, confirmed, kept_names, parts_of, sources_of
+from bench.results.points import confirmed, kept_names, parts_of, sources_of
 from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.within import TaskAreas, areas_of, warning
 from bench.runs.comparing import answer_of
@@ -87,7 +89,7 @@ class DatasetResult(Decision):
 
     Attributes:
         areas: by id of a confirmed point its areas under the curve, where what is served is ranked within groups.
-        tuning: a sentence on how many settings single-task models were tuned on.
+        tuning: a sentence on how much single-task models were tuned.
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
 
@@ -274,22 +276,14 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
 
 
 def tuning_of_single_task(study: Study, records: Sequence[TrialRecord]) -> str:
-    """A sentence on how many settings single-task models were tuned on; empty where none were taken from other models.
-
-    Settings count that were trained to full length, as in `bench.confirm.twins`.
-    """
-    twins = [config for kind, _, config in map(json.loads, study.tries) if kind == TWIN]
-    if not twins:
+    """A sentence on how much single-task models were tuned; empty without twins, see `bench.confirm.twins`."""
+    effort = effort_of(records, len(tried(study, records)))
+    if not effort.twins:
         return ""
-    by_kind: dict[str, set[str]] = {}
-    for record in records:
-        if record.state == "completed":
-            by_kind.setdefault(record.sharing, set()).add(json.dumps(record.unshared, sort_keys=True))
-    alone = len(by_kind.pop(BASELINE, ())) + len(twins)
-    most = max(map(len, by_kind.values()), default=0)
+    kind = ACRONYMS.get(effort.kind, effort.kind.replace("_", "-"))
     return (
-        f"Single-task models were tuned on {alone} settings at full length, {len(twins)} of them from the best models "
-        f"that share. The way of sharing with most settings has {most}."
+        f"Single-task models were tuned by {effort.alone:.1f} full lengths of training, {effort.twins} of them with "
+        f"settings of the best models that share; {kind}, the way of sharing with most, by {effort.most:.1f}."
     )
 
 

@@ -32,8 +32,6 @@ REPLICATE = 1.2
 """A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
 TREES = 6.0
 """Passes of a network over train that take as long as a training of boosted trees."""
-TWINS = 2
-"""Trainings of single-task models on the settings of models that share, in a short search; see `bench.confirm.twins`."""
 
 
 class Pace:
@@ -118,7 +116,9 @@ class After:
         others = (
             sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED) * confirm.replicates
         )
-        twins = TWINS * ("single_task" in confirm.baselines and confirm.replicates > 0 and kinds > 1)
+        with_twins = "single_task" in confirm.baselines and confirm.replicates > 0 and kinds > 1
+        twins = min(confirm.limit, max(1.0, lengths / kinds)) if with_twins else 0.0  # see `bench.confirm.twins`
+        others += confirm.replicates * with_twins  # of the best one
         self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static + twins
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown

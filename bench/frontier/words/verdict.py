@@ -194,7 +194,8 @@ KINDS_OF_SETTINGS = {
     "funnel.kind": "the funnel",
 }
 """By name in a configuration how people call a kind that single-task models have, too."""
-OTHER_SETTINGS = "sizes and training settings"
+SIZES, OTHERS = "sizes and training settings", "other settings"
+"""All other settings: alone, and beside such kinds."""
 
 
 def part_of_trees(network: Effect | None, trees: Effect | None) -> str:
@@ -205,23 +206,26 @@ def part_of_trees(network: Effect | None, trees: Effect | None) -> str:
     return f"{first}: the network alone is at {network}, the trees alone at {trees}."
 
 
-def not_sharing(whole: Effect, part: Effect | None, kinds: Mapping[str, object], others: bool) -> str:
-    """The part of a gain over single-task models that their settings make, and not sharing.
+def part_unknown(what: str, settings: Sequence[str]) -> str:
+    """That nobody measured the part of a gain that other settings make; `what` names the gain."""
+    return f"A part of {what} may be {listed(list(settings))}, not sharing: that was not measured."
+
+
+def part_of_settings(what: str, settings: Sequence[str], share: float, sharing: Effect) -> str:
+    """The part of a gain over single-task models that other settings make, and what sharing adds to it.
 
     Args:
-        part: of single-task models with the same settings; None where it was not measured.
-        kinds: by name, see `KINDS_OF_SETTINGS`, those that differ.
-        others: whether other settings differ, too.
+        what: the gain: `it`.
+        settings: in which these differ, too.
+        share: theirs of the gain.
+        sharing: the gain over single-task models with the same settings.
     """
-    named = [f"{KINDS_OF_SETTINGS[key]} ({kind})" for key, kind in kinds.items()]
-    settings = listed([*named, *([OTHER_SETTINGS] if others else [])])
-    if part is None:
-        return f"It also differs in {settings}: what of the gain that is was not measured." if named else ""
-    if round(part.value, 3) <= 0:
-        return f"No part of it is {settings}: single-task models with the same are at {part}."
-    if part.value >= whole.value:
-        return f"All of it is {settings}, not sharing: single-task models with the same are at {part}."
-    return f"Of the {percent(whole.value)}%, {part} is {settings}, not sharing."
+    part = f"{share:.0%}"
+    if round(share, 2) <= 0:
+        part = "No part"
+    if share >= 1:
+        part = "All"
+    return f"{part} of {what} is {listed(list(settings))}; sharing adds {sharing}."
 
 
 def averaged(many: int) -> str:

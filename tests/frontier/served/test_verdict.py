@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import verdict
+from bench.results.effect import Effect
 from bench.results.ledger import PARTS
 
 CLICK, LIKE = NAMES = ("click.recall@10%", "like.recall@10%")
@@ -66,7 +68,7 @@ def told(served, policy=None, row=None, **more):
     judge, aims, chosen = judged(served, policy)
     row, more = (chosen.row, {"unlimited": chosen.unlimited} | more) if row is None else (row, more)
     found = verdict(contests_of(served, judge, row, aims), judge, row, NOW, aims, **more)
-    assert 1 <= len(found.answer) <= 2
+    assert 1 <= len(found.answer) <= (4 if "attributed" in more else 2)
     for each in found.answer:
         assert len(re.sub(r"\([^)]*\)", "", each).split()) <= 25, each
     return found
@@ -334,39 +336,44 @@ def answer_of(twin=None, of_twin=PIECEWISE, of_reference=BUCKET, pick=PICKED, mo
     rows = [SINGLE, pick, *([("twin 7", "baseline", 0.5, twin, twin)] if twin else [])]
     rows += [("trees", "baseline", 0.5, 0.43, 0.43)] if pick[0] == "blend" else []
     rows += [PICKED] if pick[0] == "blend" else []
-    found = told(front_of(rows, today=False), attributed=lambda point, gain: attributed(points, point, gain), row=1)
+    found = told(front_of(rows, today=False), attributed=partial(attributed, points), row=1)
     assert found.kind == "model"
     return found.answer[-1]
 
 
 def test_the_part_of_a_gain_that_is_settings_and_not_sharing_is_told():
-    """Single-task models with the pick's settings tell it, by the same contest."""
+    """Single-task models with the pick's settings tell it, by the same contest. Parts multiply: shares are of logs."""
+    settings = re.escape("the way numbers enter (piecewise_linear)")
+    share = np.log(1.05) / np.log(1.1)
     said = answer_of(twin=0.42)
-    part = re.fullmatch(
-        r"Of the \+10\.0%, (\+5\.0%) \(\S+ to \S+\) is the way numbers enter \(piecewise_linear\), not sharing\.", said
-    )
-    assert part, said
+    assert re.fullmatch(rf"{share:.0%} of it is {settings}; sharing adds \+4\.8% \(\S+ to \S+\)\.", said), said
+    assert np.isclose((1 + 0.05) * (1 + 0.44 / 0.42 - 1), 1.1)
     all_of_it = answer_of(twin=0.44)
-    assert all_of_it.startswith("All of it is the way numbers enter (piecewise_linear), not sharing: ")
+    assert re.match(rf"All of it is {settings}; sharing adds \+0\.0% ", all_of_it), all_of_it
     none_of_it = answer_of(twin=0.39)
-    assert re.search(r"^No part of it is the way numbers enter .* at -2\.5% \(", none_of_it), none_of_it
+    assert re.match(rf"No part of it is {settings}; sharing adds \+12\.8% ", none_of_it), none_of_it
+
+
+def test_shares_of_a_gain_are_of_what_the_policy_adds_up():
+    """By values gains are fractions of one amount and add up, by the default they multiply."""
+    part, whole = Effect(0.05), Effect(0.1)
+    policies = Policy(), Policy.model_validate({"rule": "value", "values": {"click": 1}})
+    knee, values = (aims_of(policy, NAMES, RATES, today=False)[0] for policy in policies)
+    assert knee.share(part, whole) == pytest.approx(np.log(1.05) / np.log(1.1))
+    assert values.share(part, whole) == pytest.approx(0.5)
 
 
 def test_where_sizes_differ_too_these_are_named_and_where_nothing_differs_nothing_is_said():
     other = {**BUCKET, "lr": 0.2}
-    assert "(piecewise_linear) and sizes and training settings, not" in answer_of(twin=0.42, of_reference=other)
+    assert "is the way numbers enter (piecewise_linear) and other settings; " in answer_of(0.42, of_reference=other)
     fewer = {**PIECEWISE, "lr": 0.2}
-    assert "% (" in (said := answer_of(twin=0.42, of_reference=fewer))
-    assert said.endswith("is sizes and training settings, not sharing.")
+    assert " of it is sizes and training settings; sharing adds " in answer_of(twin=0.42, of_reference=fewer)
     assert answer_of(of_reference=PIECEWISE).startswith("Use model 7")  # the only sentence
 
 
 def test_without_a_measurement_what_differs_is_named_and_no_number_is_made_up():
     said = answer_of()
-    assert said == (
-        "It also differs in the way numbers enter (piecewise_linear): what of the gain that is was not measured."
-    )
-    assert answer_of(of_reference={**PIECEWISE, "lr": 0.2}).startswith("Use model 7")
+    assert said == ("A part of it may be the way numbers enter (piecewise_linear), not sharing: that was not measured.")
     assert answer_of(twin=0.42, of_twin=BUCKET) == said  # a twin of another point
 
 
@@ -376,7 +383,12 @@ def test_a_pick_with_trees_is_said_to_be_another_kind_of_model():
     assert said == "Boosted trees are another kind of model, one for each task: no part of this is sharing."
     parts = {"blend.network": "7", "blend.trees": "trees"}
     blend = Point("blend", parts, "blend", replicates=(Replicate(1, 1, {}),))
-    said = answer_of(pick=("blend", "baseline", 0.5, 0.45, 0.45), more=[trees, blend])
+    of_network = "A part of the network's gain may be the way numbers enter (piecewise_linear), not sharing: "
+    picked = "blend", "baseline", 0.5, 0.45, 0.45
+    assert answer_of(pick=picked, more=[trees, blend]) == f"{of_network}that was not measured."
+    measured = answer_of(twin=0.42, pick=picked, more=[trees, blend])
+    assert re.match("51% of the network's gain is the way numbers enter .*; sharing adds ", measured), measured
+    said = answer_of(of_reference=PIECEWISE, pick=picked, more=[trees, blend])
     pattern = r"A part of this is boosted trees, another kind of model: the network alone is at \+10\.0% .*, the trees "
     assert re.match(pattern + r"alone at \+7\.5% ", said), said
 
