@@ -292,7 +292,8 @@ def _chosen(result: DatasetResult) -> Point:
 
     if result.pick is not None and result.pick.trial is not None:
         return next(point for point in result.frontier.points if point.id == result.pick.point)
-    chosen = best(result.frontier.points, result.objectives[0])
+    trials = [point for point in result.frontier.points if point.number is not None]
+    chosen = best(trials, result.objectives[0])
     if chosen is None:
         raise UserError(f"{result.run.key}: expected a trial with a result, found none")
     return chosen

@@ -43,6 +43,7 @@ def baselines_of(
     reference: Mapping[str, float],
     wanted: Collection[str],
     schema: Schema,
+    twins: Sequence[Point] = (),
 ) -> list[Point]:
     """Returns the wanted baselines that exist here, as points without a result, in the order of `TRAINED`.
 
@@ -50,7 +51,8 @@ def baselines_of(
     ensemble has two half-size models of the best single-task point's configuration. These are trained as long as that
     point was.
     """
-    sharing, single = (best_point(records, objectives, reference, alone) for alone in (False, True))
+    sharing = best_point(records, objectives, reference, single=False)
+    single = best_point(records, objectives, reference, single=True, twins=twins)
     weighed = len({objective.name.split(".")[0] for objective in objectives if objective.is_metric}) > 1
     points = []
     for kind in TRAINED:
@@ -68,10 +70,18 @@ def baselines_of(
 
 
 def best_point(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], single: bool
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    single: bool,
+    twins: Sequence[Point] = (),
 ) -> Point | None:
-    """Returns the single-task (`single`) or sharing point of the largest hypervolume by itself, the first of equals."""
-    every = searched_points(records, objectives)
+    """Returns the single-task (`single`) or sharing point of the largest hypervolume by itself, the first of equals.
+
+    Args:
+        twins: single-task points beside those of the search, see `bench.confirm.twins`.
+    """
+    every = [*searched_points(records, objectives), *twins]
     own = [point for point in every if (point.sharing == BASELINE or point.baseline) == single]
     return next(iter(largest_first(own, objectives, reference)), None)
 

@@ -36,11 +36,13 @@ def shortlist(
     reference: Mapping[str, float],
     limit: int,
     single_task: bool = True,
+    twins: Sequence[Point] = (),
 ) -> list[Point]:
     """Selects the points to confirm, by the search's values, in order of trial and length; a trial may have several.
 
     Takes the front and then the next ranks, up to `limit`; within a rank by hypervolume contribution to it, then by
-    trial. Adds each objective's single-task baseline: a gain over a lucky baseline would otherwise go unnoticed.
+    trial. Adds each objective's single-task baseline: a gain over a lucky baseline would otherwise go unnoticed. One
+    that a twin beats is not added, as the twin is confirmed in its place.
     Replicates are ignored, so an interrupted confirmation continues with the same points.
     """
     measured = searched_points(records, objectives)
@@ -55,7 +57,7 @@ def shortlist(
         order += members[np.argsort(-gain, kind="stable")].tolist()
     chosen = {measured[i].id for i in order[:limit]}
     if single_task:
-        chosen |= {baseline.id for baseline in baselines(measured, objectives).values()}
+        chosen |= {baseline.id for baseline in baselines([*measured, *twins], objectives).values()}
     return [point for point in measured if point.id in chosen]
 
 

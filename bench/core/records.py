@@ -16,7 +16,7 @@ FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 PointKind = Literal[
     "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend", "static_weights",
-    "current", "model",
+    "twin", "current", "model",
 ]  # fmt: skip
 """Kind of a point: a trial at some length, a baseline, the current point, or a model trained elsewhere."""
 Role = Literal["trial", "baseline", "current"]
@@ -28,6 +28,7 @@ NAMES: dict[PointKind, str] = {
     "ensemble": "ensemble of single-task models",
     "blend": "blend of a network and trees",
     "static_weights": "static loss weights",
+    "twin": "single-task models",
     "current": "current model",
 }
 """Kind -> its name for people."""
@@ -211,6 +212,11 @@ class _Configured:
         return self._kind("balancing")
 
     @property
+    def unshared(self) -> dict[str, Scalar]:
+        """Its configuration without sharing and balancing: what a single-task model can have, too."""
+        return {key: value for key, value in self.config.items() if not key.startswith(("sharing.", "balancing."))}
+
+    @property
     def weights(self) -> dict[str, float]:
         prefix = "balancing.static.weight."
         of = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
@@ -304,7 +310,7 @@ class Point(_Configured):
         baseline: whether the search ran it as its single-task baseline.
         rungs: of its trial, up to its length.
         curve, speed: of its trial, see `TrialResult`.
-        label: name of a model from elsewhere.
+        label: name of a model from elsewhere; of a twin the number of the trial whose settings it has.
     """
 
     kind: PointKind
@@ -332,6 +338,8 @@ class Point(_Configured):
         """Identifies it within its run: `7`, `7@16000`, `trees`, `static_weights 4:1`."""
         if self.number is not None:
             return point_id(self.number, self.until)
+        if self.kind == "twin":
+            return f"twin {self.label}"
         return self.label or f"{self.kind}{self._ratio}"
 
     @property
@@ -339,6 +347,8 @@ class Point(_Configured):
         """Its name in a sentence: `trial 7 stopped after 16,000 samples`, `boosted trees`."""
         if self.number is not None:
             return f"trial {self.number}" + ("" if self.until is None else f" stopped after {self.until:,} samples")
+        if self.kind == "twin":
+            return f"single-task, settings of trial {self.label}"
         return self.label or f"{NAMES[self.kind]}{self._ratio}"
 
     @property

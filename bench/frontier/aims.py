@@ -7,6 +7,7 @@ others. Pages show such anchors under every rule: each outcome in turn `TILT` ti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,13 @@ class PolicyAim:
         """Differences of U as fractions, so that .01 is 1%: of a mean logarithm exp less 1."""
         logarithmic = bool(self.rule) and PICK_RULES[self.rule].logarithmic
         return np.expm1(difference) if logarithmic else np.asarray(difference)
+
+    def share(self, part: Effect, whole: Effect) -> float:
+        """Which share of an effect a part of it is, both as fractions: shares of all its parts sum to 1."""
+        logarithmic = bool(self.rule) and PICK_RULES[self.rule].logarithmic
+        if logarithmic:  # parts multiply
+            return math.log1p(part.value) / math.log1p(whole.value)
+        return part.value / whole.value
 
     def effect(self, difference: Effect) -> Effect:
         """An effect on U as fractions."""

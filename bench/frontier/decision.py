@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ from bench.core.records import Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
 from bench.frontier.aims import PolicyAim
+from bench.frontier.attribution import attributed
 from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.contest import Contest, Leads, leads
 from bench.frontier.judging import Judge
@@ -227,7 +228,7 @@ def decided(
 
         told = verdict(
             contest, judge, row, serving.against, aims, chosen.stability.holds, rivals, chosen.unlimited,
-            front.ahead_of, titles_of(front.points), doubts,
+            front.ahead_of, titles_of(front.points), doubts, partial(attributed, points),
         )  # fmt: skip
         if serving.unsure:
             told = replace(told, kind="unknown", answer=(serving.unsure,))

@@ -25,6 +25,7 @@ from scipy.special import ndtri
 from bench.core.arrays import Floats
 from bench.core.rows import TEST
 from bench.frontier.aims import PolicyAim
+from bench.frontier.attribution import Gain
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.remedies import remedies
@@ -41,6 +42,9 @@ DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by
 simulation."""
 TREES = "trees"
+
+Attributed = Callable[[str, Gain, PolicyAim], Sequence[str]]
+"""Of a point that gains, sentences on what makes that gain; see `bench.frontier.attribution`."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Verdict:
     Attributes:
         kind: `model`: switch to another model. `weights`: keep the model, and change its weights. `keep`: nothing is
             gained that matters. `unknown`: cannot tell.
-        answer: one or two sentences.
+        answer: one to four sentences.
         notes: sentences on how sure that is, and on what else there is.
         row: of the served front, what the answer says to serve, or of `unknown` cannot tell about; None to keep what
             there is.
@@ -210,6 +214,7 @@ def verdict(
     heads: Callable[[str], Sequence[str]] = lambda point: (),
     titles: Mapping[str, str] | None = None,
     suspicion: str = "",
+    attributed: Attributed = lambda point, gain, aim: (),
 ) -> Verdict:
     """The verdict about a picked serving point.
 
@@ -225,6 +230,7 @@ def verdict(
         heads: of a point the names of those that are surely ahead of it in every head.
         titles: how points are called, by their names; see `words.titles_of`.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
+        attributed: see `Attributed`.
     """
     first, served = contest(aims[0]), contest(aims[0]).served
     more = aims[1:] if aims[0].rule == "knee" and not served.today else ()
@@ -266,9 +272,22 @@ def verdict(
     notes = list(filter(None, notes))
     if len(said.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
         said, notes = replace(said, answer=(*said.answer, notes[0])), notes[1:]
+    if said.kind == "model" and served.over_single_task:
+        said = replace(said, answer=(*said.answer, *_attributed(contests, advised, attributed)))
     if served.today:
         notes.append(words.limits_in_force(limits, bool(judge.policy.values)))
     return replace(said, notes=tuple(notes))
+
+
+def _attributed(contests: Sequence[Contest], row: int, attributed: Attributed) -> Sequence[str]:
+    """Sentences on what makes the gain of a row over single-task models."""
+    first = contests[0]
+
+    def gain(point: str, other: str) -> Effect | None:
+        known = {point, other} <= first.best.keys()
+        return _over(contests, point, other) if known else None
+
+    return attributed(str(first.served.table["point"].iloc[row]), gain, first.aim)
 
 
 def _costs_most(both: Moves, who: str) -> list[str]:

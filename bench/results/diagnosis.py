@@ -20,7 +20,7 @@ from bench.core.errors import listed
 from bench.core.objectives import Objective
 from bench.core.records import Point
 from bench.core.rows import CONFIRM
-from bench.results.points import baselines, best, confirmed, estimate, replicated
+from bench.results.points import TWIN, baselines, best, confirmed, estimate, replicated
 
 SURE_ERRORS = 2.0
 """How many standard errors of a difference make it more than noise, where the noise is known."""
@@ -31,13 +31,13 @@ class Gap:
     """The shortfall of a point in an objective, in the objective's unit: above 0 where the point is worse.
 
     Attributes:
-        trial: what it is compared with; `single` where that is a single-task model.
+        against: what it is compared with, in words; `single` where that is a single-task model.
         noise: of the difference; 0 where no point was confirmed on two seeds or more, so that it is not known.
     """
 
     objective: str
     short: float
-    trial: int
+    against: str
     single: bool
     noise: float
 
@@ -62,11 +62,12 @@ class References:
         for objective in self.metrics:
             against, single = (self._confirmed if confirmed(point) else self._seen).get(objective.name, (None, False))
             value = estimate(point, objective.name)
-            if against is not None and against.number is not None and math.isfinite(value):
+            if against is not None and math.isfinite(value):
                 short = objective.sign * (estimate(against, objective.name) - value)
                 seeds = max(1, len(replicated(point, objective.key(CONFIRM))))
                 noise = SURE_ERRORS * self._deviation[objective.name] * math.sqrt(2 / seeds)
-                gaps.append(Gap(objective.name, short, against.number, single, noise))
+                named = f"settings of trial {against.label}" if against.kind == TWIN else f"trial {against.number}"
+                gaps.append(Gap(objective.name, short, named, single, noise))
         return gaps
 
     def _of(self, points: Sequence[Point]) -> dict[str, tuple[Point | None, bool]]:
@@ -184,7 +185,7 @@ def task_of(diagnosis: Mapping[str, Any], objective: str) -> str:
 def _gap(gap: Gap) -> str:
     against = "the best single-task model" if gap.single else "the best in it"
     noise = f", more than the {gap.noise:.4f} of noise" if gap.noise else ""
-    return f"{gap.objective} is {gap.short:.4f} behind {against}, trial {gap.trial}{noise}."
+    return f"{gap.objective} is {gap.short:.4f} behind {against}, {gap.against}{noise}."
 
 
 def _because(diagnosis: Mapping[str, Any], task: str) -> str:

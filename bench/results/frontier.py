@@ -23,6 +23,7 @@ from bench.results.ledger import ALL, GAIN, GAIN_HIGH, GAIN_LOW, HIGH, LOW, PART
 from bench.results.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.results.points import (
     BASELINE,
+    TWIN,
     candidates,
     compared_split,
     confirmed,
@@ -189,10 +190,13 @@ class Frontier(Ledger):
     def _baseline(self, row: int) -> dict[str, Any]:
         """A baseline or the current point: `metrics` and `ci` by key, without what was not measured."""
         facts, point = self.table.iloc[row], self.points[row]
-        numbers = sorted({int(of.partition("@")[0]) for of in source_ids(point)})
+        sources = source_ids(point)
+        numbers = sorted({int(of.partition("@")[0]) for of in sources if not of.startswith(TWIN)})
+        twins = [of for of in sources if of.startswith(TWIN)]
         return {
             "name": point.id,
             **({"trials": numbers} if numbers else {}),
+            **({"twins": twins} if twins else {}),
             "replicates": int(facts["replicates"]),
             "metrics": self._numbers(row),
             "ci": self._ends(row),

@@ -25,7 +25,7 @@ import numpy as np
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.objectives import Objective, key_on
-from bench.core.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord
+from bench.core.records import NETWORK, SHARE, TREES, Point, PointKind, Replicate, Scalar, TrialRecord
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.several import models_in
 from bench.measure.predictions import name_of
@@ -90,17 +90,20 @@ def estimates(records: Sequence[Point], objectives: Sequence[Objective], split: 
 
 
 BASELINE = "single_task"
+TWIN: PointKind = "twin"
+"""The kind of a single-task point with the settings of a trial that shares, see `bench.confirm.twins`."""
 
 
 def best(points: Sequence[Point], objective: Objective) -> Point | None:
-    """The trial's point with the best estimate of one objective, of equals the first trial, at its longest.
+    """The tuned point with the best estimate of one objective, of equals the first trial, at its longest.
 
     None without a finite one.
     """
-    comparable = [point for point in _trials(points) if math.isfinite(estimate(point, objective.name))]
+    comparable = [point for point in _tuned(points) if math.isfinite(estimate(point, objective.name))]
 
-    def merit(point: Point) -> tuple[float, int, int]:
-        return objective.sign * estimate(point, objective.name), -(point.number or 0), len(point.rungs)
+    def merit(point: Point) -> tuple[float, float, int]:
+        number = math.inf if point.number is None else point.number
+        return objective.sign * estimate(point, objective.name), -number, len(point.rungs)
 
     return max(comparable, key=merit, default=None)
 
@@ -111,13 +114,36 @@ def baselines(points: Sequence[Point], objectives: Sequence[Objective]) -> dict[
     Where any point is confirmed, a baseline is a confirmed single-task point. An objective that none of them has
     measured is left out.
     """
-    single = [point for point in _trials(points) if point.sharing == BASELINE or point.baseline]
+    single = [point for point in _tuned(points) if point.sharing == BASELINE or point.baseline]
     by_objective = {objective.name: best(single, objective) for objective in objectives}
     return {name: point for name, point in by_objective.items() if point is not None}
 
 
-def _trials(points: Sequence[Point]) -> list[Point]:
-    return candidates(point for point in points if point.number is not None)
+def _tuned(points: Sequence[Point]) -> list[Point]:
+    """Trials and twins: what was trained once to be compared on validation."""
+    return candidates(point for point in points if point.number is not None or point.kind == TWIN)
+
+
+def network_that_shares(point: Point, points: Iterable[Point]) -> Point | None:
+    """The network of a point, if it shares: itself, or that of a blend; None of other models."""
+    network: Point | None = point
+    if point.kind == "blend":
+        network = next((each for each in points if each.id == point.config[NETWORK]), None)
+    if network is None or "sharing.kind" not in network.config or network.sharing == BASELINE:
+        return None
+    return network
+
+
+def twin_of(point: Point, points: Iterable[Point]) -> Point | None:
+    """The single-task point with the settings of one that shares."""
+    single = (each for each in points if each.sharing == BASELINE and each.kind != BASELINE)
+    return next((each for each in single if each.unshared == point.unshared), None)
+
+
+def labelled(twin: Point, trials: Iterable[Point]) -> Point:
+    """A twin with the number of the first trial that shares and has its settings."""
+    numbers = [each.number for each in trials if each.sharing != BASELINE and each.unshared == twin.unshared]
+    return replace(twin, label=str(numbers[0]) if numbers else "")
 
 
 def composite(points: Sequence[Point], objectives: Sequence[Objective]) -> Point | None:
@@ -237,7 +263,8 @@ def points_of_run(
             baseline is derived from moved when the search went on.
     """
     trials = points(records, objectives)
-    single = composite(trials, objectives)
+    others = [labelled(each, trials) if each.kind == TWIN else each for each in others]
+    single = composite([*trials, *(each for each in others if each.kind == TWIN)], objectives)
     latest = {point.id: point for point in (single, *others) if point is not None}
     return [*trials, *latest.values()]
 

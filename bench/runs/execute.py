@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
 from bench.confirm.blend import blended
 from bench.confirm.race import confirm, kinds, members, shortlist
+from bench.confirm.twins import best_twins, tune, twin_of_pick, with_earlier
 from bench.core import plugins
 from bench.core.errors import UserError, listed
 from bench.core.objectives import Objective, of_items
@@ -37,7 +39,7 @@ from bench.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcom
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import RAY, Options
-from bench.search.plan import SearchPlan, learnt
+from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
@@ -176,14 +178,21 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             Checkpoints(part.folder).clear()
             production = part.current.point
             records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
-            chosen = shortlist(records, objectives, reference, suite.confirm.limit, "single_task" in wanted)
+            limit, replicates = suite.confirm.limit, suite.confirm.replicates
+            with_single = "single_task" in wanted
+            with_twins = replicates > 0 and with_single and _may_share(plan)
+            twins: list[Point] = []
+            if with_twins:
+                twins = tune(study, executor, make_job, reference, limit, before("tuning", "confirming", "serving"))
+            single = best_twins(records, twins, objectives)
+            chosen = shortlist(records, objectives, reference, limit, with_single, twins)
             known = {point.id for point in chosen}
             more = members(records, objectives, reference, suite.confirm.members)
             more = [point for point in more if point.id not in known]
             if suite.confirm.kinds:
-                more += kinds(records, objectives, reference, [*chosen, *more])
-            others = baselines_of(records, objectives, reference, wanted, schema)
-            if replicates := suite.confirm.replicates:
+                more += kinds(records, objectives, reference, [*chosen, *more, *single])
+            others = baselines_of(records, objectives, reference, wanted, schema, twins)
+            if replicates:
                 tries = tries_of(full_lengths(records, records), len({record.sharing for record in records}))
                 others = tuned(
                     study, executor, make_job, others, plan.tasks, tries, request.seed, before("confirming", "serving")
@@ -192,6 +201,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 others += [] if production is None else [production]
                 static, then = suite.confirm.static, before("confirming", "serving")
                 others += retuned(study, executor, make_job, plan, static, gradient, then)
+                others += with_earlier(single, study)
                 write_rows(store, part.folder / predictions.FOLDER)
             points, budget = [*chosen, *more], suite.confirm.replicates_in_all + replicates * len(more)
             then = before("serving")
@@ -201,16 +211,41 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 for trees in (each for each in others if each.kind == "trees"):
                     choose = partial(shares_of, store, folder, objectives)
                     blended(study, executor, make_job, choose, folder, trees, reference, then)
+            result = _drawn(part, study, reporter, progress)
+            while with_twins and (twin := _missing_twin(result, study, reference)) is not None:
+                confirm(study, executor, make_job, [], replicates, on_record, then, [twin])
+                result = _drawn(part, study, reporter, progress)
         finally:
             executor.close()
-        study.end_confirmation()
-        reporter.log(part, study.records(), study.told)  # those that were concluded, too
-    progress.note("drawing the served front")
-    result = result_of(part, keep=True)
     with atomic_path(part.folder / CELLS) as temporary:
         write_cells(result.cells, temporary)
     write_pick(result)
     return result
+
+
+def _may_share(plan: SearchPlan) -> bool:
+    """Whether there is something to share, and single-task models are searched beside models that do."""
+    return len(plan.tasks) > 1 and SINGLE_TASK in plan.space.choices(SHARING)
+
+
+def _drawn(part: DatasetRun, study: Study, reporter: Reporter, progress: Progress) -> DatasetResult:
+    """Ends the confirmation and draws the served front."""
+    study.end_confirmation()
+    reporter.log(part, study.records(), study.told)  # those that were concluded, too
+    progress.note("drawing the served front")
+    return result_of(part, keep=True)
+
+
+def _missing_twin(result: DatasetResult, study: Study, reference: Mapping[str, float]) -> Point | None:
+    """The twin of the picked network, where single-task models are the reference and it was never trained."""
+    served, points = result.serving.served, result.frontier.points
+    if served is None or result.pick is None or not served.over_single_task:
+        return None
+    pick = next((point for point in points if point.id == result.pick.point), None)
+    if pick is None:  # a model from elsewhere
+        return None
+    twin = twin_of_pick(pick, points, result.records, result.objectives, reference)
+    return None if twin is None or twin.training in study.replicates() else twin
 
 
 def extend(run: Run, current: str | None = None, **asked: Any) -> Run:

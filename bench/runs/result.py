@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.confirm.twins import effort_of, tried
 from bench.core.errors import UserError
 from bench.core.objectives import Objective, outcomes_of, primary
 from bench.core.plain import parse_toml, read_json
@@ -30,6 +31,7 @@ from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
 from bench.frontier.verdict import Verdict
+from bench.frontier.words.verdict import ACRONYMS
 from bench.measure import predictions
 from bench.measure.predictions import FOLDER, KEPT, KeptRows, read_rows, with_rates
 from bench.results.drift import Change, changes
@@ -87,6 +89,7 @@ class DatasetResult(Decision):
 
     Attributes:
         areas: by id of a confirmed point its areas under the curve, where what is served is ranked within groups.
+        tuning: a sentence on how much single-task models were tuned.
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
 
@@ -94,6 +97,7 @@ class DatasetResult(Decision):
     records: list[TrialRecord]
     objectives: tuple[Objective, ...]
     incomplete: str = ""
+    tuning: str = ""
     areas: Mapping[str, Mapping[str, TaskAreas]] = field(default_factory=dict)
 
     @property
@@ -118,7 +122,7 @@ class DatasetResult(Decision):
         if served is not None and not served.today:
             why = "" if self.run.current.source else ", as nobody said what is served (--current)"
             first = f"All are compared with {self.against}{why}."
-        return " ".join(filter(None, [first, sentence(self.run.given), self.serving.note, self.asked]))
+        return " ".join(filter(None, [first, self.tuning, sentence(self.run.given), self.serving.note, self.asked]))
 
     @property
     def asked(self) -> str:
@@ -164,7 +168,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     decision = replace(decision, verdict=_with_days(decision, run.folder / DAYS, [task.name for task in run.tasks]))
     return DatasetResult(
         **vars(decision), run=run, records=records, objectives=objectives, areas=areas,
-        incomplete=" ".join(filter(None, incomplete)),
+        incomplete=" ".join(filter(None, incomplete)), tuning=tuning_of_single_task(study, records),
     )  # fmt: skip
 
 
@@ -269,6 +273,18 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         "trainings": trainings,
         "command": trainings[-1]["command"],
     }
+
+
+def tuning_of_single_task(study: Study, records: Sequence[TrialRecord]) -> str:
+    """A sentence on how much single-task models were tuned; empty without twins, see `bench.confirm.twins`."""
+    effort = effort_of(records, len(tried(study, records)))
+    if not effort.twins:
+        return ""
+    kind = ACRONYMS.get(effort.kind, effort.kind.replace("_", "-"))
+    return (
+        f"Single-task models were tuned by {effort.alone:.1f} full lengths of training, {effort.twins} of them with "
+        f"settings of the best models that share; {kind}, the way of sharing with most, by {effort.most:.1f}."
+    )
 
 
 NOT_CONFIRMED = "nothing was confirmed on fresh seeds"

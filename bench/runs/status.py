@@ -116,7 +116,10 @@ class After:
         others = (
             sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED) * confirm.replicates
         )
-        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static
+        with_twins = "single_task" in confirm.baselines and confirm.replicates > 0 and kinds > 1
+        twins = min(confirm.limit, max(1.0, lengths / kinds)) if with_twins else 0.0  # see `bench.confirm.twins`
+        others += confirm.replicates * with_twins  # of the best one
+        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static + twins
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown
         self._trees, self._taught = trees, store if ("loss.kind", "distilled") in space.values() else None

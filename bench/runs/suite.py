@@ -221,7 +221,8 @@ class Confirm(Config):
         "single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend",
     )  # fmt: skip
     """Baselines, each trained on `replicates` seeds. They come on top of the budget, except `single_task`.
-    `single_task`: the best single-task model of each task. `equal_weights`, `random_weights`: the best sharing
+    `single_task`: the best single-task model of each task, tuned on settings of the best models that share, too; see
+    `bench.confirm.twins`. These trainings come on top. `equal_weights`, `random_weights`: the best sharing
     configuration with these weights. `trees`: boosted trees, tuned by as many tries as a kind of sharing had full
     lengths, three at the least. `ensemble`: two single-task models of half the size. `blend`: the best network and the
     trees, averaged by weights that validation chose; it needs `trees` and trains nothing."""

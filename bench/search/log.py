@@ -40,7 +40,7 @@ from bench.core.records import (
 )
 from bench.core.rows import SEARCH, TEST
 from bench.models.config import UNTIED, architecture_name
-from bench.results.points import kind_of
+from bench.results.points import TWIN, kind_of
 from bench.system.atomic import Unwritable, room_for, write_text
 
 FILE = "study.jsonl"
@@ -309,7 +309,7 @@ def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
         Point(
             kind=(of := group[0])["kind"],
             config=dict(of["asked"]),
-            architecture=kind_of(of["asked"]) if of["kind"] == "current" else of["kind"],
+            architecture=kind_of(of["asked"]) if of["kind"] in ("current", TWIN) else of["kind"],
             until=of["until"],
             replicates=replicates_in(group),
         )

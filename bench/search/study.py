@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
+from bench.results.points import TWIN
 from bench.search.log import (
     FILE,
     Event,
@@ -183,7 +184,11 @@ class Study(AbstractContextManager["Study"]):
 
     def baselines(self) -> list[Point]:
         """Points that are no trials, the current point among them, see `bench.search.log.others_in`."""
-        return others_in(kept for kept in self._retrained.values() if kept[0]["trial"] is None)
+        others = others_in(kept for kept in self._retrained.values() if kept[0]["trial"] is None)
+        return [
+            replace(point, metrics=self.tries.get(point.training, {})) if point.kind == TWIN else point
+            for point in others
+        ]
 
     def record(self, number: int) -> TrialRecord:
         """The record of one trial."""

@@ -71,7 +71,7 @@ def test_too_few_probes_say_nothing_but_that_one_task_outweighs_all(ratio, scale
     few["probes"] = few["pairs"][0]["blocks"]["representation"]["probes"] = FEWEST_PROBES - 1
     few["pairs"][0]["blocks"]["all shared"]["probes"] = FEWEST_PROBES - 1
     assert names(few) == scale
-    (said,) = sentences(few, [Gap("like.auc", 0.01, 3, True, 0.0)])
+    (said,) = sentences(few, [Gap("like.auc", 0.01, "trial 3", True, 0.0)])
     assert ("seen in 2 probes only" in said) == (not scale)
 
 
@@ -79,7 +79,7 @@ def test_a_point_is_held_against_the_best_single_task_model(point, objectives):
     points = [point(0, 0.70, 0.85, kind="single_task"), point(1, 0.74, 0.80), point(2, 0.76, 0.86)]
     click, like = References(points, objectives).gaps(points[1])
     assert (click.short, click.single, click.real) == (pytest.approx(-0.04), True, False)
-    assert (like.short, like.trial, like.real) == (pytest.approx(0.05), 0, True)
+    assert (like.short, like.against, like.real) == (pytest.approx(0.05), "trial 0", True)
 
 
 def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(point, objectives):

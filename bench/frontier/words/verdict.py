@@ -184,6 +184,50 @@ def alone(what: str, reference: str, mean: Effect, overall: str) -> str:
     return f"Use {what}: {'they are' if several(what) else 'it is'} ahead of {reference} by {mean} {overall}."
 
 
+TREES_ALONE = "Boosted trees are another kind of model, one for each task: no part of this is sharing."
+KINDS_OF_SETTINGS = {
+    "numeric.kind": "the way numbers enter",
+    "sequence.kind": "the way lists of past values enter",
+    "interaction.kind": "the interaction",
+    "loss.kind": "the loss",
+    "regression_loss.kind": "the loss of values",
+    "funnel.kind": "the funnel",
+}
+"""By name in a configuration how people call a kind that single-task models have, too."""
+SIZES, OTHERS = "sizes and training settings", "other settings"
+"""All other settings: alone, and beside such kinds."""
+
+
+def part_of_trees(network: Effect | None, trees: Effect | None) -> str:
+    """That a part of a blend is boosted trees, and what its parts gain alone, where they are compared."""
+    first = "A part of this is boosted trees, another kind of model"
+    if network is None or trees is None:
+        return f"{first}."
+    return f"{first}: the network alone is at {network}, the trees alone at {trees}."
+
+
+def part_unknown(what: str, settings: Sequence[str]) -> str:
+    """That nobody measured the part of a gain that other settings make; `what` names the gain."""
+    return f"A part of {what} may be {listed(list(settings))}, not sharing: that was not measured."
+
+
+def part_of_settings(what: str, settings: Sequence[str], share: float, sharing: Effect) -> str:
+    """The part of a gain over single-task models that other settings make, and what sharing adds to it.
+
+    Args:
+        what: the gain: `it`.
+        settings: in which these differ, too.
+        share: theirs of the gain.
+        sharing: the gain over single-task models with the same settings.
+    """
+    part = f"{share:.0%}"
+    if round(share, 2) <= 0:
+        part = "No part"
+    if share >= 1:
+        part = "All"
+    return f"{part} of {what} is {listed(list(settings))}; sharing adds {sharing}."
+
+
 def averaged(many: int) -> str:
     """The number of weightings behind an average gain."""
     return f"The average is over {many} ways to weigh the outcomes." if many > 1 else ""

@@ -25,6 +25,7 @@ from bench.measure.predictions import KeptRows
 from bench.results.effect import Effect
 from bench.results.fusion import FUSION_KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
+from bench.results.points import BASELINE
 from bench.results.served.climb import ROOM, Aim, Goal, climbed
 from bench.results.served.errors import Points, Seeds, draws_of, on_more_rows, seeds_of
 from bench.results.served.expected import NOISE, choosing_values, expected, together
@@ -72,6 +73,11 @@ class Served(Ledger):
     def known(self) -> bool:
         """Whether there are intervals: whether any candidate has two replicates."""
         return len(self.draws[CONFIRM]) > 0
+
+    @property
+    def over_single_task(self) -> bool:
+        """Whether gains are over the best single-task models, as nobody said what is served."""
+        return not self.today and self.table["point"].iloc[self.current] == BASELINE
 
 
 def served_front(

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,16 @@ from scipy import stats
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
+from bench.core.records import Point, Replicate
 from bench.frontier.aims import aims_of
+from bench.frontier.attribution import attributed
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import verdict
+from bench.results.effect import Effect
 from bench.results.ledger import PARTS
 
 CLICK, LIKE = NAMES = ("click.recall@10%", "like.recall@10%")
@@ -64,7 +68,7 @@ def told(served, policy=None, row=None, **more):
     judge, aims, chosen = judged(served, policy)
     row, more = (chosen.row, {"unlimited": chosen.unlimited} | more) if row is None else (row, more)
     found = verdict(contests_of(served, judge, row, aims), judge, row, NOW, aims, **more)
-    assert 1 <= len(found.answer) <= 2
+    assert 1 <= len(found.answer) <= (4 if "attributed" in more else 2)
     for each in found.answer:
         assert len(re.sub(r"\([^)]*\)", "", each).split()) <= 25, each
     return found
@@ -304,6 +308,89 @@ def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
     assert "The pick holds in 90% of retrainings." in told(served, holds=0.9).notes
     kept = told(front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.36)]), holds=0.49)
     assert "retrainings" not in " ".join(kept.notes), "nobody retrains what is not to be served"
+
+
+def configured(point, kind="trial", **settings):
+    """A confirmed point; `numeric` and `lr` stand for all settings beside sharing."""
+    config = {{"sharing": "sharing.kind", "numeric": "numeric.kind", "lr": "optim.lr"}.get(key, key): value
+              for key, value in settings.items()}  # fmt: skip
+    number = int(point) if kind == "trial" else None
+    label = point.removeprefix("twin ") if kind == "twin" else ""
+    return Point(kind, config, kind, number=number, label=label, replicates=(Replicate(1, 1, {}),))
+
+
+ALONE, PLE = {"sharing": "single_task"}, {"sharing": "ple"}
+BUCKET, PIECEWISE = {"numeric": "bucket", "lr": 0.1}, {"numeric": "piecewise_linear", "lr": 0.1}
+PICKED = ("7", "trial", 0.5, 0.44, 0.44)
+
+
+def answer_of(twin=None, of_twin=PIECEWISE, of_reference=BUCKET, pick=PICKED, more=()):
+    """The last sentence of a verdict about a pick, where single-task models with its settings have such outcomes."""
+    points = [
+        configured("0", **ALONE, **of_reference),
+        configured("7", **PLE, **PIECEWISE),
+        Point("single_task", {"sharing.kind": "single_task", "single_task.click": "0"}, "single_task"),
+        *([configured("twin 7", "twin", **ALONE, **of_twin)] if twin else []),
+        *more,
+    ]
+    rows = [SINGLE, pick, *([("twin 7", "baseline", 0.5, twin, twin)] if twin else [])]
+    rows += [("trees", "baseline", 0.5, 0.43, 0.43)] if pick[0] == "blend" else []
+    rows += [PICKED] if pick[0] == "blend" else []
+    found = told(front_of(rows, today=False), attributed=partial(attributed, points), row=1)
+    assert found.kind == "model"
+    return found.answer[-1]
+
+
+def test_the_part_of_a_gain_that_is_settings_and_not_sharing_is_told():
+    """Single-task models with the pick's settings tell it, by the same contest. Parts multiply: shares are of logs."""
+    settings = re.escape("the way numbers enter (piecewise_linear)")
+    share = np.log(1.05) / np.log(1.1)
+    said = answer_of(twin=0.42)
+    assert re.fullmatch(rf"{share:.0%} of it is {settings}; sharing adds \+4\.8% \(\S+ to \S+\)\.", said), said
+    assert np.isclose((1 + 0.05) * (1 + 0.44 / 0.42 - 1), 1.1)
+    all_of_it = answer_of(twin=0.44)
+    assert re.match(rf"All of it is {settings}; sharing adds \+0\.0% ", all_of_it), all_of_it
+    none_of_it = answer_of(twin=0.39)
+    assert re.match(rf"No part of it is {settings}; sharing adds \+12\.8% ", none_of_it), none_of_it
+
+
+def test_shares_of_a_gain_are_of_what_the_policy_adds_up():
+    """By values gains are fractions of one amount and add up, by the default they multiply."""
+    part, whole = Effect(0.05), Effect(0.1)
+    policies = Policy(), Policy.model_validate({"rule": "value", "values": {"click": 1}})
+    knee, values = (aims_of(policy, NAMES, RATES, today=False)[0] for policy in policies)
+    assert knee.share(part, whole) == pytest.approx(np.log(1.05) / np.log(1.1))
+    assert values.share(part, whole) == pytest.approx(0.5)
+
+
+def test_where_sizes_differ_too_these_are_named_and_where_nothing_differs_nothing_is_said():
+    other = {**BUCKET, "lr": 0.2}
+    assert "is the way numbers enter (piecewise_linear) and other settings; " in answer_of(0.42, of_reference=other)
+    fewer = {**PIECEWISE, "lr": 0.2}
+    assert " of it is sizes and training settings; sharing adds " in answer_of(twin=0.42, of_reference=fewer)
+    assert answer_of(of_reference=PIECEWISE).startswith("Use model 7")  # the only sentence
+
+
+def test_without_a_measurement_what_differs_is_named_and_no_number_is_made_up():
+    said = answer_of()
+    assert said == ("A part of it may be the way numbers enter (piecewise_linear), not sharing: that was not measured.")
+    assert answer_of(twin=0.42, of_twin=BUCKET) == said  # a twin of another point
+
+
+def test_a_pick_with_trees_is_said_to_be_another_kind_of_model():
+    trees = configured("trees", "trees")
+    said = answer_of(pick=("trees", "baseline", 0.5, 0.44, 0.44), more=[trees])
+    assert said == "Boosted trees are another kind of model, one for each task: no part of this is sharing."
+    parts = {"blend.network": "7", "blend.trees": "trees"}
+    blend = Point("blend", parts, "blend", replicates=(Replicate(1, 1, {}),))
+    of_network = "A part of the network's gain may be the way numbers enter (piecewise_linear), not sharing: "
+    picked = "blend", "baseline", 0.5, 0.45, 0.45
+    assert answer_of(pick=picked, more=[trees, blend]) == f"{of_network}that was not measured."
+    measured = answer_of(twin=0.42, pick=picked, more=[trees, blend])
+    assert re.match("51% of the network's gain is the way numbers enter .*; sharing adds ", measured), measured
+    said = answer_of(of_reference=PIECEWISE, pick=picked, more=[trees, blend])
+    pattern = r"A part of this is boosted trees, another kind of model: the network alone is at \+10\.0% .*, the trees "
+    assert re.match(pattern + r"alone at \+7\.5% ", said), said
 
 
 def cells_of(gains, error=0.01):
