@@ -268,7 +268,8 @@ def test_a_split_by_time_parts_no_request(seesaw, tmp_path):
     parts = [time <= split["train"]["last"], time >= split["test"]["first"]]
     parts.append((time >= split["valid"]["first"]) & (time <= split["valid"]["last"]))
     requests = [set(frame["request_id"][part]) for part in parts]
-    assert not requests[0] & requests[1] and not requests[0] & requests[2] and not requests[1] & requests[2]
+    assert all(requests)
+    assert len(set.union(*requests)) == sum(map(len, requests))
 
 
 def test_a_time_is_seen_without_a_request_where_rows_of_somebody_repeat(seesaw, tmp_path):
