@@ -31,8 +31,8 @@ from bench.core.objectives import Objective, of_items
 from bench.core.plain import read_json
 from bench.core.records import Point, SplitName
 from bench.core.schema import Task
-from bench.data import Store, prepare
-from bench.data.preparation import Before
+from bench.data import Store
+from bench.data.preparation import Before, passing_store
 from bench.data.store import StoredSplit
 from bench.frontier.aims import PolicyAim
 from bench.measure.labelled import Labelled
@@ -219,8 +219,8 @@ class _Cut:
         plan, cut = self.plan, self.plan.cuts[self.at]
         if self.at == 0:
             cut = replace(cut, last=plan.cuts[-1].last)
-        store = prepare(card_of(plan.times, cut, **options), self.home, self.raw, self.progress, before)
-        stores.callback(shutil.rmtree, store.path, ignore_errors=True)
+        card = card_of(plan.times, cut, **options)
+        store = stores.enter_context(passing_store(card, self.home, self.raw, self.progress, before))
         return store.with_tasks([task.name for task in plan.tasks])
 
     def _predictions(self, work: Path, stores: ExitStack) -> tuple[dict[SplitName, list[Singles]], Store]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from bench.cli.fronts import print_served, show_verdict
+from bench.cli.fronts import MOST_MODELS, print_served, show_verdict
 from bench.cli.options import Home, read_bound
 from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
 from bench.core.errors import UserError, listed, shortened
@@ -179,6 +179,12 @@ def _show(decision: LogDecision, page: Path | None) -> None:
         say(note)
     from bench.deciding.page import HEADERS
 
-    print_table(HEADERS, [list(each) for each in decision.calibration], "predictions on the rows that judge")
+    rows = list(decision.calibration)
+    if len({each.model for each in rows}) > MOST_MODELS:
+        shown = {each.point for each in decision.verdict.models[:MOST_MODELS]} | {decision.asked.served}
+        rows = [each for each in rows if each.model in shown]
+    print_table(HEADERS, [list(each) for each in rows], "predictions on the rows that judge")
+    if left := len(decision.calibration) - len(rows):
+        say(f"{left:,} more rows are on the page that --to writes")
     if page is not None:
         say(f"page: {page}", whole=True)

@@ -26,7 +26,13 @@ def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
     names = sorted(known)
     near = difflib.get_close_matches(found, names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
-    return UserError(f"unknown {what} '{shortened(found)}'{hint}; known are {', '.join(names) or 'none'}")
+    return UserError(f"unknown {what} '{shortened(found)}'{hint}; known are {_some(names)}")
+
+
+def _some(names: Sequence[str], most: int = 50) -> str:
+    """Names for the end of a sentence; of more than `most` the first, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}" if names else "none"
 
 
 def check_known(what: str, found: str, known: Collection[str], where: str = "") -> None:
@@ -45,7 +51,7 @@ def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
     names = sorted(found)
     near = difflib.get_close_matches(wanted, names, n=1)
     hint = f" ('{near[0]}' is the nearest)" if near else ""
-    return UserError(f"expected the {what} '{wanted}', which is missing{hint}; found are {', '.join(names) or 'none'}")
+    return UserError(f"expected the {what} '{wanted}', which is missing{hint}; found are {_some(names)}")
 
 
 def repeated(names: Iterable[T]) -> T | None:

@@ -7,11 +7,13 @@ and multi-valued inputs and of segments, the side tables, and a few parts.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import repeat
 from pathlib import Path
@@ -21,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.core import plugins
+from bench.core.errors import UserError
 from bench.core.schema import Schema, Task
 from bench.data.arrays import ArrayWriter
 from bench.data.assemble import AssembledRows, Assembler
@@ -42,7 +45,7 @@ from bench.data.splits import SPLITS, TRAIN, VALID, FileSplit
 from bench.data.store import Store
 from bench.data.tasks import scaled_tasks
 from bench.data.weights import weight_facts
-from bench.system.atomic import atomic_folder, remove_abandoned, write_text
+from bench.system.atomic import atomic_folder, remove_abandoned, scratch_folder, write_text
 from bench.system.machine import peak_memory_mb, reset_peak_memory
 from bench.system.mapped import mapped
 from bench.system.progress import Progress, Silent
@@ -156,6 +159,34 @@ def prepare(
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     return Store.open(target)
+
+
+@contextmanager
+def passing_store(
+    card: Card,
+    home: Path,
+    raw: Path | None = None,
+    progress: Progress | None = None,
+    before: Before | None = None,
+) -> Iterator[Store]:
+    """Yields a store as `prepare` does, and removes it in the end, unless another process has it by this function."""
+    with ExitStack() as stack:
+        while True:
+            store = prepare(card, home, raw, progress, before)
+            manifest = store.path / "manifest.json"
+            with suppress(FileNotFoundError):  # another process removed it just now
+                # NFS wants a file that is open for writing; a store of another user is not writable
+                held = stack.enter_context(manifest.open("r+" if os.access(manifest, os.W_OK) else "r"))
+                fcntl.flock(held, fcntl.LOCK_SH)
+                if os.path.samestat(os.fstat(held.fileno()), manifest.stat()):
+                    break
+        try:
+            yield store
+        finally:
+            with suppress(OSError, UserError):  # another process has it and removes it, or it is another user's
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with scratch_folder(store.path) as gone:  # at once: nobody shall find a part of it
+                    store.path.rename(gone / "store")
 
 
 def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Iterator[AssembledRows]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
@@ -24,6 +25,10 @@ from bench.system.credentials import shown
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+_PLAIN = re.compile(r"[\w.~$+:/%=,@()\[\]-]*")
+"""Scheme, host, port and path of a URL: no `?`, `#` or `;`, after which a server reads parameters."""
+
+
 def _reachable(url: str) -> str:
     """Raises a ValueError where a URL has no host, or more than scheme, host, port and path, which may be secret: it is
     shown, and kept with every run and package.
@@ -35,7 +40,7 @@ def _reachable(url: str) -> str:
         whole = False
     if not whole:
         raise ValueError(f"expected a URL such as https://host/path, found '{shown(url)}'")
-    if parts.username is not None or "?" in url or "#" in url:
+    if parts.username is not None or not _PLAIN.fullmatch(url):
         raise ValueError(
             f"expected a URL of scheme, host, port and path, found '{shown(url)}'; fetch what needs more yourself, and "
             "give its folder as --raw"

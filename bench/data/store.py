@@ -51,9 +51,11 @@ class DamagedStore(UserError):
     """A store that cannot be used; the text names it, what is wrong with it, and the way out."""
 
     def __init__(self, path: Path, what: object) -> None:
-        free = f"`seesaw datasets {shlex.quote(path.parent.name)} --remove`"
-        way_out = f"free it with {free}, or remove the folder, and prepare the data again"
-        super().__init__(f"{path}: this prepared data is damaged: {what}; {way_out}")
+        way_out, shelf = "remove the folder", path.resolve().parents[1]
+        if shelf.name == "store":
+            free = f"seesaw datasets {shlex.quote(path.resolve().parent.name)} --remove"
+            way_out = f"free it with `{free} --home {shlex.quote(str(shelf.parent))}`"
+        super().__init__(f"{path}: this prepared data is damaged: {what}; {way_out}, and prepare the data again")
 
 
 def stored(store: Path, name: str, rows: int) -> NDArray[Any]:

@@ -29,7 +29,9 @@ from bench.deciding.asked import Asked
 from bench.deciding.doubts import without_amount
 from bench.deciding.log import LoggedRows
 from bench.deciding.models import (
+    HOW_TO_SAY,
     RECALIBRATED,
+    UNCLEAR,
     CalibrationQuality,
     Model,
     calibrations,
@@ -53,6 +55,8 @@ from bench.results.served.sweep import Sweep
 
 SCORE = "score"
 """The id of today's score."""
+MOST_READ = 20
+"""Sentences on how columns are read that are told."""
 RESAMPLES = 100
 """Of rows, for heads."""
 UNTOLD = (
@@ -130,13 +134,21 @@ def decide(asked: Asked, log: LoggedRows) -> LogDecision:
     )  # fmt: skip
     front = _heads(candidates, rows, wanted, tasks, asked.seed)
     decision = decided(front, served, policy, asked.seed)
-    beside = [*of.notes, *read, *left_out, *suspicion(fits), served.note]
+    beside = [*of.notes, *_some(read), *left_out, *suspicion(fits), served.note]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
     return LogDecision(
         **vars(decision), asked=asked, rows=rows, terms={each.name: each.terms for each in models},
         calibration=fits, notes=tuple(filter(None, beside)),
     )  # fmt: skip
+
+
+def _some(read: Sequence[str]) -> list[str]:
+    """The first sentences on how columns are read, doubts before what is clear: many models have too many."""
+    ordered = sorted(read, key=lambda sentence: HOW_TO_SAY in sentence and UNCLEAR not in sentence)
+    more = len(ordered) - MOST_READ
+    left = [f"{more:,} more sentences on how columns are read are left out."] if more > 0 else []
+    return [*ordered[:MOST_READ], *left]
 
 
 def _current(

@@ -38,6 +38,8 @@ SURE_GAIN = 4.605
 SUSPECT = 0.99
 CLEAR = 1.5
 """By which factor one reading of a child's predictions has to fit better than the other."""
+UNCLEAR, HOW_TO_SAY = ", which is not clear", "--given"
+"""What sentences on such a reading have, where it is not clear, and always."""
 
 
 class Amount(NamedTuple):
@@ -183,7 +185,7 @@ def _given(
             if given:
                 places.append(at)
             what = f"given {parent}" if given else f"with {parent}"
-            unsure = "" if abs(off_joint - off_times) > np.log(CLEAR) else ", which is not clear"
+            unsure = "" if abs(off_joint - off_times) > np.log(CLEAR) else UNCLEAR
             if of.kinds[at] == "binary":
                 happens = f"{task} happens in {mean:.2%} of rows"
                 found = f"{happens}, and is predicted in {joint:.2%} with {parent}, or {times:.2%}"

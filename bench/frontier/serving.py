@@ -20,6 +20,7 @@ from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.served.served import Served, served_front
 from bench.results.served.store import SERVED, TURNED, digest_of, load, save
 from bench.results.served.turned import few, turned
+from bench.system.atomic import Unwritable
 
 MUCH = 0.5
 """From here on it is said what a random order scores."""
@@ -92,7 +93,7 @@ def serving(
 
         served = front(candidates, rows, SERVED)
         other = front(*turned(candidates, rows), TURNED) if few(rows) and not forward else None
-    except Damaged:
+    except (Damaged, Unwritable):
         raise
     except UserError as error:
         return Serving(None, rates, against, str(error))

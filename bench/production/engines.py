@@ -110,7 +110,8 @@ def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     options.add_session_config_entry("session.use_env_allocators", "1")
     _bound_memory(runtime)
     try:
-        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        with contextlib.redirect_stdout(io.StringIO()):  # where it prints that it tries again
+            session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise UserError(f"{path}: expected a model that ONNX Runtime can read: {_last_line(error)}") from None
     asked = {each.name for each in session.get_inputs()}  # without unused inputs

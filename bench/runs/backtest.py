@@ -27,6 +27,7 @@ from bench.runs.page import write_report
 from bench.runs.result import DatasetResult, result_of
 from bench.search.executors.base import RAY, Options
 from bench.system.atomic import write_text
+from bench.system.lock import FolderLock
 from bench.system.machine import cores
 from bench.system.progress import Progress
 
@@ -149,20 +150,21 @@ def backtest(result: DatasetResult, asked: BacktestOptions, raw: Path | None, pr
     """Does it, and leaves the answer in the run's folder and on its page. Finished cuts are not computed again.
 
     Raises:
-        UserError: as of `plan_of`.
+        UserError: as of `plan_of`, or another back-test of this run is at work.
     """
     part, served, plan = result.run, result.serving.served, plan_of(result, asked, raw, progress)
     assert served is not None
     progress.note(cost_of(plan))
-    outcome = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
-    facts = {str(each["point"]): each for _, each in served.table.iterrows()}
-    known = titles_of(result.frontier.points)
-    titles = {each: named(facts[plan.ranked[each].point.id], known) for each in plan.ranked if each != plan.against}
-    titles[plan.against] = result.serving.against
-    answer = BacktestAnswer(plan, outcome, titles, UNITS.get(asked.every or "", "cut"))
-    write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
-    if len(part.run.datasets) == 1:
-        write_report([result_of(part)], part.run.folder / PAGE, part.run.name)  # its verdict counts these days
+    with FolderLock(part.folder, "backtest.lock", "back-test"):
+        outcome = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
+        facts = {str(each["point"]): each for _, each in served.table.iterrows()}
+        known = titles_of(result.frontier.points)
+        titles = {each: named(facts[plan.ranked[each].point.id], known) for each in plan.ranked if each != plan.against}
+        titles[plan.against] = result.serving.against
+        answer = BacktestAnswer(plan, outcome, titles, UNITS.get(asked.every or "", "cut"))
+        write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
+        if len(part.run.datasets) == 1:
+            write_report([result_of(part)], part.run.folder / PAGE, part.run.name)  # its verdict counts these days
     return answer
 
 

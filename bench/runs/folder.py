@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bench.core import plugins
-from bench.core.errors import UserError, unknown
+from bench.core.errors import UserError, shortened, unknown
 from bench.core.formats import FORMATS, RUN, checked_format
 from bench.core.objectives import Objective
 from bench.core.plain import read_json
@@ -51,11 +51,18 @@ DAYS, EXPLAINED = "backtest.json", "explained.json"
 PACKAGE = "package"
 
 
+def _plain(name: str) -> str:
+    """Raises a ValueError where a name is not that of a folder in the run's own."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"expected the name of a folder in the run's, found '{shortened(name)}'")
+    return name
+
+
 class DatasetFolder(Config):
     """The folder of a data set's part of the run, and the origin of its card."""
 
-    folder: str
-    """Below the run's. It holds a copy of the card's file."""
+    folder: Annotated[str, AfterValidator(_plain)]
+    """In the run's. It holds a copy of the card's file."""
     variant: str
     """What follows the `@` in the data set's name: a variant, or parameters of a generator."""
     beside: str
@@ -197,17 +204,22 @@ class Run:
     @property
     def look_command(self) -> str:
         """What a user types before `look_link` answers; empty where MLflow runs as a server."""
-        return "" if self._is_server else f"mlflow ui --backend-store-uri {shlex.quote(self.tracking_uri)}"
+        return "" if self._is_server else f"mlflow ui --backend-store-uri {shlex.quote(self._shown_uri)}"
 
     @property
     def look_link(self) -> str:
         """The table of its runs in MLflow; the list of experiments where none was logged."""
-        base = self.tracking_uri.rstrip("/") if self._is_server else "http://127.0.0.1:5000"
+        base = self._shown_uri.rstrip("/") if self._is_server else "http://127.0.0.1:5000"
         if not (file := self.folder / MLFLOW).is_file():
             return f"{base}/#/experiments"
         experiment, _ = next(iter(read_json(file).values()))
         # the table, not the traces; with few columns
         return f"{base}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+
+    @property
+    def _shown_uri(self) -> str:
+        """`tracking_uri` without a password, which the `run.json` of somebody else may hold."""
+        return shown(self.request.tracking) if self.request.tracking else self.tracking_uri
 
     @property
     def _is_server(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from bench.backtest.cuts import Cut, Times, card_of, times_of
 from bench.core.errors import UserError
 from bench.core.objectives import outcomes_of
 from bench.core.seeds import derive
-from bench.data import Store, prepare
+from bench.data import Store
+from bench.data.preparation import passing_store
 from bench.frontier.aims import aims_of
 from bench.production.evaluation import Judgement, judge, sentence, served
 from bench.production.package import Package
@@ -84,15 +85,16 @@ def refresh(
     seed = derive(deployment.seed, "refresh", str(cut.first))
     chains = [Chain(each, deployment.result.objectives, derive(seed, at), threads) for at, each in enumerate(orders)]
     tasks = [task.name for task in part.tasks]
-    with scratch_folder(part.folder / "refresh") as work:
+    with scratch_folder(part.folder / "refresh") as work, ExitStack() as stores:
         if warm:
             since = card_of(times, cut, known_before=until)
-            made = prepare(since, part.run.home, raw, progress, before_of(champion.folder))
+            before = before_of(champion.folder)
+            made = stores.enter_context(passing_store(since, part.run.home, raw, progress, before))
             store = going_on(made.with_tasks(tasks))
             member = [chains[0].on(store, champion.folder, work / "state", progress)]
             told = f"it went on from the champion, by one pass over {len(store.split('train')):,} new rows"
         else:
-            made = prepare(card_of(times, cut), part.run.home, raw, progress)
+            made = stores.enter_context(passing_store(card_of(times, cut), part.run.home, raw, progress))
             store = made.with_tasks(tasks)
             _check_labels(part.key, store, late, span)
             member = [chain.anew(store, progress) for chain in chains]
@@ -112,7 +114,6 @@ def refresh(
         package = packaged(deployment, store, retrained, {}, part.folder / f"{PACKAGE}-new", onnx, more)
         scorers = [each.scorer("eager") for each in (package, champion)]
         judged = judge(card_of(times, cut), part.run.home, raw, "test", scorers, progress)
-        shutil.rmtree(made.path, ignore_errors=True)  # data of this cut alone
     judgements = served(judged, package.schema, outcomes, RESAMPLES, CONFIDENCE, seed, ())
     return Refreshed(package, judgements, cut, told, tuple(_worse(judgements, deployment)))
 

@@ -220,6 +220,11 @@ def no_room(error: BaseException, where: Path | str) -> Unwritable | None:
     return Unwritable(where, number) if number in _FULL else None
 
 
+def says_no_room(text: str) -> bool:
+    """Whether the text of an error, perhaps of another process, is that of an `Unwritable` for want of room."""
+    return any(text.endswith(f": cannot be written: {os.strerror(number)}") for number in _FULL)
+
+
 def refused(error: OSError) -> UserError | None:
     """Converts a refused access to a file into a sentence for the user; None for any other error."""
     if error.errno not in _REFUSED or error.filename is None:

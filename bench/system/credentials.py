@@ -1,8 +1,9 @@
 """Takes credentials out of MLflow addresses; no other module handles passwords in addresses.
 
 An address is kept and shown as scheme, host, port and path, and for a database `OPTIONS`; anything else is refused.
-User and password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` of this process and its workers;
-later commands read them from there. They are sent only to addresses that the user named for this home.
+User and password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` of this process and its workers, the
+profile of `databricks://PROFILE` becomes `DATABRICKS_CONFIG_PROFILE`; later commands read them from there. They are
+sent only to addresses that the user named for this home.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from bench.system.atomic import Unwritable, write_text
 
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 """MLflow reads them for a server. For a database we put them into the address; libpq has other ways, too."""
+PROFILE = "DATABRICKS_CONFIG_PROFILE"
+"""Databricks reads it. In an address a profile looks like a token."""
 SERVERS = ("http", "https", "databricks")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 FILES = {"sqlite": r"(?<=:///).+", "file": r"(?<=file:)(?!/).+"}
@@ -29,6 +32,8 @@ EXAMPLES = (
 )
 OPTIONS = ("charset", "driver", "sslmode")
 """Allowed options of a database's address behind `?`; values have letters, digits, blanks and `._+-`."""
+_PLAIN = re.compile(r"[\w.~$+:/\[\]\\-]*")
+"""Host, port and path of an address that is no file: no `;` and `%`, behind which parameters hide."""
 
 
 def kind(uri: str) -> str:
@@ -44,8 +49,8 @@ def home_address(home: Path) -> str:
 def plain_address(uri: str) -> str:
     """Returns the address as it is kept and shown, without looking whether the store exists.
 
-    Credentials become `USERNAME` and `PASSWORD` of this process. A relative file path is made absolute. An unknown
-    scheme or a missing part is a UserError without the password.
+    Credentials become `USERNAME`, `PASSWORD` and `PROFILE` of this process. A relative file path is made absolute. An
+    unknown scheme or a missing part is a UserError without the password.
     """
     known = {*SERVERS, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
     plain, user, password = separated(uri)
@@ -53,9 +58,13 @@ def plain_address(uri: str) -> str:
         scheme, parts = kind(plain), urlsplit(plain)
         whole = scheme in known
         if scheme in ("http", "https"):
-            whole = bool(parts.hostname) and parts.port != 0 and ";" not in parts.path  # as in ;jsessionid=
+            whole = bool(parts.hostname) and parts.port != 0
+        elif scheme == "databricks":
+            whole = re.fullmatch(r"databricks(://[\w.-]+)?", plain) is not None
         elif scheme in FILES:  # three slashes: a file, not a host
             whole = not parts.netloc and parts.path.strip("/") != ""
+        if scheme not in FILES:
+            whole = whole and _PLAIN.fullmatch(plain.partition("?")[0]) is not None  # no ;jsessionid=..
     except ValueError:  # a bracket or a port that is none
         whole = False
     if not whole:
@@ -64,6 +73,10 @@ def plain_address(uri: str) -> str:
         os.environ[USERNAME] = user
     if password is not None:
         os.environ[PASSWORD] = password
+    if scheme == "databricks":
+        plain, _, profile = plain.partition("://")
+        if profile:
+            os.environ[PROFILE] = profile
     path = FILES.get(scheme)
     return re.sub(path, lambda at: os.path.abspath(os.path.expanduser(at[0])), plain, count=1) if path else plain
 
@@ -118,10 +131,13 @@ def shown(address: str) -> str:
     """
     head = re.match(r"[A-Za-z0-9+.-]*:/+", address)
     scheme = head[0] if head else ""
-    rest = re.sub(r".*@", "***@", address.removeprefix(scheme), flags=re.DOTALL)
+    rest = address.removeprefix(scheme)
+    if kind(scheme) not in FILES and re.search(r"[?#].*@", rest, flags=re.DOTALL):  # the end of a password is unknown
+        return f"{scheme}***"
+    rest = re.sub(r".*@", "***@", rest, flags=re.DOTALL)
     if kind(scheme) in FILES:
         return scheme + re.sub(r"[?#].*", "***", rest, flags=re.DOTALL)
-    if kind(scheme) == "databricks":
+    if kind(scheme).startswith("databricks"):
         return f"{scheme}***" if rest else scheme
     known = re.match(r"(?:\*\*\*@)?(?:\[[0-9A-Fa-f:.]*\]?|[\w.-]*)(?::\d+(?=/|$))?(?:/[\w.~%+-]*)*", rest)
     plain = known[0] if known else ""
@@ -149,8 +165,8 @@ def _mark(address: str, home: Path) -> Path:
 
 
 def scrubbed(text: str) -> str:
-    """Removes the password, plain or quoted for an address, from a foreign text."""
-    password = os.environ.get(PASSWORD)
-    for written in (password, quote(password, safe=""), quote(password)) if password else ():
-        text = text.replace(written, "***")
+    """Removes the password and the profile, plain or quoted for an address, from a foreign text."""
+    for secret in filter(None, map(os.environ.get, (PASSWORD, PROFILE))):
+        for written in (secret, quote(secret, safe=""), quote(secret)):
+            text = text.replace(written, "***")
     return text

@@ -32,7 +32,9 @@ def is_held(folder: Path) -> bool:
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
     """Waits until no other process holds this file's lock, then holds it; the file remains."""
-    with room_for(file), file.open("a", encoding="utf-8") as held:
+    with room_for(file):
+        held = file.open("a", encoding="utf-8")
+    with held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from bench import __version__
 from bench.core.errors import UserError, check_known, unknown
 from bench.production.package import MANIFEST, Package
 from bench.production.scorer import example_rows
-from bench.system.atomic import remove_abandoned, rename, scratch_folder, writable
+from bench.system.atomic import Unwritable, remove_abandoned, rename, scratch_folder, writable
 from bench.system.credentials import home_address, plain_address
 from bench.system.lock import in_turn
 from bench.tracking.store import MlflowStore, StoredRun, TrackingError
@@ -34,6 +36,8 @@ DATASET = "seesaw.dataset"
 """Tag of a version: the data set's name, or the path of its card."""
 MODEL = "model"  # folder among a run's artifacts
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "numba", "pydantic", "mlflow")
+ROOM = 2**16
+"""Bytes: a disk with fewer that are free is taken for full, where copying has failed."""
 _URI = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))?")
 
 
@@ -162,7 +166,12 @@ class ModelRegistry:
                     return Package.open(target)
                 with scratch_folder(target) as folder:
                     of = str(made.run_id), f"{MODEL}/artifacts", str(folder)
-                    self._store.ask(f"fetch '{model}'", "download_artifacts", *of)
+                    try:
+                        self._store.ask(f"fetch '{model}'", "download_artifacts", *of)
+                    except TrackingError:
+                        if shutil.disk_usage(folder).free < ROOM:  # MLflow says that a path is wrong
+                            raise Unwritable(target, errno.ENOSPC) from None
+                        raise
                     if (manifest := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
                         raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
                     rename(manifest.parent, target)

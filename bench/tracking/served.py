@@ -44,6 +44,7 @@ class _Scoring:
             server.parse_csv_input = _texts  # type: ignore[union-attr]
             server.infer_and_parse_data = _exact_rows(server.infer_and_parse_data)  # type: ignore[union-attr]
             server._decode_json_input = _strict_json(server._decode_json_input)  # type: ignore[union-attr]
+            server.invocations = _with_a_type(server.invocations)  # type: ignore[union-attr]
         try:
             package, past = Package.open(context.artifacts[PACKAGE]), os.environ.get(HISTORY)
             self._scorer = package.scorer(history=package.kept_history(Path(past)) if past else None)
@@ -81,6 +82,17 @@ def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=header, dtype=object)
 
 
+def _with_a_type(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Wraps MLflow's answer to a request, which fails with 500 without a header Content-Type."""
+
+    def answered(data: Any, content_type: str | None, *others: Any) -> Any:
+        if content_type is None:
+            raise _refused("expected a header Content-Type such as application/json, found none")
+        return answer(data, content_type, *others)
+
+    return answered
+
+
 def _strict_json(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Wraps MLflow's JSON reader, which ends in an error of its own, or takes infinity, where a request is hostile."""
 
@@ -88,7 +100,7 @@ def _strict_json(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if isinstance(body, dict):
             return body
         try:
-            document = json.loads(body, parse_float=_finite, parse_constant=_finite)
+            document = json.loads(body, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
         except RecursionError:
             raise _refused("expected JSON with a few levels, found brackets that are nested too deep") from None
         except (json.JSONDecodeError, UnicodeDecodeError):
@@ -106,6 +118,11 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise ValueError(f"expected finite numbers, found {text[:20]}")
     return value
+
+
+def _whole(text: str) -> int:
+    _finite(text)  # so Python reads no more digits than it allows
+    return int(text)
 
 
 def _exact_rows(parse: Callable[..., Any]) -> Callable[..., Any]:

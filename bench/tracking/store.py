@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import UserError, unknown
-from bench.system.atomic import rename, scratch_folder, writable
+from bench.system.atomic import no_room, rename, scratch_folder, writable
 from bench.system.credentials import (
     DATABASES,
     SERVERS,
@@ -94,6 +95,7 @@ class MlflowStore:
         os.environ.update(NO_RETRIES)
         logging.getLogger("alembic").setLevel(logging.WARNING)  # logs every migration of a new store
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs a traceback for a locked database
+        logging.getLogger("mlflow.utils.databricks_utils").setLevel(logging.CRITICAL)  # logs the profile
         databases = ("mlflow.store.tracking.sqlalchemy_workspace_store",) if kind(self.uri) in DATABASES else ()
         for module in ("mlflow", "mlflow.entities", *databases):
             import_module(module)
@@ -197,6 +199,9 @@ def _reason(error: BaseException) -> str:
         chain.append(cause)
     if any(isinstance(each, Timeout) for each in chain):
         return "it does not answer in time"
+    for each in chain:
+        if (full := no_room(each, "")) is not None:  # MLflow says that a path is wrong
+            return os.strerror(full.number or errno.ENOSPC)
     if any(isinstance(each, NoConnection) for each in chain):
         words = next((each.strerror for each in reversed(chain) if isinstance(each, OSError) and each.strerror), "")
         return f"nothing answers there{words and f' ({words.lower()})'}"

@@ -256,6 +256,32 @@ def test_a_time_that_would_part_groups_gives_way_to_them(seesaw, tmp_path):
     assert card_of(tmp_path)["split"]["column"] == "request_id"
 
 
+def test_a_split_by_time_parts_no_request(seesaw, tmp_path):
+    frame = ranked_log()
+    seconds = pd.to_timedelta(frame["position"] * 7, unit="s")
+    frame["event_time"] = (pd.to_datetime(frame["event_time"]) + seconds).astype(str)
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    assert said.code == 0, said.err
+    split = card_of(tmp_path)["split"]
+    time = frame["event_time"]
+    parts = [time <= split["train"]["last"], time >= split["test"]["first"]]
+    parts.append((time >= split["valid"]["first"]) & (time <= split["valid"]["last"]))
+    requests = [set(frame["request_id"][part]) for part in parts]
+    assert not requests[0] & requests[1] and not requests[0] & requests[2] and not requests[1] & requests[2]
+
+
+def test_a_time_is_seen_without_a_request_where_rows_of_somebody_repeat(seesaw, tmp_path):
+    ranked_log().drop(columns="request_id").to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", "--label", "click", home=None)
+    assert said.code == 0, said.err
+    card = card_of(tmp_path)
+    assert (card["split"]["kind"], card["time"]) == ("time", "event_time")
+    assert "say --group user_id" in said.out.replace("\n", " ")
+    assert card["post_exposure"] == ["position"]
+    assert "position" not in card["columns"]
+
+
 def test_units_may_be_said(seesaw, tmp_path):
     log().to_csv(tmp_path / "log.csv", index=False)
     said = seesaw("card", tmp_path / "log.csv", "--label", "click", "--units", "user_id", home=None)

@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -135,6 +136,22 @@ def test_stores_are_listed_with_their_size_and_freed_alone(seesaw, shop, tmp_pat
     assert sorted(keys) == ["shop", "synthetic-funnel@rows=3000"]
     assert shop.log.is_file()
     assert "nothing to remove" in seesaw("datasets", "synthetic-funnel@rows=2000", "--remove").out
+
+
+def test_the_remedy_of_a_damaged_store_works_as_it_is_named(seesaw, shop, tmp_path):
+    """Also of a card of one's own, whose id is no name of a data set; and where the card is gone."""
+    assert seesaw("prepare", shop.card, "--raw", shop.raw).code == 0
+    (manifest,) = (tmp_path / "home" / "store" / "shop").glob("*/manifest.json")
+    manifest.write_text("{")
+    said = seesaw("prepare", shop.card, "--raw", shop.raw)
+    assert (said.code, said.out) == (2, "")
+    command = re.search("free it with `seesaw (.*)`, and prepare the data again", said.err)[1]
+    shop.card.unlink()
+    removed = seesaw(*shlex.split(command), home=None)
+    assert (removed.code, removed.err) == (0, "")
+    assert not manifest.parent.exists()
+    unknown = seesaw("datasets", "..", "--remove")
+    assert (unknown.code, unknown.err.count("\n")) == (2, 1)
 
 
 def _raising(monkeypatch, error):

@@ -102,6 +102,26 @@ def test_credentials_go_only_to_an_address_that_was_named_for_this_home(seesaw, 
         assert (other.request.tracking, other.store_address) == ("https://host/x", "https://host/x")
 
 
+def test_a_run_of_somebody_else_shows_no_password_and_stays_in_its_folder(seesaw, shop, tmp_path):
+    run = create(tmp_path / "home", Request(suite=str(shop.suite), name="a", raw=shop.raw, executor="inline"))
+    file = run.folder / "run.json"
+    kept = file.read_text()
+    for address in (f"http://me:{SECRET}@127.0.0.1:1", f"postgresql://me:{SECRET}@h/db", f"http://h/x?t={SECRET}"):
+        values = json.loads(kept)
+        values["request"]["tracking"] = address
+        file.write_text(json.dumps(values))
+        for options in ((), ("--json",)):
+            said = seesaw("status", "a", *options)
+            assert (said.code, "s3cret" in said.out + said.err) == (0, False)
+    for folder in ("..", "../b", str(tmp_path), "."):
+        values = json.loads(kept)
+        next(iter(values["parts"].values()))["folder"] = folder
+        file.write_text(json.dumps(values))
+        said = seesaw("status", "a")
+        assert (said.code, said.out) == (2, "")
+        assert f"expected the name of a folder in the run's, found '{folder}'" in one_sentence(said.err)
+
+
 def one_sentence(err):
     (line,) = err.splitlines()
     assert line.startswith("seesaw: ")

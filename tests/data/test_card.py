@@ -88,6 +88,16 @@ MISTAKES = [
     ("reader", {"kind": "csv", "joins": [{"file": "x.csv", "on": "user"}]}, "unknown file 'x.csv'"),
     ("sources", [{"kind": "url", "urls": {"b.csv": "https://example.org/x"}}], "no source offers the file 'log.csv'"),
     ("sources", [{"kind": "url", "url": "https://example.org"}], "either 'url' with 'members', or 'urls'"),
+    (
+        "sources",
+        [{"kind": "url", "urls": {"log.csv": "https://a.org/x;sid=secret"}}],
+        "port and path, found 'https://a.org/x***'",
+    ),
+    (
+        "sources",
+        [{"kind": "url", "urls": {"log.csv": "https://a.org/x?sid=secret"}}],
+        "port and path, found 'https://a.org/x***'",
+    ),
     ("sources", [{"kind": "package", "name": "a", "version": "1", "members": {"log.csv": "x"}}], "key 'sources.0"),
 ]
 

@@ -10,6 +10,7 @@ from data_toys import arrays
 from bench.core.errors import UserError
 from bench.data import parse_card, prepare
 from bench.data.checks import Rejects, Sieve, check_times
+from bench.data.preparation import passing_store
 from bench.data.readers import base
 
 
@@ -55,6 +56,18 @@ def test_nothing_but_train_is_fitted_on(shop, shop_raw, tmp_path):
         stores.append(arrays(prepare(parse_card(shop, "here"), tmp_path / str(number), shop_raw)))
     for name in stores[0]:
         assert (stores[0][name] == stores[1][name]) == (not name.startswith("test/")), name
+
+
+def test_a_passing_store_stays_until_nobody_has_it(shop, shop_raw, tmp_path):
+    given = parse_card(shop, "here"), tmp_path / "home", shop_raw
+    with passing_store(*given) as first:
+        with passing_store(*given) as second:
+            assert second.path == first.path
+        second.check()
+        with pytest.raises(UserError, match="as it failed"), passing_store(*given):
+            raise UserError("as it failed")
+        first.check()
+    assert [*first.path.parent.iterdir()] == []
 
 
 def test_a_store_outlives_its_raw_files(shop, shop_raw, tmp_path):

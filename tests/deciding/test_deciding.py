@@ -350,3 +350,23 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
     assert any(name.startswith("gain/click") for name in run.data.metrics)
     assert {each.path for each in client.list_artifacts(run.info.run_id)} >= {"report.html", "decision.json"}
     assert run.info.artifact_uri.startswith((tmp_path / "home").as_uri())  # nothing where the program was started
+
+
+def test_many_models_leave_the_terminal_readable(log, asked, tmp_path, capsys):
+    table = log(2_000)
+    names = [f"m{at}" for at in range(30)]
+    rng = np.random.default_rng(0)
+    for name in names:
+        for task in ("click", "buy"):
+            table[f"{name}_{task}"] = np.clip(table[f"p_{task}"] * rng.uniform(0.9, 1.1, len(table)), 0.001, 0.999)
+    table.to_csv(tmp_path / "log.csv", index=False)
+    words = [word for name in names for word in ("--model", f"{name}={name}_click,{name}_buy")]
+    asking = ["decide", str(tmp_path / "log.csv"), "--label", "click", "--label", "buy", "--parent", "buy=click"]
+    assert main([*asking, *words, "--units", "user", "--unseen", "--to", str(tmp_path / "to")]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "10 more sentences on how columns are read are left out." in out
+    assert re.search(r"\d+ more rows are on the page that --to writes", out)
+    assert len(out) < 15_000
+    assert main([*asking, *words[:-1], "m29=none,m29_buy"]) == 2
+    err = capsys.readouterr().err
+    assert re.search(r"expected the column 'none', which is missing.*; found are .* and 20 more$", err.strip())

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
@@ -19,7 +20,7 @@ from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.trees import NO_CHOICE, TreeModel, TreeSizes
-from bench.production import bounds
+from bench.production import bounds, engines
 from bench.production.engines import OPERATORS, check_onnx, write_onnx
 from bench.production.served_model import ModelPart, Network, ServedModel
 from bench.training.config import TrialConfig
@@ -217,6 +218,16 @@ def test_what_is_no_model(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 99)
     with pytest.raises(UserError, match=r"model.onnx: expected a model in ONNX, found something else"):
         check_onnx(tmp_path / "model.onnx")
+
+
+def test_what_the_runtime_cannot_read_prints_nothing(tmp_path, capsys):
+    """A name that is no UTF-8; standard output belongs to --json."""
+    pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
+    path = written(small(), tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"dense", b"d\xbdnse", 1))
+    with pytest.raises(UserError, match="expected a model "):
+        engines.onnx(tmp_path, SimpleNamespace(trees=[]), 1)
+    assert capsys.readouterr() == ("", "")
 
 
 CODE = """

@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from bench.production.package import Package, write_package
 from bench.production.scorer import Scorer, example_rows
 from bench.tracking import registry as module
 from bench.tracking.registry import CHALLENGER, CHAMPION, ModelRegistry, save_model
-from bench.tracking.store import MlflowStore, StoredRun
+from bench.tracking.store import MlflowStore, StoredRun, TrackingError
 
 EXPERIMENT = "seesaw/test"
 
@@ -116,6 +117,21 @@ def refused(sentence):
     return pytest.raises(MlflowException, match=sentence)
 
 
+def test_a_full_disk_is_said_where_a_model_is_fetched(registry, monkeypatch, tmp_path):
+    def failing(*given):
+        raise TrackingError("please ensure that the path is correct")
+
+    monkeypatch.setattr(registry._store, "ask", failing)
+    monkeypatch.setattr(registry, "version_of", lambda model: ("a", "1"))
+    monkeypatch.setattr(registry, "_version", lambda name, number: SimpleNamespace(run_id="r"))
+    with pytest.raises(TrackingError, match="path is correct"):
+        registry.fetch("a/1", tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
+    with pytest.raises(UserError, match="/r: cannot be written: No space left on device"):
+        registry.fetch("a/1", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["fetch.lock"]
+
+
 @pytest.fixture(scope="module")
 def saved(package, tmp_path_factory):
     """The package as a model of MLflow."""
@@ -133,13 +149,14 @@ def ask(saved, monkeypatch):
         "parse_csv_input",
         "infer_and_parse_data",
         "_decode_json_input",
+        "invocations",
     ):  # a model replaces them in a server's process
         monkeypatch.setattr(scoring_server, name, getattr(scoring_server, name))
     monkeypatch.setenv(scoring_server._SERVER_MODEL_PATH, str(saved))
     model = loaded(saved)
 
     def answer(request, kind="application/json"):
-        body = request if isinstance(request, str) else json.dumps(request)
+        body = request if isinstance(request, str | bytes) else json.dumps(request)
         given = scoring_server.invocations(body, kind, model, model.metadata.get_input_schema())
         return json.loads(given.response)["predictions"] if given.status == 200 else [given.response]
 
@@ -148,15 +165,19 @@ def ask(saved, monkeypatch):
 
 @pytest.mark.parametrize(
     ("price", "sentence"),
-    [("1e400", "expected finite numbers, found 1e400"), ("9" * 5_000, "Exceeds the limit|digits"),
-     ("[" * 100_000, "nested too deep"), ("Infinity", "finite|number"), ("-1e999", "expected finite numbers")],
-    ids=["1e400", "digits", "nested", "infinity", "-1e999"],
+    [("1e400", "expected finite numbers, found 1e400"), ("9" * 5_000, "expected finite numbers, found 9"),
+     ("9" * 400, "expected finite numbers, found 9"), ("[" * 900 + "]" * 900, "expected a number|RecursionError"),
+     ("1 2", "expected|valid JSON"), ('"\\ud800"', "expected|surrogates"), ("[" * 100_000, "nested too deep"),
+     ("Infinity", "finite|number"), ("-1e999", "expected finite numbers")],
+    ids=["1e400", "digits", "400 digits", "lists", "broken", "half a letter", "nested", "infinity", "-1e999"],
 )  # fmt: skip
 def test_a_hostile_number_is_refused_in_one_sentence(package, ask, price, sentence):
     row = example_rows(package.encoder).iloc[:1].to_dict("records")[0]
     body = json.dumps({"dataframe_records": [row | {"price": "PRICE"}]}).replace('"PRICE"', price)
-    with refused(sentence):
+    with refused(sentence) as error:
         ask(body)
+    assert error.value.get_http_status_code() == 400
+    assert len(error.value.message) < 2000
 
 
 def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, ask, monkeypatch):
@@ -180,6 +201,15 @@ def test_mlflow_loads_it_without_a_pickle_and_answers_requests(package, saved, a
     monkeypatch.setattr(Score, "apply", lambda self, found: np.array([1.0, 2.0, np.inf]))
     with refused("row 3: expected a finite number as 'score', found inf"):
         ask(rows.to_csv(index=False), "text/csv")
+
+
+def test_bytes_that_are_no_json_are_refused_in_a_sentence(ask):
+    for body in (b"\xff", b"\xef\xbb\xbf{}", b"", b"[1]", b"7", b"{}"):
+        with refused("expected|must be|Ensure that input is a valid JSON") as error:
+            ask(body)
+        assert error.value.get_http_status_code() == 400
+    with refused("expected a header Content-Type such as application/json, found none"):
+        ask("{}", None)
 
 
 def test_a_tampered_package_is_refused_where_it_is_served(package, tmp_path):

@@ -7,8 +7,9 @@ import bench
 from bench.cli import main
 from bench.core.errors import UserError
 from bench.frontier.challenger import challenger_of, pick_challenger, points_of
-from bench.runs.backtest import BacktestOptions, plan_of
+from bench.runs.backtest import BacktestOptions, backtest, plan_of
 from bench.runs.deployment import deployment_of
+from bench.system.lock import FolderLock
 from bench.system.progress import Silent
 
 KEEP = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.0\nconfidence = 0.999\n'
@@ -124,6 +125,15 @@ def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
         UserError, match=r"beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, "
     ):
         plan_of(two.decision, BacktestOptions(points=("current",)), None, Silent())
+
+
+def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
+    part = two.decision.run
+    monkeypatch.setattr("bench.runs.backtest.plan_of", lambda *given: None)
+    monkeypatch.setattr("bench.runs.backtest.cost_of", lambda *given: "")
+    sentence = "expected no other back-test, found one at work"
+    with FolderLock(part.folder, "backtest.lock", "back-test"), pytest.raises(UserError, match=sentence):
+        backtest(two.decision, BacktestOptions(), None, Silent())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The way into MLflow: addresses without passwords, failures in words, nothing on standard output."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -9,12 +10,22 @@ from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from found import history
 
 from bench.core.errors import UserError
-from bench.system.credentials import PASSWORD, USERNAME, home_address, plain_address, secret_address, separated, shown
+from bench.system.credentials import (
+    PASSWORD,
+    PROFILE,
+    USERNAME,
+    home_address,
+    plain_address,
+    secret_address,
+    separated,
+    shown,
+)
 from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
 from bench.tracking.store import MlflowStore, StoredRun, TrackingError
@@ -49,6 +60,7 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
         ("databricks://dapi0123456789", "databricks://***"),
         ("http://host:5000/x;jsessionid=s3cret", "http://host:5000/x***"),
         ("http://host/path?token=s3cret", "http://host/path***"),
+        ("http://host/path?token=a@s3cret", "http://***"),
         ("https://host:5000/mlflow", "https://host:5000/mlflow"),
         ("http://me:s3cret@host", "http://***@host"),
         ("sqlite:////data/my runs.db", "sqlite:////data/my runs.db"),
@@ -92,12 +104,39 @@ def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plai
         "https://host/x?sig=s3cret",
         "https://host/#s3cret",
         "sqlite:///runs.db?key=s3cret",
+        "https://host/x;jsessionid=s3cret",
+        "https://host;jsessionid=s3cret/x",
+        "https://host/x%3Bjsessionid=s3cret",
+        "https://host/x\ns3cret",
+        "mssql+pyodbc://host/db;PWD=s3cret",
+        "databricks://scope:s3cret",
+        "databricks://s3cret/x",
+        "databricks-uc://s3cret",
+        "token=s3cret",
     ],
 )
 def test_what_is_refused_is_refused_without_its_password(uri):
     with pytest.raises(UserError, match=r"^--tracking: expected ") as error:
         plain_address(uri)
     assert "cret" not in str(error.value)
+
+
+def test_the_profile_of_databricks_goes_to_the_environment(monkeypatch):
+    monkeypatch.setenv(PROFILE, "before")
+    assert plain_address("databricks") == "databricks"
+    assert os.environ[PROFILE] == "before"
+    assert plain_address("databricks://s3cret") == "databricks"
+    assert os.environ[PROFILE] == "s3cret"
+
+
+@pytest.mark.slow  # imports what MLflow needs for Databricks
+def test_the_profile_of_databricks_is_not_shown(monkeypatch, capfd, tmp_path):
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv(PROFILE, "")
+    with pytest.raises(TrackingError) as error:
+        MlflowStore("databricks://s3cret").experiment("any")
+    assert str(error.value).startswith("could not open the experiment 'any' in the MLflow store at databricks: ")
+    assert "s3cret" not in str(error.value) + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("to", ["http://me:s3cret@127.0.0.1:1", "http://me:s3cret@nowhere.invalid"])
@@ -210,3 +249,16 @@ def test_a_copied_home_writes_into_itself(home, tmp_path_factory):
     assert old.ask("look", "get_experiment", experiment).artifact_location == (copy / "mlartifacts").as_uri()
     again = MlflowStore(None, home)
     assert again.ask("look", "get_experiment", experiment).artifact_location == (copy / "mlartifacts").as_uri()
+
+
+def test_a_full_disk_is_the_reason_of_whatever_mlflow_says(tmp_path, monkeypatch):
+    def ask(*given):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise ValueError("please ensure that the path is correct") from error
+
+    store = MlflowStore(None, tmp_path)
+    monkeypatch.setattr(store, "_open", lambda: SimpleNamespace(download_artifacts=ask))
+    with pytest.raises(TrackingError, match=r"could not fetch in the MLflow store at .*: No space left on device$"):
+        store.ask("fetch", "download_artifacts")

@@ -15,7 +15,7 @@ from bench.core.arrays import Mask
 from bench.data.codes import ABSENT, Codes
 from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Kind, LocalIds, Source
 from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
-from bench.data.inspection.names import QUANTITIES, has_word, is_id, words
+from bench.data.inspection.names import QUANTITIES, has_word, is_count, is_id, words
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted
@@ -78,8 +78,8 @@ class CategoricalFitter(ValueFitter):
         return (self.part(name=self.name, source=self.source, vocabulary=vocabulary),)
 
 
-FEW, FEW_QUANTITIES = 32, 10
-"""Distinct whole numbers that are still drafted as categories; the second, where the name is that of a quantity."""
+FEW, FEW_QUANTITIES, FEW_COUNTS = 32, 10, 2
+"""Distinct whole numbers that are still drafted as categories, by what the name is of."""
 
 
 class Categorical(Kind):
@@ -114,8 +114,12 @@ def _is_clock(column: Counted) -> bool:
 def _code(column: Counted, labels: Labels) -> str | None:
     if is_id(column.name) and len(column.counts) > 2:
         return "whole numbers whose name is that of a code"
-    quantity = has_word(column.name, QUANTITIES)
-    if len(column.counts) <= (FEW_QUANTITIES if quantity else FEW):
+    few, quantity = FEW, has_word(column.name, QUANTITIES)
+    if is_count(column.name):
+        few, quantity = FEW_COUNTS, True
+    elif quantity:
+        few = FEW_QUANTITIES
+    if len(column.counts) <= few:
         return "few distinct whole numbers"
     return None if quantity or column.long_tail else _unlike(column, labels)
 

@@ -25,6 +25,7 @@ from bench.core.schema import begins
 from bench.data.codes import IntegerCodes
 from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Fitter, Kind, LocalIds, Quantity, Reads, Source
 from bench.data.columns.moments import RunningMoments, logged
+from bench.data.inspection.names import is_count
 from bench.system.intrinsics import jit
 
 if TYPE_CHECKING:
@@ -282,7 +283,9 @@ class Numeric(Kind):
         """Numbers that are no codes."""
         if column.numbers is None:
             return None
-        why = "many distinct whole numbers" if column.whole else "numbers with fractions"
+        why = "numbers with fractions"
+        if column.whole:
+            why = "a count, by its name" if is_count(column.name) else "many distinct whole numbers"
         if column.long_tail:
             return Finding({"kind": "numeric", "log1p": True}, f"{why}; a long tail, as amounts and counts have")
         return Finding({"kind": "numeric"}, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -136,10 +137,10 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     labels = find_labels(given, parents, sample)
     if late and not sample.complete:
         raise UserError(f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see --rows")
-    ranked = request.group or seen_group(sample, (*given, *named, *published))
-    if free and not published and not late and ranked is not None:
-        request = _with_seen(request, sample, labels, ranked, (*given, *named))
-    seen = free and request.group is not None
+    taken, seen = (*given, *named, *published), list[str]()
+    ranked = request.group or seen_group(sample, taken, is_request)
+    if free and not published:
+        request, seen = _with_seen(request, sample, labels, ranked, taken)
     keys = list(dict.fromkeys((*given, *named, *published, *filter(None, (request.time, request.group)))))
     as_of, labels = _late(request, labels, late, sample)
     whole = sample
@@ -147,8 +148,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         # Heads of files are the oldest rows: times and labels are read of all rows.
         whole = replace(layout.read(progress, only=keys), missing=sample.missing)
     split = find_split(request, whole, labels)
-    if seen:
-        split = replace(split, why=(*split.why, *_why_seen(request)))
+    split = replace(split, why=(*split.why, *seen))
     if request.units is not None:
         _check_units(request.units, sample, request.group)
     within = None if ranked is None else sample.column(ranked)
@@ -170,27 +170,41 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
 
 
 def _with_seen(
-    request: CardRequest, sample: InspectedRows, labels: Labels, group: str, taken: Sequence[str]
-) -> CardRequest:
-    """The request with the group that is seen, and with the time, if one is seen and its cuts keep groups whole."""
-    grouped = replace(request, group=group)
-    if (time := seen_time(sample, (*taken, group))) is None:
-        return request
+    request: CardRequest, sample: InspectedRows, labels: Labels, group: str | None, taken: Sequence[str]
+) -> tuple[CardRequest, list[str]]:
+    """The request with the group and the time that are seen, and what was taken for them.
+
+    Without a group a time counts where somebody's rows repeat, as in a log. A group that times would part counts alone.
+    """
+    time = seen_time(sample, taken)
+    somebody = seen_group(sample, taken, is_person)
+    if group is None and (time is None or somebody is None):
+        return request, []
+    grouped, seen = replace(request, group=group), list[str]()
+    if group is not None:
+        seen.append(f"'{group}' is taken for the group, by its name and since its values repeat.")
+    elif somebody is not None:
+        seen.append(f"If rows of one '{somebody}' are ranked against each other, say --group {shlex.quote(somebody)}.")
+    if time is None:
+        return grouped, seen
     timed = replace(grouped, time=time)
+    fault = _fault_of_times(timed, sample, labels)
+    if fault is not None:
+        return grouped, [*seen, f"A split by the time '{time}' {fault}."]
+    return timed, [*seen, f"'{time}' is taken for the time. If something is wrong, say --time, --group or --split."]
+
+
+def _fault_of_times(request: CardRequest, sample: InspectedRows, labels: Labels) -> str | None:
+    """Why a split by the time that was seen is not taken: a split lacks a class, or a group is parted."""
     try:
-        split = find_split(timed, sample, labels)
-    except UserError:  # too few times, or a class that a split lacks
-        return grouped
-    parted = WholeGroups().parted(sample.column(group).codes, assigned(split.table, timed, sample).astype(np.int32))
-    return timed if parted is None else grouped
-
-
-def _why_seen(request: CardRequest) -> tuple[str, ...]:
-    """What was taken for the time and the group though no option names them."""
-    how = f"'{request.group}' is taken for the group, by its name; no value is in two splits in the rows inspected."
-    if request.time is None:
-        return how, "A split by time would part some of them, or fails; ask for it with --time COLUMN."
-    return how, f"'{request.time}' is taken for the time. If either is wrong, say --time, --group or --split random."
+        split = assigned(find_split(request, sample, labels).table, request, sample).astype(np.int32)
+    except UserError:
+        return f"fails, see --time {shlex.quote(str(request.time))}"
+    if request.group is None:
+        return None
+    in_a_split = np.where(split < 0, -1, sample.column(request.group).codes)
+    parted = WholeGroups().parted(in_a_split, split)
+    return None if parted is None else f"would part values of '{request.group}'"
 
 
 def _check_units(units: str, sample: InspectedRows, group: str | None) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, out_of_fold
-from bench.data.inspection.names import HISTORY, PLACES, has_word, is_afterwards
+from bench.data.inspection.names import HISTORY, PLACES, SURE_PLACES, has_word, is_afterwards
 from bench.system.machine import tree_threads
 
 SUSPECT = 0.98
@@ -50,7 +50,7 @@ def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> 
         return max(found, key=lambda each: each[0])[1]
     if is_afterwards(column.name):
         return "its name says what somebody did"
-    return None if group is None else _place(column, group)
+    return find_place(column, group)
 
 
 def _implied(rows: NDArray[np.bool_], where: str, label: Label) -> str | None:
@@ -77,20 +77,25 @@ def _implied(rows: NDArray[np.bool_], where: str, label: Label) -> str | None:
     return None
 
 
-def _place(column: Counted, group: Counted) -> str | None:
-    """Why a column says where a row was shown: by its name, and it counts from 0 or 1 on in each group.
+def find_place(column: Counted, group: Counted | None) -> str | None:
+    """Why a column says where a row was shown: by its name, and it counts from 0 or 1 on, where known in each group.
 
     Ranks of sales do not: they leave out many whole numbers.
     """
     if column.numbers is None or not has_word(column.name, PLACES) or has_word(column.name, HISTORY):
         return None
     low, high = float(column.numbers.min()), float(column.numbers.max())
+    if not column.whole or low not in (0, 1) or len(column.numbers) < 0.9 * (high - low + 1):
+        return None
+    if group is None:
+        if not has_word(column.name, SURE_PLACES):
+            return None
+        return f"it counts from {low:.0f} up to {high:.0f} and its name is that of a place, known after ranking only"
     known = (column.codes >= 0) & (group.codes >= 0)
     pairs = group.codes[known].astype(np.int64) * len(column.counts) + column.codes[known]
     each = len(pairs) / max(len(np.unique(group.codes[known])), 1)
     alone = len(np.unique(pairs)) / max(len(pairs), 1)
-    dense = column.whole and low in (0, 1) and len(column.numbers) >= 0.9 * (high - low + 1)
-    if not dense or each < 2 or alone < 0.95:
+    if each < 2 or alone < 0.95:
         return None
     return (
         f"in each '{group.name}', of {each:.1f} rows on average, it counts from {low:.0f} up to {high:.0f}, and "

@@ -23,19 +23,34 @@ QUANTITIES = _set(
     "total views wage weeks weight width years"
 )
 TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
-PLACES = _set("position rank")
+PLACES = _set("position pos place rank slot")
+SURE_PLACES = _set("position slot")
+"""Those that name nothing else, so that a group need not show it."""
 HISTORY = _set(
     "count cnt num number rate ctr cvr avg mean hist history last prev past prior total sum days freq pred predicted "
     "expected ago since"
 )
 """Words of what happened before a row."""
-_VISITS = _set("household hh hhnum serialno session visit request basket")
-_RANKED = _set("request session visit search impression")
-_PEOPLE = _set("user u customer client visitor person patient student buyer")
+_ID_WORDS = _set("id ids key hash uuid no nr num number code")
+_VISITS = _set("household hh hhid hhnum hhx hid serialno session visit request basket")
+_NUMBERED_VISITS = _set("case dwelling family fam hrhh impression invoice order receipt search serial transaction trip")
+"""They are things of other kinds, too, where no word of an id stands beside them."""
+_PEOPLE = _set("user u uid customer client visitor person patient student buyer")
+_ITEMS = _set("item product video ad goods sku movie song article document")
 _RANKERS = _set("today todays ranker served")
 _DRAWN = _set("rand random randomized")
 _SHOWN = _set("is shown at by was exposure")
-_WEIGHT = re.compile(r"(sample|sampling|survey|design|instance|person|household).*weights?|p?wgtp\d*|fnlwgt")
+_WEIGHT = re.compile(
+    r"(sampl|survey|svy|design|instance|person|household|replicate|final).*(weights?|wgt|wt)\d*"
+    r"|(per|pop|hh?|p|d|an|psp|samp|fnl)(weights?|wgt|wt)\d*"
+    r"|p?wgtp\d*|asecwt|wtfinl|pwsswgt|llcpwt|wt(mec|int)\d*yr"
+)
+"""Names of a survey's weights; the last line has those of ACS, CPS, BRFSS and NHANES."""
+_COUNTS = _set(
+    "cnt count counts adults babies bathrooms bedrooms bookings cancellations changes children clicks comments follows "
+    "guests impressions kids likes nights orders purchases requests reviews rooms sessions shares views visits"
+)
+_EVENTS = _set("event impression log request server")
 _ACTIONS = _set(
     "click clicks clicked like liked follow followed comment commented shared forward forwarded hate buy bought "
     "purchase purchased conversion converted install installed subscribe skip addtocart download longview"
@@ -57,34 +72,60 @@ def has_word(name: str, known: frozenset[str]) -> bool:
     return not known.isdisjoint(words(name))
 
 
+def is_count(name: str) -> bool:
+    """Whether it says how many: `clicks_7d`, `num_items` and `user_like_count`, but not `orders_id`."""
+    parts = words(name)
+    first = len(parts) > 1 and parts[0] in ("num", "number", "nb", "n", "total")
+    return (first or not _COUNTS.isdisjoint(parts)) and parts[-1] not in _IDS
+
+
 def is_id(name: str) -> bool:
     """Whether a whole number of that name is rather a code than a quantity: `size_code`, but not `item_price`."""
     parts = [part for part in words(name) if not part.isdigit()]
     ids = [part in _IDS or (part.endswith("id") and len(part) > 3) for part in parts]
-    counts = parts[:1] != [] and parts[0] in QUANTITIES & HISTORY
-    return any(ids) and not counts and (ids[-1] or not has_word(name, QUANTITIES))
+    return any(ids) and not is_count(name) and (ids[-1] or not has_word(name, QUANTITIES))
+
+
+def _thing(name: str) -> tuple[str, bool]:
+    """The last word that is none of an id, and whether the name has one: `household` and true of `household_id`."""
+    parts = words(name)
+    things = [part for part in parts if part not in _ID_WORDS] or parts or [""]
+    last = things[-1]
+    whole = last.removesuffix("id") if len(last) > 4 else last
+    return whole, whole != last or len(things) < len(parts)
 
 
 def is_visit(name: str) -> bool:
     """Whether it names what a few rows belong to and nothing later: `household_id`, `SERIALNO`, `session`."""
-    return not has_word(name, QUANTITIES) and any(part.removesuffix("id") in _VISITS for part in words(name))
+    thing, numbered = _thing(name)
+    return thing in _VISITS or (numbered and thing in _NUMBERED_VISITS)
 
 
 def is_request(name: str) -> bool:
-    """Whether it names what rows are ranked within, and nothing later: `request_id`, `session`."""
-    parts = [part for part in words(name) if part not in ("id", "key", "hash")]
-    return len(parts) == 1 and parts[0].removesuffix("id") in _RANKED
+    """Whether it names what rows are ranked within: `request_id`, `session`."""
+    thing, numbered = _thing(name)
+    return thing in ("request", "session") or (numbered and thing in ("impression", "search", "visit"))
 
 
 def is_person(name: str) -> bool:
-    """Whether it names somebody: `user_id`, but neither `session` nor `user_age`."""
-    return is_unit(name) and not is_visit(name)
+    """Whether it names somebody: `user_id`, but neither `item_id` nor `user_age`."""
+    return _thing(name)[0] in _PEOPLE
+
+
+def is_named_otherwise(name: str) -> bool:
+    """Whether it names somebody, an item, a time or a quantity, so that the order of rows makes no visit of it."""
+    return is_person(name) or has_word(name, QUANTITIES | TIMES | _ITEMS)
 
 
 def is_unit(name: str) -> bool:
-    """Whether it names somebody, or a visit, whose rows are alike: `user_id`, but neither `item_id` nor `user_age`."""
-    parts = [part for part in words(name) if part not in ("id", "key", "hash")]
-    return bool(parts) and parts[-1].removesuffix("id") in _PEOPLE | _VISITS
+    """Whether it names somebody, or a visit, whose rows are alike."""
+    return is_person(name) or is_visit(name)
+
+
+def is_event_time(name: str) -> bool:
+    """Whether it names the time of a row: `event_time`, `ts`, `date`, but neither `signup_date` nor `click_time`."""
+    parts = [part for part in words(name) if not part.isdigit()]
+    return not TIMES.isdisjoint(parts) and TIMES.union(_EVENTS).issuperset(parts)
 
 
 def is_weight(name: str) -> bool:

@@ -14,8 +14,17 @@ from bench.data.columns import KINDS
 from bench.data.columns.base import Finding
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST_LABELS, Labels, out_of_fold
-from bench.data.inspection.leaks import Together, find_leak
-from bench.data.inspection.names import TIMES, exposure_key, has_word, is_id, is_todays_score, is_visit, is_weight
+from bench.data.inspection.leaks import Together, find_leak, find_place
+from bench.data.inspection.names import (
+    TIMES,
+    exposure_key,
+    has_word,
+    is_id,
+    is_named_otherwise,
+    is_todays_score,
+    is_visit,
+    is_weight,
+)
 from bench.data.inspection.sample import InspectedRows
 from bench.data.splits import TEST, TRAIN, VALID, Assignment
 
@@ -71,6 +80,8 @@ def draft_columns(
         if role == "input":
             together.add(column)
             rate = find_rate(column, train, split) if finding.category else None
+        if role == "post-exposure" and find_place(column, group) is not None:
+            finding = Finding({"kind": "position"}, why)
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
         counted = column.type, len(column.counts), 1 - column.known / len(column.codes), examples
         finding = _renamed(name, finding, taken)
@@ -148,6 +159,16 @@ MOST_TEXTS = 20_000
 """Distinct texts that are looked at."""
 
 
+LEAST_RUNS = 1_000
+"""Distinct values from which on a column may be the id of a household, by the order of its rows alone."""
+
+
+def _in_runs(column: Counted) -> bool:
+    """Whether rows of each value follow each other without a gap."""
+    starts = 1 + int(np.count_nonzero(np.diff(column.codes)))
+    return column.known == len(column.codes) and starts == len(column.counts)
+
+
 def _identity(column: Counted) -> Iterator[str]:
     """Why single values say nothing of later rows: a time, a weight, free text, or an id of a row or a visit."""
     name, numbers, distinct = column.name, column.numbers, len(column.counts)
@@ -168,9 +189,12 @@ def _identity(column: Counted) -> Iterator[str]:
         # Not in all rows does a number count up: several files may begin again.
         if column.whole and one_each and (is_id(name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
             yield "another value in (almost) every row, as a row's number or id has"
-    if (numbers is None or column.whole) and distinct >= 50 and 1.05 < each <= 20 and is_visit(name):
-        kept = f"without --time, --group {shlex.quote(name)} keeps them in one split"
-        yield f"the id of a household or a visit, by its name, with {each:.1f} rows each; {kept}"
+    if (numbers is None or column.whole) and distinct >= 50 and 1.05 < each <= 20:
+        kept = f"{each:.1f} rows each; without --time, --group {shlex.quote(name)} keeps them in one split"
+        if is_visit(name):
+            yield f"the id of a household or a visit, by its name, with {kept}"
+        elif distinct >= LEAST_RUNS and not is_named_otherwise(name) and _in_runs(column):
+            yield f"rows of one value follow each other, as those of a household or a visit do, with {kept}"
     if numbers is None and one_each:
         yield "another value in (almost) every row, as an id of the row or free text has"
 

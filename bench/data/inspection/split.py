@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from bench.core.errors import UserError
 from bench.data.checks import DIGITS
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
-from bench.data.inspection.names import TIMES, has_word, is_afterwards, is_request, words
+from bench.data.inspection.names import is_event_time, is_request, words
 from bench.data.inspection.sample import InspectedRows
 from bench.data.spill import LabelCounts
 from bench.data.splits import NAMED, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
@@ -73,13 +73,9 @@ class ProposedSplit:
     outside: int
 
 
-LEAST_TIMES = 20
-"""Distinct times from which on a column is taken for the time of a log."""
-
-
-def seen_group(sample: InspectedRows, taken: Collection[str]) -> str | None:
-    """The one column, beside those taken, that is named like a request and has some rows of each value."""
-    named = [name for name in sample.table.column_names if name not in taken and is_request(name)]
+def seen_group(sample: InspectedRows, taken: Collection[str], is_named: Callable[[str], bool]) -> str | None:
+    """The one column of such a name, beside those taken, that has some rows of each value."""
+    named = [name for name in sample.table.column_names if name not in taken and is_named(name)]
     found = [column.name for column in map(sample.column, named) if column.single and _groups_rows(column)]
     return found[0] if len(found) == 1 else None
 
@@ -91,22 +87,23 @@ def _groups_rows(column: Counted) -> bool:
 
 
 def seen_time(sample: InspectedRows, taken: Collection[str]) -> str | None:
-    """The one column, beside those taken, that is named like a time, holds times, and is missing in no row."""
-    named = [name for name in sample.table.column_names if name not in taken and has_word(name, TIMES)]
-    found = [name for name in named if not is_afterwards(name) and _holds_times(sample.column(name))]
-    return found[0] if len(found) == 1 else None
+    """The column, beside those taken, that is named like the time of a row and holds times; of several the finest."""
+    named = [name for name in sample.table.column_names if name not in taken and is_event_time(name)]
+    found = [column for column in map(sample.column, named) if _holds_times(column)]
+    finest = max(found, key=lambda column: len(column.counts), default=None)
+    return None if finest is None else finest.name
 
 
 def _holds_times(column: Counted) -> bool:
-    if not column.single or column.known < len(column.codes) or len(column.counts) < LEAST_TIMES:
+    """Whether every row has a time, and times sort."""
+    if not column.single or column.known < len(column.codes):
         return False
-    if not (column.is_time or any(fits.all() for fits in column.epochs.values())):
+    if not column.is_time and not any(fits.all() for fits in column.epochs.values()):
         return False
     try:
-        timeline(column)
-    except UserError:  # dates that do not sort
+        return len(timeline(column)[0]) > 2
+    except UserError:
         return False
-    return True
 
 
 Found = tuple[dict[str, Any], tuple[str, ...]]
@@ -120,7 +117,9 @@ def find_split(wish: Wish, sample: InspectedRows, labels: Labels) -> ProposedSpl
     late = [label.y for label in labels.values() if label.rule.matures]  # their rows are those at hand
     shares = {"valid": wish.valid, "test": wish.test}
     if wish.time is not None and wish.chosen == "time":
-        table, why = _by_time(wish, sample.column(wish.time), np.asarray(np.isfinite(late).all(axis=0)))
+        known = np.asarray(np.isfinite(late).all(axis=0))
+        whole = sample.column(wish.group) if wish.group is not None and is_request(wish.group) else None
+        table, why = _by_time(wish, sample.column(wish.time), known, whole)
     elif wish.chosen in ("files", "column"):
         table, why = _by_name(wish, sample)
     elif wish.chosen == "hash":
@@ -197,8 +196,17 @@ def timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
 
 
-def _by_time(wish: Wish, column: Counted, known: Mask) -> Found:
-    """`known` (N,) says whether all labels of a row are; one truth stands for all rows."""
+MOST_BETWEEN = 0.01
+"""Share of rows that may be left out between two splits, so that no request has rows in both."""
+
+
+def _by_time(wish: Wish, column: Counted, known: Mask, whole: Counted | None) -> Found:
+    """The split by a column of times.
+
+    Args:
+        known: (N,) whether all labels of a row are; one truth stands for all rows.
+        whole: the column whose values shall not be parted, as a request's rows follow each other at once.
+    """
     times, place = timeline(column)
     counted = place[(place >= 0) & known]
     if (latest := int(counted.max(initial=0))) < 2:
@@ -206,6 +214,14 @@ def _by_time(wish: Wish, column: Counted, known: Mask) -> Found:
     reached = np.cumsum(np.bincount(counted)) / len(counted)
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
     first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
+    why = [
+        "By time: what is served tomorrow is learnt today, so the latest rows are the test.",
+        f"'{wish.time}' runs from {times[0]} to {times[-1]}; rows of one time stay together.",
+    ]
+    ends = [first_valid, first_test]
+    if whole is not None:
+        ends, clause = _ends_between(ends, place, whole)
+        why.append(clause)
 
     def before(at: int) -> Time:  # between whole numbers no gap is left
         start = times[at]
@@ -213,20 +229,36 @@ def _by_time(wish: Wish, column: Counted, known: Mask) -> Found:
 
     table: dict[str, Any] = {
         "kind": "time",
-        "train": {"last": before(first_valid)},
-        "valid": {"first": times[first_valid], "last": before(first_test)},
+        "train": {"last": before(ends[0])},
+        "valid": {"first": times[first_valid], "last": before(ends[1])},
         "test": {"first": times[first_test]},
     }
-    why = [
-        "By time: what is served tomorrow is learnt today, so the latest rows are the test.",
-        f"'{wish.time}' runs from {times[0]} to {times[-1]}; rows of one time stay together.",
-    ]
     if latest < len(times) - 1:
         table["test"]["last"] = times[latest]
         why.append(f"Labels of rows after {times[latest]} are open, so these are in no split.")
     if untimed := len(place) - column.known:
         why.append(f"{untimed:,} {'row has' if untimed == 1 else 'rows have'} no time; left out.")
     return table, tuple(why)
+
+
+def _ends_between(cuts: list[int], place: NDArray[np.int64], whole: Counted) -> tuple[list[int], str]:
+    """For each cut the place (N,) in time before which the split ends, so that no value has rows in two; and a clause.
+
+    Where that would leave out too many rows, splits end at the cuts.
+    """
+    dated = (place >= 0) & (whole.codes >= 0)
+    first = np.full(len(whole.counts), place.max() + 1)
+    last = np.full(len(whole.counts), -1)
+    np.minimum.at(first, whole.codes[dated], place[dated])
+    np.maximum.at(last, whole.codes[dated], place[dated])
+    parted = [(first < cut) & (cut <= last) for cut in cuts]
+    ends = [int(first[values].min(initial=cut)) for cut, values in zip(cuts, parted, strict=True)]
+    between = sum(int(((end <= place) & (place < cut)).sum()) for end, cut in zip(ends, cuts, strict=True))
+    if ends[0] == 0 or ends[1] <= cuts[0] or between > MOST_BETWEEN * len(place):
+        values = int(np.any(parted, axis=0).sum())
+        return cuts, f"{values:,} values of '{whole.name}' have rows in two splits."
+    left_out = f": {between:,} rows between splits are in none" if between else ""
+    return ends, f"No value of '{whole.name}' has rows in two splits{left_out}."
 
 
 _SAID = {

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field
 from bench.core.errors import UserError
 from bench.core.records import Failure, Job, Outcome, TrialResult
 from bench.core.registry import Config
-from bench.system.atomic import Unwritable
+from bench.system.atomic import Unwritable, says_no_room
 from bench.system.credentials import shown
 from bench.system.machine import check_device_name
 
@@ -195,7 +195,8 @@ class Executor(ABC):
 
         Raises:
             RuntimeError: no job is under way.
-            UserError: a job failed and its store is gone from this machine: no other job could do better.
+            UserError: a job failed and its store is gone from this machine, or the disk stays full: no other job could
+                do better.
         """
         while True:
             self._dispatch()
@@ -242,6 +243,8 @@ class Executor(ABC):
             self._options.note(f"{task.job.name}: {failure.reason}; tried again ({task.faults} of {retries})")
             return None
         reason = f"tried {task.faults} times; at last {failure.reason}" if task.faults > 1 else failure.reason
+        if says_no_room(reason):  # no fault of the job: once there is room, it is run
+            raise UserError(f"{task.job.name}: {reason}; make room, then `seesaw resume` goes on")
         return replace(outcome, failure=Failure("infrastructure", reason))
 
 

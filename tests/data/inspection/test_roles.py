@@ -159,6 +159,14 @@ def test_whole_numbers_whose_neighbours_differ_are_codes():
         assert option["kind"] == "numeric"
 
 
+def test_few_counts_are_numbers():
+    few = RNG.poisson(2, MANY)
+    for name in ("clicks_7d", "num_items", "children"):
+        found = tried(name, few, happens(np.full(MANY, 0.5)))
+        assert (found.option["kind"], "a count, by its name" in found.why) == ("numeric", True)
+    assert tried("orders_id", few, happens(np.full(MANY, 0.5))).option == {"kind": "categorical"}
+
+
 @pytest.mark.parametrize("separator", ["|", ";", ","])
 def test_lists(separator):
     values = [separator.join(sorted(set(RNG.choice(WORDS, RNG.integers(0, 4))))) for _ in range(400)]
@@ -170,6 +178,8 @@ def test_lists(separator):
     [
         ("c", ["x"] * 50, "constant"),
         ("hhnum", np.repeat(RNG.permutation(300), RNG.integers(1, 5, 300)), "id of a household or a visit"),
+        ("h_seq", np.repeat(RNG.permutation(1200), RNG.integers(1, 5, 1200)), "rows of one value follow each other"),
+        ("finalwt", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),
         ("price", [f"{n},{n % 10}" for n in RNG.integers(0, 50, 200)], "1.5, not 1,5"),
         ("instance weight", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),
         ("row", np.cumsum(RNG.integers(1, 4, 100)), "every row"),

@@ -153,3 +153,16 @@ def test_an_interrupt_is_nobodys_failure(interrupt):
 
     with pytest.raises(interrupt):
         attempt(run, job_of(0, 0, CONFIG, ("valid",)))
+
+
+def _without_room(job):
+    raise Unwritable("a/b", 28)
+
+
+@pytest.mark.parametrize("executor", [InlineExecutor, ProcessExecutor])
+def test_a_full_disk_ends_the_search_and_is_no_failure_of_the_job(executor):
+    with closing(executor(_without_room, 1, Options(retries=1))) as pool:
+        pool.submit(job(0))
+        sentence = r"trial 0: tried 2 times; at last a/b: cannot be written: No space left on device; make room, then "
+        with pytest.raises(UserError, match=sentence + "`seesaw resume` goes on"):
+            pool.next()
