@@ -90,14 +90,15 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(se
     static = [record for record in study.baselines() if record.kind == "static_weights"]
     assert [record.weights["buy"] for record in static][::3] == [1 / 16, 1.0, 16.0]
     assert {len(record.replicates) for record in study.baselines()} == {3}
-    tried = Counter(json.loads(training)[-1]["balancing.static.weight.buy"] for training in study.tries)
+    tries = [json.loads(training) for training in study.tries]
+    tried = Counter(config["balancing.static.weight.buy"] for kind, _, config in tries if kind == "static_weights")
     assert set(tried.values()) == {2}  # the search had few trials with a gradient method: the least
     families = {record.balancing if record.sharing != "single_task" else "" for record in study.records()}
     for family in families:
         own = [r for r in study.records() if (r.balancing if r.sharing != "single_task" else "") == family]
         assert sum(len(record.replicates) >= 3 for record in own) >= min(2, len(own))
     assert [record.params for record in study.records()] == [record.params for record in before.records()]
-    names = [baseline["name"] for baseline in document["baselines"]]
+    names = [each["name"] for each in document["baselines"] if not each["name"].startswith("twin")]
     assert names[:4] == ["single_task", "equal_weights", "random_weights", "ensemble"]
     assert names[4:] == [f"static_weights {ratio}" for ratio in ("16:1", "6.35:1", "2.52:1", "1:1")] + [
         f"static_weights {ratio}" for ratio in ("1:2.52", "1:6.35", "1:16")
