@@ -29,9 +29,7 @@ from bench.deciding.asked import Asked
 from bench.deciding.doubts import without_amount
 from bench.deciding.log import LoggedRows
 from bench.deciding.models import (
-    HOW_TO_SAY,
     RECALIBRATED,
-    UNCLEAR,
     CalibrationQuality,
     Model,
     calibrations,
@@ -144,11 +142,10 @@ def decide(asked: Asked, log: LoggedRows) -> LogDecision:
 
 
 def _some(read: Sequence[str]) -> list[str]:
-    """The first sentences on how columns are read, doubts before what is clear: many models have too many."""
-    ordered = sorted(read, key=lambda sentence: HOW_TO_SAY in sentence and UNCLEAR not in sentence)
-    more = len(ordered) - MOST_READ
+    """The first sentences on how columns are read: many models have too many."""
+    more = len(read) - MOST_READ
     left = [f"{more:,} more sentences on how columns are read are left out."] if more > 0 else []
-    return [*ordered[:MOST_READ], *left]
+    return [*read[:MOST_READ], *left]
 
 
 def _current(

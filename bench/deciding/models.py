@@ -38,8 +38,6 @@ SURE_GAIN = 4.605
 SUSPECT = 0.99
 CLEAR = 1.5
 """By which factor one reading of a child's predictions has to fit better than the other."""
-UNCLEAR, HOW_TO_SAY = ", which is not clear", "--given"
-"""What sentences on such a reading have, where it is not clear, and always."""
 
 
 class Amount(NamedTuple):
@@ -106,10 +104,17 @@ class CalibrationQuality(NamedTuple):
     ece: float
 
 
+Notes = dict[str, bool]
+"""Sentences on how columns are read, and whether each is a doubt."""
+
+
 def models_of(asked: Asked, of: Parted) -> tuple[list[Model], list[str]]:
-    """The models, and sentences on how their columns were read and what does not fit in them; raises UserError if
-    predictions are the label, alike or odd."""
-    models, notes = [], dict[str, None]()
+    """The models, and sentences on how their columns were read and what does not fit in them, doubts first.
+
+    Raises UserError if predictions are the label, alike or odd.
+    """
+    models = []
+    notes: Notes = {}
     amounts = {}
     for task, column in asked.amounts.items():
         amounts[asked.labels.index(task)] = Amount(column, of.log.numbers[column])
@@ -119,7 +124,7 @@ def models_of(asked: Asked, of: Parted) -> tuple[list[Model], list[str]]:
             read = [_read(asked, of, column, at, notes) for at, column in enumerate(columns)]
             predictions = np.stack([column.values for column in read], axis=1)
             terms, kinds = [column.term for column in read], [column.kind for column in read]
-            notes |= dict.fromkeys(misplaced(name, columns, predictions, of.events, asked))
+            notes |= dict.fromkeys(misplaced(name, columns, predictions, of.events, asked), True)
             given = _given(asked, of, predictions, kinds, name, notes)
             for task in TopologicalSorter({task: [parent] for task, parent in asked.parents.items()}).static_order():
                 if (at := asked.labels.index(task)) in given:
@@ -137,10 +142,10 @@ def models_of(asked: Asked, of: Parted) -> tuple[list[Model], list[str]]:
         models.append(
             Model(name, role, seeds, tuple(runs[0][1]), tuple(of_seeds), tuple(kinds_alike), of_terms[0], amounts)
         )
-    return models, list(notes)
+    return models, sorted(notes, key=notes.__getitem__, reverse=True)
 
 
-def _read(asked: Asked, of: Parted, column: str, at: int, notes: dict[str, None]) -> Prediction:
+def _read(asked: Asked, of: Parted, column: str, at: int, notes: Notes) -> Prediction:
     """A column of predictions of a task; adds sentences to `notes`."""
     task, events, values = asked.labels[at], of.events[:, at], of.log.numbers[column]
     _check(values, events, column, task)
@@ -151,7 +156,7 @@ def _read(asked: Asked, of: Parted, column: str, at: int, notes: dict[str, None]
         said += f" It is multiplied by '{amount}': if it has that in it, leave --amount {task}={amount} out."
     if of.kinds[at] == "regression" and found.kind == "value" and column not in asked.kinds:
         said = said or no_value(column, found.values, task, events) or ""
-    notes |= {said: None} if said else {}
+    notes |= {said: True} if said else {}
     return found
 
 
@@ -164,7 +169,7 @@ def _check(values: NDArray[Any], events: Singles, column: str, task: str) -> Non
 
 
 def _given(
-    asked: Asked, of: Parted, predictions: Singles, kinds: Sequence[PredictionKind], model: str, notes: dict[str, None]
+    asked: Asked, of: Parted, predictions: Singles, kinds: Sequence[PredictionKind], model: str, notes: Notes
 ) -> list[int]:  # fmt: skip
     """Places of tasks whose predictions are given their parent: as said, else as calibration tells."""
     places = []
@@ -185,7 +190,7 @@ def _given(
             if given:
                 places.append(at)
             what = f"given {parent}" if given else f"with {parent}"
-            unsure = "" if abs(off_joint - off_times) > np.log(CLEAR) else UNCLEAR
+            unsure = "" if abs(off_joint - off_times) > np.log(CLEAR) else ", which is not clear"
             if of.kinds[at] == "binary":
                 happens = f"{task} happens in {mean:.2%} of rows"
                 found = f"{happens}, and is predicted in {joint:.2%} with {parent}, or {times:.2%}"
@@ -194,11 +199,10 @@ def _given(
             notes[
                 f"{model} is read to predict {task} {what}{unsure}: {found} given it "
                 f"(--joint or --given {task} says it)."
-            ] = None
+            ] = bool(unsure)
         else:
-            notes[f"{model}: predictions of {task} are taken to be with {parent} (--given {task} says otherwise)."] = (
-                None
-            )
+            taken = f"{model}: predictions of {task} are taken to be with {parent} (--given {task} says otherwise)."
+            notes[taken] = False
     return places
 
 

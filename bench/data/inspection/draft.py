@@ -137,10 +137,10 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
     labels = find_labels(given, parents, sample)
     if late and not sample.complete:
         raise UserError(f"--matures: expected all rows to be inspected, found more than {request.rows:,}: see --rows")
-    taken, seen = (*given, *named, *published), list[str]()
+    taken, why_seen = (*given, *named, *published), list[str]()
     ranked = request.group or seen_group(sample, taken, is_request)
     if free and not published:
-        request, seen = _with_seen(request, sample, labels, ranked, taken)
+        request, why_seen = _with_seen(request, sample, labels, ranked, taken)
     keys = list(dict.fromkeys((*given, *named, *published, *filter(None, (request.time, request.group)))))
     as_of, labels = _late(request, labels, late, sample)
     whole = sample
@@ -148,7 +148,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
         # Heads of files are the oldest rows: times and labels are read of all rows.
         whole = replace(layout.read(progress, only=keys), missing=sample.missing)
     split = find_split(request, whole, labels)
-    split = replace(split, why=(*split.why, *seen))
+    split = replace(split, why=(*split.why, *why_seen))
     if request.units is not None:
         _check_units(request.units, sample, request.group)
     within = None if ranked is None else sample.column(ranked)
@@ -172,7 +172,7 @@ def draft_card(request: CardRequest, progress: Progress) -> Draft:
 def _with_seen(
     request: CardRequest, sample: InspectedRows, labels: Labels, group: str | None, taken: Sequence[str]
 ) -> tuple[CardRequest, list[str]]:
-    """The request with the group and the time that are seen, and what was taken for them.
+    """The request with the group and the time that are seen, and why they are taken, in sentences.
 
     Without a group a time counts where somebody's rows repeat, as in a log. A group that times would part counts alone.
     """
@@ -180,18 +180,18 @@ def _with_seen(
     somebody = seen_group(sample, taken, is_person)
     if group is None and (time is None or somebody is None):
         return request, []
-    grouped, seen = replace(request, group=group), list[str]()
+    grouped, why = replace(request, group=group), list[str]()
     if group is not None:
-        seen.append(f"'{group}' is taken for the group, by its name and since its values repeat.")
+        why.append(f"'{group}' is taken for the group, by its name and since its values repeat.")
     elif somebody is not None:
-        seen.append(f"If rows of one '{somebody}' are ranked against each other, say --group {shlex.quote(somebody)}.")
+        why.append(f"If rows of one '{somebody}' are ranked against each other, say --group {shlex.quote(somebody)}.")
     if time is None:
-        return grouped, seen
+        return grouped, why
     timed = replace(grouped, time=time)
     fault = _fault_of_times(timed, sample, labels)
     if fault is not None:
-        return grouped, [*seen, f"A split by the time '{time}' {fault}."]
-    return timed, [*seen, f"'{time}' is taken for the time. If something is wrong, say --time, --group or --split."]
+        return grouped, [*why, f"A split by the time '{time}' {fault}."]
+    return timed, [*why, f"'{time}' is taken for the time. If something is wrong, say --time, --group or --split."]
 
 
 def _fault_of_times(request: CardRequest, sample: InspectedRows, labels: Labels) -> str | None:

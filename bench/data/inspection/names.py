@@ -75,7 +75,7 @@ def has_word(name: str, known: frozenset[str]) -> bool:
 def is_count(name: str) -> bool:
     """Whether it says how many: `clicks_7d`, `num_items` and `user_like_count`, but not `orders_id`."""
     parts = words(name)
-    first = len(parts) > 1 and parts[0] in ("num", "number", "nb", "n", "total")
+    first = len(parts) > 1 and parts[0] in ("num", "number", "nb", "n")
     return (first or not _COUNTS.isdisjoint(parts)) and parts[-1] not in _IDS
 
 
