@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import pandas as pd
 
 from bench.core.errors import UserError, check_known
+from bench.core.formula import language_of
 from bench.core.plain import names
 from bench.core.plugins import PluginFile, add
 from bench.results.ledger import read_cells as read_cells  # public
@@ -46,6 +47,7 @@ def run(
     parents: Mapping[str, str] | None = None,
     time: str | None = None,
     group: str | None = None,
+    units: str | None = None,
     logged: str | Sequence[str] = (),
     current: str | None = None,
     budget: str | float | None = None,
@@ -57,7 +59,7 @@ def run(
     """Searches for the models that share best, confirms them, and picks one, as `seesaw card` and `seesaw run` do.
 
     Without a card one is drafted into the home's folder `cards`, once: there it may be changed. `labels`, `parents`,
-    `time`, `group` and `logged` are for that, as options of `seesaw card`; `suite` and all others are of `seesaw run`.
+    `time`, `group`, `units` and `logged` are for that, as options of `seesaw card`; all others are of `seesaw run`.
 
     Args:
         data: a pandas or Arrow table; CSV or parquet files; the path of a card; or the name of a data set.
@@ -81,7 +83,13 @@ def run(
         raise UserError("dataset: expected the data as the first argument, found them as an option")
     asked |= {key: value for key, value in (("current", current), ("time", budget)) if value is not None}
     request = Request.of({"suite": str(suite), **asked})
-    columns: dict[str, Any] = {"time": time, "group": group, "logged": names(logged), "labels": names(labels)}
+    columns: dict[str, Any] = {
+        "time": time,
+        "group": group,
+        "units": units,
+        "logged": names(logged),
+        "labels": names(labels),
+    }
     columns["parents"] = tuple(f"{child}={of}" for child, of in (parents or {}).items())
     progress, at = _progress(), writable_home(Path(home) if home else None)
     card = _card(data, {key: value for key, value in columns.items() if value}, at, progress)
@@ -161,9 +169,15 @@ class Result:
         """Whether to switch, what that gains and loses, and how sure it is: the sentence of terminal and page."""
         return self.decision.verdict.sentence
 
-    def formula(self) -> str:
-        """What the answer says to rank by, in a model's predictions; of a log in its own columns."""
-        return self.decision.formula
+    def formula(self, language: str | None = None) -> str:
+        """What the answer says to rank by, in a model's predictions; of a log in its own columns.
+
+        Args:
+            language: `sql` or `python` to compute it there; else as people write it.
+        """
+        if language is None:
+            return self.decision.formula
+        return self.decision.expression(language_of(language, "language"))
 
     def pick(self) -> Pick:
         """The picked model and weights, with the reason; a `UserError` that says why where nothing was picked."""

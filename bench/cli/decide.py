@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.fronts import MOST_MODELS, print_served, show_verdict
-from bench.cli.options import Home, read_bound
+from bench.cli.fronts import MOST_MODELS, print_served, show_expression, show_verdict
+from bench.cli.options import Formula, Home, read_bound
 from bench.cli.output import CommandOutput, TerminalProgress, print_table, say
-from bench.core.errors import UserError, listed, shortened
-from bench.core.formula import LANGUAGES, FormulaLanguage
-from bench.core.formula import read as read_formula
+from bench.core.errors import UserError, shortened
+from bench.core.formula import language_of
 from bench.core.validation import validate
 from bench.system.content import read_toml
 from bench.system.home import resolve_home
@@ -71,9 +70,7 @@ def decide(
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")] = None,
-    formula: Annotated[
-        str | None, typer.Option("--formula", metavar="sql|python", help="Print the answer's score in this language.")
-    ] = None,
+    formula: Formula = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
     home: Home = None,
 ) -> CommandOutput:
@@ -92,8 +89,7 @@ def decide(
     }  # fmt: skip
     bounds = {"at_least": _bounds("--at-least", at_least), "at_most": _bounds("--at-most", at_most)}
     asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy, bounds)
-    if formula is not None and formula not in LANGUAGES:
-        raise UserError(f"--formula: expected {listed([*LANGUAGES])}, found '{shortened(formula)}'")
+    language = None if formula is None else language_of(formula, "--formula")
     if toml:
         yield {"toml": asked.toml}
         say(asked.toml.rstrip(), whole=True)
@@ -118,12 +114,12 @@ def decide(
         name = Path(asked.log[0]).name
         log_decision(name, decision.verdict.sentence, decision.verdict.changes, folder, tracking, resolve_home(home))
     more = {"page": str(page)} if page else {}
-    if formula is not None and decision.formula:
-        more["expression"] = LANGUAGES[cast(FormulaLanguage, formula)](read_formula(decision.formula, "the answer"))
+    if language is not None:
+        more["expression"] = decision.expression(language)
     yield decision.document | more
     _show(decision, page)
-    if "expression" in more:
-        say(f"{formula}: {more['expression']}", whole=True)
+    if language is not None:
+        show_expression(decision, language)
 
 
 def _bounds(option: str, given: list[str] | None) -> dict[str, float | str]:

@@ -12,6 +12,7 @@ from bench.core.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
+    from bench.core.formula import FormulaLanguage
     from bench.frontier.decision import Decision
     from bench.results.served.served import Served
     from bench.runs.result import DatasetResult
@@ -44,6 +45,12 @@ def show_verdict(decision: Decision) -> None:
         say(f"{len(rows) - MOST_MODELS:,} other models gain less; the page has all")
     if decision.formula:
         say(f"{SCORES.get(verdict.kind, 'score')} = {decision.formula}", whole=True)
+
+
+def show_expression(decision: Decision, language: FormulaLanguage) -> None:
+    """The score to rank by in SQL or Python."""
+    expression = decision.expression(language)
+    say(f"{language}: {expression or 'the answer is a score of the log, which has no formula'}", whole=True)
 
 
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:

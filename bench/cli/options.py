@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
+Formula = Annotated[
+    str | None, typer.Option("--formula", metavar="sql|python", help="Print the answer's score in this language, too.")
+]
 Home = Annotated[Path | None, typer.Option("--home", help="Home of all files; default: $SEESAW_HOME, else ./.seesaw.")]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
 Point = Annotated[

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.fronts import experiment_front, show_front, show_pick, show_verdict
-from bench.cli.options import Full, Home, Json, RunName, opened, read_bound, read_value
+from bench.cli.fronts import experiment_front, show_expression, show_front, show_pick, show_verdict
+from bench.cli.options import Formula, Full, Home, Json, RunName, opened, read_bound, read_value
 from bench.cli.output import CommandOutput, print_table, quantity, say
 from bench.core.errors import UserError
+from bench.core.formula import language_of
 from bench.system.atomic import atomic_path
 from bench.system.progress import duration
 
@@ -198,6 +199,7 @@ def pick_command(
     at_most: Annotated[
         list[str] | None, typer.Option(metavar="METRIC=BOUND", help="Upper bound: cost/latency_ms=5.")
     ] = None,
+    formula: Formula = None,
     save: Annotated[bool, typer.Option("--save", help="Make the answer the run's pick, which deploy trains.")] = False,
     full: Full = False,
     home: Home = None,
@@ -206,6 +208,7 @@ def pick_command(
     from bench.frontier.policy import read_policy
     from bench.runs.result import policy_of, result_of, suite_policy, write_pick
 
+    language = None if formula is None else language_of(formula, "--formula")
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
     worth = dict(read_value(each) for each in value or ())
@@ -225,10 +228,15 @@ def pick_command(
     saved = save or all(result.policy.toml == policy_of(result.run).toml for result in results)
     saving = "" if saved else shlex.join(["seesaw", *sys.argv[1:], "--save"])
     documents = [result.picked for result in results]
+    if language is not None:
+        expressions = [{"expression": result.expression(language)} for result in results]
+        documents = [document | more for document, more in zip(documents, expressions, strict=True)]
     yield (documents[0] if len(documents) == 1 else {"picks": documents}) | ({} if saved else {"save": saving})
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason
             show_verdict(result)
+            if language is not None:
+                show_expression(result, language)
         say(result.incomplete, result.asked)
         show_pick(result, full)
     if not saved:

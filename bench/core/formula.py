@@ -19,13 +19,13 @@ import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.errors import UserError, shortened
+from bench.core.errors import UserError, check_known, shortened
 
 LEAST_PREDICTION = 1e-12
 """Predictions are at least this under a logarithm or a power."""
@@ -431,6 +431,12 @@ _PYTHON = _Language(
 )
 FormulaLanguage = Literal["sql", "python"]
 LANGUAGES: Mapping[FormulaLanguage, Callable[[Expression], str]] = {"sql": sql_of, "python": python_of}
+
+
+def language_of(name: str, where: str) -> FormulaLanguage:
+    """A language of formulas by its name; a UserError that lists them where it is another word."""
+    check_known(where, name, LANGUAGES)
+    return cast(FormulaLanguage, name)
 
 
 # computing

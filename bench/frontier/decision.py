@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import UserError
-from bench.core.formula import quoted
+from bench.core.formula import LANGUAGES, FormulaLanguage, quoted, read
 from bench.core.objectives import of_items
 from bench.core.records import Point
 from bench.core.rows import TEST
@@ -115,6 +115,10 @@ class Decision:
         """The score that the answer says to rank by, ready to paste. Empty where it says nothing, and of a logged
         score."""
         return "" if self.advised is None else self.formulas[self.advised]
+
+    def expression(self, language: FormulaLanguage) -> str:
+        """The same in another language; empty where it is."""
+        return LANGUAGES[language](read(self.formula, "the answer")) if self.formula else ""
 
     @property
     def formulas(self) -> list[str]:

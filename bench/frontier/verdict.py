@@ -88,7 +88,7 @@ class Verdict:
         ahead: names of points that are surely ahead of that row, and not advised.
         least: the gain in U that this test shows four times in five.
         who: whose effects these are, in words.
-        overall: what a gain of U is of, as a table has it.
+        overall: what a gain of U is of, as a table has it; both_ways: whether it is a mean of two tests.
         models: each model at its best weights, the largest gain of U first.
         limits: that the answer keeps, in words.
     """
@@ -106,6 +106,7 @@ class Verdict:
     least: float | None = None
     who: str = ""
     overall: str = ""
+    both_ways: bool = False
     models: tuple[ModelGain, ...] = ()
     limits: tuple[str, ...] = ()
 
@@ -142,11 +143,11 @@ class Verdict:
         parts = {name: part for name, part in moves.items() if part is not None and not _equal(part)}
         if len(parts) == 2 and words.BOTH in parts:  # then the other one is all of it
             del parts[words.BOTH]
-        rows = [[self.overall, *(str(part.utility) for part in parts.values())]]
+        rows = [[words.as_mean(self.overall, 1, self.both_ways), *(str(part.utility) for part in parts.values())]]
         if self.anchors:
             (_, mean), *every = self.anchors.items()
             weighing, least = min(every, key=lambda anchor: anchor[1].value)
-            rows = [[words.over_weightings(self.overall, len(every)), str(mean)]]
+            rows = [[words.as_mean(self.overall, len(every), self.both_ways), str(mean)]]
             rows += [[f"the same where {weighing}: the least", str(least)]] if len(every) > 1 else []
         above = len(rows)
         rows += [[name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes]
@@ -166,7 +167,7 @@ class Verdict:
         for model in self.models:
             gains = [str(model.gain.utility), *(str(model.gain.outcomes[name]) for name in outcomes)]
             rows.append([model.name, *gains])
-        headers = ["each model at its best weights", self.overall, *outcomes]
+        headers = ["each model at its best weights", words.as_mean(self.overall, 1, self.both_ways), *outcomes]
         if any(model.refused for model in self.models):
             headers.append("refused by")
             rows = [[*row, model.refused] for row, model in zip(rows, self.models, strict=True)]
@@ -243,9 +244,11 @@ def verdict(
     advised = row if said.row is None else said.row
     serves = served.current if said.keep else advised
     limits = tuple(map(str, (*judge.limits, *judge.segments)))
-    said = replace(said, who=call(advised), overall=words.overall_row(aims[0]), limits=limits)
+    said = replace(
+        said, who=call(advised), overall=words.overall_row(aims[0]), both_ways=first.both_ways, limits=limits
+    )
     said = replace(said, models=_model_gains(first, judge, call))
-    said = _with_rivals(contests, judge, said, serves, heads, call)
+    said = _with_rivals(contests, judge, said, serves, row, heads, call)
     notes = list(said.notes)
     if said.both is not None and advised != served.current:
         slices = slice_changes(served, advised)
@@ -441,10 +444,17 @@ def _with_rivals(
     judge: Judge,
     verdict: Verdict,
     row: int,
+    pick: int,
     heads: Callable[[str], Sequence[str]],
     call: Callable[[int], str],
 ) -> Verdict:
-    """With what is surely ahead of a row in the answer, by U or in every head, and why it is not advised."""
+    """With what is surely ahead of a row in the answer, by U or in every head, and why it is not advised.
+
+    Args:
+        row: what the answer says to serve.
+        pick: the row that the policy picks, which may be another one.
+        heads, call: see `verdict`.
+    """
     contest, served, table = contests[0], contests[0].served, contests[0].served.table
     point = str(table["point"].iloc[row])
     if not served.known:
@@ -455,7 +465,7 @@ def _with_rivals(
         if other != point and rows[other] not in leads and not judge.passing[free]:
             lead = contest.moves(free, row).utility
             leads |= {free: lead} if lead.gained else {}
-    rivals = {call(at): (f"by {lead}", _reason(contest, judge, at)) for at, lead in leads.items()}
+    rivals = {call(at): (f"by {lead}", _reason(contest, judge, at, pick, call)) for at, lead in leads.items()}
     names = [str(table["name"].iloc[at]) for at in leads]
     for name in heads(point):
         if name not in names:
@@ -486,10 +496,11 @@ def _lead(contests: Sequence[Contest], point: str, row: int, other: int) -> Effe
     return _over(contests, point, whose) if several else contests[0].moves(row, other).utility
 
 
-def _reason(contest: Contest, judge: Judge, row: int) -> str:
-    """Why a row that is ahead is not advised; empty where the policy admits it."""
+def _reason(contest: Contest, judge: Judge, row: int, pick: int, call: Callable[[int], str]) -> str:
+    """Why a row that is ahead is not advised: a limit refuses it, else the rows that chose; empty of the pick."""
+    points = contest.served.table["point"]
     if judge.passing[row]:
-        return ""
+        return "" if points.iloc[row] == points.iloc[pick] else words.CHOSE_ANOTHER.format(what=call(pick))
     changes = contest.moves(row, contest.served.current).outcomes
     for limit in judge.limits:
         if limit.name in changes and not limit.kept(limit.means)[row]:

@@ -78,6 +78,8 @@ def test_the_answer_is_served(flow, tmp_path):
     assert {"trial", "weights", "outcomes", "sentence"} <= set(picked)
     assert 'epsilon.best = "buy.recall@10%"' in picked["policy"]
     assert sum(picked["weights"].values()) == pytest.approx(1)
+    expression = flow.json("pick", "flow", *ASKED, "--formula", "sql")["expression"]
+    assert f"sql: {expression}" in flow.say("pick", "flow", *ASKED, "--formula", "sql")
     package = flow.package
     assert list(package.manifest.outcomes) == OUTCOMES
     assert package.manifest.name == "shop"  # not the card's path

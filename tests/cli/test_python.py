@@ -13,6 +13,7 @@ import pytest
 
 import bench
 from bench.core.errors import UserError
+from bench.core.formula import python_of, read, sql_of
 from bench.frontier.verdict import Verdict
 from bench.runs.folder import Run
 
@@ -64,12 +65,13 @@ def test_a_table_and_its_card_are_written_once_and_a_changed_card_is_kept(made, 
     assert len([*(tmp_path / "frames").iterdir()]) == len([*(tmp_path / "cards").iterdir()]) == 2
     with open(first, "a") as card:
         card.write("# mine\n")
-    for more in ({}, {"group": "user"}):
+    for more in ({}, {"group": "user"}, {"units": "user"}):
         with pytest.raises(UserError, match="enough"):
             bench.run(log, **labels, **more)
-    (again,), (grouped,) = (each.dataset for each in made[3:])
+    (again,), (grouped,), (resampled,) = (each.dataset for each in made[3:])
     assert Path(again).read_text().endswith("# mine\n")
     assert 'group = "user"' in Path(grouped).read_text()
+    assert 'units = "user"' in Path(resampled).read_text()
 
 
 def test_a_file_is_drafted_anew_when_it_changes(made, shop, tmp_path):
@@ -122,6 +124,12 @@ def test_a_result_shows_its_verdict_and_score(log):
     assert repr(found) == f"{found.verdict()}\nscore = {found.formula()}"
     for line in repr(found).splitlines():
         assert f"{html.escape(line)}<" in found._repr_html_()
+    assert {found.formula(language) for language in ("sql", "python")} == {
+        sql_of(read(found.formula(), "")),
+        python_of(read(found.formula(), "")),
+    }
+    with pytest.raises(UserError, match=r"^unknown language 'sqll' \(did you mean 'sql'"):
+        found.formula("sqll")
 
 
 def test_a_result_shows_what_a_run_lacks_or_why_there_is_no_result():

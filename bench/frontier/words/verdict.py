@@ -23,7 +23,7 @@ Changes = Mapping[str, Effect]
 SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together."
 BOTH_WAYS = (
     "As rows are few, the gain of all outcomes is the mean of two tests: of test, and of confirmation rows at weights "
-    "that the other rows chose."
+    "that the other rows chose. Gains of single outcomes are of test alone."
 )
 SURE_IN_SLICES = "Intervals of all segments of a kind hold together, too."
 UNTESTED = "After one training each, no intervals are known."
@@ -123,9 +123,11 @@ def several(name: str) -> bool:
     return re.search(r"s( [\d:.]+)?$", re.split(", | of ", name)[0]) is not None
 
 
-def over_weightings(row: str, many: int) -> str:
-    """The name of a gain that is a mean over several ways to weigh the outcomes."""
-    return f"{row} over {many} weightings" if many > 1 else row
+def as_mean(row: str, weightings: int, both_ways: bool) -> str:
+    """The name of a gain that is a mean: over several ways to weigh the outcomes, or of two tests, see `BOTH_WAYS`."""
+    if weightings > 1:
+        row += f" over {weightings} weightings"
+    return f"{row} (mean of two tests)" if both_ways else row
 
 
 def model(what: str, both: Effect, overall: str) -> str:
@@ -257,7 +259,8 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
 
 
 NOT_SHOWN = "too few rows show that nothing is lost"
-"""Why what is ahead is not advised."""
+CHOSE_ANOTHER = "the rows that chose put {what} first"
+"""Why what is ahead is not advised: see also `refused`."""
 BY_HEADS = "in every head"
 MOST_RIVALS = 3
 """That are named."""
@@ -277,8 +280,11 @@ def ahead(rivals: Mapping[str, tuple[str, str]], of: str) -> str:
         return f"{beginning(name)} {are} ahead of {of} {lead}{but}."
     named = [f"{name} {lead}" for name, (lead, _) in rivals.items()][:MOST_RIVALS]
     more = [f"{len(rivals) - len(named)} more"] if len(rivals) > len(named) else []
-    every = len(reasons) == 1 and all(reason for _, reason in rivals.values())
-    why = f", but {reasons[0]}" if every else ", but a limit or too few rows refuse them" if reasons else ""
+    why = ""
+    if reasons:
+        why = ", but a limit, too few rows or the rows that chose speak against them"
+    if len(reasons) == 1 and all(reason for _, reason in rivals.values()):
+        why = f", but {reasons[0]}"
     return f"Ahead of {of} are {listed([*named, *more])}{why}."
 
 

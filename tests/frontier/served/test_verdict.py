@@ -250,6 +250,34 @@ def test_what_is_ahead_and_refused_by_a_limit_is_told_with_its_gain_its_loss_and
     assert refused == {"8": f"{CLICK} at least 95% of current", "7": ""}
 
 
+def test_what_is_ahead_and_was_not_chosen_is_told_with_what_the_rows_that_chose_put_first():
+    rows = [CURRENT, ("7", "trial", 0.5, 0.42, 0.42), ("8", "trial", 0.5, 0.41, 0.41)]
+    found = told(front_of(rows, test=[(0.40, 0.40), (0.42, 0.42), (0.44, 0.44)]))
+    assert found.row == 1
+    assert re.fullmatch(
+        r"model 8 \(mmoe\) is ahead of the pick by \+4\.\d% \(.*\), but the rows that chose put "
+        r"model 7 \(mmoe\) first\.",
+        found.answer[1],
+    )
+
+
+@pytest.mark.parametrize("today", [True, False])
+def test_a_row_that_is_the_mean_of_two_tests_says_so(today):
+    served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.42), ("8", "trial", 0.5, 0.41, 0.41)], today=today)
+    judge, aims, chosen = judged(served)
+
+    def contest(aim, turned):
+        return Contest(served, judge, aim, 0, chosen.row if aim is aims[0] else None, turned)
+
+    ways = {}
+    for turned in (None, (served, judge)):
+        found = verdict(partial(contest, turned=turned), judge, chosen.row, NOW, aims)
+        ways[turned is not None] = found.table[1][0][0], found.by_model[0][1]
+    for one_way, both_ways in zip(ways[False], ways[True], strict=True):
+        assert both_ways == f"{one_way} (mean of two tests)"
+        assert "mean of two tests" not in one_way
+
+
 def test_each_model_at_its_best_weights_stands_in_one_table_the_largest_gain_first():
     rows = [
         CURRENT,
