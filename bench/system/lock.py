@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -52,8 +53,16 @@ class FolderLock(AbstractContextManager["FolderLock"]):
 
     def __init__(self, folder: Path, file: str = FILE, holder: str = "driver") -> None:
         writable(folder)
-        # "a+": opening must not truncate what the holder wrote. Not inherited by workers (PEP 446).
-        self._file = (folder / file).open("a+", encoding="utf-8")
+        path = folder / file
+        # Opening must not truncate what the holder wrote, and not follow a link: in somebody else's folder it may lead
+        # to any file. Not inherited by workers (PEP 446).
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise UserError(f"{path}: expected a file of its own, found a link; remove it") from None
+        self._file = os.fdopen(number, "a+", encoding="utf-8")
         try:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench.cli import output
 from bench.cli.output import _Terminal, watch
+from bench.core.errors import UserError
 from bench.runs.folder import LIVE
 from bench.runs.page import write_live
 from bench.system.lock import FolderLock, is_held
@@ -147,6 +148,16 @@ def test_a_held_lock_is_seen_and_not_taken(tmp_path):
         assert is_held(tmp_path)
     assert not is_held(tmp_path)
     FolderLock(tmp_path).release()
+
+
+def test_a_lock_that_is_a_link_overwrites_nothing(tmp_path):
+    mine, folder = tmp_path / "mine", tmp_path / "run"
+    mine.write_text("precious")
+    folder.mkdir()
+    (folder / "driver.lock").symlink_to(mine)
+    with pytest.raises(UserError, match=r"driver\.lock: expected a file of its own, found a link"):
+        FolderLock(folder)
+    assert mine.read_text() == "precious"
 
 
 def test_a_notebook_shows_the_last_note_and_how_far_the_work_is(monkeypatch):

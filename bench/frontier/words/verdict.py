@@ -58,6 +58,17 @@ def overall_row(aim: PolicyAim) -> str:
     return f"{aim.best}, the aim" if aim.best else OVERALL.get(aim.rule, ("", f"by the rule '{aim.rule}'"))[1]
 
 
+SETTINGS = {
+    "numeric.kind": "numbers as",
+    "sequence.kind": "lists as",
+    "interaction.kind": "interaction",
+    "loss.kind": "loss",
+    "regression_loss.kind": "loss of values",
+    "funnel.kind": "funnel",
+    "optim.lr": "learning rate",
+    "optim.epochs": "epochs",
+}
+"""How a title calls a setting that tells models apart; others by the end of their name: `tower hidden`."""
 ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "adatt": "AdaTT", "stem": "STEM",
             "pepnet": "PEPNet", "star": "STAR", "mlora": "MLoRA", "esmm": "ESMM"}  # fmt: skip
 
@@ -88,8 +99,9 @@ def _apart(point: Point, same: Sequence[Point]) -> str:
     """The setting that tells a point from others that are called the same, else its name."""
     for key, value in point.config.items():
         if len({other.config.get(key) for other in same}) == len(same):
+            setting = SETTINGS.get(key, " ".join(key.split(".")[-2:]))
             told = f"{value:.3g}" if isinstance(value, float) else value
-            return f", {' '.join(key.split('.')[-2:]).replace('_', ' ')} {told}"
+            return f", {setting} {told}".replace("_", " ")
     return f" ({point.name})"
 
 
