@@ -187,14 +187,15 @@ class Result:
 
     def front(self, heads: bool = False) -> pd.DataFrame:
         """The points on the served front; of `heads` on theirs, best in the first objective first. As `points`."""
-        if not heads and self.decision.shown is not None:
-            return self.points(heads).loc[self.decision.shown.front].reset_index(drop=True)
+        served = self.decision.serving.served
+        if not heads and served is not None:
+            return self.points(heads).loc[served.front].reset_index(drop=True)
         front = self.decision.frontier
         return front.wide.iloc[front.best].reset_index(drop=True)
 
     def points(self, heads: bool = False) -> pd.DataFrame:
         """A row for each point, on the served front or not; see `bench.results.ledger.Ledger.wide`. Or of `heads`."""
-        served = None if heads else self.decision.shown
+        served = None if heads else self.decision.serving.served
         return (self.decision.frontier if served is None else served).wide
 
     def cells(self) -> pd.DataFrame:

@@ -166,8 +166,8 @@ def _pairs(option: str, form: str, given: list[str] | None) -> dict[str, str] | 
 def _show(decision: LogDecision, page: Path | None) -> None:
     show_verdict(decision)
     say(*decision.verdict.notes)
-    if decision.shown is not None:
-        print_served(decision, "served front on the rows that judge")
+    if decision.serving.served is not None:
+        print_served(decision, "served front on the rows that judge,")
     else:
         say(decision.no_pick)
     say(*decision.readings)

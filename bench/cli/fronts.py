@@ -32,15 +32,16 @@ SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
 
 def show_verdict(decision: Decision) -> None:
     """The answer, what it gains and costs, each model beside it, and the score to rank by."""
+    from bench.frontier.words.verdict import EXPECTED
+
     verdict = decision.verdict
     say(verdict.sentence)
     headers, rows = verdict.table
     if rows:
-        print_table(headers, rows, "gains on test (90% intervals)")
+        print_table(headers, rows, EXPECTED)
     headers, rows = verdict.by_model
     if rows:
-        against = f"gains on test over {decision.against} (90% intervals)"
-        print_table(headers, rows[:MOST_MODELS], against)
+        print_table(headers, rows[:MOST_MODELS], f"over {decision.against}: {EXPECTED}")
     if len(rows) > MOST_MODELS:
         say(f"{len(rows) - MOST_MODELS:,} other models gain less; the page has all")
     if decision.formula:
@@ -57,8 +58,9 @@ def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
     show_verdict(result)
     say(*(result.verdict.notes if full else ()), result.incomplete)
-    if result.shown is not None and not heads:
-        _show_served(result, result.shown, full)
+    served = result.serving.served
+    if served is not None and not heads:
+        _show_served(result, served, full)
     else:
         say(result.asked)
         _show_heads(result)
@@ -73,8 +75,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     from bench.runs.page import run_argument
 
     say(result.current)
-    of = f"{result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
-    print_served(result, f"served front on {of}", full)
+    print_served(result, f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes", full)
     name = run_argument(result.run.run)
     if not full:
         say(f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} --heads", whole=True)
@@ -94,10 +95,10 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
     Args:
         full: also with the score's kind.
     """
-    from bench.frontier.words.verdict import named, titles_of
+    from bench.frontier.words.verdict import MEASURED, named, titles_of
     from bench.results.fusion import in_words
 
-    served = decision.shown
+    served = decision.serving.served
     assert served is not None
     points, titles = served.table, titles_of(decision.frontier.points)
     rows = _spread_rows(served) if full else _best_rows(decision, served)
@@ -115,7 +116,7 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
         columns[f"{name}, % of {against}"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in rows]
     headers = [name for name in columns if full or name != "score"]
     cells = list(zip(*(columns[name] for name in headers), strict=True))
-    print_table(headers, cells, f"{title} (90% intervals)")
+    print_table(headers, cells, f"{title} {MEASURED}")
 
 
 def _best_rows(decision: Decision, served: Served) -> dict[int, str]:

@@ -33,7 +33,7 @@ from bench.frontier.words.verdict import titles_of
 from bench.measure.predictions import KeptRows
 from bench.results.frontier import Frontier
 from bench.results.fusion import in_formula
-from bench.results.ledger import ALL, GAIN, GAIN_HIGH, long_of
+from bench.results.ledger import long_of
 from bench.results.points import untested
 from bench.results.served.exchange import exchange
 from bench.results.served.served import Served
@@ -74,12 +74,6 @@ class Decision:
         """How far each model is ahead along the trade; empty without a served front, a pick or intervals."""
         served = self.serving.served
         return leads(self.contests()) if served is not None and served.known and self.pick is not None else {}
-
-    @property
-    def shown(self) -> Served | None:
-        """The served front for people: what the verdict advises, else the pick, has the verdict's gains."""
-        served = self.serving.served
-        return served if served is None or self.pick is None else with_verdict(served, self.pick.row, self.verdict)
 
     @property
     def advised(self) -> int | None:
@@ -245,17 +239,6 @@ def decided(
 
 def _choices(serving: Serving, served: Served, points: Sequence[Point], seed: int) -> Choices:
     return served_choices(served, points, serving.aims[0], seed)
-
-
-def with_verdict(served: Served, row: int, verdict: Verdict) -> Served:
-    """A served front for people: the gains on test of what the verdict advises, else of a row, are the verdict's."""
-    cells, row = {key: each.copy() for key, each in served.cells.items()}, row if verdict.row is None else verdict.row
-    for name, changes in ({ALL: verdict.changes} | dict(verdict.slices)).items():
-        if changes and row != served.current:
-            cells[TEST, name][row, :, GAIN : GAIN_HIGH + 1] = [
-                (each.value, each.low, each.high) for each in changes.values()
-            ]
-    return replace(served, cells=cells)
 
 
 def documents(decisions: Mapping[str, Decision]) -> dict[str, Any]:

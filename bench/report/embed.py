@@ -55,11 +55,24 @@ def section_data(view: View) -> dict[str, Any]:
         "looks": {kind: list(look) for kind, look in looks_of([*every, "current"]).items()},
         "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
         "planes": planes,
+        "expected": _expected(view),
         "decision": _decision(view, titles) if view.decides else None,
         "leads": [[title, {point: _ends(each) for point, each in of.items()}] for title, of in view.leads.items()],
         "history": course(view.front, view.records),
         "influences": [list(astuple(each)) for each in influences(view.records, view.front)],
     }
+
+
+def _expected(view: View) -> dict[str, Any] | None:
+    """What the verdict expects of its row: `gains` has `[value, low, high]` of each outcome, `segments` by slice."""
+    verdict = view.verdict
+    if not verdict.changes:
+        return None
+    segments = None
+    if verdict.slices:
+        segments = {slice: [_ends(gain) for gain in changes.values()] for slice, changes in verdict.slices.items()}
+    gains = [_ends(gain) for gain in verdict.changes.values()]
+    return {"row": verdict.about, "gains": gains, "segments": segments}
 
 
 def _rows_of(scenario: str) -> str:

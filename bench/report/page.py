@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import __version__
 from bench.core.rows import CONFIRM, NAMES, SEARCH
+from bench.frontier.words.verdict import EXPECTED
 from bench.report import explained, text
 from bench.report.days import section_of_days
 from bench.report.effort import failures
@@ -41,7 +42,7 @@ def section(view: View, place: int) -> str:
     kind = view.verdict.kind
     label = (KINDS if view.today else KINDS | UNNAMED)[kind] + (", but others are ahead" if view.verdict.ahead else "")
     notes = [each for told in view.verdict.notes for each in text.sentences(told)]
-    gains = table(*view.verdict.table, "Gains on test", 1) if view.verdict.table[1] else ""
+    gains = table(*view.verdict.table, "Gains on test", 1, caption=EXPECTED) if view.verdict.table[1] else ""
     models = models_table(view)
     score = command(SCORES.get(kind, "score ="), view.formula) if view.formula else ""
     plots = "".join(dict.fromkeys(plot(view) for name, plot in PLOTS.items() if name != "inputs"))
@@ -93,7 +94,7 @@ def models_table(view: View) -> str:
     if not rows:
         return ""
     refused = [bool(model.refused) for model in view.verdict.models]
-    first = table(headers, rows[:MOST_MODELS], "Models", 1, refused)
+    first = table(headers, rows[:MOST_MODELS], "Models", 1, refused, EXPECTED)
     if len(rows) <= MOST_MODELS:
         return first
     others = table(headers, rows[MOST_MODELS:], "Other models", 1, refused[MOST_MODELS:])
@@ -166,8 +167,13 @@ def _search(view: View) -> str:
 
 
 def table(
-    heads: Sequence[str], rows: list[list[str]], name: str, numbers: int, struck: Sequence[bool] = ()
-) -> str:  # fmt: skip
+    heads: Sequence[str],
+    rows: list[list[str]],
+    name: str,
+    numbers: int,
+    struck: Sequence[bool] = (),
+    caption: str = "",
+) -> str:
     """A table of texts; columns from `numbers` on are numbers. `struck`: rows whose name is struck through."""
     styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
     head = "".join(f'<th scope="col" {style}>{escaped(each)}</th>' for each, style in zip(heads, styles, strict=True))
@@ -179,7 +185,8 @@ def table(
         )
         for place, row in enumerate(rows)
     )
-    whole = f'<table class="texts"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    above = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    whole = f'<table class="texts">{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     # in a box of its own, so that the page itself never scrolls sideways
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{whole}</div>'
 

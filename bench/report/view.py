@@ -92,7 +92,7 @@ class View:
     Attributes:
         records: all trials of the run, in any state: for what the search did.
         front: of heads.
-        served: the front that is served, with the verdict's intervals; None where there is none.
+        served: the front that is served; None where there is none.
         choices: what the policy chooses among; with a point to differ from, a page has sliders over them.
         title: of the data set, for people; `dataset` is its id, `about` stands below the title.
         run: its name, as `seesaw pick` takes it.
@@ -151,7 +151,7 @@ class View:
     def of(decision: Decision, **more: Any) -> View:
         """A section about a decision; `more` are the attributes that it does not have."""
         return View(
-            front=decision.frontier, served=decision.shown, choices=decision.choices, verdict=decision.verdict,
+            front=decision.frontier, served=decision.serving.served, choices=decision.choices, verdict=decision.verdict,
             formula=decision.formula, formulas=decision.formulas, leads=decision.leads, rates=decision.serving.rates,
             worths=decision.policy.values, pick=decision.pick, no_pick=decision.no_pick, policy=decision.policy.toml,
             advised=decision.advised, holds=decision.holds, confidence=decision.policy.guard.confidence,

@@ -18,6 +18,7 @@ import pandas as pd
 from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, TEST
 from bench.frontier.pick import Pick
+from bench.frontier.words.verdict import EXPECTED
 from bench.report.picture import PLOTS, standalone
 from bench.report.text import markdown_table
 from bench.results.frontier import Frontier
@@ -235,10 +236,11 @@ def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, r
 
 
 def _chosen(result: DatasetResult) -> dict[str, float]:
-    """The pick's values by outcome and its gains over the current point, or what stands for it, as fractions, both on
-    test; without a served front its head metrics on the frontier's split.
+    """The pick's values by outcome and its gains over the current point, or what stands for it, as fractions, on test:
+    as measured, and as the verdict expects them where it is about the pick. Without a served front its head metrics on
+    the frontier's split.
     """
-    pick, served = result.pick, result.shown
+    pick, served = result.pick, result.serving.served
     if pick is None:
         return {}
     heads = {each.name: each.key(result.frontier.split) for each in result.frontier.measures}
@@ -246,6 +248,8 @@ def _chosen(result: DatasetResult) -> dict[str, float]:
     if served is not None:
         chosen |= dict(zip(served.names, served.at(TEST)[pick.row].tolist(), strict=True))
         chosen |= {f"{name}.gain": gain.value for name, gain in served.gains(pick.row).items()}
+        if result.verdict.about == pick.row:
+            chosen |= {f"{name}.expected_gain": gain.value for name, gain in result.verdict.changes.items()}
     return chosen
 
 
@@ -257,6 +261,7 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
     commands += [f"seesaw deploy {name}"] if result.pick and result.pick.config else []
     parts = [
         f"**{result.verdict.sentence}**",
+        EXPECTED if result.verdict.table[1] else "",
         markdown_table(*result.verdict.table),
         f"`score = {result.formula}`" if result.formula else "",
         " ".join(result.verdict.notes),
@@ -272,8 +277,8 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
 def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {TABLE: _table(result.frontier)}
     files |= {f"{name}.svg": svg for name, svg in plots.items()}
-    if result.shown is not None:
-        files[SERVED] = _table(result.shown)
+    if result.serving.served is not None:
+        files[SERVED] = _table(result.serving.served)
     if result.pick:
         files[PICK] = json.dumps(result.picked, indent=2)
     page, cells = result.run.run.folder / PAGE, result.run.folder / CELLS

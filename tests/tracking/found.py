@@ -38,7 +38,7 @@ def found_in(records, objectives=OBJECTIVES, folder=Path("nowhere"), picture="")
         nothing_passes=None,
         verdict=Verdict("unknown", ("Cannot tell.",)),
         formula="",
-        shown=None,
+        serving=SimpleNamespace(served=None),
         policy=Policy(),
         asked="",
         run=SimpleNamespace(run=run, folder=folder),

@@ -20,7 +20,13 @@ from bench.results.ledger import Ledger
 
 Changes = Mapping[str, Effect]
 """By outcome, as a fraction."""
-SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together."
+SURE = (
+    f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together. Expected gains are drawn back from "
+    "measured ones, as the best of many looks too good."
+)
+EXPECTED = f"expected gains, from test ({LEVEL:.0%} intervals)"
+MEASURED = f"as measured on test ({LEVEL:.0%} intervals)"
+"""What a table of gains has: those of the verdict are drawn back, those of a front are not."""
 BOTH_WAYS = (
     "As rows are few, the gain of all outcomes is the mean of two tests: of test, and of confirmation rows at weights "
     "that the other rows chose. Gains of single outcomes are of test alone."
