@@ -218,7 +218,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
         finally:
             executor.close()
     with atomic_path(part.folder / CELLS) as temporary:
-        write_cells(result.cells, temporary)
+        write_cells(result.decision.cells, temporary)
     write_pick(result)
     return result
 
@@ -238,10 +238,10 @@ def _drawn(part: DatasetRun, study: Study, reporter: Reporter, progress: Progres
 
 def _missing_twin(result: DatasetResult, study: Study, reference: Mapping[str, float]) -> Point | None:
     """The twin of the picked network, where single-task models are the reference and it was never trained."""
-    served, points = result.serving.served, result.frontier.points
-    if served is None or result.pick is None or not served.over_single_task:
+    served, points = result.decision.serving.served, result.decision.frontier.points
+    if served is None or result.decision.pick is None or not served.over_single_task:
         return None
-    pick = next((point for point in points if point.id == result.pick.point), None)
+    pick = next((point for point in points if point.id == result.decision.pick.point), None)
     if pick is None:  # a model from elsewhere
         return None
     twin = twin_of_pick(pick, points, result.records, result.objectives, reference)

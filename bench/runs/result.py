@@ -60,9 +60,9 @@ def drift_of(result: DatasetResult) -> list[Change]:
     if len(rows) < 2:
         return []
     said = None
-    if result.pick is not None:
-        own = [each for each in candidates_of(folder, result.frontier.points, result.objectives, rows[TEST])
-               if each.id == result.pick.point]  # fmt: skip
+    if result.decision.pick is not None:
+        own = [each for each in candidates_of(folder, result.decision.frontier.points, result.objectives, rows[TEST])
+               if each.id == result.decision.pick.point]  # fmt: skip
         said = {split: np.mean([own[0].predictions(split, run) for run in range(own[0].replicates)], axis=0)
                 for split in rows} if own else None  # fmt: skip
     return changes(rows, said, _unseen(result.run.store))
@@ -84,7 +84,7 @@ def _unseen(store: Store | None) -> dict[str, dict[str, NDArray[Any]]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetResult(Decision):
+class DatasetResult:
     """The results so far of one data set's part of a run.
 
     Attributes:
@@ -93,6 +93,7 @@ class DatasetResult(Decision):
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
 
+    decision: Decision
     run: DatasetRun
     records: list[TrialRecord]
     objectives: tuple[Objective, ...]
@@ -101,37 +102,35 @@ class DatasetResult(Decision):
     areas: Mapping[str, Mapping[str, TaskAreas]] = field(default_factory=dict)
 
     @property
-    def tested(self) -> tuple[KeptRows | None, tuple[str | None, str | None]]:
-        """The rows of test, None where none are kept, and the columns of their units and group."""
-        return read_rows(self.run.folder / FOLDER, TEST), (self.run.card.units, self.run.card.group)
-
-    def terms_of(self, point: str) -> Sequence[str]:
-        """Of a model from elsewhere in the columns of the log."""
-        return terms_of(self.run.given, point) or super().terms_of(point)
-
-    @property
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
-        return super().document | ({"incomplete": self.incomplete} if self.incomplete else {})
+        return self.decision.document | ({"incomplete": self.incomplete} if self.incomplete else {})
 
     @property
     def current(self) -> str:
         """What is compared with, how many rows it is measured on, and whose policy is followed, as sentences."""
-        served = self.serving.served
+        serving = self.decision.serving
         first = self.run.current.sentence
-        if served is not None and not served.today:
+        if serving.served is not None and not serving.served.today:
             why = "" if self.run.current.source else ", as nobody said what is served (--current)"
-            first = f"All are compared with {self.against}{why}."
-        return " ".join(filter(None, [first, self.tuning, sentence(self.run.given), self.serving.note, self.asked]))
+            first = f"All are compared with {self.decision.against}{why}."
+        return " ".join(filter(None, [first, self.tuning, sentence(self.run.given), serving.note, self.asked]))
 
     @property
     def asked(self) -> str:
         """Where the run follows another policy than the suite's, a sentence that says so; else empty."""
-        if self.policy.toml == suite_policy(self.run).toml or self.policy.toml != policy_of(self.run).toml:
+        followed = self.decision.policy.toml
+        if followed == suite_policy(self.run).toml or followed != policy_of(self.run).toml:
             return ""
-        policy = ", ".join(self.policy.toml.splitlines())
+        policy = ", ".join(followed.splitlines())
         again = f"`seesaw pick {self.run.run.name} --save` without other options goes back to it"
         return f"The pick follows the last `seesaw pick --save`, not the suite's policy ({policy}); {again}."
+
+
+def documents(results: Sequence[DatasetResult]) -> dict[str, Any]:
+    """The documented shape for one result; for several, one such document each under `datasets`."""
+    by_dataset = {result.run.key: result.document for result in results}
+    return next(iter(by_dataset.values())) if len(by_dataset) == 1 else {"datasets": by_dataset}
 
 
 def suite_policy(run: DatasetRun) -> Policy:
@@ -165,11 +164,23 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
         lambda point: warning(areas, point, str(run.card.group)),
     )  # fmt: skip
     incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
-    decision = replace(decision, verdict=_with_days(decision, run.folder / DAYS, [task.name for task in run.tasks]))
+    decision = replace(
+        decision,
+        verdict=_with_days(decision, run.folder / DAYS, [task.name for task in run.tasks]),
+        terms=terms_of(run.given),
+        test=lambda: read_rows(run.folder / FOLDER, TEST),
+        units=run.card.units,
+        group=run.card.group,
+    )
     return DatasetResult(
-        **vars(decision), run=run, records=records, objectives=objectives, areas=areas,
-        incomplete=" ".join(filter(None, incomplete)), tuning=tuning_of_single_task(study, records),
-    )  # fmt: skip
+        decision=decision,
+        run=run,
+        records=records,
+        objectives=objectives,
+        areas=areas,
+        incomplete=" ".join(filter(None, incomplete)),
+        tuning=tuning_of_single_task(study, records),
+    )
 
 
 def _with_days(decision: Decision, path: Path, tasks: Sequence[str]) -> Verdict:
@@ -194,13 +205,16 @@ def write_pick(result: DatasetResult) -> None:
     """
     path, made, network = result.run.folder / CONFIG, result.run.folder / "provenance.json", picked_network(result)
     texts = {}
-    if network is not None and result.pick is not None:
+    if network is not None and result.decision.pick is not None:
         values = network.config | recipe_of(result, network.until)
         lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
-        score = [f"# score = {formula}" for formula in result.formulas[result.pick.row : result.pick.row + 1]]
+        score = [
+            f"# score = {formula}"
+            for formula in result.decision.formulas[result.decision.pick.row : result.decision.pick.row + 1]
+        ]
         texts[path] = "\n".join([f"# {network.name} of {result.run.run.name}", *score, *lines]) + "\n"
         texts[made] = json.dumps(provenance(result.run, result.run.fingerprint or "-", network, str(path)), indent=2)
-    texts[result.run.folder / PICK] = json.dumps(result.picked, indent=2)
+    texts[result.run.folder / PICK] = json.dumps(result.decision.picked, indent=2)
     with ExitStack() as files:  # the last one is put in its place first
         for target, text in texts.items():
             files.enter_context(atomic_path(target)).write_text(text, encoding="utf-8")
@@ -210,9 +224,16 @@ def write_pick(result: DatasetResult) -> None:
 
 def picked_network(result: DatasetResult) -> Point | None:
     """The point whose configuration is trained where the pick is deployed; None unless that is one network."""
-    point = next((each for each in result.frontier.points if result.pick and each.id == result.pick.point), None)
+    point = next(
+        (
+            each
+            for each in result.decision.frontier.points
+            if result.decision.pick and each.id == result.decision.pick.point
+        ),
+        None,
+    )
     tasks = [task.name for task in result.run.tasks]
-    parts = [] if point is None else parts_of(point, result.frontier.points, tasks)
+    parts = [] if point is None else parts_of(point, result.decision.frontier.points, tasks)
     return next((part for part, _ in parts if len(parts) == 1 and "sharing.kind" in part.config), None)
 
 

@@ -266,11 +266,11 @@ def _read(home, name):
     from bench.core.errors import UserError
     from bench.planning.page import planned
     from bench.report.embed import section_data
-    from bench.runs.page import view_of
+    from bench.runs.page import section_of
     from bench.runs.reporting import front_of
     from bench.tracking.values import runs_of
 
-    result = load_run(name, home).decision
+    result = load_run(name, home).found
     document = result.document
     document.pop("points")  # as cells have them
     if "served" in document:
@@ -278,16 +278,16 @@ def _read(home, name):
     front = front_of(result, {}, "experiment", "run")
     logged = {str(number): (on[0], on[1]) for number, on in front.placed.items()}
     try:
-        plan = planned(result)
+        plan = planned(result.decision)
         plan.pop("against")  # it names a file
         plan.pop("notes")
     except UserError as error:
         plan = str(error)
     return {
-        "cells": _cells(result.cells),
+        "cells": _cells(result.decision.cells),
         "document": document,
         "plan": plan,
-        "page": _page(section_data(view_of(result))),
+        "page": _page(section_data(section_of(result))),
         "mlflow": [{each.name: each.value for each in front.values}, front.tags, logged],
         "mlflow trial": {wanted.name: [wanted.tags, _last(wanted.values)] for wanted in runs_of(result.records[0])},
         "compare": {by: _compared(home, name, by=by) for by in ("sharing", "balancing")},
@@ -354,7 +354,7 @@ def _evaluated(result):
     from bench.results.points import confirmed
 
     folder = result.run.folder / FOLDER
-    points = [each for each in result.frontier.points if confirmed(each) and each.kind == "trial"][:2]
+    points = [each for each in result.decision.frontier.points if confirmed(each) and each.kind == "trial"][:2]
     if len(points) < 2:
         return None
     rows = read_rows(folder, TEST)

@@ -146,4 +146,4 @@ def test_a_difference_is_found():
 
 @pytest.mark.parametrize(("run", "step"), [("watched", "deploy"), ("two", "frontier")])
 def test_what_comes_next_is_a_deployment_where_the_verdict_switches_to_the_pick(home, run, step):
-    assert next_step([load_run(run, home).decision]).startswith(f"seesaw {step} ")
+    assert next_step([load_run(run, home).found]).startswith(f"seesaw {step} ")

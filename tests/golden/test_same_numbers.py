@@ -16,7 +16,7 @@ from bench.frontier.words.verdict import named, titles_of
 from bench.planning.page import planned
 from bench.report.embed import section_data
 from bench.results.fusion import in_words
-from bench.runs.page import view_of
+from bench.runs.page import section_of
 from bench.runs.reporting import front_of
 
 RUNS = ("two", "packaged", "watched", pytest.param("three", marks=pytest.mark.slow))
@@ -202,12 +202,13 @@ def home(tmp_path_factory):
 
 @pytest.mark.parametrize("run", RUNS)
 def test_a_number_is_the_same_everywhere(home, run, tmp_path):
-    decision = load_run(run, home).decision
+    result = load_run(run, home).found
+    decision = result.decision
     numbers = Numbers()
     decision.cells.to_parquet(tmp_path / "cells.parquet")
     ledgers = {"heads": decision.frontier, "served": decision.serving.served}
     cells_of(numbers, read_cells(tmp_path / "cells.parquet"), ledgers)
-    document = json.loads(json.dumps(decision.document))
+    document = json.loads(json.dumps(result.document))
     of_document(numbers, document, decision.serving.served)
     numbers.add(("hypervolume of heads",), document["hypervolume"]["value"], "json")
     overall = document["verdict"]["both"]["utility"]
@@ -215,9 +216,9 @@ def test_a_number_is_the_same_everywhere(home, run, tmp_path):
         overall = document["verdict"]["anchors"]["on average"]
     for part in ("value", "low", "high"):
         numbers.add(("expected over all", part), overall[part], "json")
-    of_page(numbers, section_data(view_of(decision)))
+    of_page(numbers, section_data(section_of(result)))
     of_terminal(numbers, decision)
-    of_mlflow(numbers, front_of(decision, {}, "experiment", "run"), decision)
+    of_mlflow(numbers, front_of(result, {}, "experiment", "run"), decision)
     surfaces = {"json", "page", "terminal", "mlflow"}
     if decision.serving.served.today:  # else a plan expects nothing
         surfaces.add("plan")

@@ -165,7 +165,7 @@ def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(tmp_path, mon
 
     run = SimpleNamespace(name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None)
     monkeypatch.setattr(
-        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick.name)
+        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.decision.pick.name)
     )
     monkeypatch.setattr(picked, "provenance", lambda part, data, point, path: {"name": point.name})
     monkeypatch.setattr(picked, "recipe_of", lambda result, until: {})
@@ -173,7 +173,8 @@ def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(tmp_path, mon
 
     def of(name):
         pick = SimpleNamespace(name=name, row=0)
-        return SimpleNamespace(run=run, pick=pick, picked={"name": name}, formulas=["2 p_click"])
+        decision = SimpleNamespace(pick=pick, picked={"name": name}, formulas=["2 p_click"])
+        return SimpleNamespace(run=run, decision=decision)
 
     write_pick(of("one"))
     assert (tmp_path / "picked.toml").read_text() == "# one of first\n# score = 2 p_click\n"
