@@ -37,7 +37,7 @@ from bench.core.rows import CONFIRM, TEST
 from bench.data import load_card, prepare
 from bench.measure.predictions import FOLDER, read_rows
 from bench.results.points import confirmed, estimate
-from bench.runs.result import candidates_of
+from bench.runs.ranked import candidates_of
 from bench.runs.suite import seconds
 
 NAME, RUN = "unseen", "unseen"

@@ -30,7 +30,8 @@ from bench.results.effect import Effect, percent
 from bench.results.fusion import Fusion
 from bench.results.served.front import gains
 from bench.results.served.measuring import Meter
-from bench.runs.result import DatasetResult, candidates_of
+from bench.runs.ranked import candidates_of
+from bench.runs.result import DatasetResult
 from bench.runs.suite import load_suite
 
 SEED = 1

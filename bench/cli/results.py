@@ -207,7 +207,8 @@ def pick_command(
 ) -> CommandOutput:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
     from bench.frontier.policy import read_policy
-    from bench.runs.result import policy_of, result_of, suite_policy, write_pick
+    from bench.runs.picked import write_pick
+    from bench.runs.result import policy_of, result_of, suite_policy
 
     language = None if formula is None else language_of(formula, "--formula")
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
@@ -255,7 +256,8 @@ def diagnose(
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.results import drift
     from bench.results.diagnosis import References
-    from bench.runs.result import drift_of, result_of
+    from bench.runs.changes import drift_of
+    from bench.runs.result import result_of
 
     if every and trial is not None:
         raise UserError(f"expected either a trial or --all, found both: trial {trial}")

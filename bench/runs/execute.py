@@ -31,9 +31,10 @@ from bench.runs.folder import PAGE, STORE, DatasetRun, Run
 from bench.runs.given import check_predictions
 from bench.runs.limits import ended, rungs_of
 from bench.runs.page import write_report
+from bench.runs.picked import write_pick
 from bench.runs.reporting import Reporter
 from bench.runs.request import Request
-from bench.runs.result import DatasetResult, result_of, write_pick
+from bench.runs.result import DatasetResult, result_of
 from bench.runs.status import After, Pace, WithLater
 from bench.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.search.driver import Checkpoints, search

@@ -25,7 +25,8 @@ from bench.measure.predictions import KEPT, KeptRows
 from bench.results.fusion import Fusion, logged
 from bench.results.served.measuring import Candidate
 from bench.runs.folder import DatasetRun
-from bench.runs.result import DatasetResult, Ranked, ranked_by
+from bench.runs.ranked import Ranked, ranked_by
+from bench.runs.result import DatasetResult
 from bench.system.atomic import atomic_path
 
 LOG = "export.parquet"

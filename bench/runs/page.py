@@ -15,8 +15,10 @@ from bench.report.page import write_page
 from bench.report.section import PageSection
 from bench.results import drift
 from bench.results.within import area_table
+from bench.runs.changes import drift_of
 from bench.runs.folder import CONFIG, DAYS, EXPLAINED, LIVE, PICK, Run
-from bench.runs.result import DatasetResult, drift_of, picked_network, result_of
+from bench.runs.picked import picked_network
+from bench.runs.result import DatasetResult, result_of
 from bench.runs.status import in_words
 from bench.system.content import is_path
 from bench.system.home import resolve_home, shown

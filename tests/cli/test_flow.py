@@ -18,7 +18,8 @@ from bench.measure.predictions import FOLDER, read_rows
 from bench.production.package import Package
 from bench.results.fusion import fused
 from bench.runs.folder import Run
-from bench.runs.result import picked_network, result_of, write_pick
+from bench.runs.picked import picked_network, write_pick
+from bench.runs.result import result_of
 
 pytestmark = pytest.mark.slow  # searches of some seconds, then trainings and a server
 ASKED = ("--maximize", "buy.recall@10%", "--at-least", "click.recall@10%=0.1")

@@ -7,7 +7,8 @@ import pytest
 
 from bench.core.seeds import derive
 from bench.runs.folder import CONFIG, Run
-from bench.runs.result import result_of, write_pick
+from bench.runs.picked import write_pick
+from bench.runs.result import result_of
 
 BUDGET = 8500  # samples: eight of full length, which is two passes over 534 rows
 

@@ -21,11 +21,11 @@ from bench.data.shape import shape_of
 from bench.data.synthetic import synthesise
 from bench.frontier.policy import Policy
 from bench.results.pareto import resolve_reference
-from bench.runs import result as picked
+from bench.runs import picked
 from bench.runs.create import create
 from bench.runs.folder import Run
+from bench.runs.picked import write_pick
 from bench.runs.request import Request
-from bench.runs.result import write_pick
 from bench.runs.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.search.plan import SHARING
 from bench.search.space import fitting, load_space

@@ -248,6 +248,20 @@ def part_of_settings(what: str, settings: Sequence[str], share: float, sharing: 
     return f"{part} of {what} is {listed(list(settings))}; sharing adds {sharing}."
 
 
+def tuned(alone: float, twins: int, kind: str, most: float) -> str:
+    """How much single-task models were tuned, in full lengths of training, beside the way of sharing with most.
+
+    Args:
+        twins: how many of their settings are of the best models that share.
+        kind: that way of sharing, and `most` its full lengths.
+    """
+    sharing = ACRONYMS.get(kind, kind.replace("_", "-"))
+    return (
+        f"Single-task models were tuned by {alone:.1f} full lengths of training, {twins} of them with settings of the "
+        f"best models that share; {sharing}, the way of sharing with most, by {most:.1f}."
+    )
+
+
 def averaged(many: int) -> str:
     """The number of weightings behind an average gain."""
     return f"The average is over {many} ways to weigh the outcomes." if many > 1 else ""
