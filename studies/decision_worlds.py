@@ -38,13 +38,16 @@ from bench import decide
 from bench.core.errors import UserError
 from bench.core.rows import CONFIRM, SEARCH
 from bench.frontier.aims import PolicyAim, aims_of
+from bench.frontier.answering import verdict_of
+from bench.frontier.case import Case as About
+from bench.frontier.case import contests_of
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.pick import Pick, pick
 from bench.frontier.policy import Guard, Policy
 from bench.frontier.stability import TOLERANCE
-from bench.frontier.verdict import Verdict, verdict
+from bench.frontier.verdict import Verdict
 from bench.measure.predictions import KeptRows
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion
@@ -151,7 +154,10 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Kept
     def contest(aim: PolicyAim) -> Contest:
         return Contest(served, judge, aim, SEED, chosen.row if aim is aims[0] else None, again)
 
-    told = verdict(contest, judge, chosen.row, "today's", aims, chosen.stability.holds)
+    contests = contests_of(contest, aims, served.today)
+    told = verdict_of(
+        About(contests=contests, judge=judge, pick=chosen.row, against="today's", holds=chosen.stability.holds)
+    )
     others: dict[float, Serve] = {}
     for confidence in CONFIDENCES if case.guards else ():
         guard = judge.policy.guard.model_copy(update={"confidence": confidence})

@@ -50,12 +50,14 @@ from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.data.values import Text
 from bench.frontier.aims import PolicyAim, aims_of
+from bench.frontier.answering import verdict_of
+from bench.frontier.case import Case, contests_of
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import LOSS, Policy
-from bench.frontier.verdict import Verdict, verdict
+from bench.frontier.verdict import Verdict
 from bench.measure.predictions import KEPT, predictions, read_rows
 from bench.results.frontier import frontier
 from bench.results.fusion import Fusion
@@ -289,7 +291,11 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     def contest(aim: PolicyAim) -> Contest:
         return Contest(served, judge, aim, seed, chosen.row if aim is aims[0] else None)
 
-    said = verdict(contest, judge, chosen.row, "the current point", aims, holds, unlimited=chosen.unlimited)
+    case = Case(
+        contests=contests_of(contest, aims, served.today), judge=judge, pick=chosen.row, against="the current point",
+        holds=holds, unlimited=chosen.unlimited,
+    )  # fmt: skip
+    said = verdict_of(case)
     now = truth.values[every.index(places[0])][:, 0]
     grid = truth.values.transpose(0, 2, 1, 3).reshape(-1, *now.shape)
     values = np.concatenate([rows_of_front, grid])

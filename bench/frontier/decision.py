@@ -19,7 +19,9 @@ from bench.core.records import Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
 from bench.frontier.aims import PolicyAim
+from bench.frontier.answering import verdict_of
 from bench.frontier.attribution import attributed
+from bench.frontier.case import Case, contests_of
 from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.contest import Contest, Leads, leads
 from bench.frontier.judging import Judge
@@ -27,7 +29,7 @@ from bench.frontier.limits import Noise
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving
-from bench.frontier.verdict import Verdict, unserved, verdict
+from bench.frontier.verdict import Verdict, unserved
 from bench.frontier.words import verdict as words
 from bench.frontier.words.verdict import titles_of
 from bench.measure.predictions import KeptRows
@@ -216,20 +218,31 @@ def decided(
         doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point), words.last_by_area(last)]))
         titles = titles_of(front.points)
         others = [titles.get(each.name, each.name) for each in chosen.stability.points if each.point != chosen.point]
-        rivals = tuple(others[:2])
-        judge, row, aims, of, drawn = Judge(policy, choices), chosen.row, serving.aims, served, derive(seed, "verdict")
+        judge, aims, of = Judge(policy, choices), serving.aims, served
+        row, contest_seed = chosen.row, derive(seed, "verdict")
 
         @cache
         def contest(aim: PolicyAim) -> Contest:
-            return Contest(of, judge, aim, drawn, row if aim is aims[0] else None, turned)
+            return Contest(of, judge, aim, contest_seed, row if aim is aims[0] else None, turned)
 
         def made() -> Sequence[Contest]:  # each trade once
             return [*map(contest, [*{each.weights: each for each in reversed(aims)}.values()][::-1])]
 
-        told = verdict(
-            contest, judge, row, serving.against, aims, chosen.stability.holds, rivals, chosen.unlimited,
-            front.ahead_of, titles_of(front.points), doubts, partial(attributed, points),
-        )  # fmt: skip
+        told = verdict_of(
+            Case(
+                contests=contests_of(contest, aims, served.today),
+                judge=judge,
+                pick=row,
+                against=serving.against,
+                unlimited=chosen.unlimited,
+                holds=chosen.stability.holds,
+                others=others[:2],
+                ahead_in_heads=front.ahead_of,
+                titles=titles,
+                suspicion=doubts,
+                attributed=partial(attributed, points),
+            )
+        )
         if serving.unsure:
             told = replace(told, kind="unknown", answer=(serving.unsure,))
         told = replace(told, notes=(*told.notes, serving.shown))

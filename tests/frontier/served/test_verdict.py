@@ -14,13 +14,14 @@ from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Point, Replicate
 from bench.frontier.aims import aims_of
+from bench.frontier.answering import verdict_of
 from bench.frontier.attribution import attributed
+from bench.frontier.case import Case, contests_of
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.frontier.verdict import verdict
 from bench.results.effect import Effect
 from bench.results.ledger import PARTS
 
@@ -59,15 +60,21 @@ def judged(served, policy=None):
     return Judge(policy, choices), aims, pick(choices, [], policy)
 
 
-def contests_of(served, judge, row, aims):
-    return lambda aim: Contest(served, judge, aim, 0, row if aim is aims[0] else None)
+def case_of(served, judge, row, aims, turned=None, **more):
+    """What a verdict on a row is about."""
+
+    def contest(aim):
+        return Contest(served, judge, aim, 0, row if aim is aims[0] else None, turned)
+
+    contests = contests_of(contest, aims, served.today)
+    return Case(contests=contests, judge=judge, pick=row, against=NOW, **more)
 
 
 def told(served, policy=None, row=None, **more):
     """The verdict on the policy's own pick, or on a row."""
     judge, aims, chosen = judged(served, policy)
     row, more = (chosen.row, {"unlimited": chosen.unlimited} | more) if row is None else (row, more)
-    found = verdict(contests_of(served, judge, row, aims), judge, row, NOW, aims, **more)
+    found = verdict_of(case_of(served, judge, row, aims, **more))
     assert 1 <= len(found.answer) <= (4 if "attributed" in more else 2)
     for each in found.answer:
         assert len(re.sub(r"\([^)]*\)", "", each).split()) <= 25, each
@@ -151,7 +158,7 @@ def test_no_candidate_that_the_limits_admit_is_surely_ahead_of_the_answer_withou
     judge, aims, _ = judged(served)
     true = np.log(served.at("test")).mean(axis=1)
     for row in range(len(rows)):
-        found = verdict(contests_of(served, judge, row, aims), judge, row, NOW, aims)
+        found = verdict_of(case_of(served, judge, row, aims))
         at = found.row if found.row is not None else 0 if found.keep else row
         ahead = {name for name, each, ok in zip(served.table["name"], true, judge.passing, strict=True)
                  if ok and each > true[at] + 0.005 and name != served.table["name"].iloc[at]}  # fmt: skip
@@ -266,12 +273,9 @@ def test_a_row_that_is_the_mean_of_two_tests_says_so(today):
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.42), ("8", "trial", 0.5, 0.41, 0.41)], today=today)
     judge, aims, chosen = judged(served)
 
-    def contest(aim, turned):
-        return Contest(served, judge, aim, 0, chosen.row if aim is aims[0] else None, turned)
-
     ways = {}
     for turned in (None, (served, judge)):
-        found = verdict(partial(contest, turned=turned), judge, chosen.row, NOW, aims)
+        found = verdict_of(case_of(served, judge, chosen.row, aims, turned))
         ways[turned is not None] = found.table[1][0][0], found.by_model[0][1]
     for one_way, both_ways in zip(ways[False], ways[True], strict=True):
         assert both_ways == f"{one_way} (mean of two tests)"
