@@ -29,7 +29,7 @@ test-slow: $(VENV)/.installed-all
 test-oldest: PYTHON = python3.11
 test-oldest:
 	$(MAKE) PYTHON=$(PYTHON) VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt .venv-oldest/.installed-test
-	.venv-oldest/bin/python -m pytest -n logical --dist loadfile tests/cli/test_flow.py tests/data/readers tests/tracking
+	.venv-oldest/bin/python -m pytest -n logical --dist loadfile tests/app/cli/test_flow.py tests/data/readers tests/app/tracking
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

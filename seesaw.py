@@ -32,7 +32,7 @@ class _Alias(MetaPathFinder, Loader):
 
 
 if __name__ == "__main__":
-    from bench.cli import main
+    from bench.app.cli import main
 
     sys.exit(main())
 

@@ -13,7 +13,7 @@ SUFFIXES = (".toml", ".md")
 
 packages = find_packages(include=["bench", "bench.*"])
 package_dir = {}
-package_data = {"bench": ["py.typed"], "bench.report": ["assets/*"]}
+package_data = {"bench": ["py.typed"], "bench.app.report": ["assets/*"]}
 for kind in CONTENT:
     folders = [Path(kind), *sorted(path for path in Path(kind).rglob("*") if path.is_dir())]
     for folder in folders:

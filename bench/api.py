@@ -19,22 +19,22 @@ from bench.core.errors import UserError, check_known
 from bench.core.formula import language_of
 from bench.core.plain import names
 from bench.core.plugins import PluginFile, add
-from bench.results.ledger import read_cells as read_cells  # public
-from bench.system.interrupts import interrupted_once
-from bench.system.progress import Progress
+from bench.core.system.interrupts import interrupted_once
+from bench.core.system.progress import Progress
+from bench.ledger.ledger import read_cells as read_cells  # public
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bench.deciding.decision import LogResult
-    from bench.frontier.decision import Decision
-    from bench.frontier.pick import Pick
-    from bench.production.package import Package
-    from bench.report.picture import Picture
-    from bench.report.section import PageSection
-    from bench.runs.backtest import BacktestAnswer
-    from bench.runs.folder import DatasetRun, Run
-    from bench.runs.result import DatasetResult
+    from bench.app.report.picture import Picture
+    from bench.app.report.section import PageSection
+    from bench.app.runs.backtest import BacktestAnswer
+    from bench.app.runs.folder import DatasetRun, Run
+    from bench.app.runs.result import DatasetResult
+    from bench.decide.decision import Decision
+    from bench.decide.logged.decision import LogResult
+    from bench.decide.pick import Pick
+    from bench.serve.package import Package
 
 
 PathOrPaths = str | Path | Sequence[str | Path]
@@ -71,11 +71,11 @@ def run(
     Raises:
         UserError: an option is unknown or does not fit the rest; no run is made then.
     """
-    from bench.runs.create import create
-    from bench.runs.execute import execute
-    from bench.runs.request import Request
-    from bench.system.home import writable_home
-    from bench.system.machine import set_waiting
+    from bench.app.runs.create import create
+    from bench.app.runs.execute import execute
+    from bench.app.runs.request import Request
+    from bench.core.system.home import writable_home
+    from bench.core.system.machine import set_waiting
 
     set_waiting()
     _add(plugins)
@@ -111,9 +111,9 @@ def load_run(
     Raises:
         UserError: there is no such run, or it used a plug-in that is named nowhere.
     """
-    from bench.runs.folder import Run
-    from bench.runs.result import result_of
-    from bench.system.home import resolve_home
+    from bench.app.runs.folder import Run
+    from bench.app.runs.result import result_of
+    from bench.core.system.home import resolve_home
 
     _add(plugins)
     parts = Run.open(resolve_home(Path(home) if home else None), str(run)).datasets
@@ -130,15 +130,15 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
     Args:
         log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them, or several paths.
         plugins: Python files with pick rules of your own, beside `$SEESAW_PLUGIN`.
-        asked: as in a file `decide.toml`, see `bench.deciding.asked.Asked`.
+        asked: as in a file `decide.toml`, see `bench.decide.logged.asked.Asked`.
 
     Raises:
         UserError: nothing can be decided by these rows, labels or predictions; or an unknown option.
     """
     from bench.core.validation import validate
-    from bench.deciding import log as logs
-    from bench.deciding.asked import Asked
-    from bench.deciding.decision import decide as decision_of
+    from bench.decide.logged import log as logs
+    from bench.decide.logged.asked import Asked
+    from bench.decide.logged.decision import decide as decision_of
 
     _add(plugins)
     paths = [log] if isinstance(log, str | Path) else log if isinstance(log, list | tuple) else None
@@ -199,7 +199,7 @@ class Result:
         return front.wide.iloc[front.best].reset_index(drop=True)
 
     def points(self, heads: bool = False) -> pd.DataFrame:
-        """A row for each point, on the served front or not; see `bench.results.ledger.Ledger.wide`. Or of `heads`."""
+        """A row for each point, on the served front or not; see `bench.ledger.ledger.Ledger.wide`. Or of `heads`."""
         served = None if heads else self.decision.serving.served
         return (self.decision.frontier if served is None else served).wide
 
@@ -208,8 +208,8 @@ class Result:
         return self.decision.cells
 
     def plan(self, **asked: Any) -> dict[str, Any]:
-        """The plan of its A/B test, as plain values; see `bench.planning.plan.plan` for what may be asked."""
-        from bench.planning.page import planned
+        """The plan of its A/B test, as plain values; see `bench.decide.plan.plan.plan` for what may be asked."""
+        from bench.app.report.plan_page import planned
 
         return planned(self.decision, **asked)
 
@@ -220,7 +220,7 @@ class Result:
     def figure(self, name: str = "front", *, backend: Literal["matplotlib"]) -> Figure: ...
 
     def figure(self, name: str = "front", backend: str = "svg") -> Picture | Figure:
-        """A plot of `bench.report.picture.PLOTS`, which a notebook shows: `front`, `heads`, `inputs`.
+        """A plot of `bench.app.report.picture.PLOTS`, which a notebook shows: `front`, `heads`, `inputs`.
 
         Args:
             backend: `svg` gives a picture whose text is `svg`; `matplotlib` a `Figure` to edit and to save.
@@ -228,7 +228,7 @@ class Result:
         Raises:
             UserError: another name or backend; matplotlib is not installed, or has nothing to draw.
         """
-        from bench.report.picture import PLOTS, standalone
+        from bench.app.report.picture import PLOTS, standalone
 
         check_known("figure", name, PLOTS)
         check_known("backend", backend, ("svg", "matplotlib"))
@@ -242,16 +242,16 @@ class Result:
     def _section(self) -> PageSection:
         """What a page shows of it."""
         if self._part is None:
-            from bench.deciding.page import section_of as section_of_log
+            from bench.app.report.log_page import section_of as section_of_log
 
             return section_of_log(cast("LogResult", self.found))
-        from bench.runs.page import section_of
+        from bench.app.runs.page import section_of
 
         return section_of(self._trained)
 
     def write(self, folder: str | Path) -> Path:
         """Writes a decision's page, cells and JSON into a folder, and returns the page's path; a run has its own."""
-        from bench.deciding.page import write
+        from bench.app.report.log_page import write
 
         if self._part is not None:
             raise UserError(f"expected a decision on a log, found the run {self.run.name}, whose page is its own")
@@ -289,11 +289,11 @@ class Result:
 
         Raises a `UserError` where nothing was picked, or, without `force`, where it is below its prediction intervals.
         """
-        from bench.production.engines import without_onnx
-        from bench.runs.deploy import deploying, make_package, register
-        from bench.runs.deployment import deployment_of
-        from bench.runs.folder import PICK
-        from bench.system.machine import cores
+        from bench.app.runs.deploy import deploying, make_package, register
+        from bench.app.runs.deployment import deployment_of
+        from bench.app.runs.folder import PICK
+        from bench.core.system.machine import cores
+        from bench.serve.engines import without_onnx
 
         alias = alias or ("champion" if point is None else "challenger")
         check_known("alias", alias, ("champion", "challenger"))
@@ -309,7 +309,7 @@ class Result:
 
         Arguments are as options of `seesaw export`.
         """
-        from bench.runs.export import export
+        from bench.app.runs.export import export
 
         return export(self._trained, Path(to), tuple(points), split).options
 
@@ -321,7 +321,7 @@ class Result:
         Arguments are its options; `points` may name points of `points()`, at their best weights. The answer has
         `sentences` by point, and all of it as plain values in `document`.
         """
-        from bench.runs.backtest import BacktestOptions, backtest
+        from bench.app.runs.backtest import BacktestOptions, backtest
 
         answer = backtest(self._trained, BacktestOptions(tuple(points), cuts, every), self.run.request.raw, _progress())
         self.__dict__.pop("found", None)  # the verdict counts these days
@@ -343,7 +343,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         """The same, and the front."""
-        from bench.report.markup import escaped
+        from bench.app.report.markup import escaped
 
         try:
             said = f"<p>{escaped(self.verdict())}</p>"
@@ -377,7 +377,7 @@ def _figures() -> dict[str, Callable[[PageSection], Figure | None]]:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UserError("backend: expected matplotlib to be installed, found none; pip install matplotlib") from None
-    from bench.report.editable import FIGURES
+    from bench.app.report.editable import FIGURES
 
     return FIGURES
 
@@ -389,7 +389,7 @@ def _add(plugins: PathOrPaths) -> None:
 
 
 def _progress() -> Progress:
-    from bench.cli.output import NotebookProgress, TerminalProgress
+    from bench.app.cli.output import NotebookProgress, TerminalProgress
 
     shown = TerminalProgress()
     return NotebookProgress() if shown.console.is_jupyter else shown
@@ -401,9 +401,9 @@ def _card(data: Any, columns: dict[str, Any], home: Path, progress: Progress) ->
     Args:
         columns: what was said of the data.
     """
+    from bench.core.system.home import shown
     from bench.data.inspection.draft import CardRequest, draft_card
     from bench.data.inspection.render import write_card
-    from bench.system.home import shown
 
     if isinstance(data, str | Path) and (Path(data).suffix == ".toml" or not Path(data).is_file()):
         if columns:
@@ -426,7 +426,7 @@ def _files(data: Any, home: Path) -> Iterator[Path]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from bench.system.atomic import rename, room_for, scratch_folder, writable
+    from bench.core.system.atomic import rename, room_for, scratch_folder, writable
 
     if isinstance(data, str | Path | list | tuple):
         yield from (Path(each).resolve() for each in ([data] if isinstance(data, str | Path) else data))

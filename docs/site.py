@@ -18,10 +18,10 @@ REFERENCE = {
     "notebooks": ("bench.api",),
     "plugins": ("bench.core.registry", "bench.core.plugins", "bench.testing"),
     "models": ("bench.models.contracts", "bench.models.losses.base"),
-    "balancing": ("bench.balancing.base",),
+    "balancing": ("bench.models.balancing.base",),
     "data": ("bench.core.schema", "bench.data.store", "bench.data.card", "bench.data.sources"),
-    "records": ("bench.core.records", "bench.runs.suite"),
-    "serving": ("bench.production.package", "bench.production.scorer"),
+    "records": ("bench.core.records", "bench.app.runs.suite"),
+    "serving": ("bench.serve.package", "bench.serve.scorer"),
 }
 """Page of the reference -> modules."""
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
-from bench.results.comparison.beyond import MARGIN_THOUSANDTHS, Beyond, beyond, luck, surplus
-from bench.results.comparison.significance import SIZE
-from bench.results.samples import Sample
+from bench.ledger.comparison.beyond import MARGIN_THOUSANDTHS, Beyond, beyond, luck, surplus
+from bench.ledger.comparison.significance import SIZE
+from bench.ledger.samples import Sample
 
 Floats = NDArray[np.float64]
 RESAMPLES = 40

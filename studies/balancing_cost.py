@@ -25,14 +25,14 @@ from speed.ours import config
 from speed.summary import spread
 from speed.table import NAMES, replace, writer
 
-from bench.balancing import BALANCING
 from bench.core.objectives import parse
 from bench.core.schema import Field, Schema, Task
+from bench.core.system.machine import keep_freed_memory
 from bench.data.batches import Batches
 from bench.data.store import StoredSplit
-from bench.system.machine import keep_freed_memory
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
+from bench.models.balancing import BALANCING
+from bench.models.training.config import TrialConfig
+from bench.models.training.loop import Trainer
 
 FIELDS, LARGEST, BATCH = 23, 300_000, 2048
 STEPS, ROUNDS = 5, 7

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.system.machine import MEMORY_VARIABLE, cores, keep_freed_memory, peak_memory_mb, reset_peak_memory
+from bench.core.system.machine import MEMORY_VARIABLE, cores, keep_freed_memory, peak_memory_mb, reset_peak_memory
 
 WAYS = ("in memory", "beyond memory")
 PLENTY = 1 << 20
@@ -62,8 +62,8 @@ def take_turns(folder: Path, batch: int) -> None:
     from bench.data import Store  # here: the measuring process needs no torch
     from bench.data.batches import Batches
     from bench.data.store import ARRAYS, StoredSplit
-    from bench.training.config import TrialConfig
-    from bench.training.loop import Trainer
+    from bench.models.training.config import TrialConfig
+    from bench.models.training.loop import Trainer
 
     keep_freed_memory()
     store = Store.open(folder)

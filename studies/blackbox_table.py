@@ -30,20 +30,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.app.runs.suite import load_suite, resolve_objectives, seconds
 from bench.core.errors import UserError
 from bench.core.records import Scalar
 from bench.core.seeds import derive
+from bench.core.system.atomic import atomic_path
+from bench.core.system.home import resolve_home
+from bench.core.system.machine import keep_freed_memory
 from bench.data import Store, load_card, prepare
 from bench.measure.predictions import KEPT
-from bench.runs.suite import load_suite, resolve_objectives, seconds
+from bench.models.training.config import TrialConfig
+from bench.models.training.evaluation import costs
+from bench.models.training.kept import write_rows
+from bench.models.training.loop import Trainer
 from bench.search.space import load_space
-from bench.system.atomic import atomic_path
-from bench.system.home import resolve_home
-from bench.system.machine import keep_freed_memory
-from bench.training.config import TrialConfig
-from bench.training.evaluation import costs
-from bench.training.kept import write_rows
-from bench.training.loop import Trainer
 
 SUITE = load_suite("reports/blackbox/benchmark.toml")
 RUNGS = "1/32 1/16 1/8 1/4 1/2 1"

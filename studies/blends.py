@@ -18,10 +18,10 @@ from speed.table import replace, writer
 from trainings import CARDS, Trainings, mean, store_of
 
 from bench.core.records import NETWORK, SHARE, TREES, Point
+from bench.ledger.samples import samples_of
+from bench.ledger.statistics import differences
 from bench.measure.predictions import name_of
-from bench.results.samples import samples_of
-from bench.results.statistics import differences
-from bench.training.blend import shares_of
+from bench.models.training.blend import shares_of
 
 NAME = "blends"
 

@@ -20,10 +20,10 @@ from conflict_figure import svg
 from numpy.typing import NDArray
 from speed.table import replace, writer
 
-from bench.balancing import BALANCING
-from bench.balancing.base import GradientAggregation
 from bench.core.seeds import derive
-from bench.system.atomic import write_text
+from bench.core.system.atomic import write_text
+from bench.models.balancing import BALANCING
+from bench.models.balancing.base import GradientAggregation
 
 KINDS = ("static", "pcgrad", "cagrad", "mgda", "upgrad")
 STEPS, RATE, LEAST = 25_000, 0.01, 5e-6

@@ -38,21 +38,21 @@ import numpy as np
 from learn_portfolio import SUITE, known_of, learnt_without, name_of
 from speed.table import replace, writer
 
+from bench.app.runs.limits import ladder
+from bench.app.runs.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives
 from bench.core.objectives import Objective
 from bench.core.records import Job, Point, SplitName, TrialRecord
 from bench.core.seeds import derive
+from bench.core.system.atomic import write_text
 from bench.data import Store, load_card, prepare
-from bench.results.pareto import hypervolume
-from bench.runs.limits import ladder
-from bench.runs.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives
+from bench.ledger.pareto import hypervolume
+from bench.models.training.job import run_job
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.plan import SearchPlan, fitted
 from bench.search.ranking import reduction_factors
 from bench.search.space import fitting, load_space
 from bench.search.study import Study
-from bench.system.atomic import write_text
-from bench.training.job import run_job
 
 WAYS = ("gp by rungs", "tpe", "gp from the portfolio")
 SHARES = (0.25, 0.5, 0.75, 1.0)

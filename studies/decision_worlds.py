@@ -37,24 +37,24 @@ from speed.table import writer
 from bench import decide
 from bench.core.errors import UserError
 from bench.core.rows import CONFIRM, SEARCH
-from bench.frontier.aims import PolicyAim, aims_of
-from bench.frontier.answering import verdict_of
-from bench.frontier.case import Case as About
-from bench.frontier.case import contests_of
-from bench.frontier.choices import served_choices
-from bench.frontier.contest import Contest
-from bench.frontier.judging import Judge
-from bench.frontier.pick import Pick, pick
-from bench.frontier.policy import Guard, Policy
-from bench.frontier.stability import TOLERANCE
-from bench.frontier.verdict import Verdict
+from bench.decide.aims import PolicyAim, aims_of
+from bench.decide.answering import verdict_of
+from bench.decide.case import Case as About
+from bench.decide.case import contests_of
+from bench.decide.choices import served_choices
+from bench.decide.contest import Contest
+from bench.decide.judging import Judge
+from bench.decide.pick import Pick, pick
+from bench.decide.policy import Guard, Policy
+from bench.decide.stability import TOLERANCE
+from bench.decide.verdict import Verdict
+from bench.ledger.effect import Effect
+from bench.ledger.fusion import Fusion
+from bench.ledger.served.expected import expected
+from bench.ledger.served.measuring import Candidate, CurrentRanking
+from bench.ledger.served.served import Served, served_front
+from bench.ledger.served.turned import few, turned
 from bench.measure.predictions import KeptRows
-from bench.results.effect import Effect
-from bench.results.fusion import Fusion
-from bench.results.served.expected import expected
-from bench.results.served.measuring import Candidate, CurrentRanking
-from bench.results.served.served import Served, served_front
-from bench.results.served.turned import few, turned
 
 TASKS = (2, 3, 5, 8)
 RESAMPLES, DRAWS = 100, 600
@@ -186,7 +186,7 @@ def judged(
 
 
 def held(case: Case, picked: Serve) -> bool:
-    """Whether the model holds, as `bench.frontier.stability` says, where all is trained and measured once more."""
+    """Whether the model holds, as `bench.decide.stability` says, where all is trained and measured once more."""
     served, judge, _ = judged(case, *case.setup.run(1))
     scores = np.where(judge.passing, judge.scores(judge.choices.values(judge.scored)), -np.inf)
     return bool(scores[served.table["point"] == picked[0]].max() >= scores.max() - TOLERANCE > -np.inf)

@@ -22,13 +22,13 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from bench.core.schema import Field, Schema, Task
+from bench.core.system.atomic import write_text
+from bench.core.system.machine import keep_freed_memory
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import Precision
 from bench.models.products import is_bf16, product
-from bench.system.atomic import write_text
-from bench.system.machine import keep_freed_memory
-from bench.training.config import TrialConfig
-from bench.training.step import build_model
+from bench.models.training.config import TrialConfig
+from bench.models.training.step import build_model
 
 KINDS: dict[str, dict[str, object]] = {
     "shared_bottom": {"layers": "128-64"},

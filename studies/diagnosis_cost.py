@@ -19,12 +19,12 @@ import torch
 from speed.table import NAMES, replace, writer
 
 from bench.core.objectives import parse, primary
+from bench.core.system.home import resolve_home
+from bench.core.system.machine import keep_freed_memory
 from bench.data import Store, load_card, prepare
 from bench.data.batches import Batch
-from bench.system.home import resolve_home
-from bench.system.machine import keep_freed_memory
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
+from bench.models.training.config import TrialConfig
+from bench.models.training.loop import Trainer
 
 NAME = "diagnosis"
 DATA = {"census-income": 1, "synthetic-funnel@rows=60000": 4}  # epochs

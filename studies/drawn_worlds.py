@@ -17,9 +17,9 @@ from scipy.special import expit
 from served_worlds import DIVERGED, WAVES, Floats, Kind, Setup, World
 
 from bench.core.rows import CONFIRM, SEARCH, TEST
-from bench.frontier.policy import LOSS
-from bench.results.effect import MARGIN
-from bench.results.fusion import FUSION_KINDS, LEAST_PREDICTION, Fusion
+from bench.decide.policy import LOSS
+from bench.ledger.effect import MARGIN
+from bench.ledger.fusion import FUSION_KINDS, LEAST_PREDICTION, Fusion
 
 SEED = 50_271_828
 WORLDS = ("mixed", "null", "one ahead", "values")

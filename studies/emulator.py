@@ -16,7 +16,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, Whi
 from sklearn.model_selection import KFold
 
 from bench.core.records import Scalar
-from bench.results.pareto import hypervolume
+from bench.ledger.pareto import hypervolume
 from bench.search.gaussian import Encoding
 
 RANDOM = 3000

@@ -24,7 +24,7 @@ from scipy.special import expit
 from speed.table import replace, writer
 
 import bench
-from bench.results.fusion import Fusion, FusionTerms
+from bench.ledger.fusion import Fusion, FusionTerms
 
 ROWS, MANY, RANDOM = 100_000, 600_000, 0.1
 ERRORS = {"equal": (0.8, 0.8), "better": (0.8, 0.65), "worse": (0.75, 0.8)}

@@ -17,8 +17,8 @@ from speed.table import simulation
 
 from bench.core.objectives import Objective
 from bench.core.records import Point, Replicate
-from bench.results.comparison.comparison import Comparison, compare
-from bench.results.comparison.families import FamilyPoint, families
+from bench.ledger.comparison.comparison import Comparison, compare
+from bench.ledger.comparison.families import FamilyPoint, families
 
 Floats = NDArray[np.float64]
 OBJECTIVES = (Objective("a.auc", "maximize"), Objective("b.auc", "maximize"))

@@ -16,11 +16,11 @@ from speed.table import simulation
 
 from bench.core.records import Point, Replicate
 from bench.core.schema import Task
+from bench.ledger.samples import sample
+from bench.ledger.statistics import differences, intervals
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
 from bench.measure.tally import Tally
-from bench.results.samples import sample
-from bench.results.statistics import differences, intervals
 
 EXPECTED = (4, 8, 15, 40, 100)
 ROWS = 1500

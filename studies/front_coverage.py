@@ -15,10 +15,10 @@ import numpy as np
 from fronts import SETTINGS, Setting, run_of, truth_of
 from speed.table import replace, writer
 
-from bench.results.pareto import hypervolume, nondominated
-from bench.results.posterior import p_nondominated, posterior_draws
-from bench.results.samples import seed_noise
-from bench.results.statistics import differences, intervals, reflected
+from bench.ledger.pareto import hypervolume, nondominated
+from bench.ledger.posterior import p_nondominated, posterior_draws
+from bench.ledger.samples import seed_noise
+from bench.ledger.statistics import differences, intervals, reflected
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
 OFF, MANY = 0.1, 50

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.objectives import Objective
-from bench.results.samples import Sample
+from bench.ledger.samples import Sample
 
 RESAMPLES = 200
 Floats = NDArray[np.float64]

@@ -28,8 +28,8 @@ import psutil
 from speed.machine import processor
 from speed.table import replace, writer
 
-from bench.system.machine import cores
-from bench.system.progress import duration
+from bench.core.system.machine import cores
+from bench.core.system.progress import duration
 
 LOOK = 5.0
 """Seconds between looks at memory."""

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.core.system.machine import keep_freed_memory
 from bench.data import Store, StoredSplit, packing
 from bench.data.batches import Batch, Batches
-from bench.system.machine import keep_freed_memory
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
+from bench.models.training.config import TrialConfig
+from bench.models.training.loop import Trainer
 
 
 def stored_as(split: StoredSplit, ids: np.ndarray, how: packing.Packing | None, folder: str) -> StoredSplit:

@@ -13,12 +13,12 @@ from speed.table import simulation
 
 from bench.core.records import Point, Replicate
 from bench.core.rows import CONFIRM, SEARCH
-from bench.frontier.choices import head_choices
-from bench.frontier.judging import Judge
-from bench.frontier.limits import Noise
-from bench.frontier.policy import Policy
-from bench.results.frontier import frontier
-from bench.results.points import composite
+from bench.decide.choices import head_choices
+from bench.decide.judging import Judge
+from bench.decide.limits import Noise
+from bench.decide.policy import Policy
+from bench.ledger.heads import frontier
+from bench.ledger.points import composite
 
 OBJECTIVES = SETTINGS[0].objectives
 

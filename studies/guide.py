@@ -19,17 +19,17 @@ from typing import Any
 import zoo_cost
 from published import ablations, experiments, measured_costs, reference
 
-from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.core.registry import Entry
 from bench.core.schema import Field, Schema, Task
+from bench.core.system import content
+from bench.core.system.atomic import write_text
 from bench.data import load_card
 from bench.data.shape import shape_of
+from bench.models.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.models.contracts import Layout, Sharing
+from bench.models.training.config import AXES
 from bench.search.executors import EXECUTORS
 from bench.search.samplers import SAMPLERS
-from bench.system import content
-from bench.system.atomic import write_text
-from bench.training.config import AXES
 
 COMMAND = "python studies/guide.py --write docs/zoo.md"
 HEAD = f"""# Every way of sharing, every funnel, every loss, every balancer

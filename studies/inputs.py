@@ -36,21 +36,21 @@ from bench.core.objectives import Objective, default_outcomes, metric_of, primar
 from bench.core.records import Job, Scalar
 from bench.core.schema import SCENARIO, Task
 from bench.core.seeds import derive
+from bench.core.system.machine import keep_freed_memory
 from bench.data import Store, load_card, prepare
+from bench.ledger.fusion import fused
+from bench.ledger.pareto import hypervolume
+from bench.ledger.served.front import on_front
+from bench.ledger.served.slices import LEAST_IN_SLICE
+from bench.ledger.served.sweep import Sweep
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import name_of, predictions, read_rows
 from bench.measure.spaces import joint_labels
-from bench.results.fusion import fused
-from bench.results.pareto import hypervolume
-from bench.results.served.front import on_front
-from bench.results.served.slices import LEAST_IN_SLICE
-from bench.results.served.sweep import Sweep
-from bench.system.machine import keep_freed_memory
-from bench.training.config import TrialConfig
-from bench.training.job import run_job
-from bench.training.kept import write_rows
-from bench.training.tree_settings import best_by_task, configurations
+from bench.models.training.config import TrialConfig
+from bench.models.training.job import run_job
+from bench.models.training.kept import write_rows
+from bench.models.training.tree_settings import best_by_task, configurations
 
 NAME = "inputs"
 EPOCHS = {

@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from replay import KIND, Table, read_tables
 from speed.table import replace as replace_table
 
+from bench.app.runs.suite import resolve_objectives
 from bench.core.records import Scalar
+from bench.core.system import content
 from bench.data import load_card
-from bench.results.pareto import hypervolume, ranks, resolve_reference
-from bench.runs.suite import resolve_objectives
+from bench.ledger.pareto import hypervolume, ranks, resolve_reference
 from bench.search.plan import SINGLE_TASK, fitted
 from bench.search.ranking import best_first, reduction_factors
 from bench.search.space import load_space
-from bench.system import content
 
 SIZE = 12
 AGAIN = ("rare-feed", "long-tail-log", *UNSEEN)

@@ -14,7 +14,7 @@ import torch
 from inputs import interval, store_of, trained
 from speed.table import replace, writer
 
-from bench.system.machine import keep_freed_memory
+from bench.core.system.machine import keep_freed_memory
 
 DATA = "kuairand-pure@late-window"
 OUTCOMES = ("click.auc", "long_view.ctcvr.auc", "click.ndcg@5", "long_view.ndcg@5")

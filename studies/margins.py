@@ -23,11 +23,11 @@ from publish import objectives_of
 from reference.answers import Measured, measured
 from reference.members import Data, gather
 
-from bench.reference.execute import published
-from bench.reference.table import read
-from bench.results.comparison.beyond import Beyond
-from bench.results.comparison.significance import POWER_WANTED
-from bench.runs.suite import load_suite
+from bench.app.reference.execute import published
+from bench.app.reference.table import read
+from bench.app.runs.suite import load_suite
+from bench.ledger.comparison.beyond import Beyond
+from bench.ledger.comparison.significance import POWER_WANTED
 
 STEPS = {"heads": (0.5, 1.0, 2.0, 3.0, 5.0), "served": (1.0, 2.0, 3.0, 5.0, 10.0)}
 EXPECTED = {

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 from speed.table import replace, writer
 
+from bench.app.runs.limits import ladder
 from bench.core.objectives import Objective
 from bench.core.records import Job, Scalar, TrialRecord, TrialResult
 from bench.core.seeds import derive
-from bench.runs.limits import ladder
+from bench.core.system.progress import Silent
 from bench.search import driver
 from bench.search import tree as trees
 from bench.search.executors import InlineExecutor
@@ -35,7 +36,6 @@ from bench.search.plan import SearchPlan
 from bench.search.space import load_space
 from bench.search.standing import JobHistory
 from bench.search.study import Study
-from bench.system.progress import Silent
 
 AT = (100, 500, 1000, 2000, 5000)
 WINDOW = 50

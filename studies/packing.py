@@ -18,11 +18,11 @@ from speed.table import replace, writer
 
 from bench.core.objectives import parse
 from bench.core.schema import Field, Task
+from bench.core.system.machine import keep_freed_memory
 from bench.data import Store
-from bench.system.machine import keep_freed_memory
+from bench.models.training.config import TrialConfig
+from bench.models.training.loop import Trainer
 from bench.testing.training import MemoryStore
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
 
 LAYERS = ("64-32", "128-64", "256-128")
 BATCHES = (512, 1024, 4096)

@@ -49,22 +49,22 @@ from bench.data import Card, load_card
 from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.data.values import Text
-from bench.frontier.aims import PolicyAim, aims_of
-from bench.frontier.answering import verdict_of
-from bench.frontier.case import Case, contests_of
-from bench.frontier.choices import head_choices, served_choices
-from bench.frontier.contest import Contest
-from bench.frontier.judging import Judge
-from bench.frontier.pick import pick
-from bench.frontier.policy import LOSS, Policy
-from bench.frontier.verdict import Verdict
+from bench.decide.aims import PolicyAim, aims_of
+from bench.decide.answering import verdict_of
+from bench.decide.case import Case, contests_of
+from bench.decide.choices import head_choices, served_choices
+from bench.decide.contest import Contest
+from bench.decide.judging import Judge
+from bench.decide.pick import pick
+from bench.decide.policy import LOSS, Policy
+from bench.decide.verdict import Verdict
+from bench.ledger.fusion import Fusion
+from bench.ledger.heads import frontier
+from bench.ledger.pareto import contributions, ranks
+from bench.ledger.served.measuring import Candidate, CurrentRanking, Meter
+from bench.ledger.served.served import Served, served_front
+from bench.ledger.served.sweep import Sweep
 from bench.measure.predictions import KEPT, predictions, read_rows
-from bench.results.frontier import frontier
-from bench.results.fusion import Fusion
-from bench.results.pareto import contributions, ranks
-from bench.results.served.measuring import Candidate, CurrentRanking, Meter
-from bench.results.served.served import Served, served_front
-from bench.results.served.sweep import Sweep
 
 FRESH = tuple(range(2, 18))
 """Seeds of the trainings on fresh seeds, at most: none of the table's."""

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from speed.table import replace, writer
 
+from bench.core.system.progress import Silent
 from bench.data import load_card, parse_card
 from bench.data.readers.ali_ccp import COMMON, SKELETON, read_ali_ccp
-from bench.system.progress import Silent
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "data"))
 import generated_log

@@ -18,27 +18,27 @@ from reference.page import document, markdown
 from reference.papers import Papers
 
 from bench import __version__
+from bench.app.reference.cells import SEARCH as JOINT
+from bench.app.reference.cells import cells_of
+from bench.app.reference.execute import content_of, design_of, published
+from bench.app.reference.table import RESAMPLED_SEEDS, KnownRows, Row, read, write
+from bench.app.reference.training import RESAMPLES, served
+from bench.app.runs.comparing import members_of
+from bench.app.runs.folder import STORE, DatasetRun, Run
+from bench.app.runs.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Point, Replicate
 from bench.core.rows import SEARCH, TEST
+from bench.core.system.atomic import write_text
+from bench.core.system.content import read_toml
+from bench.core.system.home import resolve_home
+from bench.core.system.machine import processor
 from bench.core.validation import validate
 from bench.data import Store, load_card
 from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.measure.predictions import name_of, predictions, read_rows
-from bench.reference.cells import SEARCH as JOINT
-from bench.reference.cells import cells_of
-from bench.reference.execute import content_of, design_of, published
-from bench.reference.table import RESAMPLED_SEEDS, KnownRows, Row, read, write
-from bench.reference.training import RESAMPLES, served
-from bench.runs.comparing import members_of
-from bench.runs.folder import STORE, DatasetRun, Run
-from bench.runs.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.study import Study
-from bench.system.atomic import write_text
-from bench.system.content import read_toml
-from bench.system.home import resolve_home
-from bench.system.machine import processor
 
 NAME = "reference"
 """Of the page's files."""

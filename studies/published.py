@@ -12,11 +12,11 @@ from reference.answers import standings
 from reference.members import Member, gather
 from zoo_cost import PLAIN
 
-from bench.reference.cells import ALONE, COMPOSITE, SINGLE_TASK
-from bench.reference.execute import published
-from bench.reference.table import read
-from bench.report.text import count
-from bench.runs.suite import load_suite
+from bench.app.reference.cells import ALONE, COMPOSITE, SINGLE_TASK
+from bench.app.reference.execute import published
+from bench.app.reference.table import read
+from bench.app.runs.suite import load_suite
+from bench.core.errors import count
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "docs" / "studies"

@@ -45,20 +45,20 @@ from replay import Floats
 from speed.table import replace as replace_table
 
 from bench.api import load_run
-from bench.cli import main as seesaw
+from bench.app.cli import main as seesaw
+from bench.app.runs.result import DatasetResult
 from bench.core.records import Job, Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
-from bench.frontier.choices import head_choices
-from bench.frontier.pick import pick
+from bench.decide.choices import head_choices
+from bench.decide.pick import pick
+from bench.ledger.fusion import Fusion
+from bench.ledger.points import BASELINE, confirmed, sources_of
+from bench.ledger.served.measuring import Candidate, Meter
 from bench.measure.predictions import FOLDER, predictions
 from bench.measure.predictions import name_of as file_of
-from bench.results.fusion import Fusion
-from bench.results.points import BASELINE, confirmed, sources_of
-from bench.results.served.measuring import Candidate, Meter
-from bench.runs.result import DatasetResult
+from bench.models.training.job import run_job
 from bench.search import plan
-from bench.training.job import run_job
 
 FIRST = 100
 """The number of the first replicate on a fresh seed: above those of a run."""

@@ -18,9 +18,9 @@ from speed.table import replace
 
 from bench.core.records import Job
 from bench.core.seeds import derive
+from bench.core.system.home import resolve_home
 from bench.data import Store, load_card, prepare
-from bench.system.home import resolve_home
-from bench.training.job import run_job
+from bench.models.training.job import run_job
 
 CORRELATIONS = (1.0, 0.5, 0.0, -0.5, -1.0)
 COMMON = {

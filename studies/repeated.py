@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.balancing import BALANCING
+from bench.app.reference.execute import CellRunner, published
+from bench.app.reference.table import KnownRows, Row, read
+from bench.app.runs.suite import load_suite
+from bench.core.system.progress import Silent
+from bench.models.balancing import BALANCING
 from bench.models.sharing import SHARING
-from bench.reference.execute import CellRunner, published
-from bench.reference.table import KnownRows, Row, read
-from bench.runs.suite import load_suite
-from bench.system.progress import Silent
 
 DATA = ("hotel-bookings", "census-income", "kuairand-pure@late-window")
 

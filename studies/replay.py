@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.core.objectives import Objective
 from bench.core.records import Scalar
-from bench.results.pareto import hypervolume
+from bench.ledger.pareto import hypervolume
 from bench.search.gaussian import Encoding
 from bench.search.space import Space
 

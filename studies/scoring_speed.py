@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "production"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "serve"))
 
 from serving_toys import parts_of, trained
 
+from bench.core.system.machine import peak_memory_mb, reset_peak_memory
 from bench.data import parse_card, prepare
-from bench.production.batch_scoring import BatchScoring
-from bench.production.package import write_package
-from bench.system.machine import peak_memory_mb, reset_peak_memory
+from bench.serve.batch_scoring import BatchScoring
+from bench.serve.package import write_package
 
 TRAIN = 200_000
 CARD: dict[str, Any] = {

@@ -36,7 +36,7 @@ from searchers import DEFAULTS, FULL_LENGTH, ORDERS, OURS, RANDOM, SEARCHERS, TA
 from speed.table import replace as replace_table
 from speed.table import writer
 
-from bench.results.pareto import Growing
+from bench.ledger.pareto import Growing
 
 DATASETS = [name_of(each.id) for each in SUITE.datasets]
 BUDGETS = (0.5, 1, 2, 3, 5)

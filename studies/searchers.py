@@ -14,9 +14,9 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
+from bench.app.runs.limits import ladder
 from bench.core.records import Scalar
 from bench.core.seeds import derive
-from bench.runs.limits import ladder
 from bench.search.gaussian import Encoding
 from bench.search.gp import GaussianSampler
 from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries

@@ -23,12 +23,12 @@ from speed.table import replace, writer
 
 from bench.core.objectives import parse
 from bench.core.seeds import derive
+from bench.core.system.home import resolve_home
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.models.funnels import FUNNELS
-from bench.system.home import resolve_home
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
+from bench.models.training.config import TrialConfig
+from bench.models.training.loop import Trainer
 
 Array = NDArray[np.float64]
 ROWS, BIASES = 60_000, (1.0, 0.0)

@@ -19,11 +19,11 @@ from served_worlds import Setup, settings_of, setups
 from speed.table import replace, writer
 
 from bench.core.rows import CONFIRM, TEST
-from bench.results.fusion import Fusion
-from bench.results.ledger import ALL
-from bench.results.pareto import nondominated
-from bench.results.served.measuring import CurrentRanking
-from bench.results.served.served import Served, served_front
+from bench.ledger.fusion import Fusion
+from bench.ledger.ledger import ALL
+from bench.ledger.pareto import nondominated
+from bench.ledger.served.measuring import CurrentRanking
+from bench.ledger.served.served import Served, served_front
 
 COLUMNS = ("front", "kept", "gain", "gain of the front", "oracle", "front on confirm")
 

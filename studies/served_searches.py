@@ -39,15 +39,15 @@ from served_table import DATASETS, LOGS, truth_of, utility
 from speed.table import replace as replace_table
 
 from bench.api import load_run
-from bench.cli import main as seesaw
+from bench.app.cli import main as seesaw
+from bench.app.runs.suite import SuiteDataset, resolve_objectives, seconds
 from bench.core.records import Point
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.data import load_card
+from bench.ledger.fusion import Fusion, fused
+from bench.ledger.points import confirmed
 from bench.measure.predictions import FOLDER, predictions
 from bench.measure.predictions import name_of as file_of
-from bench.results.fusion import Fusion, fused
-from bench.results.points import confirmed
-from bench.runs.suite import SuiteDataset, resolve_objectives, seconds
 from bench.search import plan
 
 ARMS = ("within", "auc", "hand")

@@ -32,25 +32,25 @@ import pandas as pd
 from blackbox_table import KEY, append, line_of, read_lines, write
 from pick_regret import chances_of, labels_drawn
 
+from bench.app.runs.suite import MOST_PASSES, resolve_objectives, seconds
+from bench.app.runs.suite import SuiteDataset as Dataset
 from bench.core.records import Scalar
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import Task
 from bench.core.seeds import derive
+from bench.core.system.home import resolve_home
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig
+from bench.ledger.fusion import fused
+from bench.ledger.served.sweep import Sweep
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.results.fusion import fused
-from bench.results.served.sweep import Sweep
-from bench.runs.suite import MOST_PASSES, resolve_objectives, seconds
-from bench.runs.suite import SuiteDataset as Dataset
+from bench.models.training.config import TrialConfig
+from bench.models.training.evaluation import ranked_in
+from bench.models.training.loop import Trainer
 from bench.search.plan import fitted
 from bench.search.plan import read as portfolios
 from bench.search.space import Space, fitting, load_space
-from bench.system.home import resolve_home
-from bench.training.config import TrialConfig
-from bench.training.evaluation import ranked_in
-from bench.training.loop import Trainer
 
 SPACE = "reports/blackbox/served-space.toml"
 SEED = 6  # of the configurations

@@ -18,10 +18,10 @@ from bench.core.objectives import Objective
 from bench.core.records import Role
 from bench.core.rows import CONFIRM, TEST
 from bench.data.synthetic import funnel
+from bench.ledger.fusion import Fusion
+from bench.ledger.served.measuring import Candidate, Meter
+from bench.ledger.served.served import Served
 from bench.measure.predictions import KeptRows
-from bench.results.fusion import Fusion
-from bench.results.served.measuring import Candidate, Meter
-from bench.results.served.served import Served
 
 Floats = NDArray[np.float64]
 WAVES = 40

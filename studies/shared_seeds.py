@@ -19,9 +19,9 @@ from speed.table import replace, writer
 from bench.core.objectives import primary
 from bench.core.records import Job, Scalar
 from bench.core.seeds import derive
+from bench.core.system.home import writable_home
 from bench.data import Store, load_card, prepare
-from bench.system.home import writable_home
-from bench.training.job import run_job
+from bench.models.training.job import run_job
 
 BASE: dict[str, Scalar] = {
     "sharing.kind": "mmoe",

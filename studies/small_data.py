@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from speed.table import simulation
 
 from bench.core.rows import CONFIRM, TEST
-from bench.frontier.aims import aims_of
-from bench.frontier.policy import Policy
+from bench.decide.aims import aims_of
+from bench.decide.policy import Policy
+from bench.ledger.fusion import Fusion
+from bench.ledger.ledger import as_cells
+from bench.ledger.served.climb import Goal
+from bench.ledger.served.errors import draws_of, seeds_of
+from bench.ledger.served.front import gains
+from bench.ledger.served.joint import moves, posterior
+from bench.ledger.served.measuring import Candidate, Meter, Place
 from bench.measure.predictions import KeptRows
-from bench.results.fusion import Fusion
-from bench.results.ledger import as_cells
-from bench.results.served.climb import Goal
-from bench.results.served.errors import draws_of, seeds_of
-from bench.results.served.front import gains
-from bench.results.served.joint import moves, posterior
-from bench.results.served.measuring import Candidate, Meter, Place
 
 Floats = NDArray[np.float64]
 TASKS = ("click", "like")

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from speed.table import replace, writer
 
-from bench.system import content
+from bench.core.system import content
 
 NAME = "tomorrow"
 MONTH = "arrival_month"

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from speed.table import replace, writer
 
+from bench.app.tracking.logbook import Logbook, Section
 from bench.core.objectives import Objective
 from bench.core.records import TrialRecord
-from bench.results.history import History
-from bench.tracking.logbook import Logbook, Section
+from bench.ledger.history import History
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tracking"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "app" / "tracking"))
 from servers import RealServer
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.ctcvr.auc", "maximize"))

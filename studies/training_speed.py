@@ -27,9 +27,9 @@ from speed.summary import OURS, Runs, summary
 from speed.table import markdown, replace
 from speed.worker import SYSTEMS
 
-from bench.system.atomic import write_text
-from bench.system.home import resolve_home
-from bench.system.machine import cores
+from bench.core.system.atomic import write_text
+from bench.core.system.home import resolve_home
+from bench.core.system.machine import cores
 
 
 def main() -> None:

@@ -9,18 +9,18 @@ from time import process_time
 
 import numpy as np
 
-from bench.confirm.baselines import LEAST_TREES
+from bench.app.runs.suite import MOST_PASSES
 from bench.core.objectives import Objective, primary
 from bench.core.records import Job, Point, PointKind, Replicate, Scalar, SplitName
 from bench.core.rows import REPLICATED
 from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.measure.resampling import RESAMPLES
-from bench.runs.suite import MOST_PASSES
-from bench.training.config import TrialConfig
-from bench.training.job import run_job
-from bench.training.kept import write_rows
-from bench.training.tree_settings import best_by_task, configurations
+from bench.models.training.config import TrialConfig
+from bench.models.training.job import run_job
+from bench.models.training.kept import write_rows
+from bench.models.training.tree_settings import best_by_task, configurations
+from bench.search.confirm.baselines import LEAST_TREES
 
 NAME = "trainings"
 CARDS = {

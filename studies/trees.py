@@ -29,8 +29,8 @@ from bench.core.records import Replicate
 from bench.core.seeds import derive
 from bench.data import Store
 from bench.measure.resampling import RESAMPLES
-from bench.training.evaluation import measured
-from bench.training.tree_data import Share, TreeFeatures, draw, width
+from bench.models.training.evaluation import measured
+from bench.models.training.tree_data import Share, TreeFeatures, draw, width
 
 NAME = "lightgbm"
 ROUNDS, PATIENCE = 3000, 50

@@ -32,11 +32,11 @@ def serve(options: argparse.Namespace) -> None:
     from speed.ours import config
 
     from bench.core.objectives import parse
+    from bench.core.system.home import resolve_home
+    from bench.core.system.machine import keep_freed_memory
     from bench.data import Store
-    from bench.system.home import resolve_home
-    from bench.system.machine import keep_freed_memory
-    from bench.training.config import TrialConfig
-    from bench.training.loop import Trainer
+    from bench.models.training.config import TrialConfig
+    from bench.models.training.loop import Trainer
 
     keep_freed_memory()
     torch.set_num_threads(options.threads)

@@ -33,12 +33,12 @@ from speed.table import replace, writer
 from trees import of_task
 
 from bench.api import load_run
+from bench.app.runs.ranked import candidates_of
+from bench.app.runs.suite import seconds
 from bench.core.rows import CONFIRM, TEST
 from bench.data import load_card, prepare
+from bench.ledger.points import confirmed, estimate
 from bench.measure.predictions import FOLDER, read_rows
-from bench.results.points import confirmed, estimate
-from bench.runs.ranked import candidates_of
-from bench.runs.suite import seconds
 
 NAME, RUN = "unseen", "unseen"
 RESAMPLES, TAILS = 400, (0.05, 0.95)

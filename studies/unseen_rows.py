@@ -16,11 +16,11 @@ import numpy as np
 from fronts import SETTINGS, Floats
 from speed.table import simulation
 
-from bench.confirm.race import shortlist
 from bench.core.records import Replicate, TrialRecord
 from bench.core.rows import CONFIRM, SEARCH
-from bench.results.frontier import frontier
-from bench.results.pareto import hypervolume
+from bench.ledger.heads import frontier
+from bench.ledger.pareto import hypervolume
+from bench.search.confirm.race import shortlist
 
 CONFIGURATIONS, SHORTLIST, REPLICATES, RESAMPLES = 60, 10, 3, 200
 SPREAD, SEEDS, ALIKE = 1e-3, 4e-4, 3e-3

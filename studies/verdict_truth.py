@@ -24,15 +24,15 @@ import numpy as np
 import pandas as pd
 
 from bench.api import load_run
+from bench.app.runs.ranked import candidates_of
+from bench.app.runs.result import DatasetResult
+from bench.app.runs.suite import load_suite
 from bench.core.rows import TEST
+from bench.ledger.effect import Effect, percent
+from bench.ledger.fusion import Fusion
+from bench.ledger.served.front import gains
+from bench.ledger.served.measuring import Meter
 from bench.measure.predictions import FOLDER, read_rows
-from bench.results.effect import Effect, percent
-from bench.results.fusion import Fusion
-from bench.results.served.front import gains
-from bench.results.served.measuring import Meter
-from bench.runs.ranked import candidates_of
-from bench.runs.result import DatasetResult
-from bench.runs.suite import load_suite
 
 SEED = 1
 RUN = "quick"

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.cli.output import TerminalProgress, print_table
+from bench.app.cli.output import TerminalProgress, print_table
 from bench.core.objectives import Objective, primary
 from bench.core.plain import assignments
 from bench.data import load_card, prepare
 from bench.data.batches import Batch
 from bench.models.products import is_bf16, product
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
+from bench.models.training.config import TrialConfig
+from bench.models.training.loop import Trainer
 
 STAGES = ("batch", "gather", "forward", "backward", "balancing", "dense step", "table step", "evaluation")
 _SIDE = 1024  # of the matrices: large enough to reach the ceiling, small enough for a CPU's time

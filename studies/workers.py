@@ -21,8 +21,8 @@ from speed.machine import processor
 from speed.summary import spread
 from speed.table import NAMES, replace
 
-from bench.system.home import resolve_home
-from bench.system.machine import cores
+from bench.core.system.home import resolve_home
+from bench.core.system.machine import cores
 
 HEADER = (
     "| | one trial, {n} threads, samples/s | {n} trials, one thread each, samples/s in all | × |\n|---|---|---|---|"

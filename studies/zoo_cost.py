@@ -18,9 +18,9 @@ from speed.summary import spread
 from speed.table import NAMES, replace, writer
 
 from bench.core.schema import Field, Number, Task
+from bench.core.system.machine import keep_freed_memory
 from bench.data.tasks import scale_of
-from bench.system.machine import keep_freed_memory
-from bench.training.config import AXES, DEFAULTS
+from bench.models.training.config import AXES, DEFAULTS
 
 PLAIN = {**DEFAULTS, "numeric": "scaled"}
 NUMBERS, RANGES, LENGTH = 7, 1000, 20

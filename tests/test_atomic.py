@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.system import atomic
-from bench.system import mapped as module
-from bench.system.atomic import Unwritable, atomic_folder, scratch_folder, this_process, write_text
-from bench.system.mapped import mapped
+from bench.core.system import atomic
+from bench.core.system import mapped as module
+from bench.core.system.atomic import Unwritable, atomic_folder, scratch_folder, this_process, write_text
+from bench.core.system.mapped import mapped
 
 
 def replaced(target):

@@ -15,11 +15,11 @@ from bench.core.plain import flatten, nest
 from bench.core.registry import Chosen, Config, Entry, NoOptions, choose
 from bench.core.schema import Task
 from bench.core.seeds import derive
+from bench.core.system import content
+from bench.core.system.atomic import atomic_path, write_text
+from bench.core.system.home import resolve_home
+from bench.core.system.interrupts import interrupted_once
 from bench.core.validation import validate
-from bench.system import content
-from bench.system.atomic import atomic_path, write_text
-from bench.system.home import resolve_home
-from bench.system.interrupts import interrupted_once
 
 
 def test_seeds_depend_on_every_part_and_repeat():

@@ -18,12 +18,12 @@ import typer
 from server import served
 
 import bench
-from bench.cli import main
-from bench.cli.app import app
+from bench.app.cli import main
+from bench.app.cli.app import app
+from bench.app.runs.deploy import open_model
 from bench.core import plugins
-from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, SegmentGuard
-from bench.frontier.retraining import Retraining
-from bench.runs.deploy import open_model
+from bench.decide.policy import PICK_RULES, Epsilon, Guard, Policy, SegmentGuard
+from bench.decide.retraining import Retraining
 from bench.testing import checks
 
 ROOT = Path(__file__).parents[1]
@@ -202,7 +202,7 @@ def test_the_document_on_tomorrow_works(here, monkeypatch, capsys):
     for words in commands("docs/tomorrow.md"):
         if "--refresh" in words:
             with monkeypatch.context() as patch:
-                patch.setattr("bench.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"])
+                patch.setattr("bench.app.runs.refresh._worse", lambda found, deployment: ["click.recall@10%"])
                 assert main(["deploy", "days", "--raw", ".", "--no-onnx", "--refresh"]) == 2
             assert "loses more of click.recall@10% than" in capsys.readouterr().err
             assert not list(here.rglob("package-new"))

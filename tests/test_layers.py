@@ -10,46 +10,66 @@ from pathlib import Path
 BENCH = Path(__file__).parents[1] / "bench"
 OUTSIDE = {"studies", "tests", *(path.stem for path in (BENCH.parent / "studies").iterdir())}
 """Top-level names of modules that are not of the package: a study's own name is one where its folder is on the path."""
-BASE = {"core", "system"}
+BASE = {"core", "core.system"}
 
-# room -> rooms it may import, besides `core` and `system`, which all others may
+# room, or a family in one -> rooms it may import, besides `core` and `core.system`, which all others may
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
-    "system": {"core"},
+    "core.system": {"core"},
     "__init__": {"api", "core"},
     "data": set(),
-    "models": set(),
-    "balancing": set(),
     "measure": set(),
-    "training": {"measure", "models", "balancing", "data"},
-    "results": {"measure"},
-    "frontier": {"results", "measure"},
-    "search": {"training", "results", "models", "balancing", "data"},
-    "confirm": {"search", "training", "results", "measure"},
-    "tracking": {"results", "production"},
-    "report": {"frontier", "results"},
-    "deciding": {"report", "frontier", "results", "measure"},
-    "planning": {"report", "frontier", "results", "measure"},
-    "production": {"training", "frontier", "results", "measure", "models", "balancing", "data"},
-    "backtest": {"production", "training", "report", "frontier", "results", "measure", "data"},
-    "runs": {"backtest", "search", "confirm", "tracking", "report", "production", "training", "frontier", "results"}
-    | {"measure", "models", "balancing", "data"},
-    "reference": {"runs", "search", "confirm", "report", "training", "results", "measure", "models"}
-    | {"balancing", "data"},
-    "cli": {"runs", "backtest", "reference", "deciding", "planning", "search", "tracking", "report", "production"}
-    | {"training", "frontier", "results", "models", "balancing", "data"},
-    "api": {"cli", "runs", "deciding", "planning", "production", "frontier", "results", "report", "data"},
-    "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},
-    "__main__": {"cli"},
+    "models": set(),
+    "models.balancing": set(),
+    "models.training": {"measure", "models", "models.balancing", "data"},
+    "ledger": {"measure"},
+    "search": {"models.training", "ledger", "models", "models.balancing", "data"},
+    "search.confirm": {"search", "models.training", "ledger", "measure"},
+    "decide": {"ledger", "measure"},
+    "decide.logged": {"decide", "ledger", "measure"},
+    "decide.plan": {"decide", "ledger", "measure"},
+    "serve": {"decide", "ledger", "measure", "models", "models.balancing", "models.training", "data"},
+    "serve.backtest": {"serve", "decide", "ledger", "measure", "models.training", "data"},
+    "app": set(),
+    "app.tracking": {"ledger", "serve"},
+    "app.report": {"decide", "decide.logged", "decide.plan", "ledger", "measure"},
+    "app.runs": {
+        "app.report",
+        "app.tracking",
+        "serve",
+        "serve.backtest",
+        "decide",
+        "search",
+        "search.confirm",
+        "ledger",
+    }
+    | {"measure", "models", "models.balancing", "models.training", "data"},
+    "app.reference": {"app.runs", "app.report", "search", "search.confirm", "ledger", "measure", "models"}
+    | {"models.balancing", "models.training", "data"},
+    "app.cli": {"app.runs", "app.reference", "app.report", "app.tracking", "serve", "serve.backtest", "decide"}
+    | {"decide.logged", "decide.plan", "search", "ledger", "models", "models.balancing", "models.training", "data"},
+    "api": {"app.cli", "app.runs", "app.report", "decide.logged", "decide.plan", "decide", "serve", "ledger", "data"},
+    "testing": {"search", "serve", "decide", "measure", "models", "models.balancing", "models.training", "data"},
+    "__main__": {"app.cli"},
 }
+ORDER = ("core", "data", "measure", "models", "ledger", "search", "decide", "serve", "app")
+"""Rooms from the ground up: none imports one above it."""
 
-ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "tomllib": {"core"}}
-ONLY_IN |= {name: {"cli"} for name in ("typer", "rich")}
-NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", "deciding", "planning", *BASE}}
+ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"app.tracking"}, "tomllib": {"core"}}
+ONLY_IN |= {name: {"app.cli"} for name in ("typer", "rich")}
+NEVER_IN = {
+    "torch": {"measure", "ledger", "decide", "decide.logged", "decide.plan", "app.report", "app.tracking", *BASE}
+}
 
 
 def room(path):
-    return path.relative_to(BENCH).parts[0].removesuffix(".py")
+    return room_of(path.relative_to(BENCH).with_suffix("").parts)
+
+
+def room_of(parts):
+    """The family of a module where it has one, else its room."""
+    family = ".".join(parts[:2])
+    return family if family in MAY_IMPORT else parts[0]
 
 
 @cache
@@ -78,11 +98,18 @@ def broken(here, module):
     if top in OUTSIDE:
         return f"the package may not import {top}"
     below = MAY_IMPORT[here] | (set() if here in BASE else BASE) | {here, "__version__"}
-    if top == "bench" and rest and rest[0] not in below:
-        return f"{here} may not import bench.{rest[0]}"
+    if top == "bench" and rest and room_of(rest) not in below:
+        return f"{here} may not import bench.{room_of(rest)}"
     if here not in ONLY_IN.get(top, {here}):
         return f"only {ONLY_IN[top]} may import {top}"
     return f"{here} must work without {top}" if here in NEVER_IN.get(top, set()) else None
+
+
+def test_rules_lead_down():
+    for here, below in MAY_IMPORT.items():
+        if here.partition(".")[0] in ORDER:
+            places = [ORDER.index(other.partition(".")[0]) for other in below]
+            assert max(places, default=0) <= ORDER.index(here.partition(".")[0]), here
 
 
 def test_imports_follow_the_layers():
@@ -94,12 +121,12 @@ def test_imports_follow_the_layers():
 
 def test_each_rule_can_be_broken():
     assert broken("models", "bench.data.store") == "models may not import bench.data"
-    assert broken("cli", "studies.speed.table") == "the package may not import studies"
+    assert broken("app.cli", "studies.speed.table") == "the package may not import studies"
     assert broken("search", "speed.table") == "the package may not import speed"
-    assert broken("runs", "mlflow.entities") == "only {'tracking'} may import mlflow"
-    assert broken("frontier", "torch") == "frontier must work without torch"
-    assert broken("core", "bench.system.lock") == "core may not import bench.system"
-    assert broken("frontier", "bench.core.errors") is None
+    assert broken("app.runs", "mlflow.entities") == "only {'app.tracking'} may import mlflow"
+    assert broken("decide", "torch") == "decide must work without torch"
+    assert broken("core", "bench.core.system.lock") == "core may not import bench.core.system"
+    assert broken("decide", "bench.core.errors") is None
 
 
 CIRCULAR = {("bench", "bench.api")}
@@ -120,10 +147,9 @@ def test_modules_do_not_import_each_other_in_circles():
 
 
 def test_light_modules_and_mistakes_load_nothing_heavy():
-    light = ["bench", "bench.api", "bench.cli.app", "bench.report.page", "bench.tracking.reading"]
+    light = ["bench", "bench.api", "bench.app.cli.app", "bench.app.report.page", "bench.app.tracking.reading"]
     light += [
-        ".".join(path.relative_to(BENCH.parent).with_suffix("").parts)
-        for path in (BENCH / "frontier").rglob("[!_]*.py")
+        ".".join(path.relative_to(BENCH.parent).with_suffix("").parts) for path in (BENCH / "decide").rglob("[!_]*.py")
     ]
     wrong = [
         ["train", "census-income", "--config", "none.toml"],
@@ -135,7 +161,7 @@ import importlib, sys
 for module in [*{light!r}, *{wrong!r}]:
     if isinstance(module, str):
         importlib.import_module(module)
-    elif importlib.import_module("bench.cli").main(module) != 2:
+    elif importlib.import_module("bench.app.cli").main(module) != 2:
         sys.exit(f"{{module}} is not refused")
     if heavy := {{"torch", "optuna", "mlflow"}} & set(sys.modules):
         sys.exit(f"{{module}} loads {{heavy}}")

@@ -15,28 +15,28 @@ import pytest
 from data_toys import LEAST
 
 import bench
-from bench.balancing import BALANCING
-from bench.cli import main
+from bench.app.cli import main
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.plugins import PluginFile
 from bench.core.records import Job
 from bench.core.registry import Chosen
 from bench.core.schema import Field, Schema, Task
-from bench.frontier.policy import PICK_RULES, Policy
-from bench.production.engines import ENGINES
-from bench.production.served_model import ModelPart, ModelSpec
+from bench.decide.policy import PICK_RULES, Policy
+from bench.models.balancing import BALANCING
+from bench.models.training.config import TrialConfig
+from bench.models.training.job import run_job
 from bench.search.executors import EXECUTORS
 from bench.search.executors.process import run_by_name
+from bench.serve.engines import ENGINES
+from bench.serve.served_model import ModelPart, ModelSpec
 from bench.testing import checks
 from bench.testing.readers import ReaderSample
-from bench.training.config import TrialConfig
-from bench.training.job import run_job
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "plugin"
 LARGEST = """
-from bench.balancing import LossWeighting
+from bench.models.balancing import LossWeighting
 from bench.models.contracts import Sharing
 from bench.models.sharing.shared_bottom import SharedBottom
 from bench.models.config import HiddenConfig
@@ -55,7 +55,7 @@ SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of an
 
 
 RULE = """
-from bench.frontier.policy import PickRule
+from bench.decide.policy import PickRule
 
 PICK_RULES = {"first": PickRule(lambda gains, terms: gains[..., 0], "has the best {names}")}
 """
@@ -216,7 +216,7 @@ def test_a_file_comes_in_through_every_door(old_run, monkeypatch, door, named):
     def create(home, request, progress):
         raise UserError(f"enough, with {[*PICK_RULES][-1]}")
 
-    monkeypatch.setattr("bench.runs.create.create", create)
+    monkeypatch.setattr("bench.app.runs.create.create", create)
     if named != "by the argument":
         monkeypatch.setenv(plugins.PLUGIN, str(file))
     assert door(folder, **({} if named == "by the variable" else {"plugins": file})) == 0
@@ -242,7 +242,7 @@ def test_a_file_that_is_not_there_is_one_sentence_each_time(add, monkeypatch, ca
 
 def test_a_file_of_the_variable_may_read_the_registry_that_it_extends(add, tmp_path, monkeypatch):
     (tmp_path / "curious.py").write_text(
-        LARGEST + "from bench.balancing import BALANCING as OURS\nassert OURS['static']"
+        LARGEST + "from bench.models.balancing import BALANCING as OURS\nassert OURS['static']"
     )
     monkeypatch.setenv(plugins.PLUGIN, str(tmp_path / "curious.py"))
     assert "largest" in BALANCING
@@ -255,7 +255,7 @@ def test_a_worker_has_the_driver_s_text_of_a_file_that_changed_since(add, tmp_pa
     Path(file.path).write_text(LARGEST + "# changed\n")
     job = Job(0, 0, {"balancing.kind": "largest"}, str(tmp_path / "nothing"), 0, ("valid",), (), (), 1, plugins=(file,))
     with pytest.raises(UserError, match="nothing"):  # no store: it came as far as that
-        run_by_name("bench.training.job:run_job", None, job)
+        run_by_name("bench.models.training.job:run_job", None, job)
     assert plugins.files() == (file,)
     assert list(plugins.needs([("balancing.kind", "largest")]).values()) == [file.origin]
 
@@ -287,9 +287,9 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add, monkeypa
 
 def test_seesaw_is_bench():
     code = (
-        "import seesaw, bench; import seesaw.results.comparison as a; import bench.results.comparison as b; "
+        "import seesaw, bench; import seesaw.results.comparison as a; import bench.ledger.comparison as b; "
         "from seesaw.core.registry import Entry; import bench.core.registry as c; assert Entry is c.Entry; "
-        "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.results.comparison'"
+        "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.ledger.comparison'"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 

@@ -9,7 +9,7 @@ from bench.core.records import Job
 from bench.data import load_card, prepare
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
-from bench.training.job import run_job
+from bench.models.training.job import run_job
 
 pytestmark = pytest.mark.slow
 

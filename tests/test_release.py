@@ -86,11 +86,11 @@ def test_the_wheel_finds_its_content_from_an_empty_directory(made, tmp_path):
     zipfile.ZipFile(made[0]).extractall(site)
     empty.mkdir()
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import bench; from bench.system import content; "
+        "import sys; sys.path.insert(0, sys.argv[1]); import bench; from bench.core.system import content; "
         "assert bench.__file__.startswith(sys.argv[1]), bench.__file__; "
         "print(content.names('datasets'), content.names('search_spaces'), content.names('reports')); "
         "content.read_toml(content.find('reports', 'quick')); "
-        "from bench.reference.execute import published; assert published('reference').is_file()"
+        "from bench.app.reference.execute import published; assert published('reference').is_file()"
     )
     said = run("-c", code, site, cwd=empty)
     assert all(name in said for name in ("census-income", "synthetic-funnel", "quick"))

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.balancing import LossWeighting
 from bench.core.errors import UserError
 from bench.core.plugins import registry_of
 from bench.core.registry import Config, Entry
 from bench.data.batches import Batches
-from bench.frontier.policy import PickRule, weighted
+from bench.decide.policy import PickRule, weighted
 from bench.models import products
+from bench.models.balancing import LossWeighting
 from bench.models.config import HiddenConfig
 from bench.models.contracts import Interaction, Sharing
 from bench.models.funnels import FUNNELS

@@ -67,3 +67,8 @@ def listed(names: Sequence[str]) -> str:
 def adding(extra: str) -> str:
     """How to install an extra from a checkout: the package is on no index."""
     return f"in the checkout, pip install '.[{extra}]' adds it"
+
+
+def count(amount: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"

@@ -38,12 +38,12 @@ GROUPS = {
     "sequence": "bench.models.sequence:SEQUENCE",
     "loss": "bench.models.losses:LOSSES",
     "regression_loss": "bench.models.losses:REGRESSION_LOSSES",
-    "balancing": "bench.balancing:BALANCING",
+    "balancing": "bench.models.balancing:BALANCING",
     "sampler": "bench.search.samplers:SAMPLERS",
     "reader": "bench.data.readers:FILES",
     "executor": "bench.search.executors:EXECUTORS",
-    "engine": "bench.production.engines:ENGINES",
-    "rule": "bench.frontier.policy:PICK_RULES",
+    "engine": "bench.serve.engines:ENGINES",
+    "rule": "bench.decide.policy:PICK_RULES",
 }
 """Group of entry points, without `seesaw.` -> the registry that it extends."""
 

@@ -60,9 +60,9 @@ class Job:
         outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
         predictions: folder for joint predictions, see `bench.measure.predictions`; None keeps none.
         kind: of its point. Trees, blends and several models have configurations of their own, see
-            `bench.training.tree_settings`, `bench.training.blend` and `bench.training.parts`.
+            `bench.models.training.tree_settings`, `bench.models.training.blend` and `bench.models.training.parts`.
         plugins: files whose entries the configuration may name.
-        start: folder of an earlier training to go on from, see `bench.training.warm`; None begins afresh.
+        start: folder of an earlier training to go on from, see `bench.models.training.warm`; None begins afresh.
         keep: folder to leave for a later training; None leaves none.
     """
 
@@ -118,7 +118,7 @@ class TrialResult:
         curve: per evaluation {"samples": n, "epoch": e, "<objective>": v, "loss/<task>": v}.
         config: the whole configuration, dotted, defaults filled in.
         finished: whether training is over: its epochs are used up, or it stopped early.
-        diagnosis: interaction of the tasks since the trial's start, by the probes of `bench.training.diagnosis`:
+        diagnosis: interaction of the tasks since the trial's start, by the probes of `bench.models.training.diagnosis`:
             `probes`, their number, one every `every` steps on `rows` samples;
             `tasks`: for each, its `loss`, the loss over that of a constant prediction (`loss_over_base`) and the
             balancer's `weight`; by block, geometric means of its gradient's `norm` and of its `pull`, weight x norm;

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError, unknown
+from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.checks import LabelArray, Rejects, Sieve, check_times, checked, read_labels
 from bench.data.codes import TextCodes
@@ -26,7 +27,6 @@ from bench.data.splits import TEST, Assignment, CutSplit, GroupDraws, HashSplit,
 from bench.data.times import hours
 from bench.data.values import Text, as_numbers, as_text
 from bench.data.weights import Weights, read_weights, undo_rates, weight_columns
-from bench.system.progress import Progress
 
 
 @dataclass(frozen=True)

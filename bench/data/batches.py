@@ -2,7 +2,7 @@
 
 A split that fits into memory is shuffled as a whole, straight from the store's pages. A larger one is shuffled by
 chunks (`bench.data.chunks`) in buffers of bounded size. Whether it fits is decided by its bytes and
-`bench.system.machine.memory_limit`.
+`bench.core.system.machine.memory_limit`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.system.machine import memory_limit
 from bench.data.arrays import read_parts, row_bytes
 from bench.data.chunks import AHEAD, Batch, PassPlan, arrays_of, grouped_order, in_file_order, shuffled_by_chunk
 from bench.data.prefetch import ahead
 from bench.data.store import StoredSplit
-from bench.system.machine import memory_limit
 
 __all__ = ["Batch", "Batches"]
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.system.progress import Progress
 from bench.data.splits import Time, time_key
 from bench.data.tasks import TaskRule
 from bench.data.values import (
@@ -32,7 +33,6 @@ from bench.data.values import (
     undated,
     whole_column,
 )
-from bench.system.progress import Progress
 
 Place = Callable[[int], str]
 """Row -> where it is, for messages."""

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.core.errors import UserError
+from bench.core.system.intrinsics import jit
 from bench.data.arrays import read_into
 from bench.data.packing import Packing
 from bench.data.prefetch import ahead
 from bench.data.store import StoredSplit
-from bench.system.intrinsics import jit
 
 Arrays = dict[str, NDArray[Any]]
 """By the names of `Batch`, as stored: ids in their words, labels and bounds of all tasks."""

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.core.system.intrinsics import jit
 from bench.data.values import WHOLE, distinct, filled, texts_of, whole_column
-from bench.system.intrinsics import jit
 
 
 def stretches(array: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

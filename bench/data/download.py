@@ -23,9 +23,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+from bench.core.system.atomic import atomic_path, room_for, write_text
+from bench.core.system.progress import Progress
 from bench.data.sources import PackageSource
-from bench.system.atomic import atomic_path, room_for, write_text
-from bench.system.progress import Progress
 
 ATTEMPTS = 3
 """Tries in a row that bring no byte."""

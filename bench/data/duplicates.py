@@ -13,9 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.system.intrinsics import jit
 from bench.data.codes import NULL, IntegerCodes, fresh, hash_of, hashes_of, mixed
 from bench.data.values import distinct, filled, is_list, taken_apart
-from bench.system.intrinsics import jit
 
 Prints = NDArray[np.uint64]
 

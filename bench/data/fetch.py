@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.core.errors import UserError, listed
+from bench.core.system.atomic import write_text
+from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.download import FetchError, download, download_package, extract
 from bench.data.readers.blocks import PACKED, is_gzip, open_raw, unpacked_name
 from bench.data.sources import FileSource, RawFile, UrlSource, is_pattern
-from bench.system.atomic import write_text
-from bench.system.progress import Progress
 
 
 def locate(folder: Path, name: str, names: Collection[str]) -> tuple[Path, ...]:

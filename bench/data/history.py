@@ -19,9 +19,9 @@ from pydantic import Field
 
 from bench.core.arrays import Floats, Ints
 from bench.core.registry import Config
+from bench.core.system.mapped import mapped
+from bench.core.system.progress import Progress
 from bench.data.arrays import read_parts
-from bench.system.mapped import mapped
-from bench.system.progress import Progress
 
 SEEN = "seen"
 """The action that every row is."""

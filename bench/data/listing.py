@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
+from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.sources import SyntheticReader
 from bench.data.splits import HashSplit
 from bench.data.store import Store
-from bench.system.progress import Progress
 
 _OTHERWISE = {"reader", "folder", "sources", "columns", "task_rules", "split", "segments"}
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from bench.core.errors import UserError, check_known
 from bench.core.plain import parse_value
+from bench.core.system import content
 from bench.core.validation import validate
 from bench.data.card import Card, Origin
-from bench.system import content
 
 MOST_LETTERS = 201
 """Of a card's full name, which becomes a folder's."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Ids
 from bench.core.schema import Schema
-from bench.system.intrinsics import AHEAD, jit, prefetch_to_read
+from bench.core.system.intrinsics import AHEAD, jit, prefetch_to_read
 
 MOST_NARROW = (1 << 16) - 1
 """Rows of a field whose slots are narrow."""

@@ -25,6 +25,10 @@ import pyarrow as pa
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.schema import Schema, Task
+from bench.core.system.atomic import atomic_folder, remove_abandoned, scratch_folder, write_text
+from bench.core.system.machine import peak_memory_mb, reset_peak_memory
+from bench.core.system.mapped import mapped
+from bench.core.system.progress import Progress, Silent
 from bench.data.arrays import ArrayWriter
 from bench.data.assemble import AssembledRows, Assembler
 from bench.data.card import Card
@@ -46,10 +50,6 @@ from bench.data.splits import SPLITS, TRAIN, VALID, FileSplit
 from bench.data.store import Store
 from bench.data.tasks import scaled_tasks
 from bench.data.weights import weight_facts
-from bench.system.atomic import atomic_folder, remove_abandoned, scratch_folder, write_text
-from bench.system.machine import peak_memory_mb, reset_peak_memory
-from bench.system.mapped import mapped
-from bench.system.progress import Progress, Silent
 
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""

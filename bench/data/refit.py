@@ -20,12 +20,12 @@ from bench.core.arrays import Mask
 from bench.core.errors import UserError
 from bench.core.records import SplitName
 from bench.core.seeds import derive
+from bench.core.system.atomic import atomic_folder
+from bench.core.system.mapped import mapped
 from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.card import Card
 from bench.data.splits import HashSplit, ValidOfTrain
 from bench.data.store import Store, StoredSplit
-from bench.system.atomic import atomic_folder
-from bench.system.mapped import mapped
 
 BLOCK = 1 << 16  # rows copied at a time
 MOST_HELD_OUT = 0.5

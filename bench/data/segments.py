@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
 from bench.core.registry import Config
+from bench.core.system.mapped import mapped
 from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.codes import TextCodes
 from bench.data.values import as_numbers
-from bench.system.mapped import mapped
 
 SegmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 KNOWN = ("known", "new")

@@ -20,7 +20,7 @@ from pydantic import (
 from bench.core.errors import repeated
 from bench.core.plugins import registry_of
 from bench.core.registry import Config
-from bench.system.credentials import shown
+from bench.core.system.credentials import shown
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

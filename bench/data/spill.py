@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.core.exposure import exposure_of
+from bench.core.system.mapped import mapped
 from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.assemble import AssembledRows
 from bench.data.card import Card
@@ -21,7 +22,6 @@ from bench.data.encoding.fitter import Provisional
 from bench.data.tasks import TaskRule
 from bench.data.values import as_numbers
 from bench.data.weights import Weights
-from bench.system.mapped import mapped
 
 
 class LabelCounts:

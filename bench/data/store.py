@@ -35,7 +35,7 @@ from bench.core.plain import read_json
 from bench.core.records import SplitName
 from bench.core.schema import Schema
 from bench.core.seeds import mixed
-from bench.system.mapped import mapped
+from bench.core.system.mapped import mapped
 
 if TYPE_CHECKING:
     from bench.data.encoding.encoder import Encoder

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
 from bench.core.errors import UserError
-from bench.system.intrinsics import jit
+from bench.core.system.intrinsics import jit
 
 WHOLE = r"(-?\p{Nd}+)\.0+"
 """1.0, 2.00: a whole number with a point, and the number; in the syntax of Arrow's expressions."""

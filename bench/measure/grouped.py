@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ids, Ints
+from bench.core.system.intrinsics import jit
 from bench.measure.lists import (
     AREA,
     AREA_BY_POSITIVES,
@@ -26,7 +27,6 @@ from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.precision import precisions
 from bench.measure.lists.variety import variety
 from bench.measure.resamples import Resamples
-from bench.system.intrinsics import jit
 
 _SHORT = 40  # places that insertion sorts fastest
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.system.intrinsics import jit
+from bench.core.system.intrinsics import jit
 
 Keys = NDArray[np.uint64]
 """31 bits of group, all set where a row has none, 32 of score in a code whose unsigned order is that of floats, 1 of

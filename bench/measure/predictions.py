@@ -30,8 +30,8 @@ from bench.core.records import Job, SplitName
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import TaskKind
 from bench.core.seeds import derive, mixed
+from bench.core.system.mapped import mapped
 from bench.measure.labelled import Labelled
-from bench.system.mapped import mapped
 
 FOLDER = "predictions"
 """Subfolder of a data set's part of a run."""

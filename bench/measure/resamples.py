@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Ints
 from bench.core.seeds import derive, mixed
+from bench.core.system.intrinsics import jit
 from bench.measure.labelled import Labelled
-from bench.system.intrinsics import jit
 
 Counts = NDArray[np.uint8]
 

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from bench.core.arrays import Floats
 from bench.core.records import RARER
 from bench.core.schema import Schema, Task, TaskKind
+from bench.core.system.intrinsics import jit
 from bench.measure.heads import MeanMetric, heads_of, held_of
 from bench.measure.heads.base import LEAST_PROBABILITY, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import add_times, counts, drawn_of, one_by_one, units_of
 from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, part_of, sample_spaces
-from bench.system.intrinsics import jit
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""

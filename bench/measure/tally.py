@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import TrainingError
 from bench.core.schema import Schema, Task
+from bench.core.system.intrinsics import jit
 from bench.measure.heads import Head, MeanMetric, heads_of, held_of
 from bench.measure.heads.base import LEAST_PROBABILITY, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
@@ -23,7 +24,6 @@ from bench.measure.outcomes import Measure
 from bench.measure.runs import Sorted
 from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, sample_spaces
 from bench.measure.stream import Stream
-from bench.system.intrinsics import jit
 
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
+from bench.core.system.intrinsics import jit
 from bench.measure.lists import AREA, NDCG, PLACES, SHARE, WantedOutcome
 from bench.measure.lists.area import won
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.variety import variety
 from bench.measure.resamples import PIECE, Once, Resamples
-from bench.system.intrinsics import jit
 
 _SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are
 

@@ -20,7 +20,7 @@ from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.system import intrinsics
+from bench.core.system import intrinsics
 
 # Sums may be reordered, so that they run in vectors. NaN and infinity are preserved: a diverged loss must show.
 jit = intrinsics.jit("contract", "reassoc", "nsz")

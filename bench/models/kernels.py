@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from bench.core.system.intrinsics import AHEAD, LINE, prefetch
 from bench.models.compiling import exp, inlined, jit, narrow, widen
-from bench.system.intrinsics import AHEAD, LINE, prefetch
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 """Types of the activations that the kernels take."""

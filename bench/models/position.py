@@ -42,7 +42,7 @@ class PositionTower(nn.Module):
 
     Attributes:
         weight: (T, V), from 0, which counts `SCALE` times; column 0 is of unknown positions, and never used.
-        shares: (V,), of train's known positions that each has; see `bench.training.loop`.
+        shares: (V,), of train's known positions that each has; see `bench.models.training.loop`.
         shown: whether evaluation has each row's position, too.
     """
 

@@ -11,8 +11,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from bench.core.system.machine import processor_vendor
 from bench.models.config import Precision
-from bench.system.machine import processor_vendor
 
 WORTH_ONEDNN = 1 << 20
 """Minimum number of multiplications in a product for oneDNN, whose call takes 6 microseconds longer."""

@@ -17,13 +17,13 @@ import numpy as np
 from bench.core.errors import UserError
 from bench.core.records import Failure, Job, Outcome, Point, Scalar, SplitName, TrialRecord
 from bench.core.rows import SEARCH
+from bench.core.system.progress import Advance, Progress, Silent
 from bench.search.executors.base import Executor
 from bench.search.gp import Proposals
 from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan
 from bench.search.ranking import Rules, best_first, best_first_across_rungs, promotions
 from bench.search.standing import RungStep, Standing, Standings
 from bench.search.study import Study
-from bench.system.progress import Advance, Progress, Silent
 
 
 class Checkpoints:

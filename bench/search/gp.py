@@ -23,7 +23,7 @@ from bench.core.arrays import Floats
 from bench.core.objectives import Objective
 from bench.core.records import Scalar
 from bench.core.seeds import derive
-from bench.results.pareto import nondominated
+from bench.ledger.pareto import nondominated
 from bench.search.gaussian import Encoding, Kernel, Posterior
 from bench.search.plan import SearchPlan
 from bench.search.ranking import Order, full_length, to_full_length

@@ -39,9 +39,9 @@ from bench.core.records import (
     training_of,
 )
 from bench.core.rows import SEARCH, TEST
+from bench.core.system.atomic import Unwritable, room_for, write_text
+from bench.ledger.points import TWIN, kind_of
 from bench.models.config import UNTIED, architecture_name
-from bench.results.points import TWIN, kind_of
-from bench.system.atomic import Unwritable, room_for, write_text
 
 FILE = "study.jsonl"
 AT_LENGTH = "at length"

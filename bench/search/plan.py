@@ -15,12 +15,12 @@ from typing import Any
 
 from bench.core.objectives import Objective
 from bench.core.records import Scalar
-from bench.results.pareto import resolve_reference
+from bench.core.system import content
+from bench.ledger.pareto import resolve_reference
 from bench.search import tree as trees
 from bench.search.nodes import Switch
 from bench.search.ranking import Rules
 from bench.search.space import NUMERIC, Space
-from bench.system import content
 
 SHARING = "sharing.kind"
 SINGLE_TASK = "single_task"

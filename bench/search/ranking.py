@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints, Mask
 from bench.core.objectives import Objective
-from bench.results.pareto import UNRANKED, measured, ranks
+from bench.ledger.pareto import UNRANKED, measured, ranks
 from bench.search.standing import RungStep, Standings
 
 NET = 256

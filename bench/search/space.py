@@ -17,11 +17,11 @@ from pydantic import Field, StrictStr
 from bench.core.errors import UserError
 from bench.core.records import Scalar
 from bench.core.registry import Config
+from bench.core.system import content
 from bench.core.validation import validate
 from bench.models.config import UNTIED, expand
 from bench.search import tree as trees
 from bench.search.nodes import Constant, Float, Int, Leaf, PlainValue, Switch, Tree
-from bench.system import content
 
 if TYPE_CHECKING:  # listing spaces must not import Optuna
     from optuna.trial import BaseTrial
@@ -111,7 +111,7 @@ class Space:
 
     def validate_against_config(self, tasks: Sequence[str]) -> None:
         """Parses every variant as a trial's configuration; raises UserError, naming the key, if one is refused."""
-        from bench.training.config import TrialConfig  # imports torch: only where it is needed
+        from bench.models.training.config import TrialConfig  # imports torch: only where it is needed
 
         try:
             for config in self.variants(tasks):
@@ -171,7 +171,7 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     the card has none. If everything fits, the space and its digest stay the same. Raises UserError if a fixed kind does
     not fit, or no branch of a switch does.
     """
-    from bench.training.config import AXES  # imports torch: only where it is needed
+    from bench.models.training.config import AXES  # imports torch: only where it is needed
 
     unwanted: dict[tuple[str, str], str] = {}
     kinds = {task.kind for task in schema.tasks}

@@ -12,7 +12,8 @@ from typing import Any
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
-from bench.results.points import TWIN
+from bench.core.system.lock import FolderLock
+from bench.ledger.points import TWIN
 from bench.search.log import (
     FILE,
     Event,
@@ -29,7 +30,6 @@ from bench.search.log import (
 from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan
 from bench.search.samplers import ask
 from bench.search.standing import JobHistory, RungStep
-from bench.system.lock import FolderLock
 
 
 class Study(AbstractContextManager["Study"]):

@@ -10,9 +10,9 @@ from typing import Any, cast, get_args
 import torch
 from torch import Tensor
 
-from bench.balancing import BALANCING
-from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting, Need
 from bench.core.schema import Schema, Task
+from bench.models.balancing import BALANCING
+from bench.models.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting, Need
 
 TASKS = ["a", "b", "c", "d", "e", "f"]
 OUTPUT = 8

@@ -14,9 +14,9 @@ from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.position import PositionConfig
-from bench.production.engines import export
-from bench.production.served_model import ModelPart, Network, ServedModel
-from bench.training.config import AXES, DEFAULTS
+from bench.models.training.config import AXES, DEFAULTS
+from bench.serve.engines import export
+from bench.serve.served_model import ModelPart, Network, ServedModel
 
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
 _LOGGED = Scale(log=True, centre=1.0, spread=0.5, low=0.0, high=3.0, mean=2.0)

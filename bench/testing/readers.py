@@ -11,9 +11,9 @@ from typing import Any
 from unittest.mock import patch
 
 from bench.core.errors import UserError
+from bench.core.system.progress import Silent
 from bench.data import parse_card
 from bench.data.readers import base, read
-from bench.system.progress import Silent
 
 
 @dataclass(frozen=True)

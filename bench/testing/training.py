@@ -20,9 +20,9 @@ from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.data import Store
 from bench.data.batches import Batch, Batches
 from bench.data.store import StoredSplit, WeightFacts
+from bench.models.training.config import TrialConfig
+from bench.models.training.loop import Trainer
 from bench.testing.models import SPREADS, moved
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
 
 CHAIN = (Task("click"), Task("buy", parent="click"), Task("like"))
 _SECONDS = Scale(log=True, centre=0.4, spread=0.5, low=0.0, high=2.0, mean=0.7)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import Balancer, GradientCombination, Need, TaskGradients, norms
-from bench.balancing.gramian import Gradients, GramianAggregation
 from bench.core.arrays import Floats
 from bench.core.registry import Config, Entry
 from bench.core.schema import Schema
+from bench.models.balancing.base import Balancer, GradientCombination, Need, TaskGradients, norms
+from bench.models.balancing.gramian import Gradients, GramianAggregation
 
 
 class KrumConfig(Config):

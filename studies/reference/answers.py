@@ -15,21 +15,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.balancing import BALANCING, method
+from bench.app.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
+from bench.app.reference.gains import Gain, gains
+from bench.app.reference.table import Row
+from bench.app.runs.suite import SuiteDataset
+from bench.core.errors import count
 from bench.core.objectives import Objective
 from bench.core.records import Point
 from bench.core.seeds import derive
-from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
-from bench.reference.gains import Gain, gains
-from bench.reference.table import Row
-from bench.report.text import count
-from bench.results.comparison.beyond import LEAST_WEIGHTS, Beyond, about_methods, beyond, scale_of
-from bench.results.comparison.significance import LEAST_DATASETS, MeanRanks, Word, ranking
-from bench.results.effect import Effect
-from bench.results.importance import alone, importances
-from bench.results.pareto import hypervolume
-from bench.results.posterior import p_nondominated
-from bench.runs.suite import SuiteDataset
+from bench.ledger.comparison.beyond import LEAST_WEIGHTS, Beyond, about_methods, beyond, scale_of
+from bench.ledger.comparison.significance import LEAST_DATASETS, MeanRanks, Word, ranking
+from bench.ledger.effect import Effect
+from bench.ledger.importance import alone, importances
+from bench.ledger.pareto import hypervolume
+from bench.ledger.posterior import p_nondominated
+from bench.models.balancing import BALANCING, method
 from reference.members import Data, Member, gather
 from reference.papers import Claim, Seeds, Source, claims, seeds_needed
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.app.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES
+from bench.app.report.markup import escaped, identifier
+from bench.app.report.text import MINUS, dataset, label
 from bench.core.objectives import in_thousandths
-from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES
-from bench.report.markup import escaped, identifier
-from bench.report.text import MINUS, dataset, label
 from reference.members import Data, Member
 
 WIDTH, HEIGHT, EDGE = 320, 240, 20

@@ -11,16 +11,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.balancing import works_on_gradients
+from bench.app.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
+from bench.app.reference.own import sample_of
+from bench.app.reference.table import Row
+from bench.app.reference.training import fusions
 from bench.core.objectives import Objective, ranked
-from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
-from bench.reference.own import sample_of
-from bench.reference.table import Row
-from bench.reference.training import fusions
-from bench.results.effect import Effect
-from bench.results.pareto import resolve_reference
-from bench.results.samples import Sample
-from bench.results.statistics import differences
+from bench.ledger.effect import Effect
+from bench.ledger.pareto import resolve_reference
+from bench.ledger.samples import Sample
+from bench.ledger.statistics import differences
+from bench.models.balancing import works_on_gradients
 
 Floats = NDArray[np.float64]
 Served = tuple[Sample, ...]

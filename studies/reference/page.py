@@ -8,15 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.app.reference.cells import Cell
+from bench.app.reference.gains import Gain
+from bench.app.reference.table import TABLE
+from bench.app.report.comparison import critical_figure
+from bench.app.report.markup import escaped, identifier, sentence
+from bench.app.report.page import table, whole
+from bench.app.report.text import dataset, label
+from bench.core.errors import count
 from bench.core.objectives import Objective
-from bench.reference.cells import Cell
-from bench.reference.gains import Gain
-from bench.reference.table import TABLE
-from bench.report.comparison import critical_figure
-from bench.report.markup import escaped, identifier, sentence
-from bench.report.page import table, whole
-from bench.report.text import count, dataset, label
-from bench.results.effect import LEVEL, Effect
+from bench.ledger.effect import LEVEL, Effect
 from reference.answers import Answers, turned
 from reference.figures import figures, scale, signed
 from reference.members import Data, Member

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.app.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
 from bench.core.objectives import in_thousandths
 from bench.core.registry import Config
-from bench.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
-from bench.results.comparison.significance import replicates_needed
-from bench.results.effect import Effect
-from bench.results.statistics import differences, intervals
+from bench.ledger.comparison.significance import replicates_needed
+from bench.ledger.effect import Effect
+from bench.ledger.statistics import differences, intervals
 from reference.members import Data
 
 GAINS = (0.001, 0.0005, 0.0002)

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bench.core.system.atomic import atomic_folder, write_text
 from bench.data import Store, load_card, prepare
-from bench.system.atomic import atomic_folder, write_text
 
 LEARNABLE = 20_000  # ids of larger fields say nothing of the labels
 UNUSED_ROWS = 1000  # a store has a test split; nothing here reads it

@@ -9,8 +9,8 @@ from unittest import mock
 
 import torch
 
+from bench.core.system.machine import peak_memory_mb
 from bench.data import Store
-from bench.system.machine import peak_memory_mb
 from speed.arrays import arrays, aucs, rows, sizes
 from speed.job import EVALUATION_BATCH, WARM_STEPS, Job, Measured
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.system.atomic import write_text
+from bench.core.system.atomic import write_text
 
 ARCHITECTURES = ("shared_bottom", "esmm", "mmoe", "ple")
 EVALUATION_BATCH = 8192

@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 from bench.core.records import Job as TrainingJob
+from bench.core.system.machine import peak_memory_mb
 from bench.data import Store
-from bench.system.machine import peak_memory_mb
-from bench.training.job import run_job
+from bench.models.training.job import run_job
 from speed.job import WARM_STEPS, Job, Measured
 
 

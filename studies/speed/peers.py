@@ -12,7 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from bench.system.atomic import atomic_folder
+from bench.core.system.atomic import atomic_folder
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 

@@ -12,8 +12,8 @@ from torch_rechub.models import multi_task
 from torch_rechub.trainers import MTLTrainer
 from torch_rechub.utils.data import DataGenerator
 
+from bench.core.system.machine import peak_memory_mb
 from bench.data import Store
-from bench.system.machine import peak_memory_mb
 from speed.arrays import Arrays, arrays, rows, sizes
 from speed.job import EVALUATION_BATCH, WARM_STEPS, Job, Measured
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.system.atomic import write_text
+from bench.core.system.atomic import write_text
 
 NAMES = {"shared_bottom": "Shared-Bottom", "esmm": "ESMM", "mmoe": "MMoE", "ple": "PLE"}
 HEADER = (

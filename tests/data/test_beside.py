@@ -14,7 +14,7 @@ from bench.data.shape import shape_of
 from bench.data.store import WeightFacts, part_of
 from bench.data.tasks import TaskRule, scale_of
 from bench.measure.predictions import read_rows
-from bench.training.kept import write_rows
+from bench.models.training.kept import write_rows
 
 
 def stored(shop, raw, tmp_path, **keys):

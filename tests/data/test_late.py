@@ -8,16 +8,16 @@ import pytest
 import torch
 from data_toys import LEAST
 
-from bench.backtest.cuts import card_of, times_of
 from bench.core.errors import UserError
 from bench.core.plain import parse_toml
 from bench.core.schema import Schema, Task
+from bench.core.system.progress import Silent
 from bench.data import parse_card, prepare
 from bench.data.inspection.draft import CardRequest, draft_card
 from bench.data.inspection.render import card_text
 from bench.measure.spaces import joint_labels
 from bench.models.funnels.links import Links
-from bench.system.progress import Silent
+from bench.serve.backtest.cuts import card_of, times_of
 
 DAYS, ROWS, RATE = 30, 800, 0.3
 DAYS_OF = {"kind": "time", "train": {"last": "2024-03-16"}, "valid": {"first": "2024-03-17", "last": "2024-03-19"}}

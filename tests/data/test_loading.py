@@ -8,13 +8,13 @@ import pytest
 from raw_files import WRITERS
 
 from bench.core.errors import UserError
+from bench.core.system import content
+from bench.core.system.progress import Silent
 from bench.data import load_card, prepare
 from bench.data.checks import Rejects, Sieve, read_labels
 from bench.data.reachable import auc
 from bench.data.readers import read
 from bench.data.readers.base import whole
-from bench.system import content
-from bench.system.progress import Silent
 
 NAMES = content.names("datasets")
 

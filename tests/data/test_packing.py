@@ -9,7 +9,7 @@ from bench.data.arrays import ArrayWriter
 from bench.data.batches import Batches
 from bench.data.packing import MOST_NARROW, Packing
 from bench.data.store import ARRAYS, StoredSplit, part_of
-from bench.training.device import CopyingFeed, ResidentFeed
+from bench.models.training.device import CopyingFeed, ResidentFeed
 
 ROWS = 4000
 FIELDS = (

@@ -11,12 +11,12 @@ import pytest
 import twin
 from data_toys import LEAST, arrays
 
+from bench.core.system.progress import Silent
 from bench.data import load_card, parse_card, prepare, spill
 from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.fetch import at_hand
 from bench.data.readers import base, blocks
 from bench.data.splits import SPLITS
-from bench.system.progress import Silent
 
 
 def check(card, store, raw, home):

@@ -26,12 +26,12 @@ TABLE = ("synthetic-relatedness", "shared_bottom", ("static", "equal", "mgda", "
 def said(folder):
     """What is read off a folder: verdict, cells, scores and an answer."""
     import bench
+    from bench.app.reference.cells import Cell
+    from bench.app.reference.own import beside, compared
+    from bench.app.reference.table import read
+    from bench.app.runs.suite import SuiteDataset
     from bench.core.objectives import Objective
-    from bench.production.package import Package
-    from bench.reference.cells import Cell
-    from bench.reference.own import beside, compared
-    from bench.reference.table import read
-    from bench.runs.suite import SuiteDataset
+    from bench.serve.package import Package
 
     found = bench.load_run(folder / "runs" / "first")
     cells = bench.read_cells(folder / "runs" / "first" / "first" / "cells.parquet")
@@ -54,9 +54,9 @@ def said(folder):
 
 def make(target):
     """Makes a folder."""
-    from bench.cli import main
-    from bench.reference.execute import published
-    from bench.reference.table import read, write
+    from bench.app.cli import main
+    from bench.app.reference.execute import published
+    from bench.app.reference.table import read, write
 
     HOME.mkdir(parents=True)
     try:

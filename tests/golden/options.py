@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-from bench.cli import main
+from bench.app.cli import main
 
 LOG = "decide LOG --label click --label buy --model today=p_click,p_buy --model new=q_click,q_buy"
 OPTIONS = {

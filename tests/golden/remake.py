@@ -157,7 +157,7 @@ FEW = 40
 CELL = ("value", "low", "high", "gain", "gain_low", "gain_high", "sd")
 """Numbers of a cell, in the order of its line."""
 FROM_CELLS = ("planes", "rows", "values", "costs", "row", "draws", "looks")
-"""Parts of a page that repeat cells, or are drawings: `tests/cli/test_same_numbers.py` compares them with cells."""
+"""Parts of a page that repeat cells, or are drawings: `tests/app/cli/test_same_numbers.py` compares them with cells."""
 
 
 def write_log(folder, made):
@@ -197,8 +197,8 @@ def task_text(name, parent):
 
 def train(home, runs=MADE):
     """The runs."""
-    from bench.cli import main
-    from bench.runs import execute
+    from bench.app.cli import main
+    from bench.app.runs import execute
 
     execute.RESAMPLES = FEW
     folder = home / "content"
@@ -263,12 +263,12 @@ def values_of(home, name):
 
 def _read(home, name):
     from bench.api import load_run
+    from bench.app.report.embed import section_data
+    from bench.app.report.plan_page import planned
+    from bench.app.runs.page import section_of
+    from bench.app.runs.reporting import front_of
+    from bench.app.tracking.values import runs_of
     from bench.core.errors import UserError
-    from bench.planning.page import planned
-    from bench.report.embed import section_data
-    from bench.runs.page import section_of
-    from bench.runs.reporting import front_of
-    from bench.tracking.values import runs_of
 
     result = load_run(name, home).found
     document = result.document
@@ -334,9 +334,9 @@ def _last(values):
 
 
 def _compared(home, *names, by="sharing"):
+    from bench.app.runs.comparing import compare_runs
+    from bench.app.runs.folder import Run
     from bench.core.errors import UserError
-    from bench.runs.comparing import compare_runs
-    from bench.runs.folder import Run
 
     try:
         return _plain(compare_runs([Run.open(home, name) for name in names], by).to_json())
@@ -348,10 +348,10 @@ def _evaluated(result):
     """The kept predictions of the first two confirmed points against each other, as two packages' would be."""
     from bench.core.rows import TEST
     from bench.core.schema import SCORE, Schema
-    from bench.frontier.score import prediction_names
+    from bench.decide.score import prediction_names
+    from bench.ledger.points import confirmed
     from bench.measure.predictions import FOLDER, name_of, predictions, read_rows
-    from bench.production.evaluation import Judged, judgements, served
-    from bench.results.points import confirmed
+    from bench.serve.evaluation import Judged, judgements, served
 
     folder = result.run.folder / FOLDER
     points = [each for each in result.decision.frontier.points if confirmed(each) and each.kind == "trial"][:2]

@@ -8,12 +8,12 @@ from unittest.mock import MagicMock, patch
 
 import numpy as np
 
+from bench.app.runs.create import create
+from bench.app.runs.execute import execute
+from bench.app.runs.request import Request
 from bench.core.records import TrialResult
 from bench.core.seeds import derive
-from bench.runs.create import create
-from bench.runs.execute import execute
-from bench.runs.request import Request
-from bench.system.progress import Silent
+from bench.core.system.progress import Silent
 
 SUITE = """
 title = "Guessed"
@@ -72,9 +72,9 @@ def searched(folder):
     suite, guess = folder / "suite.toml", Guesser()
     folder.mkdir(exist_ok=True)
     suite.write_text(SUITE)
-    few = patch("bench.runs.execute.RESAMPLES", 20)
+    few = patch("bench.app.runs.execute.RESAMPLES", 20)
     request = Request(suite=str(suite), name="guessed", seed=3, executor="inline", device="cpu")
-    with patch("bench.runs.execute.run_job", guess), patch("bench.runs.execute.Reporter", MagicMock()), few:
+    with patch("bench.app.runs.execute.run_job", guess), patch("bench.app.runs.execute.Reporter", MagicMock()), few:
         (result,) = execute(create(folder, request), Silent())
     decision = result.decision
     picked = decision.pick.sentence if decision.pick else decision.no_pick

@@ -5,19 +5,19 @@ from itertools import chain, cycle
 from unittest import SkipTest
 from unittest.mock import patch
 
+from bench.app.reference.execute import run_design
+from bench.app.reference.table import KnownRows
 from bench.core.records import Job
 from bench.core.rows import REPLICATED
 from bench.core.schema import Field, Number
 from bench.core.several import as_one
+from bench.core.system.progress import Silent
 from bench.data import load_card, prepare
-from bench.reference.execute import run_design
-from bench.reference.table import KnownRows
+from bench.models.training.config import AXES
+from bench.models.training.ensemble import ensemble_of
+from bench.models.training.job import run_job
 from bench.search.executors.base import InlineExecutor
-from bench.system.progress import Silent
 from bench.testing.training import CHAIN, FIELDS, VALUES, MemoryStore, trainer
-from bench.training.config import AXES
-from bench.training.ensemble import ensemble_of
-from bench.training.job import run_job
 
 OBJECTIVES = ("click.auc", "buy.ctcvr.ne", "stay.rmse")
 RATES = {"optim.schedule": "cosine", "optim.warmup": 0.3, "optim.weight_decay": 0.1, "optim.embedding_lr": 2.0}
@@ -109,7 +109,7 @@ def designed(folder):
     suite.write_text(DESIGN)
     parts = [f"synthetic/{part}" for part in ("alone/single_task", "shared_bottom/static", "shared_bottom/pcgrad")]
     inline = {"process": lambda work, workers, options: InlineExecutor(work)}
-    with patch("bench.reference.execute.EXECUTORS", inline):
+    with patch("bench.app.reference.execute.EXECUTORS", inline):
         done = run_design(folder, str(suite), parts, None, None, 1, Silent())
     apart = ("content", "latency_ms", "cpu_seconds", "version", "commit", "machine", "served_moved", "test_moved")
     rows = [

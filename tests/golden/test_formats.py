@@ -9,11 +9,11 @@ from make_formats import FOLDERS, said
 from test_golden import apart
 
 import bench
-from bench.cli import main
+from bench.app.cli import main
+from bench.app.reference.table import read
 from bench.core.errors import UserError
 from bench.core.formats import FORMATS, LEDGER, PACKAGE, RUN, TABLE
-from bench.production.package import Package
-from bench.reference.table import read
+from bench.serve.package import Package
 
 VERSIONS = sorted(path.name for path in FOLDERS.iterdir())
 PLACES = {

@@ -11,13 +11,13 @@ import pytest
 from remake import unpack
 
 from bench.api import load_run, read_cells
-from bench.cli.fronts import print_served, show_verdict
-from bench.frontier.words.verdict import named, titles_of
-from bench.planning.page import planned
-from bench.report.embed import section_data
-from bench.results.fusion import in_words
-from bench.runs.page import section_of
-from bench.runs.reporting import front_of
+from bench.app.cli.fronts import print_served, show_verdict
+from bench.app.report.embed import section_data
+from bench.app.report.plan_page import planned
+from bench.app.runs.page import section_of
+from bench.app.runs.reporting import front_of
+from bench.decide.words.verdict import named, titles_of
+from bench.ledger.fusion import in_words
 
 RUNS = ("two", "packaged", "watched", pytest.param("three", marks=pytest.mark.slow))
 PARTS = ("value", "low", "high", "gain", "gain_low", "gain_high")
@@ -155,7 +155,7 @@ def printed(decision):
         tables.append((title, list(headers), [list(row) for row in rows]))
 
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
-        patch.setattr("bench.cli.fronts.print_table", keep)
+        patch.setattr("bench.app.cli.fronts.print_table", keep)
         show_verdict(decision)
         print_served(decision, "served front", full=True)
     return tables

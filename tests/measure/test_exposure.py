@@ -12,11 +12,11 @@ from bench.core.errors import UserError
 from bench.core.exposure import exposure_of
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.data import parse_card, prepare
+from bench.ledger.served.measuring import measure_of
+from bench.ledger.served.slices import AS_LOGGED, as_logged
+from bench.ledger.served.turned import few
 from bench.measure.predictions import read_rows, with_rates
-from bench.results.served.measuring import measure_of
-from bench.results.served.slices import AS_LOGGED, as_logged
-from bench.results.served.turned import few
-from bench.training.kept import write_rows
+from bench.models.training.kept import write_rows
 
 OUTCOMES = ["click.recall@10%", "buy.recall@25%", "click.auc"]
 

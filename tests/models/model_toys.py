@@ -13,8 +13,8 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.position import PositionConfig
+from bench.models.training.config import AXES, DEFAULTS
 from bench.testing import models as of
-from bench.training.config import AXES, DEFAULTS
 
 SMALL = EmbeddingConfig(dim=4)
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))

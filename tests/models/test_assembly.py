@@ -10,8 +10,8 @@ from model_toys import SCHEMA, batch_on, model_on
 from bench.core.schema import Field, Schema, Task
 from bench.models.embedding import FieldPooling, FusedEmbedding
 from bench.models.sharing import SHARING
-from bench.training.config import TrialConfig
-from bench.training.step import build_model
+from bench.models.training.config import TrialConfig
+from bench.models.training.step import build_model
 
 
 def model_of(sharing="mmoe", funnel="entire_space", schema=SCHEMA):

@@ -9,8 +9,8 @@ from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.models.sharing.ple import PLE, PLEConfig
+from bench.models.training.config import AXES
 from bench.testing import models as of
-from bench.training.config import AXES
 
 
 def turns(*axes):

@@ -17,7 +17,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.layers import BatchedLinear, BatchedMLP, Gates, largest, mix, together
 from bench.models.sharing import SHARING
 from bench.models.sharing.pepnet import PEPNet, PEPNetConfig
-from bench.training.config import TrialConfig
+from bench.models.training.config import TrialConfig
 
 FIELDS = (Field("user", 9), Field("item", 7), Field("tags", 5, slots=2), Field("page", 4))
 SCHEMA = Schema(FIELDS, ("age", "price"), (Task("click"),), scenario="page")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from search_toys import objectives, toy_plan
 
+from bench.app.runs.limits import ladder
 from bench.core.records import TrialResult
 from bench.measure.predictions import path_of, seal
-from bench.runs.limits import ladder
 
 FULL = 64
 LADDER = ladder(4, 4, FULL)  # 4, 16, 64

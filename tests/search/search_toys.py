@@ -16,11 +16,11 @@ from bench.core.objectives import Objective
 from bench.core.records import Job, Point, TrialResult
 from bench.core.schema import Field, Schema, Task
 from bench.core.seeds import derive
+from bench.core.system.machine import WAITING, WORKER
 from bench.search.executors import ProcessExecutor
 from bench.search.executors.base import attempt
 from bench.search.plan import SearchPlan
 from bench.search.space import load_space
-from bench.system.machine import WAITING, WORKER
 
 TASKS = ("click", "like")
 SCHEMA = Schema((Field("user", 40),), (), tuple(map(Task, TASKS)))

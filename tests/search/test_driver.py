@@ -27,12 +27,12 @@ from search_toys import (
 )
 
 from bench.core.records import Job
+from bench.core.system.progress import Silent
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import InlineExecutor
 from bench.search.samplers import SAMPLERS
 from bench.search.standing import Standing
 from bench.search.study import FILE, Study
-from bench.system.progress import Silent
 
 
 class Notes(Silent):

@@ -12,10 +12,10 @@ from rung_toys import FULL, rung_plan
 from rung_toys import train as train_by_rungs
 from search_toys import ShuffledExecutor, essence, ignore, job_of, make_job, toy_plan, toy_space, train
 
-from bench.confirm.race import confirm
 from bench.core.errors import UserError
 from bench.core.records import Failure, Outcome, TrialResult
 from bench.core.rows import REPLICATED
+from bench.search.confirm.race import confirm
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.log import AT_LENGTH, FILE, Log

@@ -7,14 +7,14 @@ from pathlib import Path
 from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, make_job
 
-from bench.confirm.race import confirm, shortlist
 from bench.core.records import Job, RungResult, TrialRecord, TrialResult, point_id
 from bench.core.seeds import derive
-from bench.frontier.choices import head_choices
-from bench.frontier.pick import pick
-from bench.frontier.policy import Policy
-from bench.results.frontier import frontier
-from bench.results.points import estimate, points
+from bench.decide.choices import head_choices
+from bench.decide.pick import pick
+from bench.decide.policy import Policy
+from bench.ledger.heads import frontier
+from bench.ledger.points import estimate, points
+from bench.search.confirm.race import confirm, shortlist
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study

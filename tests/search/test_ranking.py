@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from bench.core.objectives import Objective
-from bench.results.pareto import contributions, ranks
+from bench.ledger.pareto import contributions, ranks
 from bench.search.ranking import (
     COMPARED,
     NET,
@@ -44,7 +44,7 @@ def test_the_order_of_values_does_not_depend_on_the_order_of_rows(values, random
 
 @given(POINTS)
 def test_ties_go_by_hypervolume_contribution(values):
-    """Against `bench.frontier`, which takes the hypervolume of the front without each point in turn."""
+    """Against `bench.decide`, which takes the hypervolume of the front without each point in turn."""
     front = np.unique(values[ranks(values, TWO) == 0], axis=0)
     gain = contributions(front, TWO, AT)[best_first(front, TWO, AT)]
     assert (np.diff(gain) <= 1e-12).all()

@@ -12,10 +12,10 @@ from search_toys import TASKS, toy_space
 
 from bench.core.errors import UserError
 from bench.core.schema import Field, Schema, Task
+from bench.core.system import content
+from bench.models.training.config import AXES, TrialConfig
 from bench.search.gaussian import Encoding
 from bench.search.space import fitting, load_space
-from bench.system import content
-from bench.training.config import AXES, TrialConfig
 
 SPACES = content.names("search_spaces")
 

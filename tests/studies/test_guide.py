@@ -5,7 +5,7 @@ from guide import COMMAND, choices, document
 from published import ROOT, experiments, measured_costs, tables
 from zoo_cost import PLAIN
 
-from bench.training.config import AXES
+from bench.models.training.config import AXES
 
 
 @pytest.mark.slow

@@ -21,9 +21,9 @@ from searchers import DEFAULTS, OURS, SEARCHERS, TARGET
 from selection_bias import auc, excess
 from served_worlds import Kind, Setup, conflicting
 
-from bench.balancing import BALANCING
 from bench.core.registry import NoOptions
-from bench.results.fusion import Fusion
+from bench.ledger.fusion import Fusion
+from bench.models.balancing import BALANCING
 
 
 @pytest.mark.parametrize("theta", [(0.5, -3.0), (-1.0, 0.3), (2.0, 1.5)])

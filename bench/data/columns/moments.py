@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.system.intrinsics import jit
+from bench.core.system.intrinsics import jit
 
 LARGEST = float(np.finfo(np.float32).max)
 PIECE = 1 << 14

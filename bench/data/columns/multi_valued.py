@@ -14,11 +14,11 @@ from pydantic import Field as Limits
 
 from bench.core import schema
 from bench.core.arrays import Mask
+from bench.core.system.intrinsics import jit
 from bench.data.codes import ABSENT, NULL, Codes, ColumnCodes, TextCodes, whole_numbers
 from bench.data.columns.base import EXAMPLES, PAD, FieldPart, Finding, Kind, LocalIds, Reads, Source
 from bench.data.columns.vocabulary import Known, ValueFitter, Vocabulary
 from bench.data.values import distinct, filled, is_list, taken_apart, texts_of
-from bench.system.intrinsics import jit
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted

@@ -22,11 +22,11 @@ from pydantic import FiniteFloat, NonNegativeInt, model_validator
 from bench.core import schema
 from bench.core.arrays import Floats, Mask, Singles
 from bench.core.schema import begins
+from bench.core.system.intrinsics import jit
 from bench.data.codes import IntegerCodes
 from bench.data.columns.base import EXAMPLES, FieldPart, Finding, Fitter, Kind, LocalIds, Quantity, Reads, Source
 from bench.data.columns.moments import RunningMoments, logged
 from bench.data.inspection.names import is_count
-from bench.system.intrinsics import jit
 
 if TYPE_CHECKING:
     from bench.data.inspection.column import Counted

@@ -17,6 +17,7 @@ from bench.core.errors import UserError
 from bench.core.plain import read_json
 from bench.core.registry import Config
 from bench.core.schema import Cap, DenseVector, Field, Schema, Task
+from bench.core.system.atomic import write_text
 from bench.core.validation import validate
 from bench.data.codes import ABSENT
 from bench.data.columns import DENSE, FIELDS, by_kind
@@ -27,7 +28,6 @@ from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.columns.position import PositionField
 from bench.data.columns.vector import VectorColumns
 from bench.data.encoding.rates import TargetRates
-from bench.system.atomic import write_text
 
 
 class HistoryField(Part):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ids, Mask, Singles
 from bench.core.errors import UserError, repeated
+from bench.core.system.progress import Progress, Silent
 from bench.data.card import Card
 from bench.data.codes import Codes, look_up
 from bench.data.columns.base import PAD, DensePart, FieldPart, Fitter, Quantity, Source
@@ -25,7 +26,6 @@ from bench.data.columns.numeric import BucketField, Numeric, NumericFitter
 from bench.data.columns.vocabulary import ValueFitter
 from bench.data.encoding.encoder import Encoder, HistoryField
 from bench.data.encoding.rates import RatesFitter, TargetRates
-from bench.system.progress import Progress, Silent
 
 
 class Provisional(NamedTuple):

@@ -19,12 +19,12 @@ from pydantic import model_validator
 from bench.core.arrays import Floats, Singles
 from bench.core.schema import Task
 from bench.core.seeds import derive
+from bench.core.system.intrinsics import jit
 from bench.data.codes import UNKNOWN, Codes
 from bench.data.columns.base import DensePart, Source
 from bench.data.columns.categorical import frequent
 from bench.data.columns.moments import RunningMoments
 from bench.data.columns.vocabulary import Known
-from bench.system.intrinsics import jit
 
 
 class TargetRates(DensePart):

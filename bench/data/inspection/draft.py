@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.core.errors import UserError, check_known
+from bench.core.system.progress import Progress
 from bench.data.assemble import WholeGroups
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, markers_in
@@ -31,7 +32,6 @@ from bench.data.inspection.split import (
     timeline,
 )
 from bench.data.times import hours_in, is_span
-from bench.system.progress import Progress
 
 INSPECTED = 1_000_000
 """Rows that are inspected where nothing else is asked for."""

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
+from bench.core.system.machine import tree_threads
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import LEAST_LABELS, Label, Labels, out_of_fold
 from bench.data.inspection.names import HISTORY, PLACES, SURE_PLACES, has_word, is_afterwards
-from bench.system.machine import tree_threads
 
 SUSPECT = 0.98
 """AUC of a binary label, or share of a regression label's variance, from which a column is suspected."""

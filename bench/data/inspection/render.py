@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.plain import parse_toml
+from bench.core.system.atomic import write_text
 from bench.data.inspection.draft import Draft
 from bench.data.inspection.labels import Label
 from bench.data.inspection.roles import ColumnDraft
 from bench.data.loading import parse_card
-from bench.system.atomic import write_text
 
 WIDTH = 118
 

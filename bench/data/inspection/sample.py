@@ -16,11 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError, repeated
+from bench.core.system.progress import Progress, Silent
 from bench.data.inspection.column import Counted, count_column
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import ENDINGS, read_parquet
-from bench.system.progress import Progress, Silent
 
 SEPARATORS = (",", "\t", ";", "|")
 FileKind = Literal["csv", "parquet"]

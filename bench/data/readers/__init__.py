@@ -12,6 +12,7 @@ import pyarrow as pa
 from bench.core.errors import UserError
 from bench.core.plugins import Registry
 from bench.core.registry import Entry
+from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.prefetch import ahead
 from bench.data.readers.ali_ccp import read_ali_ccp
@@ -27,7 +28,6 @@ from bench.data.sources import (
     ParquetReader,
     SyntheticReader,
 )
-from bench.system.progress import Progress
 
 Paths = Mapping[str, Sequence[Path]]
 """A card's name of a file -> its files: one, unless the name is a pattern."""

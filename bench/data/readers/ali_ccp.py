@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.system.progress import Progress
 from bench.data.card import Card
 from bench.data.checks import BadRow
 from bench.data.codes import UNKNOWN, Codes, IntegerCodes
@@ -26,7 +27,6 @@ from bench.data.readers.blocks import blocks, side_by_side
 from bench.data.readers.feature_lists import ABSENT, Lines, WantedFields, scan
 from bench.data.sources import AliCcpReader
 from bench.data.values import first_seen
-from bench.system.progress import Progress
 
 
 class CommonLines:

@@ -16,9 +16,9 @@ from typing import IO, Any, TypeVar
 import pyarrow as pa
 
 from bench.core.errors import UserError
+from bench.core.system.machine import cores
+from bench.core.system.progress import Advance, Progress, Silent
 from bench.data.prefetch import workers
-from bench.system.machine import cores
-from bench.system.progress import Advance, Progress, Silent
 
 PACKED = (".gz", ".zst")
 """Endings of compressed files."""

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from bench.core.errors import UserError, repeated
+from bench.core.system.progress import Progress
 from bench.data.checks import BadRow
 from bench.data.readers import blocks
 from bench.data.readers.base import RawTable, kept_rows
 from bench.data.readers.blocks import lines
-from bench.system.progress import Progress
 
 _NUMBER = re.compile(
     r"In CSV column #(\d+): Row #(\d+): CSV conversion error to double: invalid value '(.*)'", re.DOTALL

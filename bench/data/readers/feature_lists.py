@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.system.intrinsics import jit
 from bench.data.codes import BASIS, PRIME, mixed
-from bench.system.intrinsics import jit
 
 ABSENT = -1
 """Id where a line lacks the field, or has fewer values than slots."""

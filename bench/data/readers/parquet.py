@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.core.errors import UserError, repeated
+from bench.core.system.progress import Progress
 from bench.data.readers import base
 from bench.data.readers.base import RawTable, kept_rows
 from bench.data.values import is_any, is_list
-from bench.system.progress import Progress
 
 ENDINGS = (".parquet", ".pq")
 """Endings of parquet files."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from bench.core.errors import UserError, check_known
 from bench.core.registry import Config
+from bench.core.system.atomic import atomic_folder
+from bench.core.system.progress import Progress, Silent
 from bench.core.validation import validate
 from bench.data.synthetic import ali_ccp, feed, funnel, relatedness
-from bench.system.atomic import atomic_folder
-from bench.system.progress import Progress, Silent
 
 
 @dataclass(frozen=True)

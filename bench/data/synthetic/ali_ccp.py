@@ -21,8 +21,8 @@ from scipy.special import expit
 from bench.core.arrays import Floats
 from bench.core.registry import Config
 from bench.core.seeds import derive
+from bench.core.system.progress import Progress
 from bench.data.arrays import ArrayWriter
-from bench.system.progress import Progress
 
 LongIds = NDArray[np.int64]
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
+from bench.core.system.intrinsics import jit
 from bench.measure.heads.base import Ordered, Weighted
 from bench.measure.spaces import Observed
-from bench.system.intrinsics import jit
 
 
 def _pairs(rows: Observed) -> Weighted:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.system.intrinsics import jit
+from bench.core.system.intrinsics import jit
 
 NDCG, PLACES, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST, DISTINCT = range(8)
 KINDS = {"ndcg": NDCG, "recall": SHARE, "value": SHARE, "map": PRECISION, "mrr": FIRST}

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
+from bench.core.system.intrinsics import jit
 from bench.measure.lists import tied
-from bench.system.intrinsics import jit
 
 
 @jit()

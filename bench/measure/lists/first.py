@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.system.intrinsics import jit
 from bench.measure.lists import tied
-from bench.system.intrinsics import jit
 
 
 @jit()

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
+from bench.core.system.intrinsics import jit
 from bench.measure.lists import NDCG, tied
-from bench.system.intrinsics import jit
 
 
 def discounts(most: int) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
-from bench.system.intrinsics import jit
+from bench.core.system.intrinsics import jit
 
 
 @jit()

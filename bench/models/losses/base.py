@@ -44,7 +44,7 @@ class Loss(nn.Module, ABC):
     Attributes:
         needs_groups: whether it compares samples of a group, so that batches hold whole groups.
         needs_scores: whether it has a second score for each task, from an extra tower.
-        teacher_share: weight of the teacher's probability in a training label, see `bench.training.teacher`.
+        teacher_share: weight of the teacher's probability in a training label, see `bench.models.training.teacher`.
     """
 
     needs_groups: bool = False

@@ -16,7 +16,7 @@ class DistilledConfig(Config):
 
 
 class Distilled(LogLoss):
-    """The log loss, whose labels training mixes with the probabilities of boosted trees (`bench.training.teacher`).
+    """The log loss of labels that `bench.models.training.teacher` mixes with the probabilities of boosted trees.
 
     The log loss is linear in the label, so this is the weighted sum of the losses towards label and teacher.
     """

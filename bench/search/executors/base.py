@@ -19,9 +19,9 @@ from pydantic import AfterValidator, Field
 from bench.core.errors import UserError
 from bench.core.records import Failure, Job, Outcome, TrialResult
 from bench.core.registry import Config
-from bench.system.atomic import Unwritable, says_no_room
-from bench.system.credentials import shown
-from bench.system.machine import check_device_name
+from bench.core.system.atomic import Unwritable, says_no_room
+from bench.core.system.credentials import shown
+from bench.core.system.machine import check_device_name
 
 RunJob = Callable[[Job], TrialResult]
 """Trains a job. A function at the top level of a module, so that a worker process can import it by name."""
@@ -114,7 +114,9 @@ class Resources(Config):
         if elsewhere and not self.gpus:
             raise UserError("--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0")
         if not elsewhere:
-            from bench.training.device import choose_device  # brings torch, which most commands on a run do without
+            from bench.models.training.device import (
+                choose_device,  # brings torch, which most commands on a run do without
+            )
 
             choose_device(self.device)
 

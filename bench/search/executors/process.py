@@ -23,8 +23,8 @@ from typing import Any
 
 from bench.core import plugins
 from bench.core.records import Failure, Job, Outcome, TrialResult
+from bench.core.system.machine import WORKER, set_waiting
 from bench.search.executors.base import Executor, Options, QueuedJob, RunJob, attempt
-from bench.system.machine import WORKER, set_waiting
 
 
 def encode(outcome: Outcome) -> str:
@@ -87,9 +87,10 @@ def serve(function: str) -> None:
 
 
 def run_by_name(function: str, seconds: float | None, job: Job) -> TrialResult:
-    """Runs a job by the function of a name such as `bench.training.job:run_job`. It may take `seconds`, None for ever.
+    """Runs a job by the function of a name such as `bench.models.training.job:run_job`.
 
-    Imports are not the job's time: they may take `START_SECONDS`, where there is a limit.
+    It may take `seconds`, None for ever. Imports are not the job's time: they may take `START_SECONDS`, where there is
+    a limit.
     """
     module, name = function.split(":")
     with _time_limit(None if seconds is None else START_SECONDS):

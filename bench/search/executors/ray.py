@@ -18,9 +18,9 @@ from bench import __version__
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.records import Job, Outcome
+from bench.core.system.machine import cores, set_waiting
 from bench.search.executors.base import Executor, Options, QueuedJob, RunJob, attempt
 from bench.search.executors.process import JOBS_A_WORKER, THREADS, decode, encode, run_by_name
-from bench.system.machine import cores, set_waiting
 
 
 def work(function: str, job: Job, seconds: float | None) -> str:

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing import LossWeighting
 from bench.core.registry import Config
+from bench.models.balancing import LossWeighting
 
 
 class LossPowerConfig(Config):

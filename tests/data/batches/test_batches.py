@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from bench.core.errors import UserError
+from bench.core.system.machine import MEMORY_VARIABLE, memory_limit
 from bench.data.batches import Batches
 from bench.data.store import StoredSplit
-from bench.system.machine import MEMORY_VARIABLE, memory_limit
 
 MIB = 1 << 20
 
@@ -51,7 +51,7 @@ def test_steps_counts_the_batches_of_a_pass(tmp_path, rows, mapped):
 def test_the_lower_limit_of_a_container_counts(monkeypatch, tmp_path):
     monkeypatch.delenv(MEMORY_VARIABLE, raising=False)
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr("bench.system.machine._CONTAINER_LIMIT", str(limit))
+    monkeypatch.setattr("bench.core.system.machine._CONTAINER_LIMIT", str(limit))
     for text, expected in (("1048576\n", MIB // 2), ("max\n", psutil.virtual_memory().total // 2)):
         limit.write_text(text)
         assert memory_limit() == expected

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.core.errors import UserError
+from bench.core.system.machine import peak_memory_mb, reset_peak_memory
 from bench.data.batches import Batches
 from bench.data.chunks import LARGEST_WINDOW, PassPlan, shuffled_by_chunk
-from bench.system.machine import peak_memory_mb, reset_peak_memory
 
 
 @given(st.integers(1, 400), st.integers(1, 50), st.integers(1, 12), st.integers(1, 120), st.integers(0, 1))

@@ -20,7 +20,7 @@ from bench.data.encoding.fitter import EncoderFitter
 from bench.data.inspection.column import count_column
 from bench.data.inspection.roles import find_kind
 from bench.data.shape import shape_of
-from bench.production.scorer import RawRows, example_rows
+from bench.serve.scorer import RawRows, example_rows
 
 ROWS = 240
 

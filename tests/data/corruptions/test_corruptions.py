@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from corruptions.work import Work, room, run
 
+from bench.core.system import content
 from bench.data import download
 from bench.data.synthetic import synthesise
-from bench.system import content
 
 FILES = 'files = [{ name = "log.csv" }]'
 CARD = f"""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from bench.cli import main
+from bench.app.cli import main
 
 Said = namedtuple("Said", "code out err")
 """What a command answered."""

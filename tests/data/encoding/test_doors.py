@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from data_toys import card_of
 
+from bench.core.system.progress import Silent
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers.base import whole
 from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import read_parquet
-from bench.production.scorer import RawRows
-from bench.system.progress import Silent
+from bench.serve.scorer import RawRows
 
 WANTED = {"c": "text", "n": "number"}
 CARD = card_of(

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 from data_toys import known, sample_of
 
+from bench.core.system.progress import Silent
 from bench.data.inspection.draft import CardRequest, draft_card, find_parent, proposals
 from bench.data.inspection.names import exposure_key
 from bench.data.inspection.roles import ColumnDraft
-from bench.system.progress import Silent
 
 N = 2000
 ROWS = {"row": np.arange(N)}

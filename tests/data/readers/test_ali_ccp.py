@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
+from bench.core.system import content
+from bench.core.system.progress import Silent
 from bench.data import load_card, parse_card, prepare
 from bench.data.readers import blocks
 from bench.data.readers.ali_ccp import COMMON, SKELETON, read_ali_ccp
 from bench.data.splits import SPLITS
 from bench.data.synthetic import synthesise
-from bench.system import content
-from bench.system.progress import Silent
 
 RATES = {"click_rate": 0.3, "buy_rate": 0.4}
 SLOTS = dict.fromkeys((*COMMON, *SKELETON), 1) | {"109_14": 5, "110_14": 2, "150_14": 40, "210": 4, "853": 3}

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.core.errors import UserError
+from bench.core.system.progress import Silent
 from bench.data.checks import Rejects, Sieve, checked
 from bench.data.readers import blocks
 from bench.data.readers.base import whole
@@ -17,7 +18,6 @@ from bench.data.readers.blocks import open_raw
 from bench.data.readers.csv import OPEN, read_csv, read_double_colon
 from bench.data.readers.parquet import read_parquet
 from bench.data.values import as_text
-from bench.system.progress import Silent
 
 WANTED = {"a": "number", "b": "text"}
 

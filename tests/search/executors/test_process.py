@@ -15,10 +15,10 @@ import pytest
 from search_toys import job_of, report_threads, say_pid_and_sleep, train, wait_until
 
 from bench.core.errors import UserError
+from bench.core.system.atomic import Unwritable
+from bench.core.system.machine import WAITING, WORKER
 from bench.search.executors import ProcessExecutor
 from bench.search.executors.base import InlineExecutor, Options, attempt
-from bench.system.atomic import Unwritable
-from bench.system.machine import WAITING, WORKER
 
 CONFIG = {"sharing.kind": "single_task", "optim.lr": 1e-3, "tower.layers": "", "balancing.static.weight.like": 1.0}
 

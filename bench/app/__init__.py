@@ -1,0 +1,1 @@
+"""What users meet: runs, the command line, the page, MLflow, and the reference."""

@@ -1,0 +1,254 @@
+"""Creates a run. Checks all of the user's input before anything is written or trained."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.app.runs.current import CurrentPoint, check_confirms, lasting_current, read_current
+from bench.app.runs.folder import CARD, MANIFEST, SPACE, DatasetFolder, Manifest, Run, slug
+from bench.app.runs.given import checked_columns
+from bench.app.runs.request import Request
+from bench.app.runs.suite import (
+    Budget,
+    Suite,
+    load_suite,
+    resolve_objectives,
+    resolve_outcomes,
+    with_limits,
+)
+from bench.core import plugins
+from bench.core.errors import UserError, check_known
+from bench.core.system import content
+from bench.core.system.atomic import atomic_folder, writable
+from bench.core.system.credentials import plain_address, remember
+from bench.core.system.home import shown
+from bench.core.system.lock import in_turn
+from bench.core.system.machine import cores, versions
+from bench.core.system.progress import Progress
+from bench.core.validation import validate
+from bench.data import load_card
+from bench.data.loading import find_card, lasting_name
+from bench.data.preparation import check_data
+from bench.data.shape import shape_of
+from bench.decide.policy import Policy
+from bench.ledger.pareto import resolve_reference
+from bench.models.config import overridden
+from bench.search.confirm.baselines import check_static
+from bench.search.executors import EXECUTORS, ray_module
+from bench.search.executors.base import RAY, Options
+from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
+from bench.search.space import fitting, load_space
+
+MOST_LETTERS = 100
+"""Of a run's name, from which names of files and folders are made."""
+LOCK = "create.lock"
+
+
+def create(home: Path, request: Request, progress: Progress | None = None, words: Sequence[str] = ()) -> Run:
+    """Writes the folder of a new run; raises UserError, and writes nothing, if a name is unknown or does not fit.
+
+    Args:
+        progress: of fetching raw files, which is done before anything of the run is written; None leaves it for later.
+        words: the command that asked for it; else that of the request.
+    """
+    if request.set:
+        from bench.models.training.config import TrialConfig  # imports torch: only where it is needed
+
+        TrialConfig.parse(request.set, "--set")
+    if request.name is not None:
+        _check_name(home, request.name)
+    suite = _applied(request)
+    _check(suite, request.executor)
+    cards = {dataset.id: find_card(dataset.id) for dataset in suite.datasets}
+    command, tracking = list(words) or request.words, request.tracking
+    if tracking is not None:
+        typed, tracking = tracking, plain_address(tracking)
+        command = [word.replace(typed, tracking) for word in command]
+    request.check()
+    for dataset in suite.datasets if request.backtest else ():
+        if not (card := load_card(dataset.id)).split_times:
+            raise UserError(f"--backtest: {card.key}: expected a split by time, found kind '{card.split.kind}'")
+    _check_data(suite, home, request.raw, progress)
+    production = _production(suite, request.current, content.find("reports", request.suite).parent, home, tracking)
+    given = _given(suite, request.model)
+    space_file = content.find("search_spaces", suite.space)
+    definite = _definite(request, suite).model_copy(update={"tracking": tracking})
+    with in_turn(writable(home) / LOCK):  # two of one name at once
+        folder = _folder(home, request)
+        manifest = Manifest(
+            request=definite.model_copy(update={"name": folder.name}),
+            suite=suite,
+            parts=_parts(cards),
+            current=production,
+            given=given,
+            command=shlex.join(command),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=versions(),
+            plugins=plugins.needs(_choices(suite, request.executor, production)),
+        )
+        if tracking is not None:
+            remember(tracking, home)
+        with atomic_folder(folder) as temporary:
+            (temporary / SPACE).write_bytes(space_file.read_bytes())
+            (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")
+            for key, part in manifest.parts.items():
+                within = temporary / part.folder
+                within.mkdir()
+                (within / CARD).write_bytes(cards[key][0].read_bytes())
+    return Run.open(home, folder.name)
+
+
+def _definite(request: Request, suite: Suite) -> Request:
+    """The request with the number of workers and threads, and with absolute paths."""
+    if request.executor == RAY:
+        threads = request.threads or 1
+        slots = ray_module().slots(Options.of(request, threads=threads))
+        workers = request.workers or slots
+    else:
+        workers = 1 if request.executor == "inline" else request.workers or cores()
+        threads = request.threads or max(1, cores() // workers)
+    paths = {
+        "suite": content.lasting("reports", request.suite),
+        "dataset": tuple(dataset.id for dataset in suite.datasets) if request.dataset else (),
+        "space": request.space and suite.space,
+        "current": request.current and lasting_current(request.current),
+        "raw": request.raw and request.raw.expanduser().resolve(),
+    }
+    return request.model_copy(update={"workers": workers, "threads": threads, **paths})
+
+
+def _choices(suite: Suite, executor: str, production: Mapping[str, CurrentPoint]) -> Iterator[tuple[str, Any]]:
+    """Every kind that the run may use, by the name of its choice."""
+    yield "sampler.kind", suite.search.sampler
+    yield "executor.kind", executor
+    yield "rule.kind", suite.policy.get("rule")
+    yield from load_space(suite.space).restricted(suite.set).values()
+    for current in production.values():
+        yield from (current.config or {}).items()
+    for dataset in suite.datasets:
+        yield "reader.kind", load_card(dataset.id).reader.kind
+
+
+def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, DatasetFolder]:
+    """By data set. Each has a folder of its own, though two cards may be called the same."""
+    parts: dict[str, DatasetFolder] = {}
+    for dataset, (file, variant) in cards.items():
+        folder = _numbered(slug(load_card(dataset).key), [part.folder for part in parts.values()].__contains__)
+        parts[dataset] = DatasetFolder(folder=folder, variant=variant, beside=os.path.abspath(file.parent))
+    return parts
+
+
+def _applied(request: Request) -> Suite:
+    """The suite that is searched; paths in it are absolute."""
+    suite = load_suite(request.suite)
+    values = suite.model_dump()
+    if request.dataset:
+        values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in request.dataset]
+    values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
+    values["space"] = content.lasting("search_spaces", suite.space if request.space is None else request.space)
+    values["budget"] = with_limits(suite.budget, request.model_dump(include=set(Budget.model_fields)))
+    values["search"] |= request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
+    values["set"] = overridden(values["set"], request.set)
+    return validate(Suite, values, "the command line")
+
+
+def _production(
+    suite: Suite, given: str | None, beside: Path, home: Path, tracking: str | None
+) -> dict[str, CurrentPoint]:
+    """The current point of each data set that has one: what is `given`, else the suite's, whose paths are `beside`."""
+    points = {}
+    for dataset in suite.datasets:
+        named = lasting_current(given) if given is not None else dataset.current or suite.current
+        if named is not None:
+            check_confirms(suite.confirm.replicates)
+            card = load_card(dataset.id)
+            tasks = dataset.tasks or card.default_tasks
+            points[dataset.id] = read_current(lasting_current(named, beside), card, tasks, home, tracking)
+    return points
+
+
+def _given(suite: Suite, models: Mapping[str, Sequence[str]]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The models from elsewhere of each data set, checked against its card."""
+    if not models:
+        return {}
+    check_confirms(suite.confirm.replicates, "--model")
+    found = {}
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        found[dataset.id] = checked_columns(models, card, dataset.tasks_of(card.tasks, card.default_tasks))
+    return found
+
+
+def _check(suite: Suite, executor: str) -> None:
+    check_known("executor", executor, EXECUTORS)
+    if executor == "inline" and suite.budget.job_time is not None:
+        raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
+    options = suite.search
+    check_known("sampler", options.sampler, SAMPLERS)
+    if options.by_rungs and options.sampler not in RUNG_SAMPLERS:
+        raise UserError(
+            f"sampler: expected {' or '.join(RUNG_SAMPLERS)} in a search by rungs, found '{options.sampler}', "
+            "which learns nothing from trials below full length"
+        )
+    policy = validate(Policy, suite.policy, "policy")
+    space = load_space(suite.space).restricted(suite.set)
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        tasks = dataset.tasks_of(card.tasks, card.default_tasks)
+        chosen = [task.name for task in tasks]
+        objectives = resolve_objectives(dataset, tasks, chosen if card.group else ())
+        resolve_reference(objectives, dataset.reference)
+        resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes, card)
+        policy.check(tasks, card.item_kinds)
+        space.validate_against_config(chosen)
+        fitted = fitting(space, shape_of(card, chosen))
+        if suite.confirm.static:
+            check_static(dataset.id, chosen, fitted.space)
+
+
+def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress | None) -> None:
+    """Raises one error for all data sets whose files are neither at hand nor to be had."""
+    problems = []
+    for dataset in suite.datasets:
+        try:
+            check_data(load_card(dataset.id), home, raw, progress)
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _check_name(home: Path, name: str) -> None:
+    if slug(name) != name or len(name) > MOST_LETTERS or name.startswith("-"):  # other commands take -n for an option
+        raise UserError(
+            f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, no - first, found '{name}'"
+        )
+    if (folder := home / "runs" / name).exists():
+        again = f"seesaw resume {shlex.quote(shown(folder))}"
+        raise UserError(f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out")
+
+
+def _folder(home: Path, request: Request) -> Path:
+    """A run's: without a name by one's own data, which each new log has, sooner than by the suite."""
+    runs = home / "runs"
+    if request.name is not None:
+        _check_name(home, request.name)
+        return runs / request.name
+    suite = Path(request.suite)
+    of_suite = suite.stem if suite.suffix == ".toml" else suite.name
+    called = slug(load_card(request.dataset[0]).key if len(request.dataset) == 1 else of_suite)
+    return runs / _numbered(called[:MOST_LETTERS].lstrip("-"), lambda each: (runs / each).exists())
+
+
+def _numbered(name: str, taken: Callable[[str], bool]) -> str:
+    """The first of `name`, `name-2`, `name-3`, .. that is not taken."""
+    every = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(each for each in every if not taken(each))

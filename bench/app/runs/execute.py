@@ -1,0 +1,480 @@
+"""Carries out a run, or the rest of it, and extends it: prepare, search, confirm, frontier, pick, page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.app.runs import backtest
+from bench.app.runs.folder import PAGE, STORE, DatasetRun, Run
+from bench.app.runs.given import check_predictions
+from bench.app.runs.limits import ended, rungs_of
+from bench.app.runs.page import write_report
+from bench.app.runs.picked import write_pick
+from bench.app.runs.reporting import Reporter
+from bench.app.runs.request import Request
+from bench.app.runs.result import DatasetResult, result_of
+from bench.app.runs.status import After, Pace, WithLater
+from bench.app.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
+from bench.core import plugins
+from bench.core.errors import UserError, listed
+from bench.core.objectives import Objective, of_items
+from bench.core.records import Job, Point, SplitName, TrialRecord
+from bench.core.rows import CONFIRM
+from bench.core.schema import Task
+from bench.core.seeds import derive
+from bench.core.system.atomic import atomic_path, write_text
+from bench.core.system.credentials import plain_address, remember
+from bench.core.system.progress import Progress
+from bench.core.validation import validate
+from bench.data import Store
+from bench.ledger.ledger import CELLS, write_cells
+from bench.measure import predictions
+from bench.measure.resampling import RESAMPLES
+from bench.models.balancing import BALANCING, works_on_gradients
+from bench.models.training.blend import shares_of
+from bench.models.training.config import TrialConfig
+from bench.models.training.evaluation import ranked_in
+from bench.models.training.job import run_job
+from bench.models.training.kept import write_rows
+from bench.models.training.parts import networks_in
+from bench.search.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
+from bench.search.confirm.blend import blended
+from bench.search.confirm.race import confirm, kinds, members, shortlist
+from bench.search.confirm.twins import best_twins, tune, twin_of_pick, with_earlier
+from bench.search.driver import Checkpoints, search
+from bench.search.executors import EXECUTORS
+from bench.search.executors.base import RAY, Executor, Options
+from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan, learnt
+from bench.search.ranking import reduction_factors
+from bench.search.space import Space
+from bench.search.study import Study
+
+
+def execute(run: Run, progress: Progress) -> list[DatasetResult]:
+    """Everything from raw data to the page. Finished parts of an earlier execution are not done again.
+
+    Raises:
+        UserError: the data cannot be had or does not fit, data or a plug-in changed since the run began, or another
+            driver works on the run. Nothing of the run is changed then.
+    """
+    plugins.check(run.manifest.plugins, run.name)
+    with Reporter(run, progress) as reporter:
+        parts = [(part, part.prepare(progress, run.request.raw)) for part in run.datasets.values()]
+        for part, store in parts:
+            check_predictions(part.given, store, progress)
+        run.keep()  # limits that were raised: everything is checked by now
+        results = [_search(part, store, reporter, progress) for part, store in parts]
+        if run.request.backtest:
+            _backtest(results, run.request, progress)
+            results = [result_of(part) for part, _ in parts]  # their verdicts count days now
+        write_report(results, run.folder / PAGE, run.name)
+        reporter.conclude(results)
+    return results
+
+
+def _backtest(results: Sequence[DatasetResult], request: Request, progress: Progress) -> None:
+    executor = RAY if request.executor == RAY else "process"
+    options = backtest.BacktestOptions(
+        cuts=request.backtest, threads=request.threads, executor=executor, address=request.address
+    )
+    for result in results:
+        backtest.backtest(result, options, request.raw, progress)
+
+
+def plan_of(
+    part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, objectives: tuple[Objective, ...]
+) -> SearchPlan:
+    """The search of a data set as its suite asks for it; raises UserError if tasks or budget do not allow it.
+
+    Args:
+        rows: of the train split.
+    """
+    suite = part.run.suite
+    names = tuple(task.name for task in tasks)
+    rungs = rungs_of(suite, space, rows)
+    return SearchPlan(
+        space=space,
+        tasks=names,
+        objectives=objectives,
+        trials=suite.budget.trials,
+        seed=part.run.request.seed,
+        sampler=suite.search.sampler,
+        portfolio=tuple(learnt(space, names, len(objectives), rows)),
+        tries=suite.search.tries,
+        seconds=suite.budget.time,
+        budget=suite.budget.samples_of(rungs[-1]),
+        ladder=rungs,
+        eta=suite.search.eta or reduction_factors(len(objectives)),
+        share=suite.search.share,
+        reference=part.dataset.reference,
+        checkpoint_bytes=suite.search.checkpoint_gb * 1e9,
+    )
+
+
+@dataclass(frozen=True)
+class JobMaker:
+    """Makes the jobs of a data set's trainings.
+
+    Attributes:
+        outcomes: of tasks, which heads have, too.
+    """
+
+    part: DatasetRun
+    store: Store
+    plan: SearchPlan
+    outcomes: tuple[str, ...]
+
+    @staticmethod
+    def of(part: DatasetRun, store: Store, ranked: frozenset[str]) -> JobMaker:
+        """With the plan of a data set's search; raises UserError if its tasks, outcomes or budget do not allow it.
+
+        Args:
+            ranked: tasks that are ranked within groups.
+        """
+        tasks, space = store.schema.tasks, part.fitted(store).space
+        objectives = resolve_objectives(part.dataset, tasks, ranked)
+        plan = plan_of(part, space, tasks, len(store.split("train")), objectives)
+        group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_OF_SPLIT])
+        served = resolve_outcomes(part.dataset, part.tasks, group, card=part.card)
+        outcomes = [objective.name for objective in served if not of_items(objective.name)]
+        return JobMaker(part, store, plan, tuple(outcomes))
+
+    def __call__(self, point: Point, replicate: int, splits: tuple[SplitName, ...]) -> Job:
+        """A training of the search (0), or of a replicate."""
+        if point.kind not in ("trees", "blend"):
+            for config in networks_in(point.config):
+                TrialConfig.parse(config).check_fit(self.store.schema)  # so that no worker begins what cannot work
+        request = self.part.run.request
+        return Job(
+            trial=point.number,
+            replicate=replicate,
+            config=point.config,
+            store=str(self.store.path),
+            seed=derive(request.seed, *_purpose(point, replicate)),
+            splits=splits,
+            objectives=tuple(objective.name for objective in self.plan.objectives),
+            tasks=self.plan.tasks,
+            threads=request.threads,
+            until=point.until,
+            device=request.device,
+            resamples=RESAMPLES if replicate else 0,
+            predictions=str(self.part.folder / predictions.FOLDER) if replicate else None,
+            kind=point.kind,
+            outcomes=self.outcomes,
+            plugins=plugins.files(),
+        )
+
+
+def _purpose(point: Point, replicate: int) -> tuple[str | int, int]:
+    """The purpose of a training's random numbers: replicates of one number are paired across points."""
+    if replicate:
+        return "replicate", replicate
+    if point.number is None:
+        return point.kind, 0
+    return point.number, 0
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A data set's part of a run while it is carried out.
+
+    Attributes:
+        pace: of trainings so far.
+        after: how long the stages after the search take.
+    """
+
+    make_job: JobMaker
+    study: Study
+    executor: Executor
+    reporter: Reporter
+    progress: Progress
+    pace: Pace
+    after: After
+
+    @property
+    def part(self) -> DatasetRun:
+        """The data set."""
+        return self.make_job.part
+
+    @property
+    def confirms(self) -> Confirm:
+        """What its suite asks to confirm."""
+        return self.part.run.suite.confirm
+
+    @property
+    def reference(self) -> Mapping[str, float]:
+        """By objective where hypervolumes begin."""
+        return self.part.dataset.reference
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of kept predictions."""
+        return self.part.folder / predictions.FOLDER
+
+    @property
+    def with_twins(self) -> bool:
+        """Whether single-task twins are trained: models that share are compared with them."""
+        return (
+            self.confirms.replicates > 0 and "single_task" in self.confirms.baselines and _may_share(self.make_job.plan)
+        )
+
+    def on_record(self, record: TrialRecord) -> None:
+        """Logs a trial that has changed."""
+        self.reporter.log(self.part, [record], self.study.told)
+
+    def on_result(self, record: TrialRecord) -> None:
+        """Logs a trial of the search that has come further."""
+        self.on_record(record)
+        self.pace.add(record)
+
+    def before(self, *stages: str) -> Progress:
+        """Progress whose time left includes later stages."""
+        seconds = partial(self.after.seconds, self.pace, self.part.run.request.workers, stages)
+        return WithLater(self.progress, seconds)
+
+
+def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
+    ranked = ranked_in(store)
+    make_job = JobMaker.of(part, store, ranked)
+    with Study.open(part.folder, make_job.plan) as study:
+        write_facts(part, store, ranked)
+        reporter.begin(part, study, store.fingerprint)
+        pace = Pace(make_job.plan.ladder, part.run.request.workers, study.records())
+        after = After(part.run.suite, make_job.plan.space, make_job.plan.lengths, store)
+        with closing(executor_of(part, store, progress)) as executor:
+            execution = Execution(make_job, study, executor, reporter, progress, pace, after)
+            search_all(execution)
+            twins = tuned_twins(execution)
+            chosen = chosen_points(execution, twins)
+            baselines = tuned_baselines(execution, twins)
+            confirm_all(execution, chosen, baselines)
+            confirm_blends(execution, baselines)
+            result = drawn_with_twin(execution)
+    with atomic_path(part.folder / CELLS) as temporary:
+        write_cells(result.decision.cells, temporary)
+    write_pick(result)
+    return result
+
+
+def write_facts(part: DatasetRun, store: Store, ranked: Collection[str]) -> None:
+    """Writes which store a data set's part of a run reads, and which tasks it ranks within groups."""
+    facts = {
+        "path": str(store.path),
+        "fingerprint": store.fingerprint,
+        "key": store.key,
+        "ranked": " ".join(sorted(ranked)),
+    }
+    write_text(part.folder / STORE, json.dumps(facts, indent=2))
+
+
+def executor_of(part: DatasetRun, store: Store, progress: Progress) -> Executor:
+    """The workers that the request asks for."""
+    request = part.run.request
+    options = Options.of(
+        request,
+        job_seconds=part.run.suite.budget.job_time,
+        note=progress.note,
+        store=str(store.path),
+        needs=part.run.manifest.plugins,
+    )
+    return EXECUTORS[request.executor](run_job, request.workers, options)
+
+
+def search_all(execution: Execution) -> None:
+    """Searches until a limit, or goes on from where a search was interrupted."""
+    study, then = execution.study, execution.before("teaching", "tuning", "confirming", "serving")
+    search(execution.make_job.plan, study, execution.executor, execution.make_job, execution.on_result, then)
+    study.conclude()
+    execution.progress.note(ended(execution.part, study))
+    Checkpoints(execution.part.folder).clear()
+
+
+def tuned_twins(execution: Execution) -> list[Point]:
+    """Single-task twins of the points to confirm, each trained once."""
+    if not execution.with_twins:
+        return []
+    study, executor, then = execution.study, execution.executor, execution.before("tuning", "confirming", "serving")
+    return tune(study, executor, execution.make_job, execution.reference, execution.confirms.limit, then)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Points of the search to confirm.
+
+    Attributes:
+        shortlist: of the front.
+        members: others, that stand for a kind of balancing or of sharing.
+    """
+
+    shortlist: list[Point]
+    members: list[Point]
+
+
+def chosen_points(execution: Execution, twins: Sequence[Point]) -> Chosen:
+    """Chooses by the values of the search."""
+    confirms, records = execution.confirms, execution.study.records()
+    objectives, reference = execution.make_job.plan.objectives, execution.reference
+    with_single = "single_task" in confirms.baselines
+    front = shortlist(records, objectives, reference, confirms.limit, with_single, twins)
+    front_ids = {point.id for point in front}
+    balanced = members(records, objectives, reference, confirms.members)
+    standing = [point for point in balanced if point.id not in front_ids]
+    if confirms.kinds:
+        best_single = best_twins(records, twins, objectives)
+        standing += kinds(records, objectives, reference, [*front, *standing, *best_single])
+    return Chosen(front, standing)
+
+
+def tuned_baselines(execution: Execution, twins: Sequence[Point]) -> list[Point]:
+    """The baselines to confirm: trees and static weights tuned, the current point, and the best twins among them."""
+    make_job, study, executor = execution.make_job, execution.study, execution.executor
+    plan, confirms, records = make_job.plan, execution.confirms, study.records()
+    schema, wanted = make_job.store.schema, confirms.baselines
+    baselines = baselines_of(records, plan.objectives, execution.reference, wanted, schema, twins)
+    if not confirms.replicates:
+        return baselines
+    seed, then = execution.part.run.request.seed, execution.before("confirming", "serving")
+    tries = tries_of(full_lengths(records, records), len({record.sharing for record in records}))
+    baselines = tuned(study, executor, make_job, baselines, plan.tasks, tries, seed, then)
+    production = execution.part.current.point
+    if production is not None:
+        baselines.append(production)
+    gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
+    baselines += retuned(study, executor, make_job, plan, confirms.static, gradient, then)
+    return baselines + with_earlier(best_twins(records, twins, plan.objectives), study)
+
+
+def confirm_all(execution: Execution, chosen: Chosen, baselines: Sequence[Point]) -> None:
+    """Trains replicates of what was chosen and of the baselines."""
+    confirms, make_job = execution.confirms, execution.make_job
+    if confirms.replicates:
+        write_rows(make_job.store, execution.predictions)
+    confirm(
+        execution.study,
+        execution.executor,
+        make_job,
+        [*chosen.shortlist, *chosen.members],
+        confirms.replicates,
+        execution.on_record,
+        execution.before("serving"),
+        baselines,
+        confirms.replicates_in_all + confirms.replicates * len(chosen.members),
+        execution.part.run.request.seed,
+    )
+
+
+def confirm_blends(execution: Execution, baselines: Sequence[Point]) -> None:
+    """Confirms blends of the best network with trees, where they are wanted."""
+    if not execution.confirms.replicates or "blend" not in execution.confirms.baselines:
+        return
+    make_job, study, folder = execution.make_job, execution.study, execution.predictions
+    choose, then = partial(shares_of, make_job.store, folder, make_job.plan.objectives), execution.before("serving")
+    for baseline in baselines:
+        if baseline.kind == "trees":
+            blended(study, execution.executor, make_job, choose, folder, baseline, execution.reference, then)
+
+
+def drawn_with_twin(execution: Execution) -> DatasetResult:
+    """The result, drawn again while the twin of a picked network was never trained, which is confirmed then."""
+    study, replicates, then = execution.study, execution.confirms.replicates, execution.before("serving")
+    result = _drawn(execution)
+    while execution.with_twins:
+        twin = _missing_twin(result, study, execution.reference)
+        if twin is None:
+            break
+        confirm(study, execution.executor, execution.make_job, [], replicates, execution.on_record, then, [twin])
+        result = _drawn(execution)
+    return result
+
+
+def _may_share(plan: SearchPlan) -> bool:
+    """Whether there is something to share, and single-task models are searched beside models that do."""
+    return len(plan.tasks) > 1 and SINGLE_TASK in plan.space.choices(SHARING)
+
+
+def _drawn(execution: Execution) -> DatasetResult:
+    """Ends the confirmation and draws the served front."""
+    study = execution.study
+    study.end_confirmation()
+    execution.reporter.log(execution.part, study.records(), study.told)  # those that were concluded, too
+    execution.progress.note("drawing the served front")
+    return result_of(execution.part, keep=True)
+
+
+def _missing_twin(result: DatasetResult, study: Study, reference: Mapping[str, float]) -> Point | None:
+    """The twin of the picked network, where single-task models are the reference and it was never trained."""
+    served, points = result.decision.serving.served, result.decision.frontier.points
+    if served is None or result.decision.pick is None or not served.over_single_task:
+        return None
+    picked = next((point for point in points if point.id == result.decision.pick.point), None)
+    if picked is None:  # a model from elsewhere
+        return None
+    twin = twin_of_pick(picked, points, result.records, result.objectives, reference)
+    if twin is None or twin.training in study.replicates():
+        return None
+    return twin
+
+
+def extend(run: Run, current: str | None = None, **asked: Any) -> Run:
+    """The run with some of its request's fields changed, which `execute` keeps: limits, address, device, current point.
+
+    A search that has ended goes on from there where its limits are raised. `tracking` is MLflow's address from now on.
+
+    Raises:
+        UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
+    """
+    if "tracking" in asked:
+        asked["tracking"] = plain_address(asked["tracking"])
+    limits = {key: limit for key, limit in run.suite.budget if limit is not None and key != "job_time"}
+    raised = [key for key in asked if key in Budget.model_fields]
+    for key in raised:
+        if key not in limits:
+            options = listed([f"--{limit}" for limit in limits])
+            verb = "is" if key == "time" else "are"
+            raise UserError(
+                f"--{key}: expected a limit that '{run.name}' has ({options}), found that its {key} {verb} not limited"
+            )
+    request = validate(Request, run.request.model_dump() | asked, "")
+    request.check()
+    for key in raised:
+        if (new := getattr(request, key)) < (old := limits[key]):
+            raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
+    if "tracking" in asked:
+        remember(asked["tracking"], run.home)
+    budget = run.suite.budget.model_copy(update={key: getattr(request, key) for key in raised})
+    suite = run.suite.model_copy(update={"budget": budget})
+    return run.changed(request=request, suite=suite).with_current(current)
+
+
+def confirm_more(run: Run, current: str | None = None, **asked: int) -> Run:
+    """The run with more of what its suite's `[confirm]` says, which `execute` keeps.
+
+    Args:
+        asked: some of `static`, `members`, `replicates` and `budget`.
+
+    Raises:
+        UserError: less than the run has, fewer than 2 static weights, or some where there is nothing to weigh.
+    """
+    before = run.suite.confirm
+    if asked.get("static", 2) < 2:
+        raise UserError(f"--static: expected at least 2 weights, found {asked['static']}")
+    for key, new in asked.items():
+        old = before.replicates_in_all if key == "budget" else getattr(before, key)
+        if new < old:
+            raise UserError(f"--{key}: expected at least {old}, which '{run.name}' has already, found {new}")
+    after = validate(Confirm, before.model_dump() | asked, "the command line")
+    if after.static:
+        if not after.replicates:
+            raise UserError("--static: expected --replicates beside it, as this run confirms nothing, found none")
+        for part in run.datasets.values():
+            tasks = [task.name for task in part.tasks]
+            check_static(part.key, tasks, part.fitted().space)
+    return run.changed(suite=run.suite.model_copy(update={"confirm": after})).with_current(current)

@@ -1,0 +1,80 @@
+"""What a user asks of a run: options of `seesaw run`, arguments of `bench.run`, or a TOML file of either.
+
+Each option is one field here or in a base: `Budget` has the limits, `Resources` what an executor is asked. A field's
+name, type and docstring make the option of the command line, and the run's folder keeps its value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from bench.app.runs.suite import Budget
+from bench.core.plain import assignments, names
+from bench.core.system.content import read_toml
+from bench.core.validation import validate
+from bench.search.executors.base import Resources
+
+ColumnList = Annotated[tuple[str, ...], BeforeValidator(names)]
+
+
+def _models(given: Any) -> dict[str, Any]:
+    return assignments(given, "--model", "mine=q_click,q_buy")
+
+
+class Request(Resources, Budget):
+    """What a user asks of a run."""
+
+    suite: str
+    """A suite's name, or the path of a suite.toml, or of a TOML file with these options."""
+    dataset: Annotated[tuple[str, ...], BeforeValidator(names)] = ()
+    """Data sets instead of the suite's, separated by commas."""
+    space: str | None = None
+    """Search space instead of the suite's."""
+    sampler: str | None = None
+    """gp, tpe or random."""
+    lowest: int | float | str | None = None
+    """Lowest rung: samples, or a part of full length; 0 for none."""
+    name: str | None = None
+    """The run's name; default: that of the one --dataset, else the suite's; numbered."""
+    seed: int = Field(0, ge=0)
+    """Seed of every random number."""
+    set: Annotated[dict[str, Any], BeforeValidator(assignments)] = Field(default_factory=dict)
+    """Configuration, as in sharing.kind=mmoe. Repeat."""
+    current: str | None = None
+    """Model in production: TOML, a package's folder, column:NAME, or models:/NAME/VERSION."""
+    model: Annotated[dict[str, ColumnList], BeforeValidator(_models)] = Field(default_factory=dict)
+    """Model from elsewhere, by its columns of the log: mine=q_click,q_buy. Repeat."""
+    raw: Path | None = None
+    """Folder with the raw files; nothing is fetched."""
+    backtest: int | None = Field(None, ge=2)
+    """Ends with a back-test of N cuts, see `seesaw backtest`."""
+    tracking: str | None = None
+    """MLflow's address; default: a file at home."""
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> Request:
+        """The request of some options, which go before those of the file that `suite` may name.
+
+        Raises:
+            UserError: an unknown option, or a value that it cannot have.
+        """
+        path = Path(str(asked.get("suite")))
+        if path.suffix == ".toml" and path.is_file() and "suite" in (file := read_toml(path)):
+            return validate(cls, {**file, **asked, "suite": file["suite"]}, str(path))
+        return validate(cls, asked, "")
+
+    @property
+    def words(self) -> list[str]:
+        """The command line that asks for the same."""
+        words = ["seesaw", "run", self.suite]
+        for name, value in self.model_dump(mode="json", exclude_unset=True, exclude={"suite"}).items():
+            values = [",".join(value) if isinstance(value, list) else str(value)]
+            if isinstance(value, dict):
+                values = [f"{key}={json.dumps(each)}" for key, each in value.items()]
+            words += [word for each in values for word in (f"--{name.replace('_', '-')}", each)]
+        return words

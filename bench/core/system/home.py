@@ -1,0 +1,34 @@
+"""Where seesaw keeps what it makes: `--home`, else `$SEESAW_HOME`, else `./.seesaw`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from bench.core.errors import UserError
+from bench.core.system.atomic import Unwritable, writable
+
+
+def resolve_home(given: Path | None = None) -> Path:
+    """Returns the absolute home folder without creating it; UserError if it is a file, OSError if no folder can be."""
+    home = Path(given or os.environ.get("SEESAW_HOME") or ".seesaw").expanduser().resolve()
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        home.stat()  # from Python 3.13 on, `resolve` takes a name that is too long
+    if os.path.isfile(home):
+        raise UserError(f"expected a folder as home, found a file: {home}")
+    return home
+
+
+def writable_home(given: Path | None = None) -> Path:
+    """Returns the home folder, created if absent; raises UserError if it is a file, or cannot be created or written."""
+    try:
+        return writable(resolve_home(given))
+    except Unwritable as error:
+        raise Unwritable(error.where, error.number, "; choose another with --home") from None
+
+
+def shown(path: Path) -> str:
+    """A path for people: relative if it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,385 @@
+"""The test whether any gradient method beats tuned static weights: by how much, and the answer in a sentence.
+
+The static front is interpolated: with static points s_k it is the edge of all y <= sum_k lambda_k s_k. A point g lies
+beyond it by d(g) = max over directions w (w >= 0, sum 1) of min over k of w . (g - s_k): the value of a matrix game,
+which is also min over lambda of max over objectives m of sum_k lambda_k (g - s_k)_m.
+
+* Lower bound of d(g): in each of a few fixed directions w, the smallest over k of the lower bounds of w . (g - s_k).
+  The error is shared over points and directions (Bonferroni); all k at once cost nothing (an intersection of tests).
+* Upper bound of d(g): the least over lambda of max over m of sum_k lambda_k U_km, with U_km an upper bound of
+  (g - s_k)_m. All U_km hold together (Bonferroni over points and objectives), so the bound holds for any
+  lambda. Here lambda mixes at most two neighbours. Where the true front is convex, static weights do not reach a mix of
+  points far apart. A gradient point below such a mix need not be within the margin. Two points are
+  neighbours where no third lies within the ball of which they are ends (Gabriel and Sokal, 1969).
+* A lower bound counts only where g is certainly better than some static point in every objective. Static points that
+  all lie at one place say little of the front elsewhere: a point farther along the same front lies beyond them, too.
+  But no two points of one front dominate each other, wherever they lie.
+* All of this is about points. Where trials differ by more than the margin, points of one family may lie beyond those of
+  another by luck in tuning alone. So an answer about methods must also survive a permutation of labels, see `luck`.
+
+The question is Kurin et al.'s and Xin et al.'s (both NeurIPS 2022): whether manipulating gradients gains anything that
+well chosen static weights do not. Models that share nothing have nothing to weigh, and are left out on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+from scipy.special import ndtr, stdtrit
+
+from bench.core.arrays import Floats
+from bench.core.errors import listed
+from bench.core.objectives import Objective, in_thousandths
+from bench.core.rows import SEARCH
+from bench.core.seeds import derive
+from bench.ledger.comparison.families import FamilyPoint, trials_of
+from bench.ledger.comparison.significance import POWER_WANTED, SIZE, Word, against, permuted, smallest, unit
+from bench.ledger.effect import LEVEL, Effect
+from bench.ledger.pareto import lattice, steps_within
+from bench.ledger.samples import Sample
+from bench.ledger.statistics import Differences, differences
+
+MOST_REPLICATES = 100
+MOST_DIRECTIONS = 15
+PERMUTATIONS = 999
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """How far G gradient points lie beyond the front of K static points, in the unit of the directions.
+
+    Attributes:
+        value: d of each point (G,), as estimated.
+        apart: differences (G, K, W + M), gradient minus static points: first along W `directions`, then by objective.
+        neighbours: pairs (E, 2) of static points that may be mixed.
+        margin: for the verdict and the chances.
+        questions: how many are asked together.
+        replicates: of each point, the fewest.
+    """
+
+    value: Floats
+    apart: Differences
+    directions: int
+    neighbours: NDArray[np.int64]
+    margin: float
+    questions: int
+    replicates: int
+
+    @property
+    def by_objective(self) -> Floats:
+        """Differences by objective (G, K, M)."""
+        return self.apart.value[..., self.directions :]
+
+    @cached_property
+    def reaches(self) -> tuple[Floats, Floats, Floats]:
+        """From differences to their bounds: to lower ones along the directions (G, K, W); to lower ones by objective
+        (G, K, M), by which a point dominates; and to upper ones by objective (G, K, M)."""
+        (points, front, columns), w = self.apart.value.shape, self.directions
+        lower, dominating, upper = (
+            stdtrit(self.apart.freedom, 1 - SIZE / together) * np.sqrt(self.apart.seed + self.apart.data)
+            for together in (points * w * self.questions, points * front * self.questions, front * (columns - w))
+        )
+        return lower[..., :w], dominating[..., w:], upper[..., w:]
+
+    @property
+    def low(self) -> Floats:
+        """Lower bounds (G,); all hold together with probability 1 - `SIZE`."""
+        return np.asarray((self.apart.value[..., : self.directions] - self.reaches[0]).min(axis=1).max(axis=1))
+
+    @cached_property
+    def high(self) -> Floats:
+        """Upper bounds (G,); each holds with probability 1 - `SIZE`."""
+        upper = self.by_objective + self.reaches[2]
+        return np.array([_mix_of_neighbours(each, self.neighbours)[0] for each in upper])
+
+    @property
+    def least(self) -> Floats:
+        """Lower bounds that count (G,): minus infinity where a point may be better than no static one in every
+        objective."""
+        dominates = (self.by_objective - self.reaches[1]).min(axis=2).max(axis=1) > 0
+        return np.where(dominates, self.low, -np.inf)
+
+    @property
+    def verdict(self) -> Word:
+        """Whether any point lies beyond the front by more than the margin."""
+        return against(self.margin, float(self.least.max()), float(self.high.max()))
+
+    @property
+    def lead(self) -> tuple[int, Effect]:
+        """The farthest point, of a "yes" the surest, and how far it lies; else the upper bound is that of all."""
+        sure = self.verdict == "yes"
+        at = int((self.least if sure else self.value).argmax())
+        return at, Effect(float(self.value[at]), float(self.low[at]), float(self.high[at] if sure else self.high.max()))
+
+    @cached_property
+    def chances(self) -> tuple[float, float]:
+        """Of "yes", were every point two margins beyond the front as it is measured, and of "no", were it 0 beyond.
+
+        To raise a point by c in every objective raises its d by c, from `value`. Errors are taken as Gaussian.
+        """
+        lower, dominating, upper = self.reaches
+        raised = self.apart.value - self.value[:, None, None] + 2 * self.margin
+        error = np.maximum(np.sqrt(self.apart.seed + self.apart.data), 1e-12)
+        along, own = error[..., : self.directions], error[..., self.directions :]
+        beyond = ndtr((raised[..., : self.directions] - self.margin - lower) / along).min(axis=1).max(axis=1)
+        better = ndtr((raised[..., self.directions :] - dominating) / own).min(axis=2).max(axis=1)
+        within = 1.0
+        for ahead, reach, wide in zip(self.by_objective, upper, own, strict=True):
+            level = ahead - _mix_of_neighbours(ahead, self.neighbours)[0] + reach
+            high, mix = _mix_of_neighbours(level, self.neighbours)
+            within *= float(ndtr((self.margin - high) / (mix @ wide.max(axis=1))))
+        return float(np.minimum(beyond, better).max()), within
+
+    def with_replicates(self, count: int) -> Beyond:
+        """As if with `count` replicates of each point."""
+        freedom = self.apart.freedom * max(count - 1, 0.5) / max(self.replicates - 1, 0.5)
+        apart = replace(self.apart, seed=self.apart.seed * (self.replicates / count), freedom=freedom)
+        return replace(self, apart=apart, replicates=count)
+
+    @cached_property
+    def needed(self) -> int | None:
+        """Replicates of each point with which both chances are at least `POWER_WANTED`; None where no number up to
+        `MOST_REPLICATES` is enough."""
+        return smallest(lambda count: min(self.with_replicates(count).chances) >= POWER_WANTED, MOST_REPLICATES)
+
+
+def beyond(
+    static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, margin: float, questions: int = 1
+) -> Beyond | None:
+    """Compares gradient points with the front of static points, paired by seed and by rows.
+
+    Args:
+        static, gradient: at least one point each.
+        scale: (M,), by which metrics are multiplied to have one unit and to be better when larger.
+        margin: in that unit.
+        questions: how many are asked together, as of several data sets: the error rate of "yes" is for all of them.
+
+    Returns:
+        None where nothing is known of seeds.
+    """
+    directions = directions_of(len(scale))
+    columns = np.hstack([directions.T, np.eye(len(scale))]) * scale[:, None]
+    compared = differences([each.along(columns) for each in (*gradient, *static)])
+    if compared is None:
+        return None
+    ahead = slice(len(gradient)), slice(len(gradient), None)
+    apart = replace(compared, **{name: getattr(compared, name)[ahead] for name in ("value", "seed", "data", "freedom")})
+    value = np.array([surplus(each) for each in apart.value[..., len(directions) :]])
+    ends, least = neighbours(np.array([each.mean for each in static]) * scale), min(map(len, (*static, *gradient)))
+    return Beyond(value, apart, len(directions), ends, margin, questions, least)
+
+
+def neighbours(points: Floats) -> NDArray[np.int64]:
+    """Pairs (E, 2) of rows of points (K, M) that are neighbours, and each point paired with itself."""
+    squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    inside = squared[:, None] + squared[None] < squared[:, :, None] * (1 - 1e-12)  # a third point within the ball
+    near = ~inside.any(axis=2)
+    return np.array([(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i <= j])
+
+
+def directions_of(objectives: int) -> Floats:
+    """Directions (W, M), evenly over the simplex: at most 5 of two objectives, else `MOST_DIRECTIONS`."""
+    steps = 1 if objectives == 1 else steps_within(objectives, 5 if objectives == 2 else MOST_DIRECTIONS)
+    return lattice(objectives, steps) / steps
+
+
+def surplus(game: Floats) -> float:
+    """d of one point, from its differences (K, M) with the static points: the value of the game, by lambda."""
+    rows, columns = game.shape
+    if columns < 3:  # of two rows at the most
+        every = np.array([(i, j) for i in range(rows) for j in range(i + 1)])
+        return _mix_of_neighbours(game, every)[0]
+    solution = linprog(
+        c=np.append(np.zeros(rows), 1.0),
+        A_ub=np.hstack([game.T, -np.ones((columns, 1))]),
+        b_ub=np.zeros(columns),
+        A_eq=np.append(np.ones(rows), 0.0)[None],
+        b_eq=[1.0],
+        bounds=[(0, None)] * rows + [(None, None)],
+    )
+    return float(solution.fun)
+
+
+def _mix_of_neighbours(game: Floats, pairs: NDArray[np.int64]) -> tuple[float, Floats]:
+    """The least of max over m of sum_k lambda_k game_km, lambda mixing one of the pairs (E, 2) of rows; and it (K,).
+
+    Along a pair it is least at an end, or where two columns are equal.
+    """
+    first, second = game[pairs[:, 0]], game[pairs[:, 1]]
+    shares = [np.zeros(len(pairs)), np.ones(len(pairs))]
+    for one, other in combinations(range(game.shape[1]), 2):
+        gap, end = first[:, one] - first[:, other], second[:, one] - second[:, other]
+        turn = gap - end
+        shares.append(np.clip(np.divide(-end, turn, out=np.zeros_like(turn), where=turn != 0), 0, 1))
+    share = np.stack(shares, axis=1)  # (E, S) of the first row
+    values = (share[..., None] * first[:, None] + (1 - share[..., None]) * second[:, None]).max(axis=2)
+    pair, at = np.unravel_index(int(values.argmin()), values.shape)
+    weights = np.zeros(len(game))
+    weights[pairs[pair, 0]] += share[pair, at]
+    weights[pairs[pair, 1]] += 1 - share[pair, at]
+    return float(values[pair, at]), weights
+
+
+def luck(
+    verdict: Word, static: Sequence[Sequence[float]], gradient: Sequence[Sequence[float]], scale: Floats, margin: float
+) -> float:
+    """P-value that luck in tuning explains a verdict about points; 1 where a side has no trial.
+
+    A "yes" is held against trials of one distribution; a "no" against gradient trials of the same distribution, moved
+    two margins ahead. Labels are permuted among all trials. The statistic is the lead of the best gradient trial over
+    the best static one, in the direction in which it is largest.
+
+    Args:
+        verdict: yes or no.
+        static, gradient: values of the search (N, M), finite.
+        scale, margin: as in `beyond`.
+    """
+    if not len(static) or not len(gradient):
+        return 1.0
+    sign, moved = (1, 0.0) if verdict == "yes" else (-1, 2 * margin)
+    along = scale[:, None] * directions_of(len(scale)).T
+
+    def lead(ours: Floats, theirs: Floats) -> float:
+        return sign * float((ours.max(axis=0) - theirs.max(axis=0)).max())
+
+    ours, theirs = np.array(gradient) @ along - moved, np.array(static) @ along  # parts of a direction sum to 1
+    return permuted(ours, theirs, lead, derive(0, "tuning"), PERMUTATIONS)
+
+
+def about_methods(
+    lead: Beyond, static: Sequence[Sequence[float]], gradient: Sequence[Sequence[float]], scale: Floats
+) -> tuple[Word, float]:
+    """The verdict about methods, which luck in tuning must not explain, and its p-value; arguments as of `luck`."""
+    if lead.verdict == "cannot tell":
+        return lead.verdict, 1.0
+    p = luck(lead.verdict, static, gradient, scale, lead.margin)
+    return ("cannot tell" if p >= SIZE / (lead.questions if lead.verdict == "yes" else 1) else lead.verdict), p
+
+
+MARGIN_THOUSANDTHS = 0.5
+"""In thousandths, where all objectives are read so."""
+MARGIN_OF_WAY = 0.2
+"""Else in percent of the way from the reference to the best: that of .5e-3 in an AUC of .75."""
+LEAST_WEIGHTS = 7
+
+
+def scale_of(
+    objectives: Sequence[Objective], reference: Mapping[str, float], means: Floats
+) -> tuple[Floats, float, str]:
+    """By what each objective is multiplied (M,), so that a step in one counts as much as in another and more is better;
+    the margin in that unit, and the unit's name.
+
+    Thousandths where all objectives are read so; else percent of the way from the reference to the best mean.
+
+    Args:
+        means: (N, M), of all that is compared.
+    """
+    signs = np.array([objective.sign for objective in objectives])
+    if all(in_thousandths(objective.name) for objective in objectives):
+        sizes, names = zip(*map(unit, objectives), strict=True)
+        return signs / np.array(sizes), MARGIN_THOUSANDTHS, names[0] if len(set(names)) == 1 else "thousandths"
+    at = np.array([reference[objective.name] for objective in objectives])
+    ways = (signs * (means - at)).max(axis=0) / 100
+    return signs / np.where(ways > 0, ways, 1.0), MARGIN_OF_WAY, "% of the way from the reference to the best"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer (yes, no, cannot tell), and the sentence that gives it.
+
+    Attributes:
+        weights: how many different static weights were confirmed with two replicates or more.
+    """
+
+    verdict: Word
+    sentence: str
+    weights: int = 0
+
+    def to_json(self) -> dict[str, str | int]:
+        """The answer as every document has it."""
+        return {"verdict": self.verdict, "sentence": self.sentence, "static_weights": self.weights}
+
+
+def answer(
+    members: Sequence[FamilyPoint],
+    tries: Sequence[Mapping[str, float]],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    split: str,
+    run: str,
+) -> Answer:
+    """Answers it for points on one data set, of which those with two replicates or more on `split` count.
+
+    Args:
+        tries: metrics on validation of all that tuned the static weights; empty for one that failed.
+    """
+    measured = sorted({objective.name.partition(".")[0] for objective in objectives if objective.is_metric})
+    if len(measured) == 1:
+        return _silent(f"{measured[0]} is the only task measured; one task needs no balancing.")
+    known = [(member, own) for member in members if (own := member.sample(objectives, split)) and len(own) > 1]
+    static = [own for member, own in known if member.weights is not None]
+    gradient = [own for member, own in known if member.gradient]
+    weights = len({member.weights for member, _ in known} - {None})
+    if not gradient:
+        return _silent("no gradient method has a confirmed point with two replicates.", weights)
+    if weights < LEAST_WEIGHTS:
+        have = f"{weights} static weight{'' if weights == 1 else 's'}, at least {LEAST_WEIGHTS} are needed"
+        return _silent(f"{have}; `seesaw confirm {run} --static {LEAST_WEIGHTS}` adds them.", weights)
+    means = np.array([sample.mean for sample in (*static, *gradient)])
+    scale, margin, of = scale_of(objectives, reference, means)
+    lead = beyond(static, gradient, scale, margin)
+    assert lead is not None  # every point has two replicates
+    methods = [member.method for member, _ in known if member.gradient]
+    searched = [(each, values) for each in trials_of(members) if (values := each.searched(objectives))]
+    tried = [[each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in tries]
+    theirs = [values for each, values in searched if each.weights is not None]
+    theirs += [values for values in tried if np.isfinite(values).all()]
+    ours, doubt = [values for each, values in searched if each.gradient], ""
+    verdict, p = about_methods(lead, theirs, ours, scale)
+    if verdict != lead.verdict:
+        trials = f"trials of gradient methods: {len(ours)}, of static weights: {len(theirs)}"
+        doubt = f". Luck in tuning may be why (p = {p:.2g}; {trials}). A longer search has more of both."
+    return Answer(verdict, _sentence(lead, methods, f"the front of {weights} static weights", of, doubt), weights)
+
+
+def _silent(reason: str, weights: int = 0) -> Answer:
+    told = f"This run cannot say whether a gradient method beats tuned static weights: {reason}"
+    return Answer("cannot say", told, weights)
+
+
+def _sentence(lead: Beyond, methods: Sequence[str], front: str, of: str, doubt: str) -> str:
+    """The answer; of these points alone where there is a `doubt` about methods."""
+    size, (yes, no) = f"{lead.margin:g} {of}", lead.chances
+    if lead.verdict == "yes":
+        best, sure = int(lead.least.argmax()), lead.least > lead.margin
+        names = sorted({method for method, one in zip(methods, sure, strict=True) if one})
+        verb = "lies" if len(names) == 1 else "lie"
+        value = _value(lead.value[best], lead.low[best], lead.high[best])
+        who = f"Cannot tell: these points of {listed(names)} lie" if doubt else f"Yes: {listed(names)} {verb}"
+        return f"{who} beyond {front} by more than the margin of {size}: by {value}{doubt or '.'}"
+    value = _value(lead.value.max(), lead.low.max(), lead.high.max())
+    if lead.verdict == "no":
+        none = "Cannot tell: none of these gradient points" if doubt else "No: no gradient method"
+        far = f"the farthest lies {value} beyond it{doubt or '.'}"
+        return f"{none} lies beyond {front} by more than the margin of {size}; {far}"
+    if lead.low.max() > lead.margin:
+        left = ". No gradient point is certainly better than a static one in every task: add static weights."
+    elif lead.needed is None:
+        left = "; more replicates alone will not settle it."
+    else:
+        left = f"; about {lead.needed} replicates of each point would bring both to 80%."
+    return (
+        f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {size}. Luck in tuning "
+        f"aside, a run with these replicates answers yes in {yes:.0%} of cases if the gradient front lies two margins "
+        f"beyond, and no in {no:.0%} if the fronts are equal{left}"
+    )
+
+
+def _value(value: float, low: float, high: float) -> str:
+    return f"{value:+.2f} ({LEVEL:.0%} CI {low:+.2f} to {high:+.2f})"

@@ -1,0 +1,378 @@
+"""The frontier of a run: its points, the non-dominated ones among them, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.core.arrays import Floats
+from bench.core.errors import listed
+from bench.core.objectives import Objective, in_thousandths
+from bench.core.records import Point, TrialRecord
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.seeds import derive
+from bench.ledger.comparison.beyond import Answer
+from bench.ledger.effect import Effect
+from bench.ledger.ledger import ALL, GAIN, GAIN_HIGH, GAIN_LOW, HIGH, LOW, PARTS, SD, VALUE, Ledger
+from bench.ledger.pareto import UNRANKED, hypervolume, ranks, resolve_reference
+from bench.ledger.points import (
+    BASELINE,
+    TWIN,
+    candidates,
+    compared_split,
+    confirmed,
+    estimates,
+    points,
+    points_of_run,
+    replicated,
+    source_ids,
+)
+from bench.ledger.posterior import p_nondominated, posterior_draws
+from bench.ledger.samples import samples_of, seed_noise
+from bench.ledger.statistics import differences, intervals, reflected
+
+PLAUSIBLE = 0.05
+"""A point that nothing dominates with at least this probability may belong to the front."""
+SUSPECT, APART = 0.98, 0.03
+"""AUC from which on trees tell a task almost fully, and how far networks must be behind to make that suspicious."""
+LIMITS = ("cost/parameters", "cost/latency_ms")
+"""Costs of each point that its table has."""
+VOLUMES = 1000
+"""Posterior draws of which the hypervolume is taken."""
+
+
+@dataclass(frozen=True)
+class Frontier(Ledger):
+    """The non-dominated set among all points of a run in its objectives, see `bench.ledger.points`.
+
+    The table has trials by number and length, then baselines, then the current point. Besides its facts: `trial`
+    (missing for the others); in a search by rungs `rung`, from 0, and `samples` that it was trained on; `sharing,
+    funnel, balancing, baseline, config` (JSON), `params`, costs; `replicates` and `replicates_failed`; `rank` (0 is the
+    front; missing for points that were not compared).
+
+    Cells of validation are what the search saw, those of confirmation rows and test means over replicates. Gains are
+    over the current point, else over the best single-task models together: `current` is the row of either. Where
+    neither has replicates, they are over the best single-task model of each objective.
+
+    Attributes:
+        points: of the table's rows.
+        split: whose rows it was compared on: `CONFIRM` where points were confirmed (only those are compared then), else
+            `SEARCH`.
+        reference: of the hypervolume, by objective name.
+        hypervolume: of the points of trials: of what the search found.
+        volume: the same of true values: that of the means less the bias that it has from taking the best of noisy
+            values; None where nothing is known.
+        answer: whether gradient methods lie beyond static weights, on test; None until somebody has asked.
+    """
+
+    points: tuple[Point, ...]
+    split: str
+    reference: dict[str, float]
+    hypervolume: float
+    volume: Effect | None = None
+    answer: Answer | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """The objectives' keys on the frontier's split."""
+        return [objective.key(self.split) for objective in self.measures]
+
+    @property
+    def estimates(self) -> Floats:
+        """(S, M), what points are compared by: of a cost that no replicate measured, the search's value."""
+        values, costs = self.at(self.split), [not each.is_metric for each in self.measures]
+        return np.where(np.isnan(values) & costs, self.at(SEARCH), values)
+
+    @property
+    def best(self) -> list[int]:
+        """Rows of the front, best in the first objective first."""
+        value = self.measures[0].sign * self.estimates[:, 0]
+        return sorted(np.flatnonzero(self.front).tolist(), key=lambda row: (-value[row], self._trial(row)))
+
+    @property
+    def plausible(self) -> list[int]:
+        """Rows of the front, and then those that are on it with a probability of at least `PLAUSIBLE`."""
+        chance = np.where(self.front, 2.0, self.table["p_nondominated"].to_numpy(float))
+        value = np.nan_to_num(self.measures[0].sign * self.estimates[:, 0], nan=-np.inf)
+        rows = np.flatnonzero(chance >= PLAUSIBLE).tolist()
+        return sorted(rows, key=lambda row: (-chance[row], -value[row], self._trial(row)))
+
+    @property
+    def by_trial(self) -> dict[int, int]:
+        """By trial its row of the best rank, the longest of equals."""
+        rank = self.table["rank"].astype(float).fillna(math.inf)
+        rows = np.flatnonzero(self.table["role"] == "trial").tolist()
+        best = sorted(rows, key=lambda row: (rank[row], -row))
+        return dict(sorted((int(self._trial(row)), row) for row in best[::-1]))
+
+    def _trial(self, row: int) -> float:
+        number = self.table["trial"].iloc[row]
+        return math.inf if pd.isna(number) else float(number)
+
+    def ahead_of(self, point: str) -> list[str]:
+        """Names of the points that are surely better than one in every objective, on test: each at 5%, one-sided."""
+        by_id = samples_of(self.points, [each.key(TEST) for each in self.measures])
+        compared = differences([*by_id.values()]) if point in by_id else None
+        if compared is None:
+            return []
+        names, at = list(by_id), list(by_id).index(point)
+        surely = (all(gain.gained for gain in compared.gains(other, at, self.measures)) for other in range(len(names)))
+        called = dict(zip(self.table["point"], self.table["name"], strict=True))
+        return [str(called[name]) for name, ahead in zip(names, surely, strict=True) if ahead]
+
+    @property
+    def suspicion(self) -> str:
+        """A sentence where boosted trees tell a task almost fully on confirmation rows, and no network nearly so.
+
+        Networks hardly find what two columns tell only together, such as a planned and an actual time. Such columns are
+        often known only after the impression.
+        """
+        tasks = []
+        for values, name in zip(self.at(CONFIRM).T, self.names, strict=True):
+            task, _, metric = name.rpartition(".")
+            if metric in ("auc", "gauc"):
+                trees, networks = (
+                    np.fmax.reduce(values[of.to_numpy()], initial=-np.inf)
+                    for of in (self.table["point"] == "trees", self.table["role"] == "trial")
+                )
+                if trees >= SUSPECT and -np.inf < networks <= trees - APART:
+                    tasks.append(f"{task} ({metric.upper()} {trees:.3f}; networks {networks:.3f})")
+        if not tasks:
+            return ""
+        return f"Boosted trees tell {listed(tasks)} almost fully: first check that no input is known only afterwards."
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `seesaw frontier --json`.
+
+        A point's `metrics` are the search's values (`valid/..`) and its replicates' means (`confirm/..`, `test/..`).
+        """
+        volume = self.volume
+        others = [row for row, point in enumerate(self.points) if point.role != "trial"]
+        return {
+            "points": [self._point(row) for row in self.best],
+            **({"answer": self.answer.to_json()} if self.answer else {}),
+            "baselines": [self._baseline(row) for row in others],
+            "hypervolume": {
+                "value": self.hypervolume,
+                **({"ci": [volume.low, volume.high], "corrected": volume.value} if volume else {}),
+                "reference": self.reference,
+                "split": self.split,
+                "basis": "replicates" if self.split == CONFIRM else "search",
+            },
+        }
+
+    def _point(self, row: int) -> dict[str, Any]:
+        facts = self.table.iloc[row]
+        point: dict[str, Any] = {
+            "point": facts["point"],
+            "role": facts["role"],
+            "trial": _known(facts["trial"]),
+            **({"samples": _known(facts["samples"])} if "samples" in facts else {}),
+            "architecture": facts["architecture"],
+            "config": json.loads(facts["config"]),
+            "metrics": self._numbers(row, splits=(SEARCH,)) | self._by_key(self.estimates[row], self.split),
+            "replicates": int(facts["replicates"]),
+        }
+        if facts["replicates"]:
+            point["metrics"] |= self._numbers(row)
+            point["sd"] = self._numbers(row, "sd")
+            point["ci"] = self._ends(row)
+        if pd.notna(facts["p_nondominated"]):
+            point["p_nondominated"] = float(facts["p_nondominated"])
+        return point
+
+    def _baseline(self, row: int) -> dict[str, Any]:
+        """A baseline or the current point: `metrics` and `ci` by key, without what was not measured."""
+        facts, point = self.table.iloc[row], self.points[row]
+        sources = source_ids(point)
+        numbers = sorted({int(of.partition("@")[0]) for of in sources if not of.startswith(TWIN)})
+        twins = [of for of in sources if of.startswith(TWIN)]
+        return {
+            "name": point.id,
+            **({"trials": numbers} if numbers else {}),
+            **({"twins": twins} if twins else {}),
+            "replicates": int(facts["replicates"]),
+            "metrics": self._numbers(row),
+            "ci": self._ends(row),
+            "on_front": bool(facts["on_front"]),
+            "p_nondominated": _known(facts["p_nondominated"]),
+        }
+
+    def _numbers(self, row: int, part: str = "value", splits: Sequence[str] = (CONFIRM, TEST)) -> dict[str, float]:
+        """By key what is known of a point; without more, of its replicates."""
+        by_split = (self._by_key(self.at(split, part)[row], split) for split in splits)
+        return {key: value for each in by_split for key, value in each.items()}
+
+    def _by_key(self, values: Floats, split: str) -> dict[str, float]:
+        pairs = zip(self.measures, values.tolist(), strict=True)
+        return {each.key(split): value for each, value in pairs if value == value}
+
+    def _ends(self, row: int) -> dict[str, list[float]]:
+        high = self._numbers(row, "high")
+        return {key: [low, high[key]] for key, low in self._numbers(row, "low").items()}
+
+
+def frontier(
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float] | None = None,
+    seed: int = 0,
+    baselines: Sequence[Point] = (),
+) -> Frontier:
+    """The frontier of trial records; raises UserError if an objective has no reference, or a reference no objective.
+
+    Args:
+        reference: hypervolume reference by objective name; defaults fill what it leaves out.
+        seed: of the run, for what is simulated, as behind `p_nondominated`.
+        baselines: points that are no trials of the search, with their replicates, the current point among them. They
+            are compared like every confirmed point; one that lacks an objective is not.
+    """
+    at = resolve_reference(objectives, reference)
+    every = points_of_run(records, baselines, objectives)
+    # Where one point is the best single-task model of every task, these together are that point, and not another one.
+    same = {each.id: source_ids(each)[0] for each in every if len(source_ids(each)) == 1}
+    apart = [point for point in every if point.id not in same]
+    compared = candidates(apart)
+    split = compared_split(apart)
+    values = estimates(compared, objectives, split)
+    places = {point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)}
+    ids = [same.get(point.id, point.id) for point in every]
+    place = pd.Series([places.get(one) for one in ids], dtype=float)
+    table = _facts(every)
+    table["rank"] = place.where(place != UNRANKED).astype("Int64")
+    table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
+    chances, volume = _of_front(apart, objectives, at, split, seed)
+    table["p_nondominated"] = np.array([chances.get(one, np.nan) for one in ids], dtype=float)
+    known = [row for row, point in enumerate(every) if confirmed(point)]
+    others = [row for row in known if every[row].kind == BASELINE]
+    row = next(iter([*(row for row in known if every[row].role == "current"), *others]), None)
+    return Frontier(
+        measures=tuple(objectives),
+        table=table,
+        cells=_cells(every, apart if chances else (), ids, objectives, row),
+        draws={},
+        current=row,
+        points=tuple(every),
+        split=split,
+        reference=at,
+        hypervolume=hypervolume(values[[point.role == "trial" for point in compared]], objectives, at),
+        volume=volume,
+    )
+
+
+def _of_front(
+    points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float], split: str, seed: int
+) -> tuple[dict[str, float], Effect | None]:
+    """By id P(non-dominated), and the hypervolume of the true values of trials; nothing where no noise is known."""
+    by_point = samples_of(points, [objective.key(split) for objective in objectives])
+    samples = list(by_point.values())
+    noise = seed_noise(samples) if samples else None
+    chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated")) if noise else None
+    if noise is None or chances is None:
+        return {}, None
+    about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
+    trials = {point.id for point in points if point.role == "trial"}
+    searched, volume = [at for at, key in enumerate(by_point) if key in trials], None
+    if searched:
+        at = hypervolume(np.array([samples[each].mean for each in searched]), objectives, reference)
+        volume = reflected(at, np.array([hypervolume(each, objectives, reference) for each in about[:, searched]]))
+    return dict(zip(by_point, chances.tolist(), strict=True)), volume
+
+
+def _facts(points: Sequence[Point]) -> pd.DataFrame:
+    unused = Point("trees", {}, "")  # so that an empty run has columns, too
+    table = pd.DataFrame([_fact(point) for point in (*points, unused)]).iloc[:-1]
+    if not any(point.rungs for point in points):
+        table = table.drop(columns=["rung", "samples"])
+    whole = [name for name in ("trial", "rung", "samples") if name in table]
+    return table.astype(dict.fromkeys(whole, "Int64"))  # which a baseline may lack
+
+
+def _fact(point: Point) -> dict[str, Any]:
+    failed = sum(run.failure is not None for run in point.replicates)
+    return {
+        "point": point.id,
+        "name": point.name,
+        "role": point.role,
+        "kind": None,
+        "weights": None,
+        "trial": point.number,
+        "rung": len(point.rungs) - 1 if point.rungs else None,
+        "samples": point.samples,
+        "architecture": point.architecture,
+        "sharing": point.sharing,
+        "funnel": point.funnel,
+        "balancing": point.balancing,
+        "baseline": point.baseline,
+        "config": json.dumps(point.config),
+        "params": point.params,
+        **{name: point.metrics.get(name) for name in LIMITS},
+        "replicates": len(point.replicates) - failed,
+        "replicates_failed": failed,
+    }
+
+
+def _cells(
+    every: Sequence[Point], known: Sequence[Point], ids: Sequence[str], objectives: Sequence[Objective], row: int | None
+) -> dict[tuple[str, str], Floats]:
+    """Cells of all points. Each metric is taken by itself, as some may be missing somewhere.
+
+    Args:
+        known: points whose noise is known.
+        ids: of all points, in whose place others are known.
+        row: of the point that gains are over.
+    """
+    by_slice = {(split, ALL): np.full((len(every), len(objectives), len(PARTS)), np.nan)
+             for split in (SEARCH, CONFIRM, TEST)}  # fmt: skip
+    single = np.array([point.sharing == BASELINE for point in every], dtype=bool)
+    for (split, _), cells in by_slice.items():
+        for column, objective in enumerate(objectives):
+            own, key = cells[:, column], objective.key(split)
+            if split == SEARCH:
+                own[:, VALUE] = [point.metrics.get(key, np.nan) for point in every]
+            else:
+                for at, values in enumerate(replicated(point, key) for point in every):
+                    own[at, VALUE] = np.mean(values) if values else np.nan
+                    own[at, SD] = np.std(values, ddof=1) if len(values) > 1 else np.nan
+                _intervals(own, known, ids, key, objective, row)
+            best = objective.sign * np.fmax.reduce(own[single, VALUE] * objective.sign, initial=np.nan)
+            base = best if row is None else own[row, VALUE]
+            unit = 1.0 if in_thousandths(objective.name) else abs(base)
+            own[:, GAIN] = objective.sign * (own[:, VALUE] - base) / unit
+            own[:, [GAIN_LOW, GAIN_HIGH]] /= unit
+    return by_slice
+
+
+def _intervals(
+    cells: Floats, points: Sequence[Point], ids: Sequence[str], key: str, objective: Objective, row: int | None
+) -> None:
+    """Sets the ends of a metric's intervals, and of its gains over a row, of cells (S, parts)."""
+    by_id = samples_of(points, [key])
+    samples, places = list(by_id.values()), {one: place for place, one in enumerate(by_id)}
+    of, apart = (intervals(samples), differences(samples)) if samples else (None, None)
+    if of is None or apart is None:
+        return
+    current = None if row is None else places.get(ids[row])
+    for at, place in ((at, places[one]) for at, one in enumerate(ids) if one in places):
+        cells[at, [LOW, HIGH]] = of[place][0].low, of[place][0].high
+        if current is not None:
+            (gain,) = apart.gains(place, current, [objective])
+            cells[at, [GAIN_LOW, GAIN_HIGH]] = gain.low, gain.high
+
+
+def front_volume(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float] | None = None
+) -> float:
+    """The hypervolume of `frontier`, without what is simulated: no posterior, no intervals."""
+    values = estimates(candidates(points(records, objectives)), objectives)
+    return hypervolume(values, objectives, resolve_reference(objectives, reference))
+
+
+def _known(value: Any) -> Any:
+    return None if pd.isna(value) else getattr(value, "item", lambda: value)()  # a plain number, as JSON has it

@@ -1,0 +1,161 @@
+"""The ledger: what is known of points, as cells.
+
+A cell is a point's measure on a slice of a split's rows. Every surface selects cells and draws them; nothing else holds
+the same numbers. `Ledger.long` is the same as one long table, for files and notebooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bench.core.arrays import Floats
+from bench.core.formats import LEDGER, read_table, write_table
+from bench.core.objectives import Objective
+from bench.core.rows import SEARCH, TEST
+from bench.ledger.effect import LEVEL, Effect
+from bench.ledger.fusion import in_words
+
+ALL = "all"
+"""The slice of all rows. Others are `country=US`, `scenario=2`."""
+PARTS = ("value", "low", "high", "gain", "gain_low", "gain_high", "sd")
+"""Of a cell; see `Ledger`."""
+VALUE, LOW, HIGH, GAIN, GAIN_LOW, GAIN_HIGH, SD = range(len(PARTS))
+ENDS = (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)
+FACTS = ("point", "name", "architecture", "role", "kind", "weights", "on_front", "p_nondominated")
+"""Columns that every table of points has."""
+CELLS = "cells.parquet"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """S points in M measures.
+
+    Attributes:
+        measures: M.
+        table: facts of S points, a row each: `point` (id: 7, 7@16000, trees), `name` for people, `architecture`, `role`
+            (trial, baseline or current), `kind` of the fusion (power or sum; None of heads), its `weights` by task
+            (sum 1; empty for a score that is not fused), `on_front`, `p_nondominated`, and more.
+        cells: (S, M, parts) by split and slice. The parts are `PARTS`. `value` is a mean over replicates, or what the
+            search saw, with its interval at `LEVEL`; `gain` how much better it is than the current point's, with its
+            paired interval: a fraction of it, or a difference where the measure is read in thousandths; `sd` the
+            standard deviation of one replicate. NaN where it is unknown. Intervals allow for no choice.
+        draws: (D, S, M) by split, what the true values may be, jointly; D is 0 where nothing is known of seeds.
+        current: place of the point that gains are over; None where there is none.
+    """
+
+    measures: tuple[Objective, ...]
+    table: pd.DataFrame
+    cells: Mapping[tuple[str, str], Floats]
+    draws: Mapping[str, NDArray[Any]]
+    current: int | None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the measures."""
+        return tuple(each.name for each in self.measures)
+
+    @property
+    def served(self) -> bool:
+        """Whether the points are served: heads with the weights that fuse them into one score."""
+        return bool(self.table["kind"].notna().any())
+
+    @property
+    def front(self) -> NDArray[np.bool_]:
+        """(S,), which points are on the front."""
+        return self.table["on_front"].to_numpy(bool)
+
+    def at(self, split: str, part: str = "value", slice: str = ALL) -> Floats:
+        """(S, M), one part of all cells; NaN where nothing was measured."""
+        cells = self.cells.get((split, slice))
+        shape = (len(self), len(self.measures))
+        return np.full(shape, np.nan) if cells is None else cells[..., PARTS.index(part)]
+
+    def slices(self, split: str) -> list[str]:
+        """Names of the slices of some rows, not of all."""
+        return [slice for of, slice in self.cells if of == split and slice != ALL]
+
+    def gains(self, row: int, split: str = TEST, slice: str = ALL) -> dict[str, Effect]:
+        """By measure how much better a point is than the current one."""
+        parts = (self.at(split, f"gain{end}", slice)[row].tolist() for end in ("", "_low", "_high"))
+        return dict(zip(self.names, map(Effect, *parts), strict=True))
+
+    def without(self, *splits: str) -> Self:
+        """The same without what was measured on some splits."""
+        cells = {key: each for key, each in self.cells.items() if key[0] not in splits}
+        return replace(self, cells=cells, draws={of: each for of, each in self.draws.items() if of not in splits})
+
+    @property
+    def long(self) -> pd.DataFrame:
+        """A row for each cell: the facts of `point`, `split`, `slice`, `measure`, `basis`, and the cell's parts.
+
+        `basis` is `search`, what the one run of the search saw, or `replicates`.
+        """
+        facts, size = self.table[list(FACTS)], len(self.measures)
+        tables = []
+        for (split, slice), cells in self.cells.items():
+            own = facts.loc[facts.index.repeat(size)].reset_index(drop=True)
+            basis = "search" if split == SEARCH and not self.served else "replicates"
+            names = list(self.names) * len(self)
+            own = own.assign(split=split, slice=slice, measure=names, basis=basis)
+            parts = pd.DataFrame(cells.reshape(-1, len(PARTS)), columns=list(PARTS))
+            tables.append(pd.concat([own, parts], axis=1).dropna(subset="value"))
+        return pd.concat(tables, ignore_index=True)
+
+    @property
+    def wide(self) -> pd.DataFrame:
+        """A row for each point: its facts, and of all rows a column for each part that some point has, by the measure's
+        key: `confirm/click.auc`, `confirm/click.auc.low`."""
+        columns: dict[str, Floats] = {}
+        for split, slice in self.cells:
+            for at, measure in enumerate(self.measures if slice == ALL else ()):
+                for part, name in zip(PARTS, ("", *(f".{each}" for each in PARTS[1:])), strict=True):
+                    if np.isfinite(values := self.at(split, part)[:, at]).any():
+                        columns[f"{measure.key(split)}{name}"] = values
+        known = self.table.assign(**{name: columns.pop(name) for name in [*columns] if name in self.table})  # costs
+        return pd.concat([known, pd.DataFrame(columns, index=known.index)], axis=1)
+
+
+def as_cells(values: Floats, draws: Floats, sd: Floats, gained: Floats, gain_draws: Floats) -> Floats:
+    """Cells (S, M, parts) of values (S, M), of gains, and of draws of both (D, S, M); no interval without a draw."""
+    parts = [sd]
+    for value, drawn in ((gained, gain_draws), (values, draws)):
+        low, high = (np.where(np.isfinite(value), end, np.nan) for end in band(drawn))
+        parts = [value, np.minimum(low, value), high, *parts]  # draws of what was nowhere seen are all above 0
+    return np.stack(parts, axis=-1)
+
+
+def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Ends of 90% intervals along the first axis; NaN without draws."""
+    if not len(draws):
+        nothing = np.full(draws.shape[1:], np.nan)
+        return nothing, nothing
+    low, high = np.quantile(draws, ENDS, axis=0)
+    return low, high
+
+
+def long_of(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
+    """The long tables of several ledgers, with the name of each as `front`; weights as texts, `click 0.8, like 0.2`."""
+    table = pd.concat([each.long.assign(front=name) for name, each in ledgers.items()], ignore_index=True)
+    return table.assign(weights=[in_words(each or {}) for each in table["weights"]])
+
+
+def write_cells(cells: pd.DataFrame, file: Path) -> None:
+    """Writes the long table as a parquet file."""
+    write_table(LEDGER, pa.Table.from_pandas(cells, preserve_index=False), file)
+
+
+def read_cells(file: str | Path) -> pd.DataFrame:
+    """The long table of a run's or a decision's `cells.parquet`; raises UserError if the file is none."""
+    table: pd.DataFrame = read_table(LEDGER, Path(file)).to_pandas()
+    return table

@@ -1,0 +1,260 @@
+"""Gradient aggregation: the tasks' gradients, their Gramian, and their weighted sum or another combination.
+
+Gradients are combined at the embedding output and at the dense parameters that tasks share. The towers need one
+backward pass for all tasks: the graph is cut at their input, where tasks' gradients can be told apart, and from there
+down each task has its own backward pass.
+
+Products and sums are bound by memory. On the CPU compiled loops read each gradient once for all its products, and once
+for the sum; elsewhere torch does it. One call takes all parts, by their addresses, because for a bias calls cost more
+than its numbers. Gradients may be bfloat16, products and sums are float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.core.arrays import Ints
+from bench.models.assembly import MultiTaskModel
+from bench.models.balancing.base import Balancer, GradientCombination
+from bench.models.compiling import array, jit, memory, widen
+from bench.models.fused import among, of_one_task
+
+_BLOCK = 4096  # numbers of each gradient that stay in the cache while all pairs of tasks are processed
+OfTowers = Callable[[Tensor], Sequence[Tensor]]
+"""Weights (T,) -> gradients of the towers' parameters, for the tasks' losses so weighted."""
+
+
+class Aggregation:
+    """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on shared ones.
+
+    The balancer gives w; if they are also for a task's own parameters (`Balancer.weighs_own`), they multiply them
+    there. With T tasks: one backward pass through the towers (two if a funnel ties losses, T if it transfers hidden
+    units between towers), and T through the parts below. If a funnel ties tasks, parameters of one task get the sum of
+    all losses' gradients.
+    """
+
+    def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
+        self.balancer = balancer
+        self.tied, self.transfers = model.ties_logits, model.towers.transfer is not None
+        self.outputs = len(model.outputs)
+        added = model.position.parameters() if model.position else ()
+        self.towers = [*model.towers.parameters(), *added]
+        self.shared = list(model.shared_parameters())
+        apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
+        self.own = [parameter for parameter in model.dense_parameters() if id(parameter) not in apart]
+        self._below = self._above = self._narrow = torch.empty(0)
+        if isinstance(balancer, GradientCombination):
+            balancer.prepare(self.shared)
+        model.towers.register_forward_pre_hook(self._cut)
+        model.by_sets.register_forward_pre_hook(self._keep)
+
+    def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
+        """Fills `.grad` of `e` (B, S, W), the embedding output and a leaf, and of the model's dense parameters.
+
+        The losses (T,) were computed from the logits (B, O).
+        """
+        # Without pooling only a cast lies between e and the products: gradients are combined before it.
+        at_e = self._narrow if self._narrow.shape == e.shape else e
+        inputs = [at_e, *self.shared, *self.own]
+        tasks, of_towers = self._through_towers(logits, losses)
+        gradients = []  # for each task, one for each of the inputs
+        for at, above in enumerate(tasks):
+            last = at == len(tasks) - 1
+            gradients.append(gradients_of_task(self._below, inputs, above, retain_graph=not last))
+        combined, weights = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
+        if not self.balancer.weighs_own:
+            weights = torch.ones_like(weights)
+        for parameter, gradient in zip(self.towers, of_towers(weights), strict=True):
+            parameter.grad = gradient
+        self._below = self._above = self._narrow = torch.empty(0)
+        # In `own`, a task's gradient is zero at slices of other tasks, so the sum keeps each task's.
+        if self.own:
+            combined += weighted_sum([of_task[len(combined) :] for of_task in gradients], weights)
+        for tensor, gradient in zip([e, *inputs[1:]], combined, strict=True):
+            tensor.grad = gradient
+
+    def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
+        """Combines the gradients of shared parameters of T tasks, in float32 parts; also returns their weights (T,).
+
+        Those of a `GradientCombination` are 1.
+        """
+        if isinstance(self.balancer, GradientCombination):
+            parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
+            return parts, torch.ones(len(gradients), device=parts[0].device)
+        weights: Tensor = self.balancer(gramian(gradients))
+        return weighted_sum(gradients, weights), weights
+
+    def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Records the pooled fields (B, F, W), in the precision of the products."""
+        if torch.is_grad_enabled():
+            (self._narrow,) = inputs
+
+    def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
+        """Replaces the towers' input, the representation (1 or O, B, H), by a leaf with a slice for each tower."""
+        if not torch.is_grad_enabled():
+            return None
+        (below,) = inputs
+        self._below = below
+        self._above = below.detach().expand(self.outputs, -1, -1).requires_grad_()
+        return (self._above,)
+
+    def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
+        """Returns each task's gradient at the representation, and a function for the towers' gradients."""
+        if not self.tied:  # a loss depends only on its own logit, so only on its own slice of the towers' input
+            at_input, *of_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
+            slices = [at_input[task : task + 1] for task in range(len(losses))]
+            one_for_all = self._below.shape[0] == 1
+            alone = (among(part, slice(at, at + 1), len(slices)) for at, part in enumerate(slices))
+            tasks = slices if one_for_all else list(alone)
+            return tasks, lambda weights: [part * _along(weights, part) for part in of_towers]
+        if self.transfers:
+            tasks = [torch.autograd.grad(loss, self._above, retain_graph=True)[0] for loss in losses]
+
+            def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
+                return torch.autograd.grad(weights.to(losses) @ losses, self.towers)
+        else:
+            # A sample's logit k depends only on its slice k, so the chain rule needs one product.
+            at_logits = [torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses]  # T x (B, O)
+            (slope,) = torch.autograd.grad(logits.sum(), self._above, retain_graph=True)  # (O, B, H)
+            tasks = [slope * part.t().unsqueeze(2).to(slope.dtype) for part in at_logits]
+
+            def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
+                total = torch.tensordot(weights.to(logits), torch.stack(at_logits), 1)
+                return torch.autograd.grad(logits, self.towers, total)
+
+        if self._below.shape[0] == 1:
+            tasks = [part.sum(0, keepdim=True) for part in tasks]
+        return tasks, of_towers_by
+
+
+def _along(weights: Tensor, like: Tensor) -> Tensor:
+    """Reshapes weights (T,) to multiply a tensor (T, ..)."""
+    return weights.to(like).view(-1, *[1] * (like.dim() - 1))
+
+
+def gradients_of_task(
+    output: Tensor, inputs: Sequence[Tensor], above: Tensor | None = None, retain_graph: bool = True
+) -> tuple[Tensor, ...]:
+    """One task's gradients at `inputs`, zero where they do not affect `output`; `above` is that at `output`."""
+    with of_one_task():
+        return torch.autograd.grad(
+            output, inputs, above, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+        )
+
+
+def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
+    """g_i . g_j of T gradients, each in the same parts -> (T, T) float32."""
+    parts = [_flat(tensors) for tensors in zip(*gradients, strict=True)]
+    if not all(_compiled(vectors) for vectors in parts):
+        matrices = [torch.stack(vectors).float() for vectors in parts]
+        return torch.stack([matrix @ matrix.T for matrix in matrices]).sum(0)
+    products = np.zeros((len(gradients), len(gradients)))
+    _add_products(*_located(parts), products)
+    return torch.from_numpy(products).float()
+
+
+def weighted_sum(gradients: Sequence[Sequence[Tensor]], weights: Tensor) -> list[Tensor]:
+    """sum_i weights_i g_i of T gradients -> its parts, float32, in the gradients' memory layout."""
+    tensors = list(zip(*gradients, strict=True))
+    parts = [_flat(of_part) for of_part in tensors]
+    if not all(_compiled(vectors) for vectors in parts):
+        return [_sum_by_torch(of_part, weights) for of_part in tensors]
+    totals = [torch.empty_like(vectors[0], dtype=torch.float32) for vectors in parts]
+    to = np.array([total.data_ptr() for total in totals], np.uint64)
+    _add_up(*_located(parts), array(weights.float()), to)
+    return [_laid_out(total, of_part[0]) for total, of_part in zip(totals, tensors, strict=True)]
+
+
+def _sum_by_torch(gradients: Sequence[Tensor], weights: Tensor) -> Tensor:
+    total = gradients[0].float() * weights[0]
+    for gradient, weight in zip(gradients[1:], weights[1:], strict=True):
+        total.addcmul_(gradient.float(), weight)
+    return total
+
+
+def _order(tensor: Tensor) -> list[int]:
+    """Axes in the order of memory, the outermost first."""
+    return sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
+
+
+def _flat(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Flattens tensors of one layout in memory order, without a copy if they are dense."""
+    if all(tensor.is_contiguous() for tensor in tensors):
+        return [tensor.detach().view(-1) for tensor in tensors]
+    order = _order(tensors[0])
+    return [tensor.detach().permute(order).reshape(-1) for tensor in tensors]
+
+
+def _laid_out(vector: Tensor, like: Tensor) -> Tensor:
+    """Inverse of `_flat` for one vector."""
+    if like.is_contiguous():
+        return vector.view(like.shape)
+    order = _order(like)
+    return vector.view([like.shape[axis] for axis in order]).permute([order.index(axis) for axis in range(like.dim())])
+
+
+def _compiled(vectors: Sequence[Tensor]) -> bool:
+    first = vectors[0].dtype
+    return first in (torch.float32, torch.bfloat16) and all(v.is_cpu and v.dtype == first for v in vectors)
+
+
+def _located(parts: Sequence[Sequence[Tensor]]) -> tuple[NDArray[np.uint64], Ints, NDArray[np.bool_]]:
+    """For P parts of T vectors each: addresses (P, T), lengths (P,), and whether they are bfloat16 (P,)."""
+    addresses = np.array([[vector.data_ptr() for vector in vectors] for vectors in parts], np.uint64)
+    lengths = np.array([len(vectors[0]) for vectors in parts], np.int64)
+    return addresses, lengths, np.array([vectors[0].dtype == torch.bfloat16 for vectors in parts], np.bool_)
+
+
+@jit
+def _add_products(addresses, lengths, narrow, products):  # type: ignore[no-untyped-def]
+    """Adds the products of all pairs; float32 within a block, float64 over blocks."""
+    for part in range(len(lengths)):
+        if narrow[part]:
+            _products_of(addresses[part], lengths[part], np.uint16(0), products)
+        else:
+            _products_of(addresses[part], lengths[part], np.float32(0), products)
+
+
+@jit
+def _products_of(addresses, length, like, products):  # type: ignore[no-untyped-def]
+    for start in range(0, length, _BLOCK):
+        end = min(start + _BLOCK, length)
+        for i in range(len(addresses)):
+            x = memory(addresses[i], length, like)[start:end]
+            for j in range(i + 1):
+                y = memory(addresses[j], length, like)[start:end]
+                total = np.float32(0)
+                for k in range(len(x)):
+                    total += widen(x[k]) * widen(y[k])
+                products[i, j] += total
+                if j < i:
+                    products[j, i] += total
+
+
+@jit
+def _add_up(addresses, lengths, narrow, weights, totals):  # type: ignore[no-untyped-def]
+    for part in range(len(lengths)):
+        if narrow[part]:
+            _sum_of(addresses[part], lengths[part], np.uint16(0), weights, totals[part])
+        else:
+            _sum_of(addresses[part], lengths[part], np.float32(0), weights, totals[part])
+
+
+@jit
+def _sum_of(addresses, length, like, weights, total):  # type: ignore[no-untyped-def]
+    for start in range(0, length, _BLOCK):
+        end = min(start + _BLOCK, length)
+        to = memory(total, length, np.float32(0))[start:end]
+        x, weight = memory(addresses[0], length, like)[start:end], weights[0]
+        for k in range(len(to)):
+            to[k] = weight * widen(x[k])
+        for i in range(1, len(addresses)):
+            x, weight = memory(addresses[i], length, like)[start:end], weights[i]
+            for k in range(len(to)):
+                to[k] += weight * widen(x[k])

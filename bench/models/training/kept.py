@@ -1,0 +1,123 @@
+"""Writes the files that `bench.measure.predictions` reads: the rows of a store, and each replicate's predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from bench.core.arrays import Singles
+from bench.core.records import SplitName
+from bench.core.schema import Schema
+from bench.core.system.atomic import atomic_path, write_text
+from bench.data import Store
+from bench.data.arrays import ArrayWriter
+from bench.data.store import StoredSplit
+from bench.measure.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, read_rows, sampled, seal
+from bench.measure.resamples import units_of
+from bench.measure.spaces import joint_labels
+
+BLOCK = 1 << 16
+"""Rows read at a time."""
+KeepRows = Callable[[Singles, NDArray[np.uint64]], None]
+"""Takes joint predictions (n, T) and units (n,) of a split's next rows."""
+
+
+@contextmanager
+def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[KeepRows]:
+    """Gives a function that writes a split's kept predictions, (n, `tasks`) in order; the file is whole or absent.
+
+    The split has that many `rows`. Without a path nothing is kept. Raises `Unwritable` if there is no room.
+    """
+    if path is None:
+        yield lambda joint, units: None
+        return
+    with _array(path, np.float32, tasks) as writer:
+        yield lambda joint, units: writer.append(joint[sampled(units, split, rows)])
+
+
+@contextmanager
+def _array(path: Path, kind: DTypeLike, *row: int) -> Iterator[ArrayWriter]:
+    with atomic_path(path) as temporary:
+        with ArrayWriter(temporary, kind, row) as writer:
+            yield writer
+        seal(temporary, path.name)
+
+
+def write_rows(store: Store, folder: Path) -> None:
+    """Writes the rows whose predictions are kept, unless they are already there; removes half-written files.
+
+    No other process may write into the folder. Raises `Unwritable` if there is no room.
+    """
+    for path in folder.glob("*.part") if folder.is_dir() else ():
+        path.unlink(missing_ok=True)
+    tasks = store.schema.tasks
+    about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks], "splits": list(KEPT)}
+    with suppress(Damaged):
+        if all(read_rows(folder, split) for split in KEPT) and about.items() <= facts_in(folder).items():
+            return
+    facts = about | {
+        "kinds": [task.kind for task in tasks],
+        "rates": _rates(store.split("train"), store.schema),
+        "segments": {name: list(values) for name, values in store.segments.items()},
+        "logged": list(store.logged),
+        **({"exposure": store.exposure} if store.exposure else {}),
+        **({"items": list(store.items)} if store.items else {}),
+        **({"weights": True} if store.weights else {}),
+        "seen": {split: [_write(store, split, folder), len(store.split(split))] for split in KEPT},
+    }
+    write_text(folder / FACTS, json.dumps(facts | {"digest": digest_of(facts)}, indent=1))
+
+
+def _rates(train: StoredSplit, schema: Schema) -> list[float]:
+    sums, known = np.zeros((2, len(schema.tasks)))
+    for rows in _blocks(len(train)):
+        labels = joint_labels(np.asarray(train.labels_of(rows)), schema).astype(np.float64)
+        weights = train.weights_of(rows)
+        of_rows = 1 if weights is None else weights.astype(np.float64).prod(axis=1)[:, None]
+        sums += np.nansum(labels * of_rows, axis=0)
+        known += (~np.isnan(labels) * of_rows).sum(axis=0)
+    return [float(value) for value in sums / np.where(known > 0, known, 1)]
+
+
+def _write(store: Store, split: SplitName, folder: Path) -> int:
+    data = store.split(split)
+    with ExitStack() as stack:
+
+        def writer(array: str, kind: DTypeLike, *row: int) -> ArrayWriter:
+            return stack.enter_context(_array(folder / f"{split}.{array}.npy", kind, *row))
+
+        labels = writer("labels", np.float32, len(store.schema.tasks))
+        group, units = writer("group", np.int32), writer("units", np.uint64)
+        beside = [
+            (writer(name, array.dtype, array.shape[1]), array)
+            for name in ("segments", "logged", "weights", "items")
+            if (array := getattr(data, name)) is not None
+        ]
+        for rows in _blocks(len(data)):
+            own = np.asarray(data.group[rows])
+            of = units_of(np.asarray(data.together[rows]), rows.start)
+            kept = sampled(of, split, len(data))
+            labels.append(joint_labels(np.asarray(data.labels_of(rows)), store.schema)[kept])
+            group.append(own[kept])
+            units.append(of[kept])
+            for written, array in beside:
+                written.append(np.asarray(array[rows])[kept])
+        return group.rows
+
+
+def kept_places(data: StoredSplit, split: str) -> NDArray[np.int64]:
+    """(n,) indices of a split's rows whose predictions are kept, in order."""
+    places = [
+        rows.start + np.flatnonzero(sampled(units_of(np.asarray(data.together[rows]), rows.start), split, len(data)))
+        for rows in _blocks(len(data))
+    ]
+    return np.concatenate(places)
+
+
+def _blocks(rows: int) -> Iterator[slice]:
+    return (slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))

@@ -1,0 +1,352 @@
+"""The training loop: one configuration on one store with one seed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.core.objectives import Objective, outcomes_of
+from bench.core.records import SplitName
+from bench.core.seeds import derive
+from bench.core.system.progress import Progress, Silent
+from bench.data import Store
+from bench.data.batches import Batch, Batches
+from bench.data.store import StoredSplit
+from bench.measure.spaces import given_parent
+from bench.models.assembly import MultiTaskModel
+from bench.models.thinned import Thinning
+from bench.models.training import checkpoint
+from bench.models.training.config import TrialConfig
+from bench.models.training.device import choose_device, feed
+from bench.models.training.diagnosis import Diagnosis
+from bench.models.training.evaluation import Evaluation
+from bench.models.training.randomness import RandomState
+from bench.models.training.selection import Averaging, selectors
+from bench.models.training.step import CapturedStep, Compute, build_step, check_finite
+from bench.models.training.teacher import taught
+
+CHECK_EVERY = 50  # steps between checks that losses are finite
+
+
+class Trainer:
+    """Builds the model of a configuration, trains it, and keeps its best state by validation.
+
+    Args:
+        store: its schema's tasks are the tasks to train.
+        objectives: decide early stopping.
+        seed: of initial weights, order of samples, dropout and random balancers.
+        device: "auto", "cpu" or "cuda", see `bench.models.training.device`.
+        outcomes: of rankings to measure, besides those among the objectives.
+        select: False skips validation: training does not stop early, and keeps the last state.
+
+    Attributes:
+        course: the progress so far.
+        step: the work on a batch; `compute` runs it, on a GPU as a captured graph.
+        diagnosis: probes the interaction of the tasks.
+        batch_size: samples of a step: the configuration's, or all of train if that is smaller.
+        total: steps of the whole budget, of which early stopping may use fewer.
+        passes_before: over the data, of the trainings that this one goes on from, see `bench.models.training.warm`.
+
+    Raises:
+        UserError: the configuration does not fit the store's schema, or the device is unavailable.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: TrialConfig,
+        objectives: Sequence[Objective],
+        seed: int,
+        threads: int = 1,
+        device: str = "auto",
+        select: bool = True,
+        outcomes: Sequence[str] = (),
+    ) -> None:
+        self.schema, self.store, self.config, self.seed = store.schema, store, config, seed
+        self.objectives, self.select = tuple(objectives), select
+        config.check_fit(self.schema)
+        self.device = choose_device(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # streams and captured graphs use the process's current device
+        torch.set_num_threads(threads)
+        train = store.split("train")
+        means = Batches(train).label_means(self.schema.parents)
+        known = store.weights
+        thinning = Thinning(known.task, known.rate) if known and known.task is not None else None
+        seed_of_weights = derive(seed, "weights")
+        self.step = build_step(self.schema, config, means, seed_of_weights, threads, self.device, thinning)
+        self.model = self.step.model
+        fit_tables(self.model, train)
+        fit_positions(self.model, train)
+        self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
+        self._threads, self._taught = threads, False
+        optim, tasks = config.optim, [task.name for task in self.schema.tasks]
+        self.batch_size = max(1, min(optim.batch_size, len(train)))
+        self.steps_an_epoch = self.data.steps(optim.batch_size)
+        self.total = max(1, round(optim.epochs * self.steps_an_epoch))
+        epoch, many = self.steps_an_epoch, optim.evaluations
+        self._marks = {max(1, round((i + 1) * epoch / many)) for i in range(many)}  # steps of an epoch, evenly
+        self.averaging = Averaging(self.model, optim.averaging, self.total)
+        self.schedule = Schedule(optim.schedule, self.total, round(optim.warmup * self.total))
+        separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
+        self.selectors = selectors(objectives, tasks, separate)
+        asked = outcomes_of([*(objective.name for objective in objectives), *outcomes])
+        self.evaluation = Evaluation(self.store, self.model, self.device, asked)
+        self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self.batch_size)
+        self.course = Course(torch.zeros(len(tasks), device=self.device))
+        self.random = RandomState(derive(seed, "training"), self.device)
+        self.passes_before = 0
+        self._parts: dict[str, Any] = {"model": self.model, "balancer": self.step.balancer}
+        self._parts |= {"dense": self.step.dense, "rows": self.step.rows, "random": self.random}
+        self._batches: Iterator[Batch] | None = None
+        self._note = Silent().note
+        self.compute = self._new_compute()
+
+    def run_to(self, samples: int | None = None, progress: Progress | None = None) -> Course:
+        """Trains until that many samples were seen, the epochs are used up, or no selector improves any more.
+
+        Training in several calls equals training in one. `samples`, of the whole training, are rounded up to whole
+        batches; None trains to the end. Raises FloatingPointError if a loss is no longer finite.
+        """
+        course, progress = self.course, progress or Silent()
+        until = self.total if samples is None else min(self.total, math.ceil(samples / self.batch_size))
+        if course.finished or course.step >= until:
+            return course
+        self._note = progress.note
+        loss = self.model.funnel.loss.binary
+        if loss.teacher_share and not self._taught:
+            train = taught(self.store, loss.teacher_share, self._threads, self._note)
+            self.data, self._taught = feed(train, self.device, loss.needs_groups), True
+        self.model.train()
+        with self.random.drawing(), progress.task("training", until - course.step, "steps") as advance:
+            started = time.perf_counter()
+            while course.step < until and not course.finished:
+                self._one_step()
+                at_mark = course.step == self.total or (course.step - 1) % self.steps_an_epoch + 1 in self._marks
+                if at_mark or course.step % CHECK_EVERY == 0 or course.step == 1:
+                    check_finite(course.losses, course.samples, self.schema.tasks)
+                if at_mark:
+                    course.seconds += time.perf_counter() - started
+                    self._evaluate()
+                    started = time.perf_counter()
+                advance(1)
+            course.seconds += time.perf_counter() - started
+        if course.finished:
+            self._batches = None
+        return course
+
+    def metrics(self, split: SplitName, resamples: int = 0, keep: Path | None = None) -> dict[str, float]:
+        """Every task's metrics on a split, at the best state so far; see `Evaluation.best`."""
+        return self.evaluation.best(split, self.selectors, resamples, keep)
+
+    def show_positions(self, shown: bool) -> None:
+        """Says whether evaluation has each row's position, see `bench.models.position`; else it is as served."""
+        position = self.model.position
+        if position is not None and position.shown != shown:
+            position.shown = shown
+            self.evaluation.measured.clear()
+            for selector in self.selectors:
+                selector.logits = None
+
+    def save(self, path: Path | str) -> None:
+        """Writes a checkpoint; raises OSError if it could not be written."""
+        checkpoint.write(Path(path), self.state_dict(), self._identity())
+
+    def load(self, path: Path | str) -> None:
+        """Continues from a checkpoint; raises UserError if damaged, or of another configuration, data set or seed."""
+        self.load_state_dict(checkpoint.read(Path(path), self._identity()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue, as nested plain values and tensors, which are the trainer's own."""
+        return {
+            **{name: part.state_dict() for name, part in self._parts.items()},
+            "averaging": self.averaging.state_dict(),
+            "course": self.course.state_dict(),
+            "selectors": [selector.state_dict() for selector in self.selectors],
+            "measured": self.evaluation.measured,
+            "diagnosis": self.diagnosis.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Loads a state of the same configuration and schema, on any device; resets a trainer that has run."""
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        self.averaging.load_state_dict(state["averaging"], self.device)
+        self.course.load_state_dict(state["course"])
+        self.course.losses = self.course.losses.to(self.device, copy=True)
+        for selector, of_selector in zip(self.selectors, state["selectors"], strict=True):
+            selector.load_state_dict(of_selector, self.device)
+        self.evaluation.measured = {split: (samples, dict(m)) for split, (samples, m) in state["measured"].items()}
+        self.diagnosis.load_state_dict(state.get("diagnosis", {}))
+        self._batches = None
+        self.compute = self._new_compute()
+
+    def _new_compute(self) -> Compute:
+        """Makes the function that runs a step; again after loading, which a captured graph would miss."""
+        if self.device.type == "cpu" or "second forward" in self.step.balancer.needs:  # no graph sets random states
+            return self.step
+        return CapturedStep(self.step, lambda text: self._note(text))
+
+    def _one_step(self) -> None:
+        batch = self._next_batch()
+        self.diagnosis.look(self.course.step, batch)
+        for selector in self.selectors:
+            selector.keep(self.model)
+        self.step.scale_rates(self.schedule.factor(self.course.step))
+        self.course.add(self.compute(*batch), len(batch.labels))
+        self.averaging.after(self.course.step)
+
+    def _next_batch(self) -> Batch:
+        epoch, within = divmod(self.course.step, self.steps_an_epoch)
+        if self._batches is None or within == 0:
+            seed = derive(self.seed, "epoch", self.passes_before + epoch)
+            self._batches = self.data.shuffled(self.config.optim.batch_size, seed, start=within)
+        return next(self._batches)
+
+    def _evaluate(self) -> None:
+        course = self.course
+        if not self.select:
+            course.finished = course.step == self.total
+            return
+        if self.averaging.on and course.step == self.total:  # keep the average, not an earlier best state
+            for selector in self.selectors:
+                selector.forget()
+        metrics = self.evaluation.judge(self.selectors, course.samples)
+        names = dict.fromkeys(objective.key("valid") for s in self.selectors for objective in s.objectives)
+        point = {"samples": float(course.samples), "epoch": course.step / self.steps_an_epoch}
+        point |= {name: metrics[name] for name in names if name in metrics}
+        means = zip(self.schema.tasks, course.take_losses(), strict=True)
+        course.curve.append(point | {f"loss/{task.name}": loss for task, loss in means})
+        patience = self.config.optim.patience
+        waited = not self.averaging.on and all(s.waited >= patience for s in self.selectors)
+        course.finished = course.step == self.total or waited
+
+    def _identity(self) -> dict[str, object]:
+        return {
+            "data": f"{self.store.key} {self.store.fingerprint}",
+            "tasks": [task.name for task in self.schema.tasks],
+            "objectives": [f"{objective.direction} {objective.name}" for objective in self.objectives],
+            "seed": self.seed,
+            **self.config.dotted(),
+        }
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over a training, as a factor of the base rate: warm-up, then decay.
+
+    It depends only on the step and the whole budget, not on pauses.
+
+    Attributes:
+        decay: after the warm-up: "constant"; "cosine", a half cosine from 1 towards 0 (Loshchilov & Hutter, ICLR 2017,
+            without restarts); or "linear" from 1 towards 0. Both would be 0 one step after the last.
+        total: steps of the whole budget.
+        warmup: steps of the linear warm-up, which reaches 1 with its last step (Goyal et al., 2017).
+    """
+
+    decay: str
+    total: int
+    warmup: int = 0
+
+    def factor(self, step: int) -> float:
+        """The factor for step 0 .. total - 1."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        if self.decay == "constant":
+            return 1.0
+        gone = (step - self.warmup) / (self.total - self.warmup)
+        return 0.5 * (1.0 + math.cos(math.pi * gone)) if self.decay == "cosine" else 1.0 - gone
+
+
+@dataclass
+class Course:
+    """Progress of a training and its results so far.
+
+    `step` determines the position in the data: every epoch has the same number of steps.
+
+    Attributes:
+        losses: (T,), summed over the steps since the last evaluation.
+        step: number of updates.
+        samples: number of training samples seen.
+        seconds: spent in training steps, without evaluations.
+        counted: steps since the last evaluation.
+        finished: whether the budget is used up or the training stopped early.
+        curve: one entry an evaluation, see `bench.core.records.TrialResult`.
+    """
+
+    losses: Tensor
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    counted: int = 0
+    finished: bool = False
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, losses: Tensor, samples: int) -> None:
+        """Adds one step."""
+        self.losses += losses
+        self.step += 1
+        self.samples += samples
+        self.counted += 1
+
+    def take_losses(self) -> list[float]:
+        """Mean loss of each task since the last call."""
+        means: list[float] = (self.losses / max(1, self.counted)).tolist()
+        self.losses, self.counted = torch.zeros_like(self.losses), 0
+        return means
+
+    def state_dict(self) -> dict[str, Any]:
+        """All attributes, not copied."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Loads a state."""
+        for name in vars(self):
+            setattr(self, name, state[name])
+        self.curve = [dict(point) for point in self.curve]
+
+
+DRAWN_ROWS = 1 << 20
+"""Rows drawn from a larger split."""
+
+
+def fit_positions(model: MultiTaskModel, train: StoredSplit) -> None:
+    """Counts how often train has each position."""
+    if model.position is None:
+        return
+    counts = torch.zeros_like(model.position.shares)
+    for start in range(0, len(train), DRAWN_ROWS):
+        codes = model.position.codes(torch.from_numpy(train.ids_of(slice(start, start + DRAWN_ROWS))))
+        counts += torch.bincount(codes, minlength=len(counts)).to(counts)
+    counts[0] = 0
+    model.position.shares.copy_(counts / counts.sum().clamp(min=1))
+
+
+def fit_tables(model: MultiTaskModel, train: StoredSplit) -> None:
+    """Fits the tables of a regression loss on train's targets, each on its sample space; depends only on the split."""
+    regression = model.funnel.loss.regression
+    if not regression.needs_tables or not len(train):
+        return
+    rows: slice | np.ndarray = slice(None)
+    if len(train) > DRAWN_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(len(train), DRAWN_ROWS, replace=False))
+    labels = np.asarray(train.labels[rows])
+    own = np.stack([given_parent(labels, at, parent) for at, parent in enumerate(model.schema.parents)], axis=1)
+    weights = None if train.weights is None else np.asarray(train.weights[rows]).prod(axis=1)
+    bounds = None if train.bounds is None else np.asarray(train.bounds[rows])
+    targets, values = own, own
+    if model.targets is not None:
+        device = model.embedding.weight.device
+        scaled = model.targets.of_labels(torch.from_numpy(own).to(device))
+        targets, values = scaled.cpu().numpy(), model.targets.values(scaled).cpu().numpy()
+        if bounds is not None:
+            bounds = model.targets.of_bounds(torch.from_numpy(bounds).to(device)).cpu().numpy()
+    regression.fit(targets, values, np.asarray(train.dense[rows]), weights, bounds)

@@ -1,0 +1,133 @@
+"""`manifest.json` of a package, validated before use: its files, every size, the score."""
+
+from __future__ import annotations
+
+from math import isclose
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.core.errors import repeated
+from bench.core.formats import FORMATS, PACKAGE
+from bench.core.registry import Config
+from bench.core.schema import SCORE, Schema
+from bench.decide.score import Score, prediction_names
+from bench.models.trees import TreeSizes
+from bench.serve.served_model import ModelPart, ModelSpec
+
+ONNX_FILES = ("model.onnx", "model.onnx.data")
+FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.safetensors", "policy.json")
+"""Files of every package besides its manifest; those of ONNX are optional."""
+MOST_STATES = 4096
+_Name = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class FileFacts(Config):
+    """Required digest and size of a file."""
+
+    sha256: str
+    size: int
+
+
+def _check_inputs(schema: Schema) -> None:
+    """What the encoder, whose schema must be the same, does not check itself."""
+    names = [*(each.name for each in schema.fields), *schema.dense]
+    if (twice := repeated(names)) is not None:
+        raise ValueError(f"expected each input once, found '{twice}' twice")
+    rows = sum(each.cardinality for each in schema.fields if each.of is None)
+    slots = sum(each.slots for each in schema.fields)
+    if rows >= 2**31 - 1 or slots > 2**16 or len(schema.dense) > 2**16:
+        raise ValueError(
+            f"expected fewer than 2^31 rows, and at most 2^16 slots of all fields and dense columns, found {rows}, "
+            f"{slots} and {len(schema.dense)}"
+        )
+    if schema.scenario not in (None, *(each.name for each in schema.fields if each.slots == 1)):
+        raise ValueError(f"expected the scenario to be an input of one value, found '{schema.scenario}'")
+
+
+def _check_tasks(schema: Schema) -> None:
+    parents = {task.name: task.parent for task in schema.tasks}
+    if not 1 <= len(schema.tasks) <= 256:
+        raise ValueError(f"expected 1 to 256 tasks, found {len(schema.tasks)}")
+    if (twice := repeated(task.name for task in schema.tasks)) is not None:
+        raise ValueError(f"expected each task once, found '{twice}' twice")
+    predictions = (name for task in schema.tasks for name in prediction_names(task))
+    if (twice := repeated([*predictions, SCORE])) is not None:
+        raise ValueError(f"expected predictions of different names, '{SCORE}' among them, found '{twice}' twice")
+    for task in schema.tasks:
+        if task.duration not in (None, *(number.name for number in schema.numbers)):
+            raise ValueError(f"expected '{task.duration}' among the numbers, as the duration of '{task.name}'")
+        if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= len(schema.dense):
+            raise ValueError(f"expected the bound of '{task.name}' among {len(schema.dense)} dense columns")
+        at, above = task.parent, 0
+        while at is not None:
+            above += 1
+            if at not in parents:
+                raise ValueError(f"expected the parent of '{task.name}' to be a task, found '{at}'")
+            if above == len(parents):
+                raise ValueError(f"expected a task without a parent above '{task.name}', found a circle")
+            at = parents[at]
+
+
+class PackageManifest(Config):
+    """`manifest.json`."""
+
+    format: int = FORMATS[PACKAGE]
+    name: str
+    """Name of the data set, variant included."""
+    data_schema: Schema
+    parts: tuple[ModelPart, ...] = Field(min_length=1, max_length=64)
+    """Parts of the model, as they are trained."""
+    members: tuple[tuple[TreeSizes | int, ...], ...] = Field(min_length=1, max_length=256)
+    """For each averaged member and each part: the number of the network's states, or the sizes of the trees."""
+    plugins: dict[_Name, _Name] = Field(default_factory=dict)
+    """Required plug-ins, from `bench.core.plugins.needs`."""
+    agreement: dict[str, float]
+    """Engine -> largest difference from the trained model's probabilities, on rows of validation."""
+    score: Score
+    """The score that it ranks by."""
+    outcomes: tuple[_Name, ...] = Field(default=(), max_length=256)
+    """Outcomes of the score by which it was picked, as in `like.recall@10%`; empty without a served front."""
+    provenance: dict[str, Any]
+    """Data fingerprint, run, trial, seeds, versions, and the command that remakes it."""
+    files: dict[str, FileFacts]
+    digest: str
+    """Digest of all other values here."""
+
+    @field_validator("data_schema")
+    @classmethod
+    def _consistent(cls, schema: Schema) -> Schema:
+        _check_inputs(schema)
+        _check_tasks(schema)
+        return schema
+
+    @model_validator(mode="after")
+    def _whole(self) -> PackageManifest:
+        tasks = len(self.data_schema.tasks)
+        for part in self.parts:
+            if len(part.shares) != tasks:
+                raise ValueError(f"parts: expected a share for each of {tasks} tasks, found {len(part.shares)}")
+        if any(not isclose(sum(shares), 1) for shares in zip(*(part.shares for part in self.parts), strict=True)):
+            raise ValueError("parts: expected shares that add up to 1 for each task, found others")
+        for member in self.members:
+            if [isinstance(each, TreeSizes) for each in member] != [part.trees for part in self.parts]:
+                raise ValueError("members: expected sizes of each part that is trees, states of all others")
+            for each in member:
+                if isinstance(each, TreeSizes) and len(each.trees) != tasks:
+                    raise ValueError(f"members: expected trees of {tasks} tasks, found those of {len(each.trees)}")
+                if isinstance(each, int) and each not in (1, tasks):
+                    raise ValueError(f"members: expected 1 or {tasks} states of each network, found {each}")
+        if (states := sum(each for own in self.members for each in own if isinstance(each, int))) > MOST_STATES:
+            raise ValueError(f"members: expected at most {MOST_STATES:,} states of all networks, found {states:,}")
+        for name in FILES:
+            if name not in self.files:
+                raise ValueError(f"files: expected '{name}' among them, found none")
+        for name in self.files:
+            if name not in FILES + ONNX_FILES:
+                raise ValueError(f"files: expected {', '.join(FILES + ONNX_FILES)} at most, found '{name}'")
+        return self
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The specification that rebuilds the model's modules."""
+        return ModelSpec(self.data_schema, self.parts, self.members, self.plugins)

@@ -1,0 +1,240 @@
+"""A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's digest checked.
+
+manifest.json       schema, configuration, score, versions, provenance, the digest of every other file, and its own
+model.safetensors   weights of the modules that its configuration makes, nodes of trees among them
+model.onnx (.data)  graph and weights for ONNX Runtime, if the extra `serve` was installed
+encoder.json        raw columns -> ids and floats
+calibration.json    task -> calibration
+policy.json         how it was picked
+card.json           the data set it was trained on
+README.md           what users must know
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.core.arrays import Ids, Singles
+from bench.core.errors import UserError, unknown
+from bench.core.formats import PACKAGE, checked_format
+from bench.core.plain import read_json
+from bench.core.schema import Schema
+from bench.core.system.atomic import atomic_folder
+from bench.core.validation import validate
+from bench.data.card import Card
+from bench.data.encoding.encoder import Encoder
+from bench.decide.score import Score, prediction_names
+from bench.serve.calibration import Calibration
+from bench.serve.engines import MODEL, ONNX, Engine, open_engine, write_onnx, write_weights
+from bench.serve.kept_history import KeptHistory, needed_of
+from bench.serve.manifest import FileFacts, PackageManifest
+from bench.serve.scorer import Scorer
+from bench.serve.served_model import Member, ModelPart, ModelSpec
+
+MANIFEST = "manifest.json"
+AGREEMENT = 1e-5
+"""Largest allowed difference between a packaged model's predictions and the trained one's; relative above 1."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The contents of a package; `card` and `policy` are plain values.
+
+    Attributes:
+        name: of the data set.
+        parts: of the model, as they are trained.
+        members: all trained parts of each; predictions of several are averaged.
+        rows: encoded rows of validation, ids (N, S) and dense (N, D), on which engines must agree.
+        outcomes: of the score, by which it was picked.
+    """
+
+    name: str
+    schema: Schema
+    parts: Sequence[ModelPart]
+    members: Sequence[Member]
+    encoder: Encoder
+    rows: tuple[Ids, Singles]
+    score: Score = field(default_factory=Score)
+    outcomes: Sequence[str] = ()
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    readme: str = ""
+
+
+def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
+    """Writes a package, with the model in ONNX if `onnx` (some seconds), and opens it.
+
+    Raises UserError if the score names no prediction, or for `onnx` without the extra `serve`; AssertionError if an
+    engine's predictions differ from the trained model's.
+    """
+    spec = ModelSpec.of_trained(parts.schema, parts.parts, parts.members)
+    served = spec.of(parts.members)
+    with atomic_folder(folder) as made:
+        write_weights(served, made / MODEL)
+        if onnx:
+            write_onnx(served, parts.schema, made / ONNX)
+        parts.encoder.save(made / "encoder.json")
+        calibrations = {name: each.model_dump(exclude_unset=True) for name, each in parts.calibrations.items()}
+        _write_json(made / "calibration.json", calibrations)
+        _write_json(made / "policy.json", dict(parts.policy))
+        _write_json(made / "card.json", dict(parts.card))
+        (made / "README.md").write_text(parts.readme, encoding="utf-8")
+        manifest = PackageManifest(
+            name=parts.name,
+            data_schema=parts.schema,
+            parts=spec.parts,
+            members=spec.members,
+            plugins=dict(spec.plugins),
+            agreement=_agreement(made, spec, served, parts.rows, ["eager", *(["onnx"] if onnx else [])]),
+            score=parts.score.of(parts.schema.tasks),
+            outcomes=tuple(parts.outcomes),
+            provenance=dict(parts.provenance),
+            files={file.name: facts_of(file) for file in sorted(made.iterdir())},
+            digest="",
+        )
+        values = manifest.model_dump(mode="json")
+        _write_json(made / MANIFEST, values | {"digest": digest_of(values)})
+    return Package.open(folder)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A verified package on disk."""
+
+    folder: Path
+    manifest: PackageManifest
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Package:
+        """Opens and verifies a package; raises UserError if a file is missing, changed or unexpected."""
+        folder = Path(folder)
+        if not (folder / MANIFEST).is_file():
+            raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
+        values = checked_format(PACKAGE, read_json(folder / MANIFEST), folder / MANIFEST)
+        manifest = validate(PackageManifest, values, str(folder / MANIFEST))
+        if (own := digest_of(values)) != manifest.digest:
+            raise UserError(
+                f"{folder / MANIFEST}: expected values of the digest {manifest.digest[:12]}.. as packaged, "
+                f"found {own[:12]}..: it was changed or damaged"
+            )
+        for path in sorted(folder.iterdir()):
+            if path.name not in (*manifest.files, MANIFEST):
+                raise UserError(
+                    f"{folder}: expected the files of its {MANIFEST} alone, found '{path.name}' beside them"
+                )
+        for name, expected in manifest.files.items():
+            if not (folder / name).is_file():
+                raise UserError(f"{folder}: expected the file '{name}' of the package, found none")
+            if (facts := facts_of(folder / name)) != expected:
+                raise UserError(
+                    f"{folder / name}: expected sha256 {expected.sha256[:12]}.. ({expected.size:,} bytes) as packaged, "
+                    f"found {facts.sha256[:12]}.. ({facts.size:,} bytes): it was changed or damaged"
+                )
+        return cls(folder, manifest)
+
+    @property
+    def digest(self) -> str:
+        """Digest of all its contents."""
+        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+
+    @property
+    def schema(self) -> Schema:
+        """Schema of the encoded rows and the tasks."""
+        return self.manifest.data_schema
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder of raw rows."""
+        encoder = Encoder.load(self.folder / "encoder.json")
+        schema = self.schema
+        if encoder.schema_of(schema.tasks, schema.group, schema.grouped, schema.scenario) != schema:
+            raise UserError(f"{self.folder / 'encoder.json'}: expected the inputs of {MANIFEST}, found others")
+        return encoder
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The data set's card, as plain values."""
+        return self._json("card.json")
+
+    @property
+    def calibrations(self) -> dict[str, Calibration]:
+        """Calibrations of predictions, by name."""
+        known = [name for task in self.schema.tasks for name in prediction_names(task)]
+        calibrations = {}
+        for name, each in self._json("calibration.json").items():
+            where = f"{self.folder / 'calibration.json'}: {name[:100]}"
+            if name not in known:
+                raise UserError(f"{where}: {unknown('prediction', name[:100], known)}")
+            calibrations[name] = validate(Calibration, each, where)
+        return calibrations
+
+    def engine(self, name: str = "eager", threads: int = 1) -> Engine:
+        """Opens an engine, see `bench.serve.engines`."""
+        _ = self.encoder  # which makes the schema of the model
+        return open_engine(name, self.folder, self.manifest.spec, threads)
+
+    def scorer(self, engine: str = "eager", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
+        """Makes a scorer of raw rows; `history` is for rows without their history, see `kept_history`."""
+        runs, score, dataset = self.engine(engine, threads), self.manifest.score, self.manifest.name
+        return Scorer(self.schema, self.encoder, runs, self.calibrations, score, dataset, history)
+
+    @property
+    def needed_by_history(self) -> tuple[str, ...]:
+        """Raw columns that rows must have for a kept history; empty if the card has none."""
+        return tuple(needed_of(self._card)) if self.card.get("history") else ()
+
+    def kept_history(self, path: Path) -> KeptHistory:
+        """Opens a file with the history of groups, by the package's card."""
+        return KeptHistory(path, self._card)
+
+    @property
+    def _card(self) -> Card:
+        return validate(Card, self.card, str(self.folder / "card.json"))
+
+    def _json(self, name: str) -> dict[str, Any]:
+        values = read_json(self.folder / name)
+        if not isinstance(values, dict):
+            raise UserError(f"{self.folder / name}: expected an object, found {type(values).__name__}")
+        return values
+
+
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """Digest of a manifest's values except its own."""
+    values = {name: value for name, value in manifest.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def facts_of(file: Path) -> FileFacts:
+    """Digest and size of a file."""
+    with file.open("rb") as stream:
+        return FileFacts(sha256=hashlib.file_digest(stream, "sha256").hexdigest(), size=file.stat().st_size)
+
+
+def _agreement(
+    folder: Path, spec: ModelSpec, served: Any, rows: tuple[Ids, Singles], engines: Sequence[str]
+) -> dict[str, float]:
+    import torch
+
+    ids, dense = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1])
+    with torch.inference_mode():
+        expected = [each.numpy() for each in served(torch.from_numpy(ids), torch.from_numpy(dense))]
+    gaps = {}
+    for name in engines:
+        both = zip(open_engine(name, folder, spec)(ids, dense), expected, strict=True)
+        gaps[name] = max(float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0)) for a, b in both)
+        assert gaps[name] <= AGREEMENT, f"{name}: predictions differ by {gaps[name]} from the trained model's"
+    return gaps
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

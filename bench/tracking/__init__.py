@@ -1,5 +1,0 @@
-"""Runs, frontiers and picks in MLflow. Only this room imports it, and only on use: it loads slowly."""
-
-from bench.tracking.reading import frontier_of
-
-__all__ = ["frontier_of"]

@@ -1,0 +1,92 @@
+"""Files to files: the scorer's numbers, row for row; what is finished is not done again; mistakes name their line."""
+
+import gzip
+import os
+
+import numpy as np
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+from serving_toys import raw_rows
+
+from bench.core.errors import UserError
+from bench.data.readers import base
+from bench.serve.batch_scoring import BatchScoring, ScoringSummary
+
+
+@pytest.fixture(scope="module")
+def raw():
+    return raw_rows().slice(0, 1000)
+
+
+@pytest.fixture
+def file(raw, tmp_path):
+    pq.write_table(raw, tmp_path / "log.parquet")
+    return tmp_path / "log.parquet"
+
+
+def read(out):
+    return pq.read_table(out)  # as a user does: table libraries skip names with an underscore
+
+
+def scoring(package, file, **more):
+    return BatchScoring(package, [file], file.parent / "out", part_rows=300, **more)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(base, "PART", 100)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_predictions_in_order_and_parts(package, raw, file, tmp_path):
+    assert scoring(package, file, keep=["user_id"]).run() == ScoringSummary(1000, 4, 0)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "_scoring.json", *(f"log-0000{number}.parquet" for number in range(4)),
+    ]  # fmt: skip
+    found = read(tmp_path / "out")
+    assert found.column_names == ["user_id", "click", "purchase.cvr", "purchase.ctcvr", "score"]
+    assert found["user_id"].equals(raw["user_id"])
+    expected = package.scorer().predict(raw)
+    np.testing.assert_allclose(found.drop_columns("user_id").to_pandas(), expected, atol=1e-5)
+
+
+def test_csv_packed_and_plain(package, raw, tmp_path):
+    pacsv.write_csv(raw, tmp_path / "a.csv")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    work = BatchScoring(package, [tmp_path / "a.csv", tmp_path / "b.csv.gz"], tmp_path / "out")
+    assert work.run() == ScoringSummary(2000, 2, 0)
+    expected = package.scorer().predict(raw)
+    for name in ("a", "b"):
+        found = pq.read_table(tmp_path / "out" / f"{name}-00000.parquet").to_pandas()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_what_is_finished_is_not_done_again(package, file, tmp_path):
+    scoring(package, file).run()
+    out = tmp_path / "out"
+    whole = read(out)
+    half = out / ".log-00001.parquet.00000000-1-1.abc.part"  # of a process that was killed, on another machine
+    half.touch()
+    os.utime(half, (0, 0))
+    assert scoring(package, file).run() == ScoringSummary(0, 0, 4)
+    assert not half.exists()
+    # As if it had been stopped in the second part.
+    for number in (1, 3):
+        (out / f"log-0000{number}.parquet").unlink()
+    state = (out / "_scoring.json").read_text()
+    (out / "_scoring.json").write_text(state.replace('"log": 4', ""))
+    kept = (out / "log-00000.parquet").stat().st_mtime_ns
+    assert scoring(package, file).run() == ScoringSummary(400, 2, 2)
+    assert (out / "log-00000.parquet").stat().st_mtime_ns == kept
+    assert read(out).equals(whole)
+
+
+def test_another_work_is_refused(package, raw, file):
+    scoring(package, file).run()
+    with pytest.raises(UserError, match="expected a new folder or one with this same work, found that of another keep"):
+        scoring(package, file, keep=["item_id"])
+    pq.write_table(raw.slice(0, 10), file)
+    with pytest.raises(UserError, match="found that of another files"):
+        scoring(package, file)
