@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from bench.app.runs.backtest import BacktestAnswer
     from bench.app.runs.folder import DatasetRun, Run
     from bench.app.runs.result import DatasetResult
-    from bench.decide.decision import Decision
-    from bench.decide.logged.decision import LogResult
-    from bench.decide.pick import Pick
+    from bench.deciding.decision import Decision
+    from bench.deciding.logged.decision import LogResult
+    from bench.deciding.pick import Pick
     from bench.serve.package import Package
 
 
@@ -130,15 +130,15 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
     Args:
         log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them, or several paths.
         plugins: Python files with pick rules of your own, beside `$SEESAW_PLUGIN`.
-        asked: as in a file `decide.toml`, see `bench.decide.logged.asked.Asked`.
+        asked: as in a file `decide.toml`, see `bench.deciding.logged.asked.Asked`.
 
     Raises:
         UserError: nothing can be decided by these rows, labels or predictions; or an unknown option.
     """
     from bench.core.validation import validate
-    from bench.decide.logged import log as logs
-    from bench.decide.logged.asked import Asked
-    from bench.decide.logged.decision import decide as decision_of
+    from bench.deciding.logged import log as logs
+    from bench.deciding.logged.asked import Asked
+    from bench.deciding.logged.decision import decide as decision_of
 
     _add(plugins)
     paths = [log] if isinstance(log, str | Path) else log if isinstance(log, list | tuple) else None
@@ -208,7 +208,7 @@ class Result:
         return self.decision.cells
 
     def plan(self, **asked: Any) -> dict[str, Any]:
-        """The plan of its A/B test, as plain values; see `bench.decide.plan.plan.plan` for what may be asked."""
+        """The plan of its A/B test, as plain values; see `bench.deciding.plan.plan.plan` for what may be asked."""
         from bench.app.report.plan_page import planned
 
         return planned(self.decision, **asked)

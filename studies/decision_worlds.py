@@ -37,17 +37,17 @@ from speed.table import writer
 from bench import decide
 from bench.core.errors import UserError
 from bench.core.rows import CONFIRM, SEARCH
-from bench.decide.aims import PolicyAim, aims_of
-from bench.decide.answering import verdict_of
-from bench.decide.case import Case as About
-from bench.decide.case import contests_of
-from bench.decide.choices import served_choices
-from bench.decide.contest import Contest
-from bench.decide.judging import Judge
-from bench.decide.pick import Pick, pick
-from bench.decide.policy import Guard, Policy
-from bench.decide.stability import TOLERANCE
-from bench.decide.verdict import Verdict
+from bench.deciding.aims import PolicyAim, aims_of
+from bench.deciding.answering import verdict_of
+from bench.deciding.case import Case as About
+from bench.deciding.case import contests_of
+from bench.deciding.choices import served_choices
+from bench.deciding.contest import Contest
+from bench.deciding.judging import Judge
+from bench.deciding.pick import Pick, pick
+from bench.deciding.policy import Guard, Policy
+from bench.deciding.stability import TOLERANCE
+from bench.deciding.verdict import Verdict
 from bench.ledger.effect import Effect
 from bench.ledger.fusion import Fusion
 from bench.ledger.served.expected import expected
@@ -186,7 +186,7 @@ def judged(
 
 
 def held(case: Case, picked: Serve) -> bool:
-    """Whether the model holds, as `bench.decide.stability` says, where all is trained and measured once more."""
+    """Whether the model holds, as `bench.deciding.stability` says, where all is trained and measured once more."""
     served, judge, _ = judged(case, *case.setup.run(1))
     scores = np.where(judge.passing, judge.scores(judge.choices.values(judge.scored)), -np.inf)
     return bool(scores[served.table["point"] == picked[0]].max() >= scores.max() - TOLERANCE > -np.inf)

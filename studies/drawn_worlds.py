@@ -17,7 +17,7 @@ from scipy.special import expit
 from served_worlds import DIVERGED, WAVES, Floats, Kind, Setup, World
 
 from bench.core.rows import CONFIRM, SEARCH, TEST
-from bench.decide.policy import LOSS
+from bench.deciding.policy import LOSS
 from bench.ledger.effect import MARGIN
 from bench.ledger.fusion import FUSION_KINDS, LEAST_PREDICTION, Fusion
 

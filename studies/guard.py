@@ -13,10 +13,10 @@ from speed.table import simulation
 
 from bench.core.records import Point, Replicate
 from bench.core.rows import CONFIRM, SEARCH
-from bench.decide.choices import head_choices
-from bench.decide.judging import Judge
-from bench.decide.limits import Noise
-from bench.decide.policy import Policy
+from bench.deciding.choices import head_choices
+from bench.deciding.judging import Judge
+from bench.deciding.limits import Noise
+from bench.deciding.policy import Policy
 from bench.ledger.heads import frontier
 from bench.ledger.points import composite
 

@@ -49,15 +49,15 @@ from bench.data import Card, load_card
 from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.data.values import Text
-from bench.decide.aims import PolicyAim, aims_of
-from bench.decide.answering import verdict_of
-from bench.decide.case import Case, contests_of
-from bench.decide.choices import head_choices, served_choices
-from bench.decide.contest import Contest
-from bench.decide.judging import Judge
-from bench.decide.pick import pick
-from bench.decide.policy import LOSS, Policy
-from bench.decide.verdict import Verdict
+from bench.deciding.aims import PolicyAim, aims_of
+from bench.deciding.answering import verdict_of
+from bench.deciding.case import Case, contests_of
+from bench.deciding.choices import head_choices, served_choices
+from bench.deciding.contest import Contest
+from bench.deciding.judging import Judge
+from bench.deciding.pick import pick
+from bench.deciding.policy import LOSS, Policy
+from bench.deciding.verdict import Verdict
 from bench.ledger.fusion import Fusion
 from bench.ledger.heads import frontier
 from bench.ledger.pareto import contributions, ranks

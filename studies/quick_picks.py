@@ -50,8 +50,8 @@ from bench.app.runs.result import DatasetResult
 from bench.core.records import Job, Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
-from bench.decide.choices import head_choices
-from bench.decide.pick import pick
+from bench.deciding.choices import head_choices
+from bench.deciding.pick import pick
 from bench.ledger.fusion import Fusion
 from bench.ledger.points import BASELINE, confirmed, sources_of
 from bench.ledger.served.measuring import Candidate, Meter

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from speed.table import simulation
 
 from bench.core.rows import CONFIRM, TEST
-from bench.decide.aims import aims_of
-from bench.decide.policy import Policy
+from bench.deciding.aims import aims_of
+from bench.deciding.policy import Policy
 from bench.ledger.fusion import Fusion
 from bench.ledger.ledger import as_cells
 from bench.ledger.served.climb import Goal

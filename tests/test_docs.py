@@ -22,8 +22,8 @@ from bench.app.cli import main
 from bench.app.cli.app import app
 from bench.app.runs.deploy import open_model
 from bench.core import plugins
-from bench.decide.policy import PICK_RULES, Epsilon, Guard, Policy, SegmentGuard
-from bench.decide.retraining import Retraining
+from bench.deciding.policy import PICK_RULES, Epsilon, Guard, Policy, SegmentGuard
+from bench.deciding.retraining import Retraining
 from bench.testing import checks
 
 ROOT = Path(__file__).parents[1]

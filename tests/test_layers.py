@@ -25,20 +25,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ledger": {"measure"},
     "search": {"models.training", "ledger", "models", "models.balancing", "data"},
     "search.confirm": {"search", "models.training", "ledger", "measure"},
-    "decide": {"ledger", "measure"},
-    "decide.logged": {"decide", "ledger", "measure"},
-    "decide.plan": {"decide", "ledger", "measure"},
-    "serve": {"decide", "ledger", "measure", "models", "models.balancing", "models.training", "data"},
-    "serve.backtest": {"serve", "decide", "ledger", "measure", "models.training", "data"},
+    "deciding": {"ledger", "measure"},
+    "deciding.logged": {"deciding", "ledger", "measure"},
+    "deciding.plan": {"deciding", "ledger", "measure"},
+    "serve": {"deciding", "ledger", "measure", "models", "models.balancing", "models.training", "data"},
+    "serve.backtest": {"serve", "deciding", "ledger", "measure", "models.training", "data"},
     "app": set(),
     "app.tracking": {"ledger", "serve"},
-    "app.report": {"decide", "decide.logged", "decide.plan", "ledger", "measure"},
+    "app.report": {"deciding", "deciding.logged", "deciding.plan", "ledger", "measure"},
     "app.runs": {
         "app.report",
         "app.tracking",
         "serve",
         "serve.backtest",
-        "decide",
+        "deciding",
         "search",
         "search.confirm",
         "ledger",
@@ -46,19 +46,29 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"measure", "models", "models.balancing", "models.training", "data"},
     "app.reference": {"app.runs", "app.report", "search", "search.confirm", "ledger", "measure", "models"}
     | {"models.balancing", "models.training", "data"},
-    "app.cli": {"app.runs", "app.reference", "app.report", "app.tracking", "serve", "serve.backtest", "decide"}
-    | {"decide.logged", "decide.plan", "search", "ledger", "models", "models.balancing", "models.training", "data"},
-    "api": {"app.cli", "app.runs", "app.report", "decide.logged", "decide.plan", "decide", "serve", "ledger", "data"},
-    "testing": {"search", "serve", "decide", "measure", "models", "models.balancing", "models.training", "data"},
+    "app.cli": {"app.runs", "app.reference", "app.report", "app.tracking", "serve", "serve.backtest", "deciding"}
+    | {"deciding.logged", "deciding.plan", "search", "ledger", "models", "models.balancing", "models.training", "data"},
+    "api": {
+        "app.cli",
+        "app.runs",
+        "app.report",
+        "deciding.logged",
+        "deciding.plan",
+        "deciding",
+        "serve",
+        "ledger",
+        "data",
+    },
+    "testing": {"search", "serve", "deciding", "measure", "models", "models.balancing", "models.training", "data"},
     "__main__": {"app.cli"},
 }
-ORDER = ("core", "data", "measure", "models", "ledger", "search", "decide", "serve", "app")
+ORDER = ("core", "data", "measure", "models", "ledger", "search", "deciding", "serve", "app")
 """Rooms from the ground up: none imports one above it."""
 
 ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"app.tracking"}, "tomllib": {"core"}}
 ONLY_IN |= {name: {"app.cli"} for name in ("typer", "rich")}
 NEVER_IN = {
-    "torch": {"measure", "ledger", "decide", "decide.logged", "decide.plan", "app.report", "app.tracking", *BASE}
+    "torch": {"measure", "ledger", "deciding", "deciding.logged", "deciding.plan", "app.report", "app.tracking", *BASE}
 }
 
 
@@ -124,9 +134,9 @@ def test_each_rule_can_be_broken():
     assert broken("app.cli", "studies.speed.table") == "the package may not import studies"
     assert broken("search", "speed.table") == "the package may not import speed"
     assert broken("app.runs", "mlflow.entities") == "only {'app.tracking'} may import mlflow"
-    assert broken("decide", "torch") == "decide must work without torch"
+    assert broken("deciding", "torch") == "deciding must work without torch"
     assert broken("core", "bench.core.system.lock") == "core may not import bench.core.system"
-    assert broken("decide", "bench.core.errors") is None
+    assert broken("deciding", "bench.core.errors") is None
 
 
 CIRCULAR = {("bench", "bench.api")}
@@ -149,7 +159,8 @@ def test_modules_do_not_import_each_other_in_circles():
 def test_light_modules_and_mistakes_load_nothing_heavy():
     light = ["bench", "bench.api", "bench.app.cli.app", "bench.app.report.page", "bench.app.tracking.reading"]
     light += [
-        ".".join(path.relative_to(BENCH.parent).with_suffix("").parts) for path in (BENCH / "decide").rglob("[!_]*.py")
+        ".".join(path.relative_to(BENCH.parent).with_suffix("").parts)
+        for path in (BENCH / "deciding").rglob("[!_]*.py")
     ]
     wrong = [
         ["train", "census-income", "--config", "none.toml"],

@@ -22,7 +22,7 @@ from bench.core.plugins import PluginFile
 from bench.core.records import Job
 from bench.core.registry import Chosen
 from bench.core.schema import Field, Schema, Task
-from bench.decide.policy import PICK_RULES, Policy
+from bench.deciding.policy import PICK_RULES, Policy
 from bench.models.balancing import BALANCING
 from bench.models.training.config import TrialConfig
 from bench.models.training.job import run_job
@@ -55,7 +55,7 @@ SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of an
 
 
 RULE = """
-from bench.decide.policy import PickRule
+from bench.deciding.policy import PickRule
 
 PICK_RULES = {"first": PickRule(lambda gains, terms: gains[..., 0], "has the best {names}")}
 """
@@ -287,7 +287,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add, monkeypa
 
 def test_seesaw_is_bench():
     code = (
-        "import seesaw, bench; import seesaw.results.comparison as a; import bench.ledger.comparison as b; "
+        "import seesaw, bench; import seesaw.ledger.comparison as a; import bench.ledger.comparison as b; "
         "from seesaw.core.registry import Entry; import bench.core.registry as c; assert Entry is c.Entry; "
         "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.ledger.comparison'"
     )

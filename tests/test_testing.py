@@ -8,7 +8,7 @@ from bench.core.errors import UserError
 from bench.core.plugins import registry_of
 from bench.core.registry import Config, Entry
 from bench.data.batches import Batches
-from bench.decide.policy import PickRule, weighted
+from bench.deciding.policy import PickRule, weighted
 from bench.models import products
 from bench.models.balancing import LossWeighting
 from bench.models.config import HiddenConfig

@@ -43,7 +43,7 @@ GROUPS = {
     "reader": "bench.data.readers:FILES",
     "executor": "bench.search.executors:EXECUTORS",
     "engine": "bench.serve.engines:ENGINES",
-    "rule": "bench.decide.policy:PICK_RULES",
+    "rule": "bench.deciding.policy:PICK_RULES",
 }
 """Group of entry points, without `seesaw.` -> the registry that it extends."""
 

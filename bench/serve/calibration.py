@@ -20,7 +20,7 @@ from bench.core.arrays import Floats
 from bench.core.errors import UserError
 from bench.core.registry import Config
 from bench.core.schema import Schema
-from bench.decide.score import prediction_names
+from bench.deciding.score import prediction_names
 from bench.measure.platt import logistic
 from bench.measure.spaces import Predicted, sample_spaces
 

@@ -25,7 +25,7 @@ from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.spill import arrays_of
 from bench.data.splits import SPLITS
-from bench.decide.score import prediction_names
+from bench.deciding.score import prediction_names
 from bench.ledger.comparison.significance import CANNOT_TELL, against
 from bench.ledger.effect import LEVEL, Effect
 from bench.measure.heads import Weighted, heads_of

@@ -20,7 +20,7 @@ from bench.core.schema import SCORE
 from bench.core.seeds import derive
 from bench.core.system.progress import Progress, duration
 from bench.data.store import StoredSplit, part_of
-from bench.decide.score import prediction_names
+from bench.deciding.score import prediction_names
 from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure, wanted_of
 from bench.measure.resamples import Resamples, few_units, units_of

@@ -11,7 +11,7 @@ from bench.core.errors import repeated
 from bench.core.formats import FORMATS, PACKAGE
 from bench.core.registry import Config
 from bench.core.schema import SCORE, Schema
-from bench.decide.score import Score, prediction_names
+from bench.deciding.score import Score, prediction_names
 from bench.models.trees import TreeSizes
 from bench.serve.served_model import ModelPart, ModelSpec
 

@@ -31,7 +31,7 @@ from bench.core.system.atomic import atomic_folder
 from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
-from bench.decide.score import Score, prediction_names
+from bench.deciding.score import Score, prediction_names
 from bench.serve.calibration import Calibration
 from bench.serve.engines import MODEL, ONNX, Engine, open_engine, write_onnx, write_weights
 from bench.serve.kept_history import KeptHistory, needed_of

@@ -28,8 +28,8 @@ from bench.data import Store
 from bench.data.batches import Batches
 from bench.data.card import Card
 from bench.data.refit import refit_store
-from bench.decide.retraining import Length, Retraining, verdicts
-from bench.decide.score import Score
+from bench.deciding.retraining import Length, Retraining, verdicts
+from bench.deciding.score import Score
 from bench.ledger.effect import Effect
 from bench.measure.heads.calibration import decile_tables
 from bench.measure.labelled import Labelled
@@ -166,7 +166,7 @@ def retrain(
     """Trains, chooses or averages, calibrates, and compares the result with the prediction intervals.
 
     Equal specs give equal members, bit for bit, on one machine's CPU with one number of threads. `work` is a folder for
-    the joined data, which its owner removes. Without intervals (`bench.decide.retraining.prediction_intervals`), or
+    the joined data, which its owner removes. Without intervals (`bench.deciding.retraining.prediction_intervals`), or
     with `force` and a metric on test worse than its interval, there is a warning.
 
     Raises:

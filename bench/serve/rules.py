@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bench.core.errors import UserError, shortened
 from bench.core.objectives import outcome
 from bench.core.schema import Task
-from bench.decide.score import prediction_names
+from bench.deciding.score import prediction_names
 from bench.ledger.effect import Effect
 from bench.serve.evaluation import REPORTED, Judgement
 

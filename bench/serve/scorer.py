@@ -21,7 +21,7 @@ from bench.data.checks import Place, Rejects, Sieve, checked
 from bench.data.columns.base import Reads, read_as
 from bench.data.encoding.encoder import Encoder
 from bench.data.values import canonical
-from bench.decide.score import Score, prediction_names
+from bench.deciding.score import Score, prediction_names
 from bench.serve.bounds import ROWS
 from bench.serve.calibration import Calibration
 from bench.serve.engines import Engine

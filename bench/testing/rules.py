@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.core.arrays import Floats
-from bench.decide.policy import PICK_RULES, Terms
+from bench.deciding.policy import PICK_RULES, Terms
 
 CASES = 40
 TABLES = ("", "weights", "epsilon", "values")

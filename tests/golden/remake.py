@@ -348,7 +348,7 @@ def _evaluated(result):
     """The kept predictions of the first two confirmed points against each other, as two packages' would be."""
     from bench.core.rows import TEST
     from bench.core.schema import SCORE, Schema
-    from bench.decide.score import prediction_names
+    from bench.deciding.score import prediction_names
     from bench.ledger.points import confirmed
     from bench.measure.predictions import FOLDER, name_of, predictions, read_rows
     from bench.serve.evaluation import Judged, judgements, served

@@ -16,7 +16,7 @@ from bench.app.report.embed import section_data
 from bench.app.report.plan_page import planned
 from bench.app.runs.page import section_of
 from bench.app.runs.reporting import front_of
-from bench.decide.words.verdict import named, titles_of
+from bench.deciding.words.verdict import named, titles_of
 from bench.ledger.fusion import in_words
 
 RUNS = ("two", "packaged", "watched", pytest.param("three", marks=pytest.mark.slow))

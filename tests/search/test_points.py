@@ -9,9 +9,9 @@ from search_toys import OBJECTIVES, ignore, make_job
 
 from bench.core.records import Job, RungResult, TrialRecord, TrialResult, point_id
 from bench.core.seeds import derive
-from bench.decide.choices import head_choices
-from bench.decide.pick import pick
-from bench.decide.policy import Policy
+from bench.deciding.choices import head_choices
+from bench.deciding.pick import pick
+from bench.deciding.policy import Policy
 from bench.ledger.heads import frontier
 from bench.ledger.points import estimate, points
 from bench.search.confirm.race import confirm, shortlist

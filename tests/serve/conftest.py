@@ -9,7 +9,7 @@ from serving_toys import funnel_package, funnel_store
 from bench.core.objectives import parse
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
-from bench.decide.retraining import Length, Retraining
+from bench.deciding.retraining import Length, Retraining
 from bench.serve.retrain import PartOrder, RetrainSpec
 
 FULL = Length()

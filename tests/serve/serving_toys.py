@@ -17,7 +17,7 @@ from bench.data.assemble import Assembler
 from bench.data.readers import read
 from bench.data.splits import SPLITS
 from bench.data.synthetic import GENERATORS
-from bench.decide.score import Score
+from bench.deciding.score import Score
 from bench.models.training import trees
 from bench.models.training.blend import mixed
 from bench.models.training.config import TrialConfig

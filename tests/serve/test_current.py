@@ -10,7 +10,7 @@ from bench.app.tracking import registry
 from bench.core.errors import UserError
 from bench.core.records import Point
 from bench.data import load_card
-from bench.decide.score import Score
+from bench.deciding.score import Score
 from bench.ledger.points import parts_of
 from bench.models.training.parts import networks_in
 

@@ -17,7 +17,7 @@ from bench.core.objectives import parse
 from bench.core.schema import SCORE, Schema, Task
 from bench.core.system.progress import Silent
 from bench.data import load_card, prepare
-from bench.decide.retraining import Length, Retraining
+from bench.deciding.retraining import Length, Retraining
 from bench.ledger.effect import Effect
 from bench.serve.evaluation import Judged, Judgement, judge, judgements, served
 from bench.serve.package import Parts, write_package

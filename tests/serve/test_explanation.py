@@ -18,7 +18,7 @@ from bench.data.columns.base import Source
 from bench.data.columns.numeric import BucketField, NumericColumn
 from bench.data.encoding.encoder import Encoder
 from bench.data.store import StoredSplit
-from bench.decide.score import Score
+from bench.deciding.score import Score
 from bench.serve.alike import alike, association
 from bench.serve.explanation import explain
 

@@ -17,7 +17,7 @@ from bench.app.tracking.store import MlflowStore, StoredRun, TrackingError
 from bench.core import plugins
 from bench.core.errors import UserError
 from bench.core.plugins import PLUGIN, PluginFile
-from bench.decide.score import Score
+from bench.deciding.score import Score
 from bench.serve.package import Package, write_package
 from bench.serve.scorer import Scorer, example_rows
 

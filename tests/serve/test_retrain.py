@@ -10,8 +10,8 @@ from in_memory import evaluate
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.data.refit import JOINED
-from bench.decide.retraining import Length
-from bench.decide.score import Score
+from bench.deciding.retraining import Length
+from bench.deciding.score import Score
 from bench.ledger.effect import Effect
 from bench.ledger.fusion import fused
 from bench.serve.calibration import calibrated

@@ -7,7 +7,7 @@ from serving_toys import CALIBRATIONS, FUNNEL, raw_rows, raw_split, said_by, tra
 
 from bench.core.errors import UserError
 from bench.data import load_card
-from bench.decide.score import Score
+from bench.deciding.score import Score
 from bench.ledger.fusion import LEAST_PREDICTION, fused
 from bench.serve import scorer as module
 

@@ -9,7 +9,7 @@ from serving_toys import FUNNEL, measured_package, raw_rows, raw_split
 
 from bench.app.tracking.registry import save_model
 from bench.data import load_card
-from bench.decide.score import Score
+from bench.deciding.score import Score
 from bench.ledger.fusion import fused
 
 pytestmark = pytest.mark.slow  # a server takes seconds to start; the guide's test has one, too

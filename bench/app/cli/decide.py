@@ -17,8 +17,8 @@ from bench.core.system.home import resolve_home
 from bench.core.validation import validate
 
 if TYPE_CHECKING:
-    from bench.decide.logged.asked import Asked
-    from bench.decide.logged.decision import LogResult
+    from bench.deciding.logged.asked import Asked
+    from bench.deciding.logged.decision import LogResult
 
 
 def decide(
@@ -101,8 +101,8 @@ def decide(
         raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
     progress.note(f"reading {', '.join(asked.log)}")
-    from bench.decide.logged.decision import decide as decision_of
-    from bench.decide.logged.log import read
+    from bench.deciding.logged.decision import decide as decision_of
+    from bench.deciding.logged.log import read
 
     result = decision_of(asked, read(asked, progress))
     decision = result.decision
@@ -130,7 +130,7 @@ def _bounds(option: str, given: list[str] | None) -> dict[str, float | str]:
 def _asked(
     options: dict[str, Any], file: Path | None, policy: Path | None, bounds: dict[str, dict[str, float | str]]
 ) -> Asked:
-    from bench.decide.logged.asked import Asked
+    from bench.deciding.logged.asked import Asked
 
     bounds = {name: limits for name, limits in bounds.items() if limits}
     if file is not None:

@@ -14,7 +14,7 @@ from bench.core.system.home import resolve_home
 if TYPE_CHECKING:
     from bench.app.runs.result import DatasetResult
     from bench.core.formula import FormulaLanguage
-    from bench.decide.decision import Decision
+    from bench.deciding.decision import Decision
     from bench.ledger.served.served import Served
 
 
@@ -32,7 +32,7 @@ SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
 
 def show_verdict(decision: Decision) -> None:
     """The answer, what it gains and costs, each model beside it, and the score to rank by."""
-    from bench.decide.words.verdict import EXPECTED
+    from bench.deciding.words.verdict import EXPECTED
 
     verdict = decision.verdict
     say(verdict.sentence)
@@ -97,7 +97,7 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
     Args:
         full: also with the score's kind.
     """
-    from bench.decide.words.verdict import MEASURED, named, titles_of
+    from bench.deciding.words.verdict import MEASURED, named, titles_of
     from bench.ledger.fusion import in_words
 
     served = decision.serving.served

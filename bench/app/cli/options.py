@@ -123,7 +123,7 @@ def read_bound(option: str, text: str) -> tuple[str, float | str]:
     Raises:
         UserError: anything else.
     """
-    from bench.decide.policy import bound
+    from bench.deciding.policy import bound
 
     match = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
     with suppress(ValueError):

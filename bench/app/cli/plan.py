@@ -16,7 +16,7 @@ from bench.core.system.home import shown
 from bench.core.validation import validate
 
 if TYPE_CHECKING:
-    from bench.decide.decision import Decision
+    from bench.deciding.decision import Decision
 
 
 def plan(
@@ -53,9 +53,9 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
     from bench.app.report.log_page import ASKED
 
     if (file := Path(name).expanduser() / ASKED).is_file():
-        from bench.decide.logged.asked import Asked
-        from bench.decide.logged.decision import decide
-        from bench.decide.logged.log import read
+        from bench.deciding.logged.asked import Asked
+        from bench.deciding.logged.decision import decide
+        from bench.deciding.logged.log import read
 
         asked = validate(Asked, read_toml(file), str(file))
         if not asked.log:

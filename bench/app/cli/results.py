@@ -208,7 +208,7 @@ def pick_command(
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
     from bench.app.runs.picked import write_pick
     from bench.app.runs.result import policy_of, result_of, suite_policy
-    from bench.decide.policy import read_policy
+    from bench.deciding.policy import read_policy
 
     language = None if formula is None else language_of(formula, "--formula")
     floors = dict(read_bound("--at-least", each) for each in at_least or ())

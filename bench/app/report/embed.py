@@ -17,8 +17,8 @@ from bench.app.report.section import Axis, PageSection, axes_of, scenario_fronts
 from bench.core.objectives import of_items, ranked
 from bench.core.plain import jsonable
 from bench.core.rows import SHORT, TEST
-from bench.decide.choices import THOUSANDTHS, Choices
-from bench.decide.words.verdict import named, reference, titles_of
+from bench.deciding.choices import THOUSANDTHS, Choices
+from bench.deciding.words.verdict import named, reference, titles_of
 from bench.ledger.effect import Effect
 from bench.ledger.heads import LIMITS
 from bench.ledger.ledger import ALL, GAIN, SD, Ledger

@@ -12,7 +12,7 @@ from bench.core.errors import UserError
 from bench.core.plain import jsonable
 from bench.core.rows import TEST
 from bench.core.system.atomic import atomic_folder
-from bench.decide.logged.decision import LogResult
+from bench.deciding.logged.decision import LogResult
 from bench.ledger.ledger import CELLS, write_cells
 
 HEADERS = ["model", "task", "rows", "AUC", "predicted / happened", "calibration error"]

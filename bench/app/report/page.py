@@ -23,7 +23,7 @@ from bench.app.report.section import PageSection
 from bench.core.errors import count
 from bench.core.rows import CONFIRM, NAMES, SEARCH
 from bench.core.system.atomic import write_text
-from bench.decide.words.verdict import EXPECTED
+from bench.deciding.words.verdict import EXPECTED
 
 KINDS = {
     "model": "Switch the model",

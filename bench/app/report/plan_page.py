@@ -12,9 +12,9 @@ from bench.app.report.markup import sentence
 from bench.app.report.page import table, whole
 from bench.core.errors import count, listed
 from bench.core.system.atomic import writable, write_text
-from bench.decide.decision import Decision
-from bench.decide.plan.online import plural
-from bench.decide.plan.plan import plan
+from bench.deciding.decision import Decision
+from bench.deciding.plan.online import plural
+from bench.deciding.plan.plan import plan
 from bench.ledger.effect import LEVEL, Effect
 from bench.measure.resamples import LEAST_UNITS
 
@@ -27,7 +27,7 @@ CAVEATS = (
 
 
 def planned(decision: Decision, **asked: Any) -> dict[str, Any]:
-    """A plan with its words: `sentence` is the answer, `notes` what it stands on. See `bench.decide.plan.plan.plan`."""
+    """A plan with its words: `sentence` is the answer, `notes` what it stands on. See `bench.deciding.plan.plan`."""
     document = plan(decision, **asked)
     first, *notes = sentences(document)
     return {"sentence": first, "notes": notes} | document

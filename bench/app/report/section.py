@@ -16,7 +16,7 @@ from bench.core.objectives import Objective, in_thousandths
 from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import SCENARIO
-from bench.decide.decision import Decision
+from bench.deciding.decision import Decision
 from bench.ledger.diagnosis import overtraining
 from bench.ledger.ledger import Ledger
 from bench.ledger.pareto import nondominated

@@ -19,9 +19,9 @@ from bench.core.system.atomic import write_text
 from bench.core.system.lock import FolderLock
 from bench.core.system.machine import cores
 from bench.core.system.progress import Progress
-from bench.decide.challenger import OPTION, challenger_of, points_of
-from bench.decide.retraining import length_of
-from bench.decide.words.verdict import named, titles_of
+from bench.deciding.challenger import OPTION, challenger_of, points_of
+from bench.deciding.retraining import length_of
+from bench.deciding.words.verdict import named, titles_of
 from bench.ledger.fusion import Fusion
 from bench.ledger.points import parts_of
 from bench.ledger.served.served import Served

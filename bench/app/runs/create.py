@@ -38,7 +38,7 @@ from bench.data import load_card
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
 from bench.data.shape import shape_of
-from bench.decide.policy import Policy
+from bench.deciding.policy import Policy
 from bench.ledger.pareto import resolve_reference
 from bench.models.config import overridden
 from bench.search.confirm.baselines import check_static

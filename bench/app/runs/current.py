@@ -45,7 +45,7 @@ REGISTERED, COLUMN = "models:/", "column:"
 
 
 class ScoreFormula(Config):
-    """The formula of a model's score from its predictions, see `bench.decide.score`."""
+    """The formula of a model's score from its predictions, see `bench.deciding.score`."""
 
     kind: FusionKind = "power"
     weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = Field(default_factory=dict)

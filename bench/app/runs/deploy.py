@@ -27,7 +27,7 @@ from bench.core.system.interrupts import ended_in_order
 from bench.core.system.lock import FolderLock
 from bench.core.system.progress import Progress
 from bench.data import Store
-from bench.decide.retraining import prediction_intervals
+from bench.deciding.retraining import prediction_intervals
 from bench.ledger.effect import Effect
 from bench.serve.explanation import explain
 from bench.serve.package import MANIFEST, Package, Parts, write_package

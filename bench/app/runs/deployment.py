@@ -16,12 +16,12 @@ from bench.core.errors import UserError, count, listed
 from bench.core.objectives import AREAS, of_items, ranked
 from bench.core.plain import read_json
 from bench.core.records import Point
-from bench.decide.challenger import OPTION, pick_challenger, points_of
-from bench.decide.pick import Pick
-from bench.decide.policy import Policy, read_policy
-from bench.decide.retraining import length_of
-from bench.decide.score import Score
-from bench.decide.stability import SELDOM
+from bench.deciding.challenger import OPTION, pick_challenger, points_of
+from bench.deciding.pick import Pick
+from bench.deciding.policy import Policy, read_policy
+from bench.deciding.retraining import length_of
+from bench.deciding.score import Score
+from bench.deciding.stability import SELDOM
 from bench.ledger.fusion import FusionKind, in_words
 from bench.ledger.points import parts_of
 from bench.models.training.config import TrialConfig

@@ -24,7 +24,7 @@ from bench.core.formula import quoted
 from bench.core.rows import CONFIRM, TEST
 from bench.core.system.atomic import atomic_path
 from bench.data.card import Card
-from bench.decide.policy import toml_lines
+from bench.deciding.policy import toml_lines
 from bench.ledger.fusion import Fusion, logged
 from bench.ledger.served.measuring import Candidate
 from bench.measure.predictions import KEPT, KeptRows

@@ -13,7 +13,7 @@ from bench.core.objectives import Objective
 from bench.core.rows import NAMES
 from bench.core.system.machine import versions
 from bench.data import Store
-from bench.decide.retraining import interval_text
+from bench.deciding.retraining import interval_text
 from bench.ledger.effect import Effect
 from bench.serve.retrain import Retrained
 from bench.serve.scorer import RawRows

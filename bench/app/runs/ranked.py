@@ -17,8 +17,8 @@ from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Point
 from bench.core.rows import CONFIRM, TEST
-from bench.decide.policy import Policy
-from bench.decide.serving import Serving, serving
+from bench.deciding.policy import Policy
+from bench.deciding.serving import Serving, serving
 from bench.ledger.fusion import logged
 from bench.ledger.points import confirmed, kept_names, sources_of
 from bench.ledger.served.measuring import Candidate, CurrentRanking

@@ -19,7 +19,7 @@ from bench.core.system.machine import versions
 from bench.core.system.progress import Progress
 from bench.data import Store
 from bench.data.preparation import passing_store
-from bench.decide.aims import aims_of
+from bench.deciding.aims import aims_of
 from bench.models.training.warm import before_of
 from bench.serve.backtest.chain import Chain, going_on
 from bench.serve.backtest.cuts import Cut, Times, card_of, times_of

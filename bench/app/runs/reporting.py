@@ -29,8 +29,8 @@ from bench.core.system.atomic import write_text
 from bench.core.system.credentials import plain_address, remember
 from bench.core.system.lock import FolderLock
 from bench.core.system.progress import Progress
-from bench.decide.pick import Pick
-from bench.decide.words.verdict import EXPECTED
+from bench.deciding.pick import Pick
+from bench.deciding.words.verdict import EXPECTED
 from bench.ledger.fusion import in_words
 from bench.ledger.heads import Frontier
 from bench.ledger.history import History

@@ -18,10 +18,10 @@ from bench.core.plain import parse_toml, read_json
 from bench.core.records import TrialRecord
 from bench.core.rows import TEST
 from bench.core.validation import validate
-from bench.decide.decision import Decision, decided
-from bench.decide.policy import Policy
-from bench.decide.verdict import Verdict
-from bench.decide.words import verdict as words
+from bench.deciding.decision import Decision, decided
+from bench.deciding.policy import Policy
+from bench.deciding.verdict import Verdict
+from bench.deciding.words import verdict as words
 from bench.ledger.effect import Effect
 from bench.ledger.fusion import Fusion, FusionKind
 from bench.ledger.heads import frontier

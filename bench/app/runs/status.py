@@ -17,7 +17,7 @@ from bench.core.records import TRAINED, Failure, RungResult, TrialRecord
 from bench.core.system.lock import is_held
 from bench.core.system.progress import Advance, Progress, Work, duration
 from bench.data import Store
-from bench.decide.words.verdict import ACRONYMS
+from bench.deciding.words.verdict import ACRONYMS
 from bench.ledger.heads import front_volume
 from bench.models.training.teacher import trainings_left
 from bench.search.confirm.baselines import LEAST_TRIES, tries_of

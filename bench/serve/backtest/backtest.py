@@ -34,7 +34,7 @@ from bench.core.system.progress import Progress, Silent
 from bench.data import Store
 from bench.data.preparation import Before, passing_store
 from bench.data.store import StoredSplit
-from bench.decide.aims import PolicyAim
+from bench.deciding.aims import PolicyAim
 from bench.ledger.fusion import Fusion, fused, logged
 from bench.ledger.served.climb import TRIES, Goal, climb
 from bench.measure.labelled import Labelled

@@ -15,8 +15,8 @@ from scipy.special import stdtrit
 
 from bench.core.arrays import Floats
 from bench.core.errors import count
-from bench.decide.aims import PolicyAim
-from bench.decide.words.verdict import beginning
+from bench.deciding.aims import PolicyAim
+from bench.deciding.words.verdict import beginning
 from bench.ledger.effect import LEVEL, Effect, percent
 from bench.serve.backtest.backtest import CHOSEN, FROZEN, LEAST_POSITIVES, PICKED, Backtest
 

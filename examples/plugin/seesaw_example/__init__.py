@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.core.registry import Entry
-from bench.decide.policy import PickRule
+from bench.deciding.policy import PickRule
 from seesaw_example.least_gain import least_gain
 from seesaw_example.linear_residual import LinearResidual, LinearResidualConfig
 from seesaw_example.loss_power import LossPower, LossPowerConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.core.arrays import Floats
-from bench.decide.policy import Terms
+from bench.deciding.policy import Terms
 
 
 def least_gain(gains: Floats, terms: Terms) -> Floats:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import cli
+from bench.app import cli
 from bench.core.system import content
 from bench.data import load_card
 from bench.search.study import Study

@@ -15,7 +15,7 @@ import bench
 from bench.app.runs.folder import Run
 from bench.core.errors import UserError
 from bench.core.formula import python_of, read, sql_of
-from bench.decide.verdict import Verdict
+from bench.deciding.verdict import Verdict
 
 PAGE = Path(bench.__file__).parents[1] / "docs" / "python.md"
 

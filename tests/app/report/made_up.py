@@ -13,10 +13,10 @@ from bench.app.report.section import PageSection
 from bench.core.objectives import Objective
 from bench.core.records import Failure, Replicate, TrialRecord
 from bench.core.rows import CONFIRM, TEST
-from bench.decide.aims import aims_of
-from bench.decide.choices import head_choices, served_choices
-from bench.decide.policy import Policy
-from bench.decide.verdict import Verdict, unserved
+from bench.deciding.aims import aims_of
+from bench.deciding.choices import head_choices, served_choices
+from bench.deciding.policy import Policy
+from bench.deciding.verdict import Verdict, unserved
 from bench.ledger.effect import Effect
 from bench.ledger.heads import frontier
 from bench.ledger.pareto import lattice, ranks

@@ -189,7 +189,7 @@ pytestmark = pytest.mark.slow  # a browser takes seconds to start
 
 
 def twin(section, value, loss, limit):
-    """The pick's name and how often it holds, by the definition in `bench.decide.stability`."""
+    """The pick's name and how often it holds, by the definition in `bench.deciding.stability`."""
     data = section_data(section)["decision"]
     names = [axis["name"] for axis in data["axes"]]
     values = np.array(data["values"])

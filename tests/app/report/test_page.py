@@ -19,8 +19,8 @@ from bench.app.report.markup import COLOURS, KINDS, looks_of
 from bench.app.report.page import document
 from bench.app.report.picture import picture, standalone
 from bench.app.report.section import scenario_fronts, splits_of, spread_of
-from bench.decide.policy import Policy
-from bench.decide.verdict import Verdict
+from bench.deciding.policy import Policy
+from bench.deciding.verdict import Verdict
 from bench.ledger.comparison.beyond import Answer
 from bench.ledger.comparison.comparison import Compared, Comparison, Group
 from bench.ledger.comparison.significance import MeanRanks

@@ -10,7 +10,7 @@ from bench.app.runs.deployment import deployment_of
 from bench.core.errors import UserError
 from bench.core.system.lock import FolderLock
 from bench.core.system.progress import Silent
-from bench.decide.challenger import challenger_of, pick_challenger, points_of
+from bench.deciding.challenger import challenger_of, pick_challenger, points_of
 
 KEEP = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.0\nconfidence = 0.999\n'
 

@@ -11,8 +11,8 @@ from bench.core.errors import UserError
 from bench.core.records import Point, Replicate
 from bench.core.schema import Schema, Task
 from bench.data import load_card
-from bench.decide.policy import Guard, Policy
-from bench.decide.score import Score
+from bench.deciding.policy import Guard, Policy
+from bench.deciding.score import Score
 from bench.ledger.effect import Effect
 from bench.ledger.fusion import Fusion
 from bench.serve.evaluation import Judgement

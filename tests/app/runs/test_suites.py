@@ -26,7 +26,7 @@ from bench.core.validation import validate
 from bench.data import load_card
 from bench.data.shape import shape_of
 from bench.data.synthetic import synthesise
-from bench.decide.policy import Policy
+from bench.deciding.policy import Policy
 from bench.ledger.pareto import resolve_reference
 from bench.search.plan import SHARING
 from bench.search.space import fitting, load_space

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 from bench.app.runs.reporting import front_of
 from bench.core.objectives import Objective
-from bench.decide.choices import head_choices
-from bench.decide.decision import Decision
-from bench.decide.pick import pick
-from bench.decide.policy import Policy
-from bench.decide.verdict import Verdict
+from bench.deciding.choices import head_choices
+from bench.deciding.decision import Decision
+from bench.deciding.pick import pick
+from bench.deciding.policy import Policy
+from bench.deciding.verdict import Verdict
 from bench.ledger.heads import frontier
 from bench.ledger.history import History
 

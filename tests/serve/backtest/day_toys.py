@@ -11,8 +11,8 @@ from bench.core.records import Point
 from bench.core.system.progress import Silent
 from bench.data import parse_card
 from bench.data.card import Card
-from bench.decide.aims import PolicyAim
-from bench.decide.retraining import Length
+from bench.deciding.aims import PolicyAim
+from bench.deciding.retraining import Length
 from bench.ledger.fusion import Fusion
 from bench.serve.backtest.backtest import BacktestPlan, RankedPoint
 from bench.serve.backtest.cuts import times_of

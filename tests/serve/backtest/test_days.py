@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.decide.aims import PolicyAim
-from bench.decide.verdict import Verdict
+from bench.deciding.aims import PolicyAim
+from bench.deciding.verdict import Verdict
 from bench.ledger.effect import Effect
 from bench.serve.backtest.backtest import Backtest, PointOutcomes
 from bench.serve.backtest.cuts import Cut

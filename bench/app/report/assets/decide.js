@@ -1,5 +1,5 @@
 /* What matters to you: the pick by what events are worth, allowed losses and limits, and how often it holds. As in
-   `bench/decide/stability.py`, under the rule `weights`: g(r, m) is the gain of row r over the current row in axis m,
+   `bench/deciding/stability.py`, under the rule `weights`: g(r, m) is the gain of row r over the current row in axis m,
    a fraction of the current value, or for a head in thousandths the difference over .1; its score is sum_m w_m g(r, m)
    with weights of sum 1: of what each outcome earns at the current row where events have a worth. A row may be picked if it keeps 1 - loss_m of every current value in a share `confidence` of the
    posterior's draws, and its costs keep their limits. A pick's model holds in a retraining if a row of it keeps its

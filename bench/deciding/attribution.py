@@ -1,0 +1,78 @@
+"""Which part of a gain over single-task models is something else than sharing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.core.records import NETWORK, TREES, Point
+from bench.deciding.aims import PolicyAim
+from bench.deciding.words import verdict as words
+from bench.ledger.effect import Effect
+from bench.ledger.points import BASELINE, confirmed, network_that_shares, source_ids, twin_of
+
+Gain = Callable[[str, str], Effect | None]
+"""What one point gains over another, by their ids, each at its best weights; None where one of them is not compared."""
+
+
+def attributed(points: Sequence[Point], pick: str, gain: Gain, aim: PolicyAim) -> list[str]:
+    """Sentences on the part of a pick's gain over single-task models that is not sharing; none where all of it may be.
+
+    Single-task models with the pick's settings tell it, see `bench.search.confirm.twins`. A blend is told part by part,
+    and then its network.
+
+    Args:
+        points: of the run; the best single-task models are one of them.
+        pick: id of the point that gains.
+    """
+    by_id = {point.id: point for point in points}
+    picked = by_id.get(pick)
+    if picked is None:  # a model from elsewhere
+        return []
+    if picked.kind == "trees":
+        return [words.TREES_ALONE]
+    network = network_that_shares(picked, points)
+    if picked.kind != "blend":
+        return [] if network is None else _of_network(points, network, "it", gain, aim)
+    parts = [gain(str(picked.config[part]), BASELINE) for part in (NETWORK, TREES)]
+    said = [words.part_of_trees(*parts)]
+    if network is not None:
+        said += _of_network(points, network, "the network's gain", gain, aim)
+    return said
+
+
+def _of_network(points: Sequence[Point], network: Point, what: str, gain: Gain, aim: PolicyAim) -> list[str]:
+    """Of a network that shares; nothing where it gains nothing, or differs from single-task models in sharing alone.
+
+    Args:
+        what: the gain in words.
+    """
+    whole = gain(network.id, BASELINE)
+    settings = _settings_apart(points, network)
+    if whole is None or round(whole.value, 3) <= 0 or not settings:
+        return []
+    twin = twin_of(network, filter(confirmed, points))
+    alone = None if twin is None else gain(twin.id, BASELINE)
+    added = None if twin is None else gain(network.id, twin.id)
+    if alone is None or added is None:
+        return [words.part_unknown(what, settings)]
+    return [words.part_of_settings(what, settings, aim.share(alone, whole), added)]
+
+
+def _settings_apart(points: Sequence[Point], network: Point) -> list[str]:
+    """In words the settings beside sharing that a network and one of the best single-task models have apart."""
+    by_id = {point.id: point for point in points}
+    names: set[str] = set()
+    for source in source_ids(by_id[BASELINE]):
+        names |= _apart(network, by_id[source])
+    kinds = [name for name in words.KINDS_OF_SETTINGS if name in names]
+    options = tuple(name.removesuffix("kind") for name in kinds)  # options of a kind differ with it
+    others = [name for name in names if not name.startswith(options)]
+    told = [f"{words.KINDS_OF_SETTINGS[name]} ({network.config.get(name)})" for name in kinds]
+    if others:
+        told.append(words.OTHERS if told else words.SIZES)
+    return told
+
+
+def _apart(one: Point, other: Point) -> set[str]:
+    names = one.unshared.keys() | other.unshared.keys()
+    return {name for name in names if one.config.get(name) != other.config.get(name)}

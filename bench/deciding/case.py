@@ -1,0 +1,107 @@
+"""What a verdict is about: a policy's pick among candidates, as test judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.deciding.aims import PolicyAim
+from bench.deciding.attribution import Gain
+from bench.deciding.contest import Contest
+from bench.deciding.judging import Judge
+from bench.deciding.words import verdict as words
+from bench.ledger.effect import Effect
+from bench.ledger.served.joint import effect_of
+from bench.ledger.served.served import Served
+
+Attributed = Callable[[str, Gain, PolicyAim], Sequence[str]]
+"""Of a point that gains, sentences on what makes that gain; see `bench.deciding.attribution`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a verdict is about.
+
+    Attributes:
+        contests: of the policy's aims: the first one settled by the pick, then the others that a gain is a mean over.
+        judge: of the choices, which are the front's rows.
+        pick: row of the pick in the served front.
+        against: what the current point is, in words: "the current model (todays.toml)".
+        unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
+        holds: in which share of retrainings the pick holds, see `bench.deciding.stability`.
+        others: points that come first in the other retrainings, in words.
+        ahead_in_heads: of a point the names of those that are surely ahead of it in every head.
+        titles: how points are called, by their names; see `words.titles_of`.
+        suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.ledger.within`.
+        attributed: see `Attributed`.
+    """
+
+    contests: Sequence[Contest]
+    judge: Judge
+    pick: int
+    against: str
+    unlimited: int | None = None
+    holds: float | None = None
+    others: Sequence[str] = ()
+    ahead_in_heads: Callable[[str], Sequence[str]] = lambda point: ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    suspicion: str = ""
+    attributed: Attributed = lambda point, gain, aim: ()
+
+    @property
+    def first(self) -> Contest:
+        """By the policy's own aim."""
+        return self.contests[0]
+
+    @property
+    def aim(self) -> PolicyAim:
+        """The policy's own."""
+        return self.first.aim
+
+    @property
+    def served(self) -> Served:
+        """The served front."""
+        return self.first.served
+
+    @property
+    def current(self) -> int:
+        """The row that is served today, or that stands for it."""
+        return self.served.current
+
+    def title(self, row: int) -> str:
+        """A row's model in words."""
+        return words.named(self.served.table.iloc[row], self.titles)
+
+    def point(self, row: int) -> str:
+        """The id of a row's model."""
+        return str(self.served.table["point"].iloc[row])
+
+    def compares(self, point: str, other: str) -> bool:
+        """Whether the policy's own contest has both candidates."""
+        return {point, other} <= self.first.best.keys()
+
+    def mean_gain(self, point: str, other: str) -> Effect:
+        """The gain in U of a candidate over another one, each at its best weights, on average over contests."""
+        contests = [contest for contest in self.contests if {point, other} <= contest.best.keys()]
+
+        def mean(measured: bool) -> Effect:
+            differences = [contest.apart(contest.best[point], contest.best[other], measured) for contest in contests]
+            draws = np.mean(differences, axis=0)
+            return effect_of(draws.mean(), draws, contests[0].aim.fraction)
+
+        return mean(measured=False).spanning(mean(measured=True))
+
+
+def contests_of(
+    contest: Callable[[PolicyAim], Contest], aims: Sequence[PolicyAim], today: bool
+) -> list[Contest]:  # fmt: skip
+    """The contests of a case: where nobody said what is served, the rule `knee` looks at all anchors.
+
+    Args:
+        contest: makes that of an aim.
+    """
+    if aims[0].rule == "knee" and not today:
+        return [contest(aim) for aim in aims]
+    return [contest(aims[0])]

@@ -1,0 +1,273 @@
+"""What a policy decides on a served front, or on the front of heads where there is no other: one value for every page.
+
+A run comes here with what it trained, `seesaw decide` with the predictions of a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from typing import Any
+
+import pandas as pd
+
+from bench.core.errors import UserError
+from bench.core.formula import LANGUAGES, FormulaLanguage, quoted, read
+from bench.core.objectives import of_items
+from bench.core.records import Point
+from bench.core.rows import TEST
+from bench.core.seeds import derive
+from bench.deciding.aims import PolicyAim
+from bench.deciding.answering import verdict_of
+from bench.deciding.attribution import attributed
+from bench.deciding.case import Case, contests_of
+from bench.deciding.choices import Choices, head_choices, served_choices
+from bench.deciding.contest import Contest, Leads, leads
+from bench.deciding.judging import Judge
+from bench.deciding.limits import Noise
+from bench.deciding.pick import NothingPasses, Pick, pick
+from bench.deciding.policy import Policy
+from bench.deciding.serving import Serving
+from bench.deciding.verdict import Verdict, unserved
+from bench.deciding.words import verdict as words
+from bench.deciding.words.verdict import titles_of
+from bench.ledger.fusion import in_formula
+from bench.ledger.heads import Frontier
+from bench.ledger.ledger import long_of
+from bench.ledger.points import untested
+from bench.ledger.served.exchange import exchange
+from bench.ledger.served.served import Served
+from bench.ledger.served.store import to_json
+from bench.measure.predictions import KeptRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What is decided, and by what.
+
+    Attributes:
+        frontier: of the heads.
+        serving: the front that is served.
+        choices: what the policy chooses among.
+        verdict: whether to switch, the first thing that every surface says.
+        pick: None where there is none, and then `no_pick` says why.
+        nothing_passes: what would be picked if the guard were another, where it let nothing through.
+        contests: one for each aim, as the verdict has them; they take a while, so they are made when asked for.
+        terms: by point the names of its predictions in a formula, by task, where they are not `p_TASK`.
+        todays_formula: what ranks today, as somebody wrote it; empty where nobody did.
+        test: gives the rows of test, None where none are kept, and `units` and `group` are their columns.
+    """
+
+    frontier: Frontier
+    serving: Serving
+    choices: Choices
+    policy: Policy
+    verdict: Verdict
+    pick: Pick | None
+    no_pick: str = ""
+    nothing_passes: NothingPasses | None = None
+    contests: Callable[[], Sequence[Contest]] = tuple
+    terms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    todays_formula: str = ""
+    test: Callable[[], KeptRows | None] = lambda: None
+    units: str | None = None
+    group: str | None = None
+
+    @property
+    def leads(self) -> Leads:
+        """How far each model is ahead along the trade; empty without a served front, a pick or intervals."""
+        served = self.serving.served
+        return leads(self.contests()) if served is not None and served.known and self.pick is not None else {}
+
+    @property
+    def advised(self) -> int | None:
+        """The row that the answer says to serve: today's, or the reference's, where it says to keep that; of an answer
+        that cannot tell the row that it is about. None without a served front or a pick."""
+        served = self.serving.served
+        if served is None or self.pick is None:
+            return None
+        if self.verdict.row is not None:
+            return self.verdict.row
+        return served.current if served.today else self.pick.row
+
+    @property
+    def holds(self) -> float | None:
+        """In which share of retrainings the advised model is picked again; None where that is not known, or where the
+        answer is to keep what there is, which nobody retrains."""
+        pick = self.pick
+        if pick is None or self.verdict.keep or self.advised != pick.row or pick.role == "current":
+            return None
+        return pick.stability.holds
+
+    @property
+    def allowed_losses(self) -> dict[str, float]:
+        """By outcome which share of today's value the limits in force allow to be lost; only what is limited."""
+        losses: dict[str, float] = {}
+        for limit in Judge(self.policy, self.choices).limits:
+            if limit.relative and limit.sign > 0 and not isinstance(limit, Noise):
+                losses[limit.name] = min(1 - limit.bound, losses.get(limit.name, 1.0))
+        return losses
+
+    @property
+    def formula(self) -> str:
+        """The score that the answer says to rank by, ready to paste. Empty where it says nothing, and of a logged
+        score."""
+        return "" if self.advised is None else self.formulas[self.advised]
+
+    def expression(self, language: FormulaLanguage) -> str:
+        """The same in another language; empty where it is."""
+        return LANGUAGES[language](read(self.formula, "the answer")) if self.formula else ""
+
+    @property
+    def formulas(self) -> list[str]:
+        """By serving point its score, of joint predictions in raw units: `2.1 p_click + 1 p_buy`; empty of one that is
+        not fused. Today's score, where it is a formula, is written as it was given."""
+        served, rates = self.serving.served, self.serving.rates
+        if served is None:
+            return []
+        formulas = []
+        for point, kind, weights in zip(*(served.table[of] for of in ("point", "kind", "weights")), strict=True):
+            terms = self.terms.get(str(point)) or [quoted(f"p_{task}") for task in rates]
+            weight_of = dict(zip(terms, weights.values(), strict=True)) if weights else {}
+            formulas.append(in_formula(kind, weight_of, [*rates.values()]) if weights else "")
+        if self.todays_formula:
+            formulas[served.current] = self.todays_formula
+        return formulas
+
+    @property
+    def against(self) -> str:
+        """The point that all are compared with, in words; one that nobody serves with the score that it ranks by."""
+        served = self.serving.served
+        if served is None or served.today or not self.formulas[served.current]:
+            return self.serving.against
+        return f"{self.serving.against}, {self.formulas[served.current]}"
+
+    @property
+    def readings(self) -> list[str]:
+        """What the served front says beside the verdict: exchange rates at the pick, and what it shows."""
+        served, pick = self.serving.served, self.pick
+        return [] if served is None or pick is None else [*prices(served, pick.row), *shown_items(served, pick.row)]
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """All cells as one long table, see `Ledger.long`: of the front of heads, and of the served."""
+        fronts = {"heads": self.frontier} | ({"served": self.serving.served} if self.serving.served else {})
+        return long_of(fronts)
+
+    @property
+    def picked(self) -> dict[str, Any]:
+        """The pick, and the policy as TOML.
+
+        Without a pick `point` and `trial` are null, and `sentence` and `reason` say why. `if_guard` then has the guard
+        that would let a choice pass, as TOML, and the pick under it.
+        """
+        more: dict[str, Any] = {"verdict": self.verdict.to_json(), "policy": self.policy.toml}
+        if self.frontier.answer:
+            more["answer"] = self.frontier.answer.to_json()
+        if self.pick is not None:
+            return self.pick.to_json() | more
+        why = {"sentence": self.no_pick, "reason": self.no_pick}
+        document: dict[str, Any] = {"point": None, "trial": None, **why, **more}
+        if self.nothing_passes is not None:
+            changes = [each.toml for each in self.nothing_passes.remedies]
+            document["if_guard"] = {"set": changes, "pick": self.nothing_passes.pick.to_json()}
+        return document
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        served = self.serving.served
+        return (
+            {"verdict": self.verdict.to_json(), "formula": self.formula}
+            | ({"served": to_json(served) | {"readings": self.readings}} if served else {})
+            | self.frontier.to_json()
+            | {"pick": self.picked}
+        )
+
+
+def decided(
+    front: Frontier, serving: Serving, policy: Policy, seed: int, suspicion: Callable[[str], str] = lambda point: ""
+) -> Decision:
+    """Picks by a policy, and says whether to switch.
+
+    Args:
+        suspicion: sentences on a picked point, by its id.
+    """
+    points, served = untested(front.points), serving.served
+    choices = head_choices(front, points, seed) if served is None else _choices(serving, served, points, seed)
+    chosen, reason, refused = None, "", None
+    made: Callable[[], Sequence[Contest]] = tuple
+    try:
+        chosen = pick(choices, points, policy)
+    except UserError as error:
+        reason = str(error)  # a decision without a pick is still one: its frontier is shown, with the reason
+        if served is None and policy.values and serving.reason:
+            reason = serving.reason  # why there are no outcomes that values could count
+        refused = error if isinstance(error, NothingPasses) else None
+    if served is None or chosen is None:
+        told = unserved(serving.reason or reason or "nothing was picked")
+        if served is not None and refused is not None:  # a point that a user names has best weights all the same
+            judge, first = Judge(policy, choices), serving.aims[0]
+            made = cache(lambda: [Contest(served, judge, first, derive(seed, "verdict"))])
+    else:
+        turned = None
+        if (other := serving.turned) is not None:
+            turned = other, Judge(policy, _choices(serving, other, points, seed))
+        last = 0 if chosen.row == served.current else choices.last_by_area(chosen.row)
+        doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point), words.last_by_area(last)]))
+        titles = titles_of(front.points)
+        others = [titles.get(each.name, each.name) for each in chosen.stability.points if each.point != chosen.point]
+        judge, aims, of = Judge(policy, choices), serving.aims, served
+        row, contest_seed = chosen.row, derive(seed, "verdict")
+
+        @cache
+        def contest(aim: PolicyAim) -> Contest:
+            return Contest(of, judge, aim, contest_seed, row if aim is aims[0] else None, turned)
+
+        def made() -> Sequence[Contest]:  # each trade once
+            return [*map(contest, [*{each.weights: each for each in reversed(aims)}.values()][::-1])]
+
+        told = verdict_of(
+            Case(
+                contests=contests_of(contest, aims, served.today),
+                judge=judge,
+                pick=row,
+                against=serving.against,
+                unlimited=chosen.unlimited,
+                holds=chosen.stability.holds,
+                others=others[:2],
+                ahead_in_heads=front.ahead_of,
+                titles=titles,
+                suspicion=doubts,
+                attributed=partial(attributed, points),
+            )
+        )
+        if serving.unsure:
+            told = replace(told, kind="unknown", answer=(serving.unsure,))
+        told = replace(told, notes=(*told.notes, serving.shown))
+    return Decision(
+        frontier=front, serving=serving, choices=choices, policy=policy, verdict=told, pick=chosen, no_pick=reason,
+        nothing_passes=refused, contests=made,
+    )  # fmt: skip
+
+
+def _choices(serving: Serving, served: Served, points: Sequence[Point], seed: int) -> Choices:
+    return served_choices(served, points, serving.aims[0], seed)
+
+
+def prices(served: Served, row: int) -> list[str]:
+    """What one per cent of the first outcome buys of each other one, at the pick."""
+    paid, *others = served.names
+    rates = {each: exchange(served, row, paid, each) for each in others}
+    price = words.PRICE.format
+    return [
+        price(paid=paid, bought=name, each=each) for name, each in rates.items() if each is not None and each.value > 0
+    ]
+
+
+def shown_items(served: Served, row: int) -> list[str]:
+    """What the pick shows, by its outcomes of items on test."""
+    gains, values = served.gains(row), dict(zip(served.names, served.at(TEST)[row].tolist(), strict=True))
+    today = "today's" if served.today else "the reference's"
+    return [words.of_items(name, values[name], gains[name], today) for name in served.names if of_items(name)]

@@ -1,0 +1,225 @@
+"""What is asked of a log: options of `seesaw decide`, or the same as a file `decide.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from bench.core.errors import listed, repeated, unknown
+from bench.core.exposure import Shown, exposure_columns
+from bench.core.formula import Expression, columns_of, quoted, read
+from bench.core.objectives import ItemKind, item_kinds
+from bench.core.registry import Config
+from bench.core.schema import Positive
+from bench.deciding.logged.columns import LABEL_KINDS, PREDICTION_KINDS, ColumnKind
+from bench.deciding.policy import Policy, toml_lines
+
+MOST_TASKS = 8
+SEED = "#"
+"""Between a model's name and one of its seeds: `candidate#1`."""
+ColumnList = Annotated[
+    list[str], BeforeValidator(lambda given: [*map(str.strip, given.split(","))] if isinstance(given, str) else given)
+]
+
+
+class Asked(Config):
+    """What is asked of a log; names are its columns."""
+
+    log: list[str] = Field(default_factory=list)
+    """CSV or parquet files, or folders of them."""
+    labels: list[str] = Field(min_length=2, max_length=MOST_TASKS)
+    """One a task; the task is called by its column."""
+    parents: dict[str, str] = Field(default_factory=dict)
+    """By task the one that has to happen first: `buy = "click"`."""
+    models: dict[str, ColumnList] = Field(min_length=1)
+    """By model its predictions, in the order of `labels`; a model of several seeds as `name#0`, `name#1`."""
+    today: str | None = None
+    """The model that serves today, which `score` is then made of: by itself that whose columns `weights` has, or one
+    called `today`. Without any of these the first one is what others are compared with."""
+    score: str | None = None
+    """Today's score."""
+    weights: str | None = None
+    """Today's score as a formula of columns: `3 p_click + 40 p_click p_buy`; see `bench.core.formula`."""
+    values: dict[str, Positive] = Field(default_factory=dict)
+    """By task what one is worth."""
+    amounts: dict[str, str] = Field(default_factory=dict)
+    """By task a column that a row's label and predictions are multiplied by: a bid."""
+    kinds: dict[str, ColumnKind] = Field(default_factory=dict)
+    """By column what it is: a label `binary` or `value`, a prediction `probability`, `log-odds`, `order` or `value`. By
+    itself most of its values tell."""
+    group: str | None = None
+    """Whose rows are ranked against each other: a request."""
+    units: str | None = None
+    """Whose rows belong together and are resampled so: a user. By default the group."""
+    time: str | None = None
+    """By which the log is parted: earlier rows choose weights, later ones judge, and never the other way round."""
+    part: str | None = None
+    """Parts it instead: `choose` and `judge`; or a run's `valid`, `confirm` and `test`."""
+    segments: list[str] = Field(default_factory=list)
+    items: dict[str, str] = Field(default_factory=dict)
+    """By name columns of what is shown: `author = "author_id"`."""
+    item_numbers: dict[str, str] = Field(default_factory=dict)
+    """The same of numbers: `age = "age_days"`."""
+    random: str | None = None
+    """1 in rows that were shown at random, else 0: outcomes are of these rows alone."""
+    propensity: str | None = None
+    """The chance with which a row was shown: outcomes count it 1 / propensity."""
+    trained_until: str | float | None = None
+    """The last `time` of rows that any model was trained on; later ones are left."""
+    unseen: bool = False
+    """Whether no model was trained on any of these rows."""
+    given: list[str] = Field(default_factory=list)
+    """Tasks whose predictions are given their parent; `joint`: those with it. By itself calibration tells."""
+    joint: list[str] = Field(default_factory=list)
+    sampling: Positive | None = None
+    """Which share of the rows without any positive label was kept."""
+    outcomes: list[str] = Field(default_factory=list)
+    """What is served, one a task: `click.ndcg@5`."""
+    rates: dict[str, Positive] = Field(default_factory=dict)
+    """By task its mean label, by which weights of a sum are scaled; by default that of the rows that choose."""
+    baselines: list[str] = Field(default_factory=list)
+    """Models that others are compared with: yardsticks."""
+    recalibrate: bool = True
+    """Whether models are also tried recalibrated."""
+    policy: Policy = Field(default_factory=Policy)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Asked:
+        labels, of_labels = self.labels, ("parents", "values", "amounts", "rates", "given", "joint")
+        if twice := repeated(labels):
+            raise ValueError(f"expected each label once, found '{twice}' twice")
+        for name, columns in self.models.items():
+            if len(columns) != len(labels) or not all(columns):
+                raise ValueError(f"models.{name}: expected {len(labels)} columns, one a label, found {len(columns)}")
+            for column in columns:
+                if column in labels:
+                    raise ValueError(f"models.{name}: expected a prediction, found the label '{column}'")
+            if twice := repeated(columns):
+                raise ValueError(
+                    f"models.{name}: expected a column for each label, found '{twice}' twice; one score of all labels "
+                    f"is --score {twice}"
+                )
+            model, _, seed = name.partition(SEED)
+            if not model or name.count(SEED) > 1 or (SEED in name and not seed.isdecimal()):
+                raise ValueError(f"models: expected a name such as candidate or candidate#1, found '{name}'")
+        asked: list[tuple[str, str, Iterable[str], Collection[str]]] = [
+            *((where, "label", getattr(self, where), labels) for where in of_labels),
+            ("parents", "label", self.parents.values(), labels),
+            *((where, "label with a parent", getattr(self, where), self.parents) for where in ("given", "joint")),
+            ("kinds", "label or prediction", self.kinds, [*labels, *self.predicted]),
+            ("today", "model", [self.today] if self.today is not None else [], self.named),
+            ("baselines", "model", self.baselines, self.named),
+        ]
+        for where, what, names, known in asked:
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{where}: {unknown(what, name, known)}")
+        for column, kind in self.kinds.items():
+            known = LABEL_KINDS if column in labels else PREDICTION_KINDS
+            if kind not in known:
+                what = "label" if column in labels else "prediction"
+                raise ValueError(f"kinds.{column}: expected {listed(known)} for a {what}, found '{kind}'")
+        try:
+            TopologicalSorter({task: [parent] for task, parent in self.parents.items()}).prepare()
+        except CycleError as error:
+            raise ValueError(f"parents: expected a chain, found a circle through '{error.args[1][0]}'") from None
+        if both := [name for name in self.given if name in self.joint]:
+            raise ValueError(f"expected '{both[0]}' under `given` or `joint`, found it under both")
+        for name, runs in self.named.items():
+            if len(runs) > 1 and name in self.models:
+                raise ValueError(f"models: expected '{name}' with a seed each time, or once without, found both")
+        for name in self.names:
+            if name in self.numbers:
+                raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
+        if self.item_kinds and (twice := repeated([*self.items, *self.item_numbers, *labels])):
+            raise ValueError(f"items: expected names that no label or other column of items has, found '{twice}'")
+        weights = self.weights or ""
+        for column in (*self.predicted, *self.amounts.values()):
+            if quoted(column) != column and column in weights and quoted(column) not in weights:
+                raise ValueError(f"weights: expected the column '{column}' in square brackets, {quoted(column)}")
+        for label in labels:
+            if label in (self.score, *self.weighed):
+                raise ValueError(f"expected today's score of predictions, found the label '{label}'")
+        if self.score is not None and self.weights is not None:
+            raise ValueError("expected `score` or `weights`, found both")
+        if self.trained_until is not None and (self.time is None or self.unseen):
+            instead = "`unseen`" if self.unseen else "no `time`"
+            raise ValueError(f"expected `trained_until` with `time` and without `unseen`, found {instead}")
+        if self.values and self.policy.values:
+            raise ValueError("expected values once, found them in `values` and in `policy.values`")
+        exposure_columns(self.random, self.propensity)
+        if self.sampling is not None and self.sampling > 1:
+            raise ValueError(f"sampling: expected a share of at most 1, found {self.sampling:g}")
+        return self
+
+    @property
+    def named(self) -> dict[str, list[tuple[int | None, list[str]]]]:
+        """By model its seeds, None without one, and their columns."""
+        by_name: dict[str, list[tuple[int | None, list[str]]]] = {}
+        for name, columns in self.models.items():
+            of, mark, seed = name.partition(SEED)
+            by_name.setdefault(of, []).append((int(seed) if mark else None, columns))
+        return by_name
+
+    @property
+    def predicted(self) -> list[str]:
+        """Columns of predictions, of all models."""
+        return [column for columns in self.models.values() for column in columns]
+
+    @property
+    def formula(self) -> Expression | None:
+        """Today's score as a formula."""
+        return None if self.weights is None else read(self.weights, "--weights")
+
+    @property
+    def weighed(self) -> list[str]:
+        """Columns of that formula."""
+        return [] if self.formula is None else list(columns_of(self.formula))
+
+    @property
+    def served(self) -> str:
+        """The model of today, or what stands for it."""
+        if self.today is not None:
+            return self.today
+        weighed = {*self.weighed} - {*self.amounts.values()}
+        for name, runs in self.named.items():
+            if weighed and any(weighed <= {*columns} for _, columns in runs):
+                return name
+        return "today" if "today" in self.named else next(iter(self.named))
+
+    @property
+    def item_kinds(self) -> dict[str, ItemKind]:
+        """The kinds of the columns of items, by name."""
+        return item_kinds(self.items, self.item_numbers)
+
+    @property
+    def numbers(self) -> list[str]:
+        """Columns that are read as numbers."""
+        return list(dict.fromkeys([*self.scoring, *self.item_numbers.values()]))
+
+    @property
+    def scoring(self) -> list[str]:
+        """Those of them that labels, predictions and scores are made of, and what says how rows were shown."""
+        columns = [*self.labels, *self.predicted]
+        columns += [each for each in (self.score, self.random, self.propensity, *self.amounts.values()) if each]
+        return list(dict.fromkeys([*columns, *self.weighed]))
+
+    @property
+    def exposure(self) -> dict[Shown, str]:
+        """`random` or `propensity` and its column; empty where nothing is known."""
+        return exposure_columns(self.random, self.propensity)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that are read as they are."""
+        asked = (self.group, self.units, self.time, self.part, *self.segments, *self.items.values())
+        return [each for each in dict.fromkeys(asked) if each]
+
+    @property
+    def toml(self) -> str:
+        """Itself as a file `decide.toml`."""
+        return "".join(f"{line}\n" for line in toml_lines(self.model_dump(mode="json", exclude_unset=True)))

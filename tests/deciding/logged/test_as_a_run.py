@@ -1,0 +1,129 @@
+"""An export of a run's kept predictions gives that run's front, pick and verdict, number for number."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from remake import unpack
+
+import bench
+from bench.app.cli import main
+from bench.app.runs.export import export
+from bench.core.formula import read as read_formula
+from bench.core.rows import TEST
+from bench.core.system.content import read_toml
+from bench.core.system.progress import Silent
+from bench.core.validation import validate
+from bench.deciding.logged.asked import Asked
+from bench.deciding.logged.decision import decide
+from bench.deciding.logged.log import read
+from bench.ledger.fusion import Fusion, fusion_in
+from bench.measure.predictions import FOLDER, read_rows
+
+
+def decided(options):
+    """What `decide --file` says of an export."""
+    asked = validate(Asked, read_toml(options), str(options))
+    return decide(asked, read(asked, Silent())).decision
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """The stored runs."""
+    folder = tmp_path_factory.mktemp("home")
+    unpack(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        pytest.param("two", "parquet", marks=pytest.mark.slow),
+        pytest.param("four", "csv", marks=pytest.mark.slow),
+        pytest.param("three", "parquet", marks=pytest.mark.slow),
+        pytest.param("five", "parquet", marks=pytest.mark.slow),
+        pytest.param("rungs", "csv", marks=pytest.mark.slow),
+        ("watched", "csv"),
+    ],
+)
+def test_an_export_of_a_run_gives_its_front_and_verdict(home, tmp_path, name, end):
+    result = bench.load_run(name, home).found
+    found = decided(export(result, tmp_path / f"log.{end}").options)
+    ours, theirs = found.serving.served, result.decision.serving.served
+    ids = {"score": "current"} if name == "four" else {}
+    assert [ids.get(each, each) for each in ours.table["point"]] == theirs.table["point"].tolist()
+    assert ours.table["weights"].tolist() == theirs.table["weights"].tolist()
+    assert ours.cells.keys() == theirs.cells.keys()
+    for key, cells in ours.cells.items():
+        np.testing.assert_allclose(cells, theirs.cells[key], rtol=1e-9, equal_nan=True, err_msg=str(key))
+    for split, draws in ours.draws.items():
+        np.testing.assert_array_equal(draws, theirs.draws[split])
+    mine, other = found.verdict, result.decision.verdict
+    assert (mine.kind, mine.row, found.pick.row) == (other.kind, other.row, result.decision.pick.row)
+    assert mine.changes == other.changes
+    assert (mine.weights, mine.model) == (other.weights, other.model)
+
+
+@pytest.mark.parametrize(
+    "name", ["two", "watched", *(pytest.param(n, marks=pytest.mark.slow) for n in ("three", "five"))]
+)
+def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
+    """To the three digits that weights are written with."""
+    decision = bench.load_run(name, home).decision
+    served, rates = decision.serving.served, list(decision.serving.rates.values())
+    names = [f"p_{task}" for task in decision.serving.rates]
+    for kind, weights, formula in zip(served.table["kind"], served.table["weights"], decision.formulas, strict=True):
+        found = fusion_in(read_formula(formula, ""), names)
+        scale = rates if found[0] == "sum" else [1.0] * len(rates)
+        again = Fusion.of(found[0], np.multiply(found[1], scale).tolist())
+        assert again.kind == kind
+        assert again.weights == pytest.approx([*weights.values()], rel=0.01)
+
+
+def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_are_compared_with(home, tmp_path):
+    result = bench.load_run("two", home).found
+    exported = export(result, tmp_path / "log.parquet", ["trees", "7"])
+    assert {*exported.points} == {"trees", "7", "current"}
+    assert exported.command == f"seesaw decide --file {tmp_path / 'log.toml'}"
+    found = decided(exported.options)
+    ours, theirs = found.serving.served, result.decision.serving.served
+    assert {*ours.table["point"]} == {*exported.points}
+    rows = {(each.point, each.kind, str(each.weights)): at for at, each in enumerate(theirs.table.itertuples())}
+    both = [
+        (at, rows[key])
+        for at, each in enumerate(ours.table.itertuples())
+        if (key := (each.point, each.kind, str(each.weights))) in rows
+    ]
+    assert len(both) >= 3
+    for at, row in both:
+        np.testing.assert_allclose(ours.at(TEST)[at], theirs.at(TEST)[row], rtol=1e-9)
+
+
+def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, capsys):
+    out = tmp_path / "rows.csv"
+    assert main(["export", "two", "--point", "7", "--split", "test", "--out", str(out), "--home", str(home)]) == 0
+    said = capsys.readouterr().out
+    assert f"next: seesaw decide --file {tmp_path / 'rows.toml'}" in said
+    assert "These are rows of test alone" in said
+    table = pd.read_csv(out)
+    assert {"click", "like", "p_click_7_0", "p_like_7_0", "p_click_current_0"} <= {*table}
+    assert len(table) == read_rows(bench.load_run("two", home).found.run.folder / FOLDER, TEST).kept
+    assert main(["decide", "--file", str(tmp_path / "rows.toml")]) == 0
+    assert main(["export", "two", "--home", str(home)]) == 0
+    assert (home / "runs" / "two" / "two" / "export.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["two", "--point", "9"], "--point: unknown point '9'"),
+        (["two", "--split", "train"], "--split: unknown split 'train'"),
+        (["two", "--out", "x.json"], "--out: expected a file that ends in .csv or .parquet, found 'x.json'"),
+        (["four", "--point", "current"], "expected a model beside today's score, found 'current' alone"),
+        (["unconfirmed"], "`seesaw confirm unconfirmed --replicates 3` makes them"),
+    ],
+)
+def test_mistakes_write_nothing(home, tmp_path, capsys, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *words, "--home", str(home)]) == 2
+    assert says in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
