@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
-from bench.core.objectives import metric_of, of_items, ranked
+from bench.core.objectives import adds_up, in_amounts, metric_of, of_items
 from bench.core.schema import TaskKind
 from bench.measure.platt import platt
 from bench.measure.predictions import KeptRows
@@ -57,8 +57,7 @@ class Expected:
 
 def expected(candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[str]) -> Expected | None:
     """Rows with expected labels; None where a task's outcome is no share of all rows, or no label can be expected."""
-    lists = [ranked(metric_of(each)) for each in outcomes if not of_items(each)]
-    if any(each is None or not each.percent or each.measure not in ("recall", "value") for each in lists):
+    if not all(adds_up(metric_of(name)) for name in outcomes if not of_items(name)):
         return None
     heads = [at for at, each in enumerate(candidates) if each.predictions(next(iter(rows)), 0).shape[1] > 1]
     said = {split: _mean([candidates[at] for at in heads], split) for split in rows} if heads else {}
@@ -75,7 +74,7 @@ def expected(candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outc
                 own[:, at] += TRUST * (fit.apply(said[split][:, at]) - own[:, at])
     if all(np.array_equal(own, rows[split].labels, equal_nan=True) for split, own in labels.items()):
         return None
-    names = tuple(each.replace(".recall@", ".value@") for each in outcomes)
+    names = tuple(in_amounts(name) for name in outcomes)
     amount: TaskKind = "regression"
     kinds = (amount,) * len(some.kinds)
     return Expected({of: replace(each, labels=labels[of], kinds=kinds) for of, each in rows.items()}, names)
