@@ -26,12 +26,12 @@ from bench.system.progress import Progress
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bench.deciding.decision import LogDecision
+    from bench.deciding.decision import LogResult
     from bench.frontier.decision import Decision
     from bench.frontier.pick import Pick
     from bench.production.package import Package
     from bench.report.picture import Picture
-    from bench.report.view import View
+    from bench.report.section import PageSection
     from bench.runs.backtest import BacktestAnswer
     from bench.runs.folder import DatasetRun, Run
     from bench.runs.result import DatasetResult
@@ -152,13 +152,18 @@ def decide(log: Any, *, plugins: PathOrPaths = (), **asked: Any) -> Result:
 class Result:
     """The result of a run on one data set, or of a decision on a log. Asking for what it lacks is a `UserError`."""
 
-    def __init__(self, decision: Callable[[], Decision], part: DatasetRun | None = None) -> None:
-        self._decision, self._part = decision, part
+    def __init__(self, found: Callable[[], DatasetResult | LogResult], part: DatasetRun | None = None) -> None:
+        self._find, self._part = found, part
 
     @cached_property
-    def decision(self) -> Decision:
+    def found(self) -> DatasetResult | LogResult:
         """All of it, as far as it has come when it is first asked for."""
-        return self._decision()
+        return self._find()
+
+    @property
+    def decision(self) -> Decision:
+        """What is decided, and by what."""
+        return self.found.decision
 
     @property
     def run(self) -> Run:
@@ -187,14 +192,15 @@ class Result:
 
     def front(self, heads: bool = False) -> pd.DataFrame:
         """The points on the served front; of `heads` on theirs, best in the first objective first. As `points`."""
-        if not heads and self.decision.shown is not None:
-            return self.points(heads).loc[self.decision.shown.front].reset_index(drop=True)
+        served = self.decision.serving.served
+        if not heads and served is not None:
+            return self.points(heads).loc[served.front].reset_index(drop=True)
         front = self.decision.frontier
         return front.wide.iloc[front.best].reset_index(drop=True)
 
     def points(self, heads: bool = False) -> pd.DataFrame:
         """A row for each point, on the served front or not; see `bench.results.ledger.Ledger.wide`. Or of `heads`."""
-        served = None if heads else self.decision.shown
+        served = None if heads else self.decision.serving.served
         return (self.decision.frontier if served is None else served).wide
 
     def cells(self) -> pd.DataFrame:
@@ -228,20 +234,20 @@ class Result:
         check_known("backend", backend, ("svg", "matplotlib"))
         if backend == "matplotlib":
             figures = _figures()
-            if (figure := figures[name](self._view())) is None:
+            if (figure := figures[name](self._section())) is None:
                 raise UserError(f"figure '{name}': expected something to draw, found nothing; {_NEEDS[name]}")
             return figure
-        return standalone(PLOTS[name](self._view()))
+        return standalone(PLOTS[name](self._section()))
 
-    def _view(self) -> View:
+    def _section(self) -> PageSection:
         """What a page shows of it."""
         if self._part is None:
-            from bench.deciding.page import view_of as view_of_log
+            from bench.deciding.page import section_of as section_of_log
 
-            return view_of_log(cast("LogDecision", self.decision))
-        from bench.runs.page import view_of
+            return section_of_log(cast("LogResult", self.found))
+        from bench.runs.page import section_of
 
-        return view_of(self._trained)
+        return section_of(self._trained)
 
     def write(self, folder: str | Path) -> Path:
         """Writes a decision's page, cells and JSON into a folder, and returns the page's path; a run has its own."""
@@ -249,7 +255,7 @@ class Result:
 
         if self._part is not None:
             raise UserError(f"expected a decision on a log, found the run {self.run.name}, whose page is its own")
-        return write(cast("LogDecision", self.decision), Path(folder))
+        return write(cast("LogResult", self.found), Path(folder))
 
     def trials(self) -> pd.DataFrame:
         """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""
@@ -318,14 +324,14 @@ class Result:
         from bench.runs.backtest import BacktestOptions, backtest
 
         answer = backtest(self._trained, BacktestOptions(tuple(points), cuts, every), self.run.request.raw, _progress())
-        self.__dict__.pop("decision", None)  # the verdict counts these days
+        self.__dict__.pop("found", None)  # the verdict counts these days
         return answer
 
     @property
     def _trained(self) -> DatasetResult:
         if self._part is None:
             raise UserError("expected a run, found a decision on a log, which has no trainings")
-        return cast("DatasetResult", self.decision)
+        return cast("DatasetResult", self.found)
 
     def __repr__(self) -> str:
         """The verdict, the score to rank by, and what is missing; where there is no result yet, the reason."""
@@ -365,7 +371,7 @@ _NEEDS = {
 """By figure what there must be."""
 
 
-def _figures() -> dict[str, Callable[[View], Figure | None]]:
+def _figures() -> dict[str, Callable[[PageSection], Figure | None]]:
     """The figures of matplotlib by name; raises UserError where it is not installed."""
     try:
         import matplotlib  # noqa: F401

@@ -90,10 +90,10 @@ class Picked:
     @classmethod
     def of(cls, result: DatasetResult, seed: int, own: int) -> Picked:
         """Of a finished run."""
-        points = result.frontier.points
-        assert result.pick is not None
-        head = pick(head_choices(result.frontier, points, seed), points, KNEE).point
-        return cls(result, seed, own, head, result.pick.point, dict(sources_of(points, result.objectives)))
+        points = result.decision.frontier.points
+        assert result.decision.pick is not None
+        head = pick(head_choices(result.decision.frontier, points, seed), points, KNEE).point
+        return cls(result, seed, own, head, result.decision.pick.point, dict(sources_of(points, result.objectives)))
 
     @property
     def folder(self) -> Path:
@@ -102,7 +102,7 @@ class Picked:
 
     def point(self, name: str) -> Point:
         """A point by its id."""
-        return next(each for each in self.result.frontier.points if each.id == name)
+        return next(each for each in self.result.decision.frontier.points if each.id == name)
 
     def jobs(self) -> list[Job]:
         """The trainings on fresh seeds that are not there."""
@@ -132,7 +132,7 @@ class Picked:
 
     def confirmed(self) -> list[Floats]:
         """Of each trial's point that the run confirmed, (replicates, rows, tasks) on test."""
-        points = [each for each in self.result.frontier.points if each.kind == "trial" and confirmed(each)]
+        points = [each for each in self.result.decision.frontier.points if each.kind == "trial" and confirmed(each)]
         folder = self.result.run.folder / FOLDER
         return [self._read(each, folder, [run.replicate for run in each.replicates]) for each in points]
 
@@ -151,7 +151,7 @@ def ran(dataset: str, seed: int, own: int, raw: Path | None, home: Path) -> Pick
         words = ["run", "quick", "--dataset", card_of(dataset), "--seed", str(seed), "--name", name]
         if code := seesaw([*words, "--home", str(home), *more]):
             raise SystemExit(code)
-    return Picked.of(load_run(name, home).decision, seed, own)
+    return Picked.of(load_run(name, home).found, seed, own)
 
 
 def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
@@ -172,11 +172,11 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
     rows = []
     for run in every:
         own = heads(run.predicted(run.head)).mean(axis=1)
-        chosen = run.result.pick
+        chosen = run.result.decision.pick
         assert chosen is not None
         assert chosen.weights is not None
         fusion = Fusion.of(chosen.kind, list(chosen.weights.values()))
-        front = run.result.serving.served
+        front = run.result.decision.serving.served
         assert front is not None
         stands = front.table.iloc[front.current]
         now = _served(run.predicted(BASELINE), Fusion.of(stands["kind"], [*stands["weights"].values()]), truth)
@@ -186,7 +186,7 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
             allowed = (grid.mean(axis=1) >= front.random).all(axis=-1)
             true = np.log(got / now)
         served = best_by_halves(*(each[allowed].mean(axis=-1) for each in halves)) - float(true.mean())
-        said, right = judged(run.result.verdict, true)
+        said, right = judged(run.result.decision.verdict, true)
         rows.append(
             {"head": run.head, "heads": (best - own).mean(), "of runs": (of_runs - own).mean()}
             | {"served": served, "change": true.mean(), "said": said, "right": right}

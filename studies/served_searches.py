@@ -126,14 +126,14 @@ def tasks_of(dataset: str) -> tuple[str, ...]:
 
 def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
     """The worth of what a finished run picked, by the truth of its data."""
-    result = load_run(f"{dataset}-{arm}-{seed}", keep).decision
+    result = load_run(f"{dataset}-{arm}-{seed}", keep).found
     store = result.run.store
     assert store is not None
-    assert result.pick is not None
-    assert result.pick.weights is not None
+    assert result.decision.pick is not None
+    assert result.decision.pick.weights is not None
     truth = truth_of(dataset, str(store.path), tasks_of(dataset))
     folder = result.run.folder / FOLDER
-    points = {each.id: each for each in result.frontier.points if confirmed(each)}
+    points = {each.id: each for each in result.decision.frontier.points if confirmed(each)}
 
     def read(point: Point) -> dict[str, list[np.ndarray]]:
         found = {}
@@ -157,17 +157,18 @@ def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
         outcomes = served(read(point), TEST, setting)
         return {"point": point.id, "U": utility(outcomes), "outcomes": outcomes.tolist()}
 
-    table = result.serving.served.wide
+    table = result.decision.serving.served.wide
     columns = [f"test/{name}" for name in truth.names]
     trials = {each.id for each in points.values() if each.kind == "trial"}
     of_trees = [each for each in points.values() if each.kind == TREES]
-    at = served(read(points[result.pick.point]), TEST, Fusion.of(result.pick.kind, list(result.pick.weights.values())))
+    pick = result.decision.pick
+    at = served(read(points[pick.point]), TEST, Fusion.of(pick.kind, list(pick.weights.values())))
     return {
-        "pick": result.pick.point, "U": utility(at), "outcomes": at.tolist(),
+        "pick": result.decision.pick.point, "U": utility(at), "outcomes": at.tolist(),
         "best": best([each for each in points.values() if each.id in trials]), "trees": best(of_trees),
         "largest": table[table["point"].isin(trials)][columns].max().tolist(),
         "largest of trees": table[table["point"].isin([each.id for each in of_trees])][columns].max().tolist(),
-        "kind": result.verdict.kind, "said": result.verdict.sentence,
+        "kind": result.decision.verdict.kind, "said": result.decision.verdict.sentence,
     }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from bench.results.served.climb import Goal
 from bench.results.served.errors import draws_of, seeds_of
 from bench.results.served.front import gains
 from bench.results.served.joint import moves, posterior
-from bench.results.served.measuring import Candidate, Meter
+from bench.results.served.measuring import Candidate, Meter, Place
 
 Floats = NDArray[np.float64]
 TASKS = ("click", "like")
@@ -156,7 +156,8 @@ def coverage(case: Case, runs: int) -> list[float]:
         candidates = case.candidates(tuple(range(1000 * (run + 1), 1000 * (run + 1) + SEEDS)), inputs)
         confirm, test = (Meter(candidates, rows[split], split, case.outcomes, RESAMPLES) for split in (CONFIRM, TEST))
         swept = confirm.sweep([EQUAL])
-        (points,) = test.parts(range(len(MODELS)), [0] * len(MODELS), [EQUAL], test.measure)
+        places = [Place(model, 0) for model in range(len(MODELS))]
+        (points,) = test.points(places, [EQUAL], test.measure)
         means = np.array([values[:, 0].mean(axis=0) for values in swept])
         if not (np.isfinite(means).all() and means[0].all() and np.isfinite(points.means).all()):
             continue

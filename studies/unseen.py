@@ -37,7 +37,7 @@ from bench.core.rows import CONFIRM, TEST
 from bench.data import load_card, prepare
 from bench.measure.predictions import FOLDER, read_rows
 from bench.results.points import confirmed, estimate
-from bench.runs.result import candidates_of
+from bench.runs.ranked import candidates_of
 from bench.runs.suite import seconds
 
 NAME, RUN = "unseen", "unseen"
@@ -192,19 +192,20 @@ def ours(name: str, folder: Path) -> dict[str, Any]:
     if not kept.exists():
         taken = seesaw(folder, "run", "quick", "--dataset", str(card), "--raw", ".", "--name", RUN, "--home", "home")
         kept.write_text(json.dumps({"cpu": taken}))
-    result = load_run(RUN, folder / "home").decision
+    result = load_run(RUN, folder / "home").found
     own = result.run.folder / FOLDER
     rows = read_rows(own, TEST)
     assert rows is not None
-    points = {each.id: each for each in result.frontier.points if confirmed(each)}
-    every = [each for each in candidates_of(own, result.frontier.points, result.objectives, rows) if each.id in points]
+    heads, pick = result.decision.frontier, result.decision.pick
+    points = {each.id: each for each in heads.points if confirmed(each)}
+    every = [each for each in candidates_of(own, heads.points, result.objectives, rows) if each.id in points]
 
     def merit(id: str) -> float:
         return float(np.mean([estimate(points[id], f"{task}.auc", CONFIRM) for task in rows.tasks]))
 
     kinds = {"best": every, "network": [each for each in every if points[each.id].role == "trial"],
              "trees": [each for each in every if each.id == "trees"],
-             "pick": [each for each in every if result.pick and each.id == result.pick.point]}  # fmt: skip
+             "pick": [each for each in every if pick and each.id == pick.point]}  # fmt: skip
     found: dict[str, Any] = {"cpu": json.loads(kept.read_text())["cpu"], "labels": rows.labels, "units": rows.units}
     for kind, some in kinds.items():
         if best := max(some, key=lambda each: merit(each.id), default=None):

@@ -30,7 +30,8 @@ from bench.results.effect import Effect, percent
 from bench.results.fusion import Fusion
 from bench.results.served.front import gains
 from bench.results.served.measuring import Meter
-from bench.runs.result import DatasetResult, candidates_of
+from bench.runs.ranked import candidates_of
+from bench.runs.result import DatasetResult
 from bench.runs.suite import load_suite
 
 SEED = 1
@@ -79,21 +80,21 @@ def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tupl
 
 def result_of(folder: Path) -> DatasetResult:
     """A run's result."""
-    return load_run(RUN, folder / ".seesaw").decision
+    return load_run(RUN, folder / ".seesaw").found
 
 
 def told(own: Path, whole: Path) -> Told:
     """What the verdict of the small log said, and the truth on the other run's fresh seeds."""
     small, large = result_of(own), result_of(whole)
-    served, pick = small.serving.served, small.pick
+    served, pick = small.decision.serving.served, small.decision.pick
     assert served is not None
     assert pick is not None
-    found, aim = small.verdict, small.serving.aims[0]
+    found, aim = small.decision.verdict, small.decision.serving.aims[0]
     folder = large.run.folder / FOLDER
     rows = read_rows(folder, TEST)
     assert rows is not None
-    points = {each.id: each for each in candidates_of(folder, large.frontier.points, large.objectives, rows)}
-    used = {run.seed for run in next(p for p in small.frontier.points if p.id == pick.point).replicates}
+    points = {each.id: each for each in candidates_of(folder, large.decision.frontier.points, large.objectives, rows)}
+    used = {run.seed for run in next(p for p in small.decision.frontier.points if p.id == pick.point).replicates}
     values = []
     for row in (served.current, pick.row if found.row is None else found.row):
         of = served.table.iloc[row]

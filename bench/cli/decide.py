@@ -18,7 +18,7 @@ from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.deciding.asked import Asked
-    from bench.deciding.decision import LogDecision
+    from bench.deciding.decision import LogResult
 
 
 def decide(
@@ -104,10 +104,11 @@ def decide(
     from bench.deciding.decision import decide as decision_of
     from bench.deciding.log import read
 
-    decision = decision_of(asked, read(asked, progress))
+    result = decision_of(asked, read(asked, progress))
+    decision = result.decision
     if policy is not None and decision.pick is None and decision.serving.served is not None:
         raise UserError(decision.no_pick)
-    page = None if folder is None else write(decision, folder)
+    page = None if folder is None else write(result, folder)
     if tracking is not None and folder is not None:
         from bench.tracking.decisions import log_decision
 
@@ -116,8 +117,8 @@ def decide(
     more = {"page": str(page)} if page else {}
     if language is not None:
         more["expression"] = decision.expression(language)
-    yield decision.document | more
-    _show(decision, page)
+    yield result.document | more
+    _show(result, page)
     if language is not None:
         show_expression(decision, language)
 
@@ -163,24 +164,25 @@ def _pairs(option: str, form: str, given: list[str] | None) -> dict[str, str] | 
     return pairs or None
 
 
-def _show(decision: LogDecision, page: Path | None) -> None:
+def _show(result: LogResult, page: Path | None) -> None:
+    decision = result.decision
     show_verdict(decision)
     say(*decision.verdict.notes)
-    if decision.shown is not None:
-        print_served(decision, "served front on the rows that judge")
+    if decision.serving.served is not None:
+        print_served(decision, "served front on the rows that judge,")
     else:
         say(decision.no_pick)
     say(*decision.readings)
-    for note in decision.notes:
+    for note in result.notes:
         say(note)
     from bench.deciding.page import HEADERS
 
-    rows = list(decision.calibration)
+    rows = list(result.calibration)
     if len({each.model for each in rows}) > MOST_MODELS:
-        shown = {each.point for each in decision.verdict.models[:MOST_MODELS]} | {decision.asked.served}
+        shown = {each.point for each in decision.verdict.models[:MOST_MODELS]} | {result.asked.served}
         rows = [each for each in rows if each.model in shown]
     print_table(HEADERS, [list(each) for each in rows], "predictions on the rows that judge")
-    if left := len(decision.calibration) - len(rows):
+    if left := len(result.calibration) - len(rows):
         say(f"{left:,} more rows are on the page that --to writes")
     if page is not None:
         say(f"page: {page}", whole=True)

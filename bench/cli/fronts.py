@@ -32,15 +32,16 @@ SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
 
 def show_verdict(decision: Decision) -> None:
     """The answer, what it gains and costs, each model beside it, and the score to rank by."""
+    from bench.frontier.words.verdict import EXPECTED
+
     verdict = decision.verdict
     say(verdict.sentence)
     headers, rows = verdict.table
     if rows:
-        print_table(headers, rows, "gains on test (90% intervals)")
+        print_table(headers, rows, EXPECTED)
     headers, rows = verdict.by_model
     if rows:
-        against = f"gains on test over {decision.against} (90% intervals)"
-        print_table(headers, rows[:MOST_MODELS], against)
+        print_table(headers, rows[:MOST_MODELS], f"over {decision.against}: {EXPECTED}")
     if len(rows) > MOST_MODELS:
         say(f"{len(rows) - MOST_MODELS:,} other models gain less; the page has all")
     if decision.formula:
@@ -55,10 +56,11 @@ def show_expression(decision: Decision, language: FormulaLanguage) -> None:
 
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
-    show_verdict(result)
-    say(*(result.verdict.notes if full else ()), result.incomplete)
-    if result.shown is not None and not heads:
-        _show_served(result, result.shown, full)
+    show_verdict(result.decision)
+    say(*(result.decision.verdict.notes if full else ()), result.incomplete)
+    served = result.decision.serving.served
+    if served is not None and not heads:
+        _show_served(result, served, full)
     else:
         say(result.asked)
         _show_heads(result)
@@ -73,15 +75,16 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     from bench.runs.page import run_argument
 
     say(result.current)
-    of = f"{result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
-    print_served(result, f"served front on {of}", full)
+    print_served(
+        result.decision, f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes", full
+    )
     name = run_argument(result.run.run)
     if not full:
         say(f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} --heads", whole=True)
         return
     volume, on = served.hypervolume, int(served.front.sum())
     sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
-    say(*result.readings, f"{on} serving points are on the front; hypervolume over a random order {sure}")
+    say(*result.decision.readings, f"{on} serving points are on the front; hypervolume over a random order {sure}")
     say(f"the front of heads: seesaw frontier {name} --heads", whole=True)
 
 
@@ -94,10 +97,10 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
     Args:
         full: also with the score's kind.
     """
-    from bench.frontier.words.verdict import named, titles_of
+    from bench.frontier.words.verdict import MEASURED, named, titles_of
     from bench.results.fusion import in_words
 
-    served = decision.shown
+    served = decision.serving.served
     assert served is not None
     points, titles = served.table, titles_of(decision.frontier.points)
     rows = _spread_rows(served) if full else _best_rows(decision, served)
@@ -115,7 +118,7 @@ def print_served(decision: Decision, title: str, full: bool = False) -> None:
         columns[f"{name}, % of {against}"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in rows]
     headers = [name for name in columns if full or name != "score"]
     cells = list(zip(*(columns[name] for name in headers), strict=True))
-    print_table(headers, cells, f"{title} (90% intervals)")
+    print_table(headers, cells, f"{title} {MEASURED}")
 
 
 def _best_rows(decision: Decision, served: Served) -> dict[int, str]:
@@ -149,7 +152,7 @@ def _show_heads(result: DatasetResult) -> None:
     """The front of heads as a table, and below it what may belong to it as well."""
     from bench.results.within import area_table
 
-    frontier, table, rows = result.frontier, result.frontier.table, result.frontier.plausible
+    frontier, table, rows = result.decision.frontier, result.decision.frontier.table, result.decision.frontier.plausible
     at = dict(zip(frontier.keys, frontier.estimates.T, strict=True))
     measured = {
         each.key(split): tuple(frontier.at(split, part)[:, column] for part in ("value", "low", "high"))
@@ -201,7 +204,7 @@ def _ends(low: float, high: float) -> str | None:
 
 
 def _basis(result: DatasetResult) -> str:
-    confirmed = [point for point in result.frontier.points if point.role == "trial" and point.replicates]
+    confirmed = [point for point in result.decision.frontier.points if point.role == "trial" and point.replicates]
     if not confirmed:
         return f"compared by the one run of each trial that the search saw, on {NAMES[SEARCH]}: not confirmed"
     counts = {len(point.replicates) for point in confirmed}
@@ -213,19 +216,21 @@ def _basis(result: DatasetResult) -> str:
 
 def show_pick(result: DatasetResult, full: bool = False) -> None:
     """The picked configuration; in full with its reason, what the guard excluded, and how the pick changes."""
-    if result.pick is None:
-        say(f"no pick: {result.no_pick}")
+    if result.decision.pick is None:
+        say(f"no pick: {result.decision.no_pick}")
         return
     if not full:
-        say("" if result.serving.served else result.pick.short)  # the verdict names the pick, with its gains on test
+        say(
+            "" if result.decision.serving.served else result.decision.pick.short
+        )  # the verdict names the pick, with its gains on test
         return
-    say(result.pick.reason)
-    say(*(f"  not {removed.name}: {removed.reason}" for removed in result.pick.removed))
-    stability = result.pick.stability
+    say(result.decision.pick.reason)
+    say(*(f"  not {removed.name}: {removed.reason}" for removed in result.decision.pick.removed))
+    stability = result.decision.pick.stability
     if len(stability.points) > 1:
         headers = ["point", "architecture", "first by the rule in retrainings", "first over all weights"]
         rows = [[each.name, each.architecture, each.by_rule, each.share] for each in stability.points]
-        print_table(headers, rows, f"how the pick changes, on {NAMES[result.frontier.split]}")
+        print_table(headers, rows, f"how the pick changes, on {NAMES[result.decision.frontier.split]}")
 
 
 def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> CommandOutput:

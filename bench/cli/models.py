@@ -73,7 +73,11 @@ def deploy(
         TerminalProgress().note(deployment.unsure)
     if deployment.result.incomplete:
         TerminalProgress().note(f"note: {deployment.result.incomplete}")
-    told = f"the run's verdict: {deployment.result.verdict.sentence}", deployment.pick.reason, deployment.result.asked
+    told = (
+        f"the run's verdict: {deployment.result.decision.verdict.sentence}",
+        deployment.pick.reason,
+        deployment.result.asked,
+    )
     uri = deployment.part.run.store_address
     if promote or rollback or dry_run:
         registry = ModelRegistry(uri)
@@ -110,7 +114,7 @@ def deploy(
         "tracking": uri,
         "package": str(package.folder),
         "agreement": package.manifest.agreement,
-        "verdict": deployment.result.verdict.sentence,
+        "verdict": deployment.result.decision.verdict.sentence,
         "score": package.manifest.score.model_dump(mode="json"),
         "outcomes": package.manifest.outcomes,
         "moves": [vars(each) for each in moves],

@@ -60,13 +60,13 @@ def _decided(name: str, home: Path | None) -> tuple[Path, Decision]:
         asked = validate(Asked, read_toml(file), str(file))
         if not asked.log:
             raise UserError(f"{file}: expected the files of a log, found none; in Python the decision has `plan`")
-        return file.parent, decide(asked, read(asked, TerminalProgress()))
+        return file.parent, decide(asked, read(asked, TerminalProgress())).decision
     from bench.runs.result import result_of
 
     run = opened(name, home)
     if len(run.datasets) > 1:
         raise UserError(f"{run.name}: expected a run of one data set, found {len(run.datasets)}")
-    return run.folder, result_of(next(iter(run.datasets.values())))
+    return run.folder, result_of(next(iter(run.datasets.values()))).decision
 
 
 def _number(option: str, text: str, form: str, wanted: str) -> float:

@@ -138,9 +138,8 @@ def frontier_command(
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     import pandas as pd
 
-    from bench.frontier.decision import documents
     from bench.report.text import csv_text
-    from bench.runs.result import result_of
+    from bench.runs.result import documents, result_of
 
     if (run_ is None) == (experiment is None):
         raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
@@ -153,13 +152,15 @@ def frontier_command(
         raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
     results = [result_of(part) for part in opened(run_, home).datasets.values()]
     if csv is not None:
-        table = pd.concat([result.cells.assign(dataset=result.run.key) for result in results], ignore_index=True)
+        table = pd.concat(
+            [result.decision.cells.assign(dataset=result.run.key) for result in results], ignore_index=True
+        )
         with atomic_path(csv.expanduser().resolve()) as temporary:
             temporary.write_text(csv_text(table), encoding="utf-8")
-    yield lambda: documents({each.run.key: each for each in results})
+    yield lambda: documents(results)
     for result in results:
         show_front(result, heads, full)
-        if result.pick is None:
+        if result.decision.pick is None:
             show_pick(result, full)
 
 
@@ -206,7 +207,8 @@ def pick_command(
 ) -> CommandOutput:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
     from bench.frontier.policy import read_policy
-    from bench.runs.result import policy_of, result_of, suite_policy, write_pick
+    from bench.runs.picked import write_pick
+    from bench.runs.result import policy_of, result_of, suite_policy
 
     language = None if formula is None else language_of(formula, "--formula")
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
@@ -221,22 +223,22 @@ def pick_command(
         followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings, worth)
         followed.check(dataset_run.tasks, dataset_run.card.item_kinds)
         results.append(result_of(dataset_run, followed))
-        if asked and results[-1].pick is None:
-            raise UserError(results[-1].no_pick)
+        if asked and results[-1].decision.pick is None:
+            raise UserError(results[-1].decision.no_pick)
     for result in results if save else ():
         write_pick(result)
-    saved = save or all(result.policy.toml == policy_of(result.run).toml for result in results)
+    saved = save or all(result.decision.policy.toml == policy_of(result.run).toml for result in results)
     saving = "" if saved else shlex.join(["seesaw", *sys.argv[1:], "--save"])
-    documents = [result.picked for result in results]
+    documents = [result.decision.picked for result in results]
     if language is not None:
-        expressions = [{"expression": result.expression(language)} for result in results]
+        expressions = [{"expression": result.decision.expression(language)} for result in results]
         documents = [document | more for document, more in zip(documents, expressions, strict=True)]
     yield (documents[0] if len(documents) == 1 else {"picks": documents}) | ({} if saved else {"save": saving})
     for result in results:
-        if result.pick is not None:  # else the sentence below has the reason
-            show_verdict(result)
+        if result.decision.pick is not None:  # else the sentence below has the reason
+            show_verdict(result.decision)
             if language is not None:
-                show_expression(result, language)
+                show_expression(result.decision, language)
         say(result.incomplete, result.asked)
         show_pick(result, full)
     if not saved:
@@ -254,7 +256,8 @@ def diagnose(
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.results import drift
     from bench.results.diagnosis import References
-    from bench.runs.result import drift_of, result_of
+    from bench.runs.changes import drift_of
+    from bench.runs.result import result_of
 
     if every and trial is not None:
         raise UserError(f"expected either a trial or --all, found both: trial {trial}")
@@ -262,7 +265,7 @@ def diagnose(
     drifts: dict[str, list[str]] = {}
     for key, dataset_run in opened(run_, home).datasets.items():
         result = result_of(dataset_run)
-        references = References(result.frontier.points, result.objectives)
+        references = References(result.decision.frontier.points, result.objectives)
         if every:
             points = [record.points[-1] for record in result.records if record.measured]
         else:
@@ -298,9 +301,9 @@ def _chosen(result: DatasetResult) -> Point:
     """The picked point; where no trial was picked, the best in the first objective."""
     from bench.results.points import best
 
-    if result.pick is not None and result.pick.trial is not None:
-        return next(point for point in result.frontier.points if point.id == result.pick.point)
-    trials = [point for point in result.frontier.points if point.number is not None]
+    if result.decision.pick is not None and result.decision.pick.trial is not None:
+        return next(point for point in result.decision.frontier.points if point.id == result.decision.pick.point)
+    trials = [point for point in result.decision.frontier.points if point.number is not None]
     chosen = best(trials, result.objectives[0])
     if chosen is None:
         raise UserError(f"{result.run.key}: expected a trial with a result, found none")

@@ -92,10 +92,10 @@ def _execute(run: Run, full: bool) -> CommandOutput:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.fronts import show_front, show_pick, show_verdict
     from bench.cli.results import show_tracking
-    from bench.frontier.decision import documents
     from bench.runs.execute import execute
     from bench.runs.folder import PAGE
     from bench.runs.page import next_step, run_argument
+    from bench.runs.result import documents
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
@@ -105,15 +105,15 @@ def _execute(run: Run, full: bool) -> CommandOutput:
         TerminalProgress().note(f"stopped; `seesaw resume {run_argument(run)}` goes on where it was")
         raise
     about = {"run": run.name, "folder": str(run.folder), "page": str(run.folder / PAGE)}
-    yield lambda: about | documents({each.run.key: each for each in results})
+    yield lambda: about | documents(results)
     for result in results:
         if full:
             show_front(result, full=True)
             show_pick(result, full=True)
         else:
             say(f"{result.run.key}:" if len(results) > 1 else "")
-            show_verdict(result)
-            say(result.incomplete, result.serving.note, result.asked)
+            show_verdict(result.decision)
+            say(result.incomplete, result.decision.serving.note, result.asked)
     if full:
         show_tracking(run)
     say(f"page: {shown(run.folder / PAGE)}", whole=True)

@@ -12,10 +12,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from bench.data.history import Pasts
 from bench.data.items import Items
 from bench.data.packing import Packing
 from bench.data.readers import Paths, read, read_sides
+from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import unpacked_name
 from bench.data.segments import Segments
 from bench.data.sources import SyntheticReader, is_pattern
@@ -80,8 +81,10 @@ def recipe(card: Card) -> str:
 
 def fingerprint(card: Card, digests: dict[str, Digest], before: Before | None = None) -> str:
     """Digest of recipe and files: equal fingerprints mean equal arrays."""
-    files = [[name, found.sha256, found.size] for name, found in digests.items()]
-    parts = [recipe(card), files, *([before.digest] if before else [])]
+    files = [[name, file.sha256, file.size] for name, file in digests.items()]
+    parts: list[Any] = [recipe(card), files]
+    if before:
+        parts.append(before.digest)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -99,8 +102,9 @@ class Before:
 
     def scaled(self, task: Task) -> Task:
         """A task with the scale of its labels as it was."""
-        own = next((each for each in self.schema.tasks if each.name == task.name), task)
-        return replace(task, scale=own.scale, cap=own.cap)
+        tasks = {earlier.name: earlier for earlier in self.schema.tasks}
+        earlier = tasks.get(task.name, task)
+        return replace(task, scale=earlier.scale, cap=earlier.cap)
 
 
 def prepare(
@@ -152,7 +156,7 @@ def prepare(
             "title": card.title,
             "fingerprint": mark,
             "recipe": recipe(card),
-            "files": [{"name": name, "sha256": found.sha256, "size": found.size} for name, found in digests.items()],
+            "files": [{"name": name, "sha256": file.sha256, "size": file.size} for name, file in digests.items()],
         }
         manifest |= encode_stream(card, paths, folder, progress, before)
         manifest["seconds"] = round(time.monotonic() - started, 3)
@@ -176,15 +180,15 @@ def passing_store(
             manifest = store.path / "manifest.json"
             with suppress(FileNotFoundError):  # another process removed it just now
                 # NFS wants a file that is open for writing; a store of another user is not writable
-                held = stack.enter_context(manifest.open("r+" if os.access(manifest, os.W_OK) else "r"))
-                fcntl.flock(held, fcntl.LOCK_SH)
-                if os.path.samestat(os.fstat(held.fileno()), manifest.stat()):
+                opened = stack.enter_context(manifest.open("r+" if os.access(manifest, os.W_OK) else "r"))
+                fcntl.flock(opened, fcntl.LOCK_SH)
+                if os.path.samestat(os.fstat(opened.fileno()), manifest.stat()):
                     break
         try:
             yield store
         finally:
             with suppress(OSError, UserError):  # another process has it and removes it, or it is another user's
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 with scratch_folder(store.path) as gone:  # at once: nobody shall find a part of it
                     store.path.rename(gone / "store")
 
@@ -225,7 +229,7 @@ def _prepared_before(card: Card, shelf: Path) -> Store | None:
             fitting.append((path.stat().st_mtime, store))
     if not fitting:
         return None
-    newest = max(fitting, key=lambda each: each[0])[1]
+    newest = max(fitting, key=itemgetter(0))[1]
     newest.check()
     return newest
 
@@ -238,88 +242,172 @@ def encode_stream(
     Raises UserError for a file that does not fit its card, too many bad rows, or a split that lacks rows or a class.
     """
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps more of what parts leave, and is slower at it
+    taken = take_rows(card, paths, folder, progress, before)
+    check_rows(card, taken, progress)
+    pasts = take_pasts(card, taken, progress)
+    encoder = taken.fitter.finish(progress)
+    encoder.save(folder / "encoder.json")
+    schema = schema_of(card, encoder, taken.spills[TRAIN].folder, before)
+    encode_rows(card, taken, schema, pasts, progress)
+    segment_facts = taken.segments.finish([spill.folder for spill in taken.spills])
+    return facts_of(card, taken, schema) | segment_facts | optional_facts(card, folder)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What comes of reading raw rows: on disk what is encoded later, in memory what was counted of them.
+
+    Attributes:
+        spills: by split.
+    """
+
+    card: Card
+    before: Before | None
+    fitter: EncoderFitter
+    assembler: Assembler
+    segments: Segments
+    items: Items
+    spills: Sequence[Spill]
+
+    def take(self, part: RawTable) -> None:
+        """Labels and splits the rows of a part, fits on those of train, and keeps all."""
+        rows = self.assembler.take(part)
+        self.assembler.check_post_exposure(part)
+        if not len(rows.split):  # work for each column, though there are no rows
+            return
+        last_fitted = VALID if self.before else TRAIN
+        fitted = (rows.split >= TRAIN) & (rows.split <= last_fitted)
+        grow = self.new_values_count(part.file)
+        inputs = self.fitter.take(rows.table, fitted, rows.labels, grow, rows.split == TRAIN)
+        arrays = arrays_of(self.card, rows) | inputs._asdict()
+        arrays |= self.segments.take(rows.table, fitted) | self.items.take(rows.table)
+        for number, spill in enumerate(self.spills):
+            spill.append(arrays, rows.split == number)
+
+    def new_values_count(self, file: str) -> bool:
+        """Whether values that first come in a file may count: where it or a later one may hold rows of train.
+
+        Histories and an earlier encoder tell more values apart.
+        """
+        if self.card.history is not None or self.before is not None:
+            return True
+        order = self.card.row_files.index
+        files = self.card.split.train if isinstance(self.card.split, FileSplit) else self.card.row_files
+        return order(file) <= max(map(order, files))
+
+
+def take_rows(card: Card, paths: Paths, folder: Path, progress: Progress, before: Before | None) -> Taken:
+    """Reads all raw rows once, part by part; they wait in a folder for each split until they are encoded."""
     fitter = EncoderFitter(card, before.encoder if before else None)
     assembler = Assembler(card, read_sides(card, paths, progress))
-    files = card.split.train if isinstance(card.split, FileSplit) else card.row_files
-    last = max(map(card.row_files.index, files))  # of the files that may hold rows of train
-    every = card.history is not None or before is not None  # histories and an earlier encoder tell more values apart
     segments, items = Segments(card.segment_rules, card.missing), Items(card)
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, stack) for name in SPLITS]
+        taken = Taken(card, before, fitter, assembler, segments, items, spills)
         for part in read(card, paths, progress, folder):
-            rows = assembler.take(part)
-            assembler.check_post_exposure(part)
-            if len(rows.split):  # work for each column, though there are no rows
-                grow = every or card.row_files.index(part.file) <= last
-                train = (rows.split >= TRAIN) & (rows.split <= (VALID if before else TRAIN))
-                kept = fitter.take(rows.table, train, rows.labels, grow, rows.split == TRAIN)
-                arrays = arrays_of(card, rows) | kept._asdict() | segments.take(rows.table, train)
-                arrays |= items.take(rows.table)
-                for number, spill in enumerate(spills):
-                    spill.append(arrays, rows.split == number)
-    assembler.check()
-    for spill, name in zip(spills, SPLITS, strict=True):
-        spill.counts.check(name, assembler.empty_reason())
-    assembler.note(progress)
+            taken.take(part)
+    return taken
 
-    pasts = None
-    if card.history is not None:
-        actions = [[rule.name for rule in card.task_rules].index(name) for name in card.history.actions]
-        pasts = Pasts(card.history, [spill.folder for spill in spills], progress)
-        pasts.compute(fitter.columns_of(card.history.inputs), actions)
-        for of_train in pasts.parts(TRAIN, CHUNK):
-            fitter.take_past(of_train.numbers)
-    encoder = fitter.finish(progress)
-    encoder.save(folder / "encoder.json")
-    labels = mapped(spills[0].folder / "labels.npy")
-    weights = mapped(file) if (file := spills[0].folder / "weights.npy").is_file() else None
+
+def check_rows(card: Card, taken: Taken, progress: Progress) -> None:
+    """Raises UserError for too many bad rows, or a split that lacks rows or a class; notes what was left out."""
+    taken.assembler.check()
+    for spill, name in zip(taken.spills, SPLITS, strict=True):
+        spill.counts.check(name, taken.assembler.empty_reason())
+    taken.assembler.note(progress)
+
+
+def take_pasts(card: Card, taken: Taken, progress: Progress) -> Pasts | None:
+    """Computes the history of all rows, on disk, and fits on that of train; None where the card has none."""
+    if card.history is None:
+        return None
+    tasks = [rule.name for rule in card.task_rules]
+    actions = [tasks.index(name) for name in card.history.actions]
+    pasts = Pasts(card.history, [spill.folder for spill in taken.spills], progress)
+    pasts.compute(taken.fitter.columns_of(card.history.inputs), actions)
+    for past in pasts.parts(TRAIN, CHUNK):
+        taken.fitter.take_past(past.numbers)
+    return pasts
+
+
+def schema_of(card: Card, encoder: Encoder, train: Path, before: Before | None) -> Schema:
+    """The inputs and tasks of a store, with the scale of labels in the folder of train's rows."""
+    labels, weights = mapped(train / "labels.npy"), None
+    if (train / "weights.npy").is_file():
+        weights = mapped(train / "weights.npy")
+    tasks = []
     scaled = scaled_tasks(card.task_rules, labels, card.key, weights)
-    tasks = tuple(
-        replace(task, duration=found.duration, cap=encoder.cap_of(card.input_of(Numeric, rule.censored), rule.unit))
-        for rule, task, found in zip(card.task_rules, scaled, card.tasks, strict=True)
-    )
-    tasks = tuple(map(before.scaled, tasks)) if before else tasks
-    group, scenario = (card.input_of(Categorical, raw) for raw in (card.group, card.scenario))
-    schema = encoder.schema_of(tasks, group, card.group is not None, scenario)
-    packing, total = Packing.of(schema), sum(spill.counts.rows for spill in spills)
-    with progress.task(f"encoding {card.key}", total, "rows") as advance:
-        for number, spill in enumerate(spills):
-            with (
-                ArrayWriter(spill.folder / "ids.npy", np.uint16, (packing.words,)) as ids_out,
-                ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
-            ):
-                following = pasts.parts(number, CHUNK) if pasts else repeat(None)
-                for (start, kept), past in zip(spill.chunks(), following, strict=False):
-                    if past is not None:
-                        codes = np.hstack([kept.codes, past.lists.reshape(len(past.lists), -1)])
-                        kept = Provisional(codes, np.hstack([kept.numbers, past.numbers]))
-                    ids, dense = fitter.encode(kept, start if number == TRAIN else None)
-                    ids_out.append(packing.packed(ids))
-                    dense_out.append(dense)
-                    advance(len(ids))
-    if pasts:
-        pasts.remove()
-    best: dict[str, float] = {}
-    if any(rule.truth for rule in card.task_rules):
-        from bench.data.reachable import reachable_in  # brings scipy.stats, half a second that real data does not need
+    for rule, scaled_task, task in zip(card.task_rules, scaled, card.tasks, strict=True):
+        cap = encoder.cap_of(card.input_of(Numeric, rule.censored), rule.unit)
+        finished = replace(scaled_task, duration=task.duration, cap=cap)
+        tasks.append(before.scaled(finished) if before else finished)
+    group, scenario = card.input_of(Categorical, card.group), card.input_of(Categorical, card.scenario)
+    return encoder.schema_of(tuple(tasks), group, card.group is not None, scenario)
 
-        for name in SPLITS:
-            best |= reachable_in(folder / name, card.task_rules, name)
+
+def encode_rows(card: Card, taken: Taken, schema: Schema, pasts: Pasts | None, progress: Progress) -> None:
+    """Turns what was kept of the rows into inputs, chunk by chunk; removes what was kept for this alone."""
+    packing, total = Packing.of(schema), sum(spill.counts.rows for spill in taken.spills)
+    with progress.task(f"encoding {card.key}", total, "rows") as advance:
+        for split, spill in enumerate(taken.spills):
+            with (
+                ArrayWriter(spill.folder / "ids.npy", np.uint16, (packing.words,)) as ids_file,
+                ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_file,
+            ):
+                for start, rows in chunks_with_past(spill, split, pasts):
+                    ids, dense = taken.fitter.encode(rows, start if split == TRAIN else None)
+                    ids_file.append(packing.packed(ids))
+                    dense_file.append(dense)
+                    advance(len(ids))
+    if pasts is not None:
+        pasts.remove()
+
+
+def chunks_with_past(spill: Spill, split: int, pasts: Pasts | None) -> Iterator[tuple[int, Provisional]]:
+    """The rows of a split as `Spill.chunks` has them; codes and numbers of their history follow their own."""
+    if pasts is None:
+        yield from spill.chunks()
+        return
+    for (start, rows), past in zip(spill.chunks(), pasts.parts(split, CHUNK), strict=False):
+        codes = np.hstack([rows.codes, past.lists.reshape(len(past.lists), -1)])
+        yield start, Provisional(codes, np.hstack([rows.numbers, past.numbers]))
+
+
+def facts_of(card: Card, taken: Taken, schema: Schema) -> dict[str, Any]:
+    """What every manifest says of splits and schema."""
+    counts = {name: spill.counts for name, spill in zip(SPLITS, taken.spills, strict=True)}
     return {
-        "duplicates_dropped": assembler.duplicates,
-        "outside_splits": assembler.outside,
-        **assembler.rejects.facts(),
-        "splits": {
-            name: {"rows": spill.counts.rows, "tasks": spill.counts.facts()}
-            for name, spill in zip(SPLITS, spills, strict=True)
-        },
+        "duplicates_dropped": taken.assembler.duplicates,
+        "outside_splits": taken.assembler.outside,
+        **taken.assembler.rejects.facts(),
+        "splits": {name: {"rows": of_split.rows, "tasks": of_split.facts()} for name, of_split in counts.items()},
         "schema": asdict(schema),
         "default_tasks": list(card.default_tasks),
-        **segments.finish([spill.folder for spill in spills]),
-        **({"logged": list(card.beside)} if card.beside else {}),
-        **({"exposure": card.exposure} if card.exposure else {}),
-        **({"items": card.item_kinds} if card.item_kinds else {}),
-        **weight_facts(card.weight, card.sampling),
-        **({"units": True} if card.units else {}),
-        **({"reachable": best} if best else {}),
     }
+
+
+def optional_facts(card: Card, folder: Path) -> dict[str, Any]:
+    """What a manifest says only where the card has it."""
+    facts: dict[str, Any] = {}
+    if card.beside:
+        facts["logged"] = list(card.beside)
+    if card.exposure:
+        facts["exposure"] = card.exposure
+    if card.item_kinds:
+        facts["items"] = card.item_kinds
+    facts |= weight_facts(card.weight, card.sampling)
+    if card.units:
+        facts["units"] = True
+    if any(rule.truth for rule in card.task_rules):
+        facts["reachable"] = _reachable(card, folder)
+    return facts
+
+
+def _reachable(card: Card, folder: Path) -> dict[str, float]:
+    """The best metrics that true probabilities reach on each split."""
+    from bench.data.reachable import reachable_in  # brings scipy.stats, half a second that real data does not need
+
+    best: dict[str, float] = {}
+    for name in SPLITS:
+        best |= reachable_in(folder / name, card.task_rules, name)
+    return best

@@ -64,49 +64,31 @@ UNTOLD = (
 ONE_TRAINING = "Each model is one training: intervals are of rows alone, and do not say what a retraining would change."
 
 
-@dataclass(frozen=True, kw_only=True)
-class LogDecision(Decision):
-    """A decision on a log.
+@dataclass(frozen=True)
+class LogResult:
+    """What is decided on a log, and how the log was read.
 
     Attributes:
         asked: what was asked.
         rows: by split.
-        terms: by model what its prediction of each task is, in the log's columns.
         calibration: of the log's own predictions, on the rows that judge.
         notes: sentences on how the log was read, and on what nobody can know from it.
     """
 
+    decision: Decision
     asked: Asked
-    terms: Mapping[str, tuple[str, ...]]
-    calibration: Sequence[CalibrationQuality]
     rows: Mapping[str, KeptRows]
+    calibration: Sequence[CalibrationQuality]
     notes: tuple[str, ...]
-
-    @property
-    def tested(self) -> tuple[KeptRows, tuple[str | None, str | None]]:
-        """The rows that judge, and the columns of their units and group."""
-        return self.rows[TEST], (self.asked.units, self.asked.group)
-
-    @property
-    def formulas(self) -> list[str]:
-        """Today's score, where it is a formula, is written as it was given."""
-        formulas, served = super().formulas, self.serving.served
-        if served is not None and self.asked.weights is not None:
-            formulas[served.current] = self.asked.weights.strip()
-        return formulas
-
-    def terms_of(self, point: str) -> Sequence[str]:
-        """In the log's own columns."""
-        return self.terms[point]
 
     @property
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
-        more = {"calibration": [each._asdict() for each in self.calibration]}
-        return super().document | more | {"notes": list(self.notes)}
+        calibration = [quality._asdict() for quality in self.calibration]
+        return self.decision.document | {"calibration": calibration, "notes": list(self.notes)}
 
 
-def decide(asked: Asked, log: LoggedRows) -> LogDecision:
+def decide(asked: Asked, log: LoggedRows) -> LogResult:
     """Decides on a log; raises UserError where rows, labels, predictions, an outcome or a policy do not allow it."""
     of = parted(asked, log)
     rows, parts = of.rows, of.parts
@@ -131,14 +113,18 @@ def decide(asked: Asked, log: LoggedRows) -> LogDecision:
         named=bool(asked.outcomes), forward=asked.time is not None,
     )  # fmt: skip
     front = _heads(candidates, rows, wanted, tasks, asked.seed)
-    decision = decided(front, served, policy, asked.seed)
+    decision = replace(
+        decided(front, served, policy, asked.seed),
+        terms={model.name: model.terms for model in models},
+        todays_formula=(asked.weights or "").strip(),
+        test=lambda: rows[TEST],
+        units=asked.units,
+        group=asked.group,
+    )
     beside = [*of.notes, *_some(read), *left_out, *suspicion(fits), served.note]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
-    return LogDecision(
-        **vars(decision), asked=asked, rows=rows, terms={each.name: each.terms for each in models},
-        calibration=fits, notes=tuple(filter(None, beside)),
-    )  # fmt: skip
+    return LogResult(decision, asked, rows, fits, tuple(filter(None, beside)))
 
 
 def _some(read: Sequence[str]) -> list[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from bench.core.errors import UserError
 from bench.core.plain import jsonable
 from bench.core.rows import TEST
-from bench.deciding.decision import LogDecision
+from bench.deciding.decision import LogResult
 from bench.report import text
 from bench.report.page import write_page
-from bench.report.view import View
+from bench.report.section import PageSection
 from bench.results.ledger import CELLS, write_cells
 from bench.system.atomic import atomic_folder
 
@@ -19,21 +19,20 @@ HEADERS = ["model", "task", "rows", "AUC", "predicted / happened", "calibration 
 PAGE, JSON, ASKED = "report.html", "decision.json", "decide.toml"
 
 
-def view_of(decision: LogDecision) -> View:
+def section_of(result: LogResult) -> PageSection:
     """What a page shows of a decision."""
-    asked, served = decision.asked, decision.serving.served
-    against = [f"All are compared with {decision.against}."] if served else []
+    asked, decision = result.asked, result.decision
+    against = [f"All are compared with {decision.against}."] if decision.serving.served else []
     names = [Path(each).name for each in asked.log] or ["a table"]
     title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-    return View.of(
-        decision,
-        records=(),
+    return PageSection(
+        decision=decision,
         title=title,
         dataset=title,
-        about=f"{len(asked.named)} models, {len(asked.labels)} tasks, {decision.rows[TEST].of:,} rows that judge",
-        current=" ".join([*against, *decision.notes]),
+        about=f"{len(asked.named)} models, {len(asked.labels)} tasks, {result.rows[TEST].of:,} rows that judge",
+        current=" ".join([*against, *result.notes]),
         also=decision.readings,
-        predictions=(HEADERS, [[*each[:3], *map(text.number, each[3:])] for each in decision.calibration]),
+        predictions=(HEADERS, [[*each[:3], *map(text.number, each[3:])] for each in result.calibration]),
     )
 
 
@@ -45,13 +44,13 @@ def target(folder: Path) -> Path:
     return path
 
 
-def write(decision: LogDecision, folder: Path) -> Path:
+def write(result: LogResult, folder: Path) -> Path:
     """Writes a folder with all files, whole or not at all, and returns the page's path; see `target`."""
     folder = target(folder)
     with atomic_folder(folder) as temporary:
-        write_page([view_of(decision)], temporary / PAGE, "Decision on a log")
-        write_cells(decision.cells, temporary / CELLS)
-        document = json.dumps(jsonable(decision.document), indent=2, allow_nan=False)
+        write_page([section_of(result)], temporary / PAGE, "Decision on a log")
+        write_cells(result.decision.cells, temporary / CELLS)
+        document = json.dumps(jsonable(result.document), indent=2, allow_nan=False)
         (temporary / JSON).write_text(document, encoding="utf-8")
-        (temporary / ASKED).write_text(decision.asked.toml, encoding="utf-8")
+        (temporary / ASKED).write_text(result.asked.toml, encoding="utf-8")
     return folder / PAGE

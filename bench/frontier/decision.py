@@ -6,7 +6,7 @@ A run comes here with what it trained, `seesaw decide` with the predictions of a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
@@ -33,7 +33,7 @@ from bench.frontier.words.verdict import titles_of
 from bench.measure.predictions import KeptRows
 from bench.results.frontier import Frontier
 from bench.results.fusion import in_formula
-from bench.results.ledger import ALL, GAIN, GAIN_HIGH, long_of
+from bench.results.ledger import long_of
 from bench.results.points import untested
 from bench.results.served.exchange import exchange
 from bench.results.served.served import Served
@@ -52,6 +52,9 @@ class Decision:
         pick: None where there is none, and then `no_pick` says why.
         nothing_passes: what would be picked if the guard were another, where it let nothing through.
         contests: one for each aim, as the verdict has them; they take a while, so they are made when asked for.
+        terms: by point the names of its predictions in a formula, by task, where they are not `p_TASK`.
+        todays_formula: what ranks today, as somebody wrote it; empty where nobody did.
+        test: gives the rows of test, None where none are kept, and `units` and `group` are their columns.
     """
 
     frontier: Frontier
@@ -63,23 +66,17 @@ class Decision:
     no_pick: str = ""
     nothing_passes: NothingPasses | None = None
     contests: Callable[[], Sequence[Contest]] = tuple
-
-    @property
-    def tested(self) -> tuple[KeptRows | None, tuple[str | None, str | None]]:
-        """The rows of test, None where none are kept, and the columns of their units and group."""
-        return None, (None, None)
+    terms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    todays_formula: str = ""
+    test: Callable[[], KeptRows | None] = lambda: None
+    units: str | None = None
+    group: str | None = None
 
     @property
     def leads(self) -> Leads:
         """How far each model is ahead along the trade; empty without a served front, a pick or intervals."""
         served = self.serving.served
         return leads(self.contests()) if served is not None and served.known and self.pick is not None else {}
-
-    @property
-    def shown(self) -> Served | None:
-        """The served front for people: what the verdict advises, else the pick, has the verdict's gains."""
-        served = self.serving.served
-        return served if served is None or self.pick is None else with_verdict(served, self.pick.row, self.verdict)
 
     @property
     def advised(self) -> int | None:
@@ -123,15 +120,18 @@ class Decision:
     @property
     def formulas(self) -> list[str]:
         """By serving point its score, of joint predictions in raw units: `2.1 p_click + 1 p_buy`; empty of one that is
-        not fused."""
-        served, rates = self.serving.served, [*self.serving.rates.values()]
-        facts = [] if served is None else zip(*(served.table[of] for of in ("point", "kind", "weights")), strict=True)
-        return [
-            in_formula(kind, dict(zip(self.terms_of(str(point)), weights.values(), strict=True)), rates)
-            if weights
-            else ""
-            for point, kind, weights in facts
-        ]
+        not fused. Today's score, where it is a formula, is written as it was given."""
+        served, rates = self.serving.served, self.serving.rates
+        if served is None:
+            return []
+        formulas = []
+        for point, kind, weights in zip(*(served.table[of] for of in ("point", "kind", "weights")), strict=True):
+            terms = self.terms.get(str(point)) or [quoted(f"p_{task}") for task in rates]
+            weight_of = dict(zip(terms, weights.values(), strict=True)) if weights else {}
+            formulas.append(in_formula(kind, weight_of, [*rates.values()]) if weights else "")
+        if self.todays_formula:
+            formulas[served.current] = self.todays_formula
+        return formulas
 
     @property
     def against(self) -> str:
@@ -140,10 +140,6 @@ class Decision:
         if served is None or served.today or not self.formulas[served.current]:
             return self.serving.against
         return f"{self.serving.against}, {self.formulas[served.current]}"
-
-    def terms_of(self, point: str) -> Sequence[str]:
-        """The names of a point's predictions in a formula, by task."""
-        return [quoted(f"p_{task}") for task in self.serving.rates]
 
     @property
     def readings(self) -> list[str]:
@@ -245,23 +241,6 @@ def decided(
 
 def _choices(serving: Serving, served: Served, points: Sequence[Point], seed: int) -> Choices:
     return served_choices(served, points, serving.aims[0], seed)
-
-
-def with_verdict(served: Served, row: int, verdict: Verdict) -> Served:
-    """A served front for people: the gains on test of what the verdict advises, else of a row, are the verdict's."""
-    cells, row = {key: each.copy() for key, each in served.cells.items()}, row if verdict.row is None else verdict.row
-    for name, changes in ({ALL: verdict.changes} | dict(verdict.slices)).items():
-        if changes and row != served.current:
-            cells[TEST, name][row, :, GAIN : GAIN_HIGH + 1] = [
-                (each.value, each.low, each.high) for each in changes.values()
-            ]
-    return replace(served, cells=cells)
-
-
-def documents(decisions: Mapping[str, Decision]) -> dict[str, Any]:
-    """The documented shape for one decision; for several, one such document each under `datasets`."""
-    by_dataset = {name: each.document for name, each in decisions.items()}
-    return next(iter(by_dataset.values())) if len(by_dataset) == 1 else {"datasets": by_dataset}
 
 
 def prices(served: Served, row: int) -> list[str]:

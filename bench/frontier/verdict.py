@@ -81,13 +81,13 @@ class Verdict:
         notes: sentences on how sure that is, and on what else there is.
         row: of the served front, what the answer says to serve, or of `unknown` cannot tell about; None to keep what
             there is.
-        both, weights, model: effects of that row: of all, of the weights alone, of the model alone; None where there is
-            no such part, or no served front.
+        both, weights, model: expected effects of that row, see `bench.results.served.joint`: of all, of the weights
+            alone, of the model alone; None where there is no such part, or no served front. Cells have measured ones.
         anchors: where nobody said what is served, the model's U on average and by anchor.
         slices: by slice of the rows (`scenario=2`) the changes there; see `slice_changes`.
         ahead: names of points that are surely ahead of that row, and not advised.
         least: the gain in U that this test shows four times in five.
-        who: whose effects these are, in words.
+        about: the row that these effects are of; who: the same in words.
         overall: what a gain of U is of, as a table has it; both_ways: whether it is a mean of two tests.
         models: each model at its best weights, the largest gain of U first.
         limits: that the answer keeps, in words.
@@ -104,6 +104,7 @@ class Verdict:
     slices: Mapping[str, Changes] = field(default_factory=dict)
     ahead: tuple[str, ...] = ()
     least: float | None = None
+    about: int | None = None
     who: str = ""
     overall: str = ""
     both_ways: bool = False
@@ -134,6 +135,11 @@ class Verdict:
         return " ".join(self.answer)
 
     @property
+    def weightings(self) -> int:
+        """Over how many ways to weigh the outcomes its gain of U is a mean."""
+        return max(len(self.anchors) - 1, 1)
+
+    @property
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headers and rows: of U and of each outcome what weights, model and both gain, and where most is surely lost.
 
@@ -143,11 +149,12 @@ class Verdict:
         parts = {name: part for name, part in moves.items() if part is not None and not _equal(part)}
         if len(parts) == 2 and words.BOTH in parts:  # then the other one is all of it
             del parts[words.BOTH]
-        rows = [[words.as_mean(self.overall, 1, self.both_ways), *(str(part.utility) for part in parts.values())]]
+        overall = words.as_mean(self.overall, self.weightings, self.both_ways)
+        rows = [[overall, *(str(part.utility) for part in parts.values())]]
         if self.anchors:
             (_, mean), *every = self.anchors.items()
             weighing, least = min(every, key=lambda anchor: anchor[1].value)
-            rows = [[words.as_mean(self.overall, len(every), self.both_ways), str(mean)]]
+            rows = [[overall, str(mean)]]
             rows += [[f"the same where {weighing}: the least", str(least)]] if len(every) > 1 else []
         above = len(rows)
         rows += [[name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes]
@@ -167,7 +174,8 @@ class Verdict:
         for model in self.models:
             gains = [str(model.gain.utility), *(str(model.gain.outcomes[name]) for name in outcomes)]
             rows.append([model.name, *gains])
-        headers = ["each model at its best weights", words.as_mean(self.overall, 1, self.both_ways), *outcomes]
+        overall = words.as_mean(self.overall, self.weightings, self.both_ways)
+        headers = ["each model at its best weights", overall, *outcomes]
         if any(model.refused for model in self.models):
             headers.append("refused by")
             rows = [[*row, model.refused] for row, model in zip(rows, self.models, strict=True)]
@@ -175,7 +183,7 @@ class Verdict:
 
     @property
     def changes(self) -> Changes:
-        """By outcome, of all; empty without a served front."""
+        """By outcome what is expected, of all; empty without a served front."""
         return self.both.outcomes if self.both else {}
 
     def to_json(self) -> dict[str, Any]:
@@ -245,9 +253,14 @@ def verdict(
     serves = served.current if said.keep else advised
     limits = tuple(map(str, (*judge.limits, *judge.segments)))
     said = replace(
-        said, who=call(advised), overall=words.overall_row(aims[0]), both_ways=first.both_ways, limits=limits
+        said,
+        about=advised,
+        who=call(advised),
+        overall=words.overall_row(aims[0]),
+        both_ways=first.both_ways,
+        limits=limits,
     )
-    said = replace(said, models=_model_gains(first, judge, call))
+    said = replace(said, models=_model_gains(contests, judge, call))
     said = _with_rivals(contests, judge, said, serves, row, heads, call)
     notes = list(said.notes)
     if said.both is not None and advised != served.current:
@@ -312,15 +325,23 @@ def _guarded(contest: Contest, judge: Judge, least: float, call: Callable[[int],
     return [words.guarded([call(row) for row in better])] if better else []
 
 
-def _model_gains(contest: Contest, judge: Judge, call: Callable[[int], str]) -> tuple[ModelGain, ...]:
-    """Each model at its best weights against what is served; one that limits refuse with all weights at its best."""
+def _model_gains(contests: Sequence[Contest], judge: Judge, call: Callable[[int], str]) -> tuple[ModelGain, ...]:
+    """Each model at its best weights against what is served; one that limits refuse with all weights at its best.
+
+    Over several contests its gain of U is the mean, as in the answer.
+    """
+    contest = contests[0]
     now = contest.served.current
+    current = str(contest.served.table["point"].iloc[now])
     models = []
     for point, unlimited in contest.unlimited.items():
         row = contest.best.get(point, unlimited)
         if row != now:
             refused = "" if judge.passing[row] else _refusal(judge, row)
-            models.append(ModelGain(point, call(row), row, contest.moves(row, now), refused))
+            gain = contest.moves(row, now)
+            if len(contests) > 1 and contest.served.known and point in contest.best:
+                gain = replace(gain, utility=_over(contests, point, current))
+            models.append(ModelGain(point, call(row), row, gain, refused))
     return tuple(sorted(models, key=lambda model: -model.gain.utility.value))
 
 

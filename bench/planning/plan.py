@@ -76,13 +76,13 @@ def plan(
         UserError: no served front, an unknown point, unit or task, a traffic or margin out of range, units that do not
             differ.
     """
-    serving, verdict, (rows, columns) = decision.serving, decision.verdict, decision.tested
+    serving, verdict, rows = decision.serving, decision.verdict, decision.test()
     if (served := serving.served) is None or rows is None:
         makes = "; `seesaw confirm RUN --replicates 3` makes one" if rows is None else ""
         raise UserError(f"expected a served front to plan a test of, found none: {serving.reason}{makes}")
     if traffic is not None and not 0 < traffic < math.inf:
         raise UserError(f"--traffic: expected a number above 0, of units a day, found {traffic:g}")
-    named, units = unit_of(rows, unit, columns)
+    named, units = unit_of(rows, unit, (decision.units, decision.group))
     tasks, weights = [name.partition(".")[0] for name in served.names], dict.fromkeys(rows.tasks, 0.0)
     for task, weight in zip(tasks, serving.aims[0].weights, strict=True):
         if task in weights:  # what is shown is no event of a user

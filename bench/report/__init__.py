@@ -1,1 +1,1 @@
-"""A self-contained page for a run: tidy tables (`view`), their JSON (`embed`), words and the file (`page`)."""
+"""A self-contained page for a run: its sections (`section`), their data (`embed`), words and the file (`page`)."""

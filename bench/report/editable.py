@@ -18,7 +18,7 @@ from bench.report import text
 from bench.report.explained import charted
 from bench.report.markup import COLOURS, KIND_COLOURS, SYMBOLS, looks_of
 from bench.report.picture import Plane, plane_of
-from bench.report.view import View
+from bench.report.section import PageSection
 
 MARKERS = dict(zip(SYMBOLS, "XsoD^vPp*", strict=True))
 """Name of a symbol of the page -> the marker of matplotlib that looks like it."""
@@ -34,17 +34,17 @@ class EditableFigure(Figure):  # type: ignore[misc]  # mypy does not look at mat
         return file.getvalue()
 
 
-def front_figure(view: View) -> Figure | None:
-    """The first front of the view."""
-    return plane_figure(view, plane_of(view))
+def front_figure(section: PageSection) -> Figure | None:
+    """The first front of the section."""
+    return plane_figure(section, plane_of(section))
 
 
-def heads_figure(view: View) -> Figure | None:
+def heads_figure(section: PageSection) -> Figure | None:
     """The front of heads."""
-    return plane_figure(view, plane_of(view, view.front))
+    return plane_figure(section, plane_of(section, section.decision.frontier))
 
 
-def plane_figure(view: View, plane: Plane | None) -> Figure | None:
+def plane_figure(section: PageSection, plane: Plane | None) -> Figure | None:
     """Points in the first two measures, better to the right and upwards, with the intervals of the front."""
     if plane is None:
         return None
@@ -67,14 +67,14 @@ def plane_figure(view: View, plane: Plane | None) -> Figure | None:
     axes.set_ylabel(_label(plane, 1))
     known = np.isfinite(plane.high[plane.on] - plane.low[plane.on]).any()
     intervals = ", 90% intervals" if known else ""
-    axes.set_title(f"{view.title}: front on {SHORT[plane.split]}{intervals}", fontsize=11)
+    axes.set_title(f"{section.title}: front on {SHORT[plane.split]}{intervals}", fontsize=11)
     axes.legend(fontsize=8, labelspacing=0.9, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     return figure
 
 
-def inputs_figure(view: View) -> Figure | None:
+def inputs_figure(section: PageSection) -> Figure | None:
     """What outcomes lose without an input, as bars with intervals."""
-    inputs = charted(view.explained)
+    inputs = charted(section.explained)
     if not inputs:
         return None
     outcomes = list(inputs[0]["measures"])
@@ -94,12 +94,12 @@ def inputs_figure(view: View) -> Figure | None:
     axes.invert_yaxis()
     axes.axvline(0, color=LIGHT["front"], linewidth=0.8)
     axes.set_xlabel("lost when the input is shuffled, % (90% intervals)")
-    axes.set_title(view.title, fontsize=11)
+    axes.set_title(section.title, fontsize=11)
     axes.legend(fontsize=8)
     return figure
 
 
-FIGURES: dict[str, Callable[[View], Figure | None]] = {
+FIGURES: dict[str, Callable[[PageSection], Figure | None]] = {
     "front": front_figure,
     "heads": heads_figure,
     "inputs": inputs_figure,

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from bench.core.objectives import adds_up, of_items
 from bench.core.plain import jsonable
 from bench.core.rows import SHORT, TEST
-from bench.frontier.choices import THOUSANDTHS
+from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.words.verdict import named, reference, titles_of
 from bench.report.effort import course, influences
 from bench.report.markup import looks_of
-from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
+from bench.report.section import Axis, PageSection, axes_of, scenario_fronts, splits_of, spread_of
 from bench.results.effect import Effect
 from bench.results.frontier import LIMITS
 from bench.results.ledger import ALL, GAIN, SD, Ledger
@@ -34,32 +34,48 @@ MOST_DRAWS, MOST_DRAWN = 150, 45_000
 """Draws of either kind that a page carries, and numbers in them: of more choices it takes the best of each point."""
 
 
-def section_data(view: View) -> dict[str, Any]:
+def section_data(section: PageSection) -> dict[str, Any]:
     """Everything: fronts, what can be picked, and the search."""
-    every = pd.concat([front.table["architecture"] for front in view.fronts])
-    titles = titles_of(view.front.points)
-    planes = {"served" if front.served else "heads": _plane(front, view.formulas, titles) for front in view.fronts}
+    decision, verdict = section.decision, section.decision.verdict
+    every = pd.concat([front.table["architecture"] for front in section.fronts])
+    titles = titles_of(decision.frontier.points)
+    planes = {
+        "served" if front.served else "heads": _plane(front, decision.formulas, titles) for front in section.fronts
+    }
     return {
-        "title": view.title,
-        "dataset": view.dataset,
-        "run": view.run,
-        "policy": view.policy,
-        "asked": view.asked,
+        "title": section.title,
+        "dataset": section.dataset,
+        "run": section.run,
+        "policy": decision.policy.toml,
+        "asked": section.asked,
         # in whole per cent as the verdict has it: Python and JavaScript round halves differently
-        "holds": None if view.holds is None else round(100 * view.holds) / 100,
-        "answer": view.verdict.kind,
-        "overall": view.verdict.overall,
-        "limited": bool(view.verdict.limits),
-        "picked": None if view.pick is None else view.choices.of("point", _shown(view)),
-        "refused": [model.point for model in view.verdict.models if model.refused],
+        "holds": None if decision.holds is None else round(100 * decision.holds) / 100,
+        "answer": verdict.kind,
+        "overall": verdict.overall,
+        "limited": bool(verdict.limits),
+        "picked": None if decision.pick is None else decision.choices.of("point", _shown(section)),
+        "refused": [model.point for model in verdict.models if model.refused],
         "looks": {kind: list(look) for kind, look in looks_of([*every, "current"]).items()},
         "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
         "planes": planes,
-        "decision": _decision(view, titles) if view.decides else None,
-        "leads": [[title, {point: _ends(each) for point, each in of.items()}] for title, of in view.leads.items()],
-        "history": course(view.front, view.records),
-        "influences": [list(astuple(each)) for each in influences(view.records, view.front)],
+        "expected": _expected(section),
+        "decision": _sliders(section, titles) if section.decides else None,
+        "leads": [[title, {point: _ends(each) for point, each in of.items()}] for title, of in decision.leads.items()],
+        "history": course(decision.frontier, section.records),
+        "influences": [list(astuple(each)) for each in influences(section.records, decision.frontier)],
     }
+
+
+def _expected(section: PageSection) -> dict[str, Any] | None:
+    """What the verdict expects of its row: `gains` has `[value, low, high]` of each outcome, `segments` by slice."""
+    verdict = section.decision.verdict
+    if not verdict.changes:
+        return None
+    segments = None
+    if verdict.slices:
+        segments = {slice: [_ends(gain) for gain in changes.values()] for slice, changes in verdict.slices.items()}
+    gains = [_ends(gain) for gain in verdict.changes.values()]
+    return {"row": verdict.about, "gains": gains, "segments": segments}
 
 
 def _rows_of(scenario: str) -> str:
@@ -113,18 +129,20 @@ def _rows(table: pd.DataFrame, formulas: Sequence[str], titles: Mapping[str, str
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
 
 
-def _decision(view: View, titles: Mapping[str, str]) -> dict[str, Any]:
+def _sliders(section: PageSection, titles: Mapping[str, str]) -> dict[str, Any]:
     """What the sliders need; `row` of a choice is its place in the first plane.
 
     `draws` are the posterior's, `retrained` what a retraining may measure: float32 in base64, (D, R, M). `rates` are
     mean labels by axis where outcomes add up, so that an event can have a worth, and `worth` the policy's.
     """
-    choices, pick, names = view.choices, view.pick, view.choices.objectives
+    decision = section.decision
+    choices, pick, names = decision.choices, decision.pick, decision.choices.objectives
+    losses = decision.allowed_losses if pick else {}
     assert choices.current is not None
     known = len(choices.draws)
     shown = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
     after = [each.row for each in pick.runners_up] if pick else []
-    needed = [choices.current, *([_shown(view)] if pick else []), *after]
+    needed = [choices.current, *([_shown(section)] if pick else []), *after]
     table = choices.table
     below = (choices.values(names) < [choices.chance.get(name, -np.inf) for name in names]).any(axis=1)
     hidden = below & (not choices.today)
@@ -142,46 +160,50 @@ def _decision(view: View, titles: Mapping[str, str]) -> dict[str, Any]:
 
     table = table.iloc[kept]
     costs = [name for name in LIMITS if name in table and choices.table[name].nunique() > 1 and name not in names]
-    rows = {point: row for row, point in enumerate(view.front.table["point"])}
+    rows = {point: row for row, point in enumerate(decision.frontier.table["point"])}
     return {
-        "axes": [_axis(axis) for axis in axes_of(view.fronts[0])],
-        "rows": _rows(table, view.formulas if choices.served else (), titles),
-        "rates": [view.rates.get(name.partition(".")[0], 0.0) for name in names] if _adds_up(view) else None,
+        "axes": [_axis(axis) for axis in axes_of(section.fronts[0])],
+        "rows": _rows(table, decision.formulas if choices.served else (), titles),
+        "rates": [decision.serving.rates.get(name.partition(".")[0], 0.0) for name in names]
+        if _adds_up(section)
+        else None,
         **({"items": items} if any(items := [of_items(name) for name in names]) else {}),
-        "worth": [worths.get(name.partition(".")[0], 0) for name in names] if (worths := view.worths) else None,
+        "worth": [worths.get(name.partition(".")[0], 0) for name in names]
+        if (worths := decision.policy.values)
+        else None,
         "row": kept.tolist() if choices.served else [rows[point] for point in table["point"]],
         "values": plain(table[list(names)].to_numpy(dtype=float)),
-        "confidence": view.confidence if known else 0.0,
-        "loss": [_allowed(view, name) for name in names],
+        "confidence": decision.policy.guard.confidence if known else 0.0,
+        "loss": [_allowed(losses.get(name), choices, name) for name in names],
         "today": choices.today or not choices.served,
         "costs": {name: plain(table[name].to_numpy(dtype=float)) for name in costs},
         "draws": packed(choices.draws),
         "retrained": packed(choices.retrained),
         "count": len(shown),
         "current": place[choices.current],
-        "pick": place[_shown(view)] if pick else None,
+        "pick": place[_shown(section)] if pick else None,
         "runnersUp": [place[row] for row in after],
     }
 
 
-def _shown(view: View) -> int:
+def _shown(section: PageSection) -> int:
     """The row of the choices that a page calls the answer: what is advised, of heads the pick."""
-    assert view.pick is not None
-    return view.pick.row if view.advised is None else view.advised
+    assert section.decision.pick is not None
+    return section.decision.pick.row if section.decision.advised is None else section.decision.advised
 
 
-def _allowed(view: View, name: str) -> float | None:
+def _allowed(loss: float | None, choices: Choices, name: str) -> float | None:
     """What the limits in force allow to be lost, in the unit of the sliders; None where nothing limits it."""
-    loss, choices = view.losses.get(name), view.choices
     if loss is None or not choices.in_thousandths(name):
         return loss
     return loss * abs(float(choices.of(name, choices.current or 0))) / THOUSANDTHS
 
 
-def _adds_up(view: View) -> bool:
+def _adds_up(section: PageSection) -> bool:
     """Whether what happens in the first places adds up over events of all tasks' outcomes."""
-    parts = [name.partition(".")[::2] for name in view.choices.objectives if not of_items(name)]
-    return all(view.rates.get(task, 0.0) > 0 and adds_up(metric) for task, metric in parts)
+    parts = [name.partition(".")[::2] for name in section.decision.choices.objectives if not of_items(name)]
+    rates = section.decision.serving.rates
+    return all(rates.get(task, 0.0) > 0 and adds_up(metric) for task, metric in parts)
 
 
 def plain(value: Any) -> Any:

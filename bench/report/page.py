@@ -14,13 +14,14 @@ from pathlib import Path
 
 from bench import __version__
 from bench.core.rows import CONFIRM, NAMES, SEARCH
+from bench.frontier.words.verdict import EXPECTED
 from bench.report import explained, text
 from bench.report.days import section_of_days
 from bench.report.effort import failures
 from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
 from bench.report.picture import PLOTS
-from bench.report.view import View
+from bench.report.section import PageSection
 from bench.system.atomic import write_text
 
 KINDS = {
@@ -35,49 +36,50 @@ UNNAMED = {"model": "A model is ahead", "keep": "No gain to serve"}
 """The same where nobody said what is served."""
 
 
-def section(view: View, place: int) -> str:
+def section_markup(section: PageSection, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
-    id = section_id(view, place)
-    kind = view.verdict.kind
-    label = (KINDS if view.today else KINDS | UNNAMED)[kind] + (", but others are ahead" if view.verdict.ahead else "")
-    notes = [each for told in view.verdict.notes for each in text.sentences(told)]
-    gains = table(*view.verdict.table, "Gains on test", 1) if view.verdict.table[1] else ""
-    models = models_table(view)
-    score = command(SCORES.get(kind, "score ="), view.formula) if view.formula else ""
-    plots = "".join(dict.fromkeys(plot(view) for name, plot in PLOTS.items() if name != "inputs"))
+    decision, verdict = section.decision, section.decision.verdict
+    id = section_id(section, place)
+    kind = verdict.kind
+    label = (KINDS if section.today else KINDS | UNNAMED)[kind] + (", but others are ahead" if verdict.ahead else "")
+    notes = [each for told in verdict.notes for each in text.sentences(told)]
+    gains = table(*verdict.table, "Gains on test", 1, caption=EXPECTED) if verdict.table[1] else ""
+    models = models_table(section)
+    score = command(SCORES.get(kind, "score ="), decision.formula) if decision.formula else ""
+    plots = "".join(dict.fromkeys(plot(section) for name, plot in PLOTS.items() if name != "inputs"))
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
-            f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
-            f"<p>{escaped(view.about)}</p></header>",
-            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(view.verdict.sentence)}</span>'
-            f"{' <small class=whose></small>' if view.decides else ''}</p>",
+            f'<header class="top"><h2 id="{id}-title">{escaped(section.title)}</h2>',
+            f"<p>{escaped(section.about)}</p></header>",
+            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(verdict.sentence)}</span>'
+            f"{' <small class=whose></small>' if section.decides else ''}</p>",
             f'<div class="gains">{gains}{models}{score}</div>' if gains or models or score else "",
-            f'<div class="first{"" if view.decides else " alone"}">',
+            f'<div class="first{"" if section.decides else " alone"}">',
             f'<details class="fold rest"><summary>How sure this is</summary><ul>{_items(notes)}</ul></details>'
             if notes
             else "",
             '<div class="stage">',
             f'<div class="bar" hidden></div><div class="plots"><div class="plot"><noscript>{plots}</noscript></div>'
             '<div class="lead" hidden></div></div><div class="legend"></div>',
-            f'<p class="note">{escaped(view.current)}</p>' if view.current else "",
+            f'<p class="note">{escaped(section.current)}</p>' if section.current else "",
             "</div>",
-            '<form class="matters" aria-label="What matters to you" hidden></form>' if view.decides else "",
+            '<form class="matters" aria-label="What matters to you" hidden></form>' if section.decides else "",
             "</div>",
-            f'<p class="note">{sentence(view.incomplete)}</p>' if view.incomplete else "",
-            f'<p class="note"><strong>No pick.</strong> {sentence(view.no_pick)}</p>' if view.no_pick else "",
-            section_of_days(view.days) if view.days else "",
-            _explained(view.explained) if view.explained else "",
+            f'<p class="note">{sentence(section.incomplete)}</p>' if section.incomplete else "",
+            f'<p class="note"><strong>No pick.</strong> {sentence(decision.no_pick)}</p>' if decision.no_pick else "",
+            section_of_days(section.days) if section.days else "",
+            _explained(section.explained) if section.explained else "",
             '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div class="compared"></div>',
-            _commands(view),
-            "<h3>Why</h3>" if view.why or view.decides else "",
-            f'<ul class="why">{_items([each for told in view.why for each in text.sentences(told)])}</ul>',
+            _commands(section),
+            "<h3>Why</h3>" if section.why or section.decides else "",
+            f'<ul class="why">{_items([each for told in section.why for each in text.sentences(told)])}</ul>',
             '<details class="fold"><summary>How predictions fit what happened</summary>'
-            f"{table(*view.predictions, 'Predictions', 3)}</details>"
-            if view.predictions[1]
+            f"{table(*section.predictions, 'Predictions', 3)}</details>"
+            if section.predictions[1]
             else "",
-            _search(view),
-            packed(f"{id}-data", section_data(view)),
+            _search(section),
+            packed(f"{id}-data", section_data(section)),
             "</section>",
         ]
     )
@@ -87,13 +89,14 @@ MOST_MODELS = 6
 """Models in the table of the first screen; the others follow on demand."""
 
 
-def models_table(view: View) -> str:
+def models_table(section: PageSection) -> str:
     """What each model gains at its best weights; one that a limit refuses is struck through."""
-    headers, rows = view.verdict.by_model
+    verdict = section.decision.verdict
+    headers, rows = verdict.by_model
     if not rows:
         return ""
-    refused = [bool(model.refused) for model in view.verdict.models]
-    first = table(headers, rows[:MOST_MODELS], "Models", 1, refused)
+    refused = [bool(model.refused) for model in verdict.models]
+    first = table(headers, rows[:MOST_MODELS], "Models", 1, refused, EXPECTED)
     if len(rows) <= MOST_MODELS:
         return first
     others = table(headers, rows[MOST_MODELS:], "Other models", 1, refused[MOST_MODELS:])
@@ -116,14 +119,15 @@ def _items(sentences: Sequence[str]) -> str:
     return "".join(f"<li>{sentence(each)}</li>" for each in sentences)
 
 
-def section_id(view: View, place: int) -> str:
+def section_id(section: PageSection, place: int) -> str:
     """Where links to the section lead."""
-    return f"{identifier(view.dataset)}-{place}"
+    return f"{identifier(section.dataset)}-{place}"
 
 
-def _commands(view: View) -> str:
-    rows = "".join(command(what, text) for what, text in view.commands.items() if text)
-    policy = f"<pre tabindex='0'><code>{escaped(view.policy.strip())}</code></pre>" if view.policy else ""
+def _commands(section: PageSection) -> str:
+    rows = "".join(command(what, text) for what, text in section.commands.items() if text)
+    policy = section.decision.policy.toml.strip()
+    policy = f"<pre tabindex='0'><code>{escaped(policy)}</code></pre>" if policy else ""
     policy = f"<details><summary>The run's policy</summary>{policy}</details>" if policy else ""
     return f'<div class="commands">{rows}{policy}</div>' if rows or policy else ""
 
@@ -136,21 +140,22 @@ def command(what: str, text: str) -> str:
     )
 
 
-def _search(view: View) -> str:
-    if not view.records:
+def _search(section: PageSection) -> str:
+    if not section.records:
         return ""
-    failed, many = failures(view.records), int((view.front.table["role"] == "trial").sum())
+    heads = section.decision.frontier
+    failed, many = failures(section.records), int((heads.table["role"] == "trial").sum())
     reasons = [[*why, text.listed(sorted(set(trials))), f"{len(trials)}"] for why, trials in failed]
     return joined(
         [
             f"<h3>The search</h3><p class='note'>{text.count(many, 'point')}; "
-            f"hypervolume of the front of heads {text.number(view.front.hypervolume)}.</p>",
+            f"hypervolume of the front of heads {text.number(heads.hypervolume)}.</p>",
             '<details class="fold" data-part="points"><summary>All points of the search</summary>'
             '<div class="points"></div></details>',
             '<details class="fold"><summary>Areas under the curve: over all rows, and within groups</summary>'
             f'<p class="note">On {NAMES[CONFIRM]}, with 90% intervals. A random order has .5.</p>'
-            f"{table(*view.areas, 'Areas under the curve', 1)}</details>"
-            if view.areas[1]
+            f"{table(*section.areas, 'Areas under the curve', 1)}</details>"
+            if section.areas[1]
             else "",
             '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
             f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div></details>',
@@ -158,16 +163,21 @@ def _search(view: View) -> str:
             f"</summary>{table(('kind', 'reason', 'trials', 'runs'), reasons, 'Failures by reason', 3)}</details>"
             if failed
             else "",
-            f'<details class="fold"><summary>How it was made</summary>{pairs(view.made.items(), "made")}</details>'
-            if view.made
+            f'<details class="fold"><summary>How it was made</summary>{pairs(section.made.items(), "made")}</details>'
+            if section.made
             else "",
         ]
     )
 
 
 def table(
-    heads: Sequence[str], rows: list[list[str]], name: str, numbers: int, struck: Sequence[bool] = ()
-) -> str:  # fmt: skip
+    heads: Sequence[str],
+    rows: list[list[str]],
+    name: str,
+    numbers: int,
+    struck: Sequence[bool] = (),
+    caption: str = "",
+) -> str:
     """A table of texts; columns from `numbers` on are numbers. `struck`: rows whose name is struck through."""
     styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
     head = "".join(f'<th scope="col" {style}>{escaped(each)}</th>' for each, style in zip(heads, styles, strict=True))
@@ -179,7 +189,8 @@ def table(
         )
         for place, row in enumerate(rows)
     )
-    whole = f'<table class="texts"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    above = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    whole = f'<table class="texts">{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     # in a box of its own, so that the page itself never scrolls sideways
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{whole}</div>'
 
@@ -187,26 +198,26 @@ def table(
 SCRIPTS = ("base", "plot", "lead", "decide", "explore", "start")
 
 
-def write_page(views: Sequence[View], path: Path, title: str, live: str = "", again: int = 0) -> Path:
+def write_page(sections: Sequence[PageSection], path: Path, title: str, live: str = "", again: int = 0) -> Path:
     """Writes the page of a run, whole or not at all; see `document`."""
-    write_text(path, document(views, title, live, again))
+    write_text(path, document(sections, title, live, again))
     return path
 
 
-def document(views: Sequence[View], title: str, live: str = "", again: int = 0) -> str:
-    """The page as text; the same views give the same bytes.
+def document(sections: Sequence[PageSection], title: str, live: str = "", again: int = 0) -> str:
+    """The page as text; the same sections give the same bytes.
 
     Args:
         live: how far a run is that has not ended.
         again: seconds after which the page loads itself again; 0 for never.
     """
-    names = ", ".join(view.title for view in views)
+    names = ", ".join(section.title for section in sections)
     return whole(
         title,
-        "Should I switch?" if any(view.decides and view.today for view in views) else "Trade-off frontier",
-        [section(view, place) for place, view in enumerate(views)],
-        below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "")
-        + _navigation(views)
+        "Should I switch?" if any(section.decides and section.today for section in sections) else "Trade-off frontier",
+        [section_markup(section, place) for place, section in enumerate(sections)],
+        below=(f"<p>{escaped(names)}</p>" if len(sections) > 1 else "")
+        + _navigation(sections)
         + (f'<p class="live">{sentence(live)}</p>' if live else ""),
         again=again,
     )
@@ -258,11 +269,12 @@ def whole(
     )
 
 
-def _navigation(views: Sequence[View]) -> str:
-    if len(views) < 2:
+def _navigation(sections: Sequence[PageSection]) -> str:
+    if len(sections) < 2:
         return ""
     links = "".join(
-        f'<li><a href="#{section_id(view, place)}">{escaped(view.title)}</a></li>' for place, view in enumerate(views)
+        f'<li><a href="#{section_id(section, place)}">{escaped(section.title)}</a></li>'
+        for place, section in enumerate(sections)
     )
     return f'<nav aria-label="Datasets"><ul>{links}</ul></nav>'
 

@@ -12,7 +12,7 @@ from bench.core.arrays import Floats
 from bench.report import text
 from bench.report.explained import chart
 from bench.report.markup import COLOURS, FONT, escaped, looks_of
-from bench.report.view import Axis, View, axes_of, splits_of
+from bench.report.section import Axis, PageSection, axes_of, splits_of
 from bench.results.ledger import Ledger
 
 WIDTH, HEIGHT, EDGE, FOOT = 300, 208, 18, 18
@@ -98,9 +98,9 @@ def _signs(axes: Sequence[Axis], part: str) -> list[float]:
     return [axis.objective.sign if part == "value" else 1.0 for axis in axes[:2]]
 
 
-def plane_of(view: View, ledger: Ledger | None = None) -> Plane | None:
-    """What the plot of a front of the view shows, the first one where None; None with one axis, or without a front."""
-    ledger = ledger or view.fronts[0]
+def plane_of(section: PageSection, ledger: Ledger | None = None) -> Plane | None:
+    """What the plot of a front shows, the first one where None; None with one axis, or without a front."""
+    ledger = ledger or section.fronts[0]
     axes, split = axes_of(ledger), splits_of(ledger)[0]
     if len(axes) < 2 or not ledger.front.any():
         return None
@@ -130,22 +130,22 @@ def plane_of(view: View, ledger: Ledger | None = None) -> Plane | None:
         names=names,
         against="" if ledger.current is None else names[ledger.current],
         spans=spans,
-        picked=_picked(view, ledger),
-        advised=view.verdict.row if ledger.served else None,
+        picked=_picked(section, ledger),
+        advised=section.decision.verdict.row if ledger.served else None,
     )
 
 
-def picture(view: View, ledger: Ledger | None = None) -> str:
-    """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
+def picture(section: PageSection, ledger: Ledger | None = None) -> str:
+    """The plane of the first two axes, better to the right and upwards; by itself each section has its own range.
 
     Values are differences from the current point, or what stands for it, with lines at zero, else absolute; the pick
     has a ring. With two axes a line joins what no point of the front dominates on the rows drawn. With more than two,
     points of the front may lie anywhere. Nothing with one axis, or without a front.
 
     Args:
-        ledger: a front of the view; the first one where None.
+        ledger: a front of the section; the first one where None.
     """
-    plane = plane_of(view, ledger)
+    plane = plane_of(section, ledger)
     if plane is None:
         return ""
     axes, part, spans, on = plane.axes, plane.part, plane.spans, plane.on
@@ -191,11 +191,11 @@ def picture(view: View, ledger: Ledger | None = None) -> str:
     )
 
 
-def _picked(view: View, ledger: Ledger) -> int | None:
+def _picked(section: PageSection, ledger: Ledger) -> int | None:
     """The pick's row; of a front of heads that of its point."""
-    if view.pick is None or ledger.served:
-        return view.pick.row if view.pick else None
-    return next(iter(np.flatnonzero(ledger.table["point"] == view.pick.point).tolist()), None)
+    if section.decision.pick is None or ledger.served:
+        return section.decision.pick.row if section.decision.pick else None
+    return next(iter(np.flatnonzero(ledger.table["point"] == section.decision.pick.point).tolist()), None)
 
 
 def _span(values: Floats, front: NDArray[np.bool_], sign: float, unit: float) -> tuple[float, float]:
@@ -218,11 +218,11 @@ def _title(axis: Axis, part: str, span: Sequence[float]) -> str:
     return f"{axis.label} {low} to {high}" + ("%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000")
 
 
-PLOTS: dict[str, Callable[[View], str]] = {
+PLOTS: dict[str, Callable[[PageSection], str]] = {
     "front": picture,
-    "heads": lambda view: picture(view, view.front),
-    "inputs": lambda view: chart(view.explained),
+    "heads": lambda section: picture(section, section.decision.frontier),
+    "inputs": lambda section: chart(section.explained),
 }
-"""Plots of a view by name, as SVG for a page, empty where there is nothing to draw: the page has them where scripts are
-off, `Result.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here and in
+"""Plots of a section by name, as SVG for a page, empty where there is nothing to draw: the page has them where scripts
+are off, `Result.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here and in
 `bench.report.editable`."""

@@ -95,10 +95,10 @@ def plan_of(result: DatasetResult, asked: BacktestOptions, raw: Path | None, pro
     Raises:
         UserError: no served front, an unknown point, nothing to compare, no time; or as `Times.cuts`.
     """
-    part, served = result.run, result.serving.served
-    if served is None or served.current is None or not result.serving.aims:
+    part, served = result.run, result.decision.serving.served
+    if served is None or served.current is None or not result.decision.serving.aims:
         raise UserError(
-            f"{part.run.name}: expected a served front to test, found none: {result.serving.reason}; "
+            f"{part.run.name}: expected a served front to test, found none: {result.decision.serving.reason}; "
             f"`seesaw confirm {part.run.name} --replicates 3` makes one"
         )
     if asked.executor not in ("process", RAY):
@@ -127,8 +127,8 @@ def plan_of(result: DatasetResult, asked: BacktestOptions, raw: Path | None, pro
         tasks=part.tasks,
         outcomes=served.measures,
         objectives=result.objectives,
-        aim=result.serving.aims[0],
-        rates=[result.serving.rates[task.name] for task in part.tasks],
+        aim=result.decision.serving.aims[0],
+        rates=[result.decision.serving.rates[task.name] for task in part.tasks],
         seed=part.run.request.seed if asked.seed is None else asked.seed,
         threads=asked.threads or max(1, cores() // asked.workers),
     )
@@ -152,15 +152,15 @@ def backtest(result: DatasetResult, asked: BacktestOptions, raw: Path | None, pr
     Raises:
         UserError: as of `plan_of`, or another back-test of this run is at work.
     """
-    part, served, plan = result.run, result.serving.served, plan_of(result, asked, raw, progress)
+    part, served, plan = result.run, result.decision.serving.served, plan_of(result, asked, raw, progress)
     assert served is not None
     progress.note(cost_of(plan))
     with FolderLock(part.folder, "backtest.lock", "back-test"):
         outcome = run(plan, part.folder / FOLDER, part.run.home, raw, progress, _spread(asked, plan, progress))
         facts = {str(each["point"]): each for _, each in served.table.iterrows()}
-        known = titles_of(result.frontier.points)
+        known = titles_of(result.decision.frontier.points)
         titles = {each: named(facts[plan.ranked[each].point.id], known) for each in plan.ranked if each != plan.against}
-        titles[plan.against] = result.serving.against
+        titles[plan.against] = result.decision.serving.against
         answer = BacktestAnswer(plan, outcome, titles, UNITS.get(asked.every or "", "cut"))
         write_text(part.folder / DAYS, json.dumps(jsonable(answer.document), indent=1))
         if len(part.run.datasets) == 1:
@@ -181,18 +181,18 @@ def _spread(asked: BacktestOptions, plan: BacktestPlan, progress: Progress) -> S
 def _row(result: DatasetResult, served: Served, name: str) -> int:
     """The serving point that a name means: `pick`, `current`, or a model at its best weights by the policy."""
     if name == "pick":
-        if result.pick is None:
-            raise UserError(f"nothing was picked: {result.no_pick}; {instead_of_pick(result, 'backtest')}")
-        return result.pick.row
+        if result.decision.pick is None:
+            raise UserError(f"nothing was picked: {result.decision.no_pick}; {instead_of_pick(result, 'backtest')}")
+        return result.decision.pick.row
     if name == "current":
         return int(served.current)
-    check_known("point", name, ["pick", "current", *points_of(result)], OPTION)
-    return challenger_of(result, name).row
+    check_known("point", name, ["pick", "current", *points_of(result.decision)], OPTION)
+    return challenger_of(result.decision, name).row
 
 
 def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
     facts, tasks = served.table.iloc[row], [task.name for task in result.run.tasks]
-    point = next((each for each in result.frontier.points if each.id == facts["point"]), None)
+    point = next((each for each in result.decision.frontier.points if each.id == facts["point"]), None)
     if point is None and str(facts["point"]) in result.run.given_names:
         raise UserError(
             f"expected a model to train at each cut, found '{facts['point']}', a model from elsewhere; "
@@ -200,9 +200,9 @@ def _ranked(result: DatasetResult, served: Served, row: int) -> RankedPoint:
         )
     if point is None or facts["kind"] is None:  # a score of the log
         column = result.run.current.column
-        point = point or result.frontier.points[0]
+        point = point or result.decision.frontier.points[0]
         return RankedPoint(point, (), None, column)
-    parts = parts_of(point, result.frontier.points, tasks)
+    parts = parts_of(point, result.decision.frontier.points, tasks)
     orders = (PartOrder(each.config, length_of(each, result.objectives), shares) for each, shares in parts)
     weights = facts["weights"]
     return RankedPoint(point, tuple(orders), Fusion.of(facts["kind"], [weights.get(task, 0.0) for task in tasks]))

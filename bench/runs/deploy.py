@@ -154,7 +154,7 @@ def _intervals(deployment: Deployment, force: bool) -> Mapping[Objective, Effect
     """Where each metric on test should be; nothing where its points were not confirmed."""
     if not deployment.point.replicates:
         return {}
-    points = deployment.result.frontier.points
+    points = deployment.result.decision.frontier.points
     options = deployment.policy.retrain
     try:
         return prediction_intervals(
@@ -204,7 +204,7 @@ def _deploys(part: DatasetRun, point: str | None = None) -> str:
     if point is not None:
         return f"`seesaw deploy {run} --point {point}`"
     result = result_of(part)
-    if result.pick is not None and result.pick.config:
+    if result.decision.pick is not None and result.decision.pick.config:
         return f"`seesaw deploy {run}`"
     return instead_of_pick(result, "deploy")
 

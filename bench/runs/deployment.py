@@ -56,7 +56,7 @@ class Deployment:
     @property
     def policy(self) -> Policy:
         """The policy that picked it, which also says how to train it."""
-        return self.result.policy
+        return self.result.decision.policy
 
     @property
     def parts(self) -> list[PartOrder]:
@@ -72,7 +72,7 @@ class Deployment:
 
     @property
     def _parts(self) -> list[tuple[Point, tuple[float, ...]]]:
-        return parts_of(self.point, self.result.frontier.points, [task.name for task in self.part.tasks])
+        return parts_of(self.point, self.result.decision.frontier.points, [task.name for task in self.part.tasks])
 
     def _length(self, part: Point) -> str:
         if is_trees(part.config):
@@ -128,7 +128,7 @@ def deployment_of(
         raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
     part, picked = _part(home, target)
     result = result_of(part, read_policy(policy_file) if policy_file else None)
-    chosen = _picked(target, picked, result) if point is None else pick_challenger(result, point)
+    chosen = _picked(target, picked, result) if point is None else pick_challenger(result.decision, point)
     model = trained_point(result, chosen)
     key = part.card.key
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
@@ -143,31 +143,31 @@ def _picked(target: str, picked: dict[str, Any] | None, result: DatasetResult) -
     """The policy's pick, which that of a `picked.json` has to be."""
     instead = instead_of_pick(result, "deploy")
     if picked is None:
-        if result.pick is None:
-            raise UserError(f"{result.run.run.name}: nothing was picked: {result.no_pick}; {instead}")
-        return result.pick
+        if result.decision.pick is None:
+            raise UserError(f"{result.run.run.name}: nothing was picked: {result.decision.no_pick}; {instead}")
+        return result.decision.pick
     if not isinstance(picked, dict) or not picked.get("point"):
         why = picked.get("reason") if isinstance(picked, dict) else None
         raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}; {instead}")
-    now = result.pick.to_json() if result.pick else {}
+    now = result.decision.pick.to_json() if result.decision.pick else {}
     if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
-        other = f"it picks {_name(now)}" if now else result.no_pick
+        other = f"it picks {_name(now)}" if now else result.decision.no_pick
         raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {other}; see --policy")
-    assert result.pick is not None
-    return result.pick
+    assert result.decision.pick is not None
+    return result.decision.pick
 
 
 def trained_point(result: DatasetResult, chosen: Pick) -> Point:
     """The point that a pick is of; raises a UserError that says what works where no model of it can be trained."""
-    point = next((each for each in result.frontier.points if each.id == chosen.point), None)
+    point = next((each for each in result.decision.frontier.points if each.id == chosen.point), None)
     if point is not None and point.config:
         return point
     instead = instead_of_pick(result, "deploy")
-    served = result.serving.served
-    if terms_of(result.run.given, chosen.point) is not None and served is not None:
+    served = result.decision.serving.served
+    if chosen.point in terms_of(result.run.given) and served is not None:
         raise UserError(
             f"{result.run.run.name}: expected a model to train, found '{chosen.point}', a model from elsewhere: "
-            f"rank its predictions by {result.formulas[chosen.row]}; {instead}"
+            f"rank its predictions by {result.decision.formulas[chosen.row]}; {instead}"
         )
     raise UserError(
         f"{result.run.run.name}: expected a model to train, found {chosen.name}, of which the run has numbers alone; "
@@ -177,10 +177,10 @@ def trained_point(result: DatasetResult, chosen: Pick) -> Point:
 
 def instead_of_pick(result: DatasetResult, command: str) -> str:
     """A way on where the pick is no model to train: the command, and the points that it takes."""
-    served = result.serving.served
+    served = result.decision.serving.served
     today = None if served is None else str(served.table["point"].iloc[served.current])
-    trained = {each.id for each in result.frontier.points if each.config}
-    points = [point for point in points_of(result) if point in trained and point != today]
+    trained = {each.id for each in result.decision.frontier.points if each.config}
+    points = [point for point in points_of(result.decision) if point in trained and point != today]
     if not points:
         return f"no point of the run can be trained: `seesaw status {result.run.run.name}` says why"
     return f"`seesaw {command} {result.run.run.name} {OPTION} ID` takes a point to test against it: {', '.join(points)}"
@@ -188,10 +188,10 @@ def instead_of_pick(result: DatasetResult, command: str) -> str:
 
 def _score(result: DatasetResult, pick: Pick) -> Score:
     """The policy's own `[score]` where it has one, else the pick's fusion."""
-    policy = result.policy
+    policy = result.decision.policy
     if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
         return policy.score.of(result.run.tasks)
-    return Score.fusion(cast(FusionKind, pick.kind), pick.weights, result.serving.rates, result.run.tasks)
+    return Score.fusion(cast(FusionKind, pick.kind), pick.weights, result.decision.serving.rates, result.run.tasks)
 
 
 def _name(picked: Mapping[str, Any]) -> str:

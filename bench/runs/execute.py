@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,14 +34,15 @@ from bench.runs.folder import PAGE, STORE, DatasetRun, Run
 from bench.runs.given import check_predictions
 from bench.runs.limits import ended, rungs_of
 from bench.runs.page import write_report
+from bench.runs.picked import write_pick
 from bench.runs.reporting import Reporter
 from bench.runs.request import Request
-from bench.runs.result import DatasetResult, result_of, write_pick
+from bench.runs.result import DatasetResult, result_of
 from bench.runs.status import After, Pace, WithLater
 from bench.runs.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
-from bench.search.executors.base import RAY, Options
+from bench.search.executors.base import RAY, Executor, Options
 from bench.search.plan import SHARING, SINGLE_TASK, SearchPlan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
@@ -62,25 +66,27 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
             driver works on the run. Nothing of the run is changed then.
     """
     plugins.check(run.manifest.plugins, run.name)
-    cuts, raw = run.request.backtest, run.request.raw
     with Reporter(run, progress) as reporter:
-        parts = [(part, part.prepare(progress, raw)) for part in run.datasets.values()]
+        parts = [(part, part.prepare(progress, run.request.raw)) for part in run.datasets.values()]
         for part, store in parts:
             check_predictions(part.given, store, progress)
         run.keep()  # limits that were raised: everything is checked by now
         results = [_search(part, store, reporter, progress) for part, store in parts]
-        for result in results if cuts else ():
-            request = run.request
-            executor = RAY if request.executor == RAY else "process"
-            asked = backtest.BacktestOptions(
-                cuts=cuts, threads=request.threads, executor=executor, address=request.address
-            )
-            backtest.backtest(result, asked, raw, progress)
-        if cuts:
+        if run.request.backtest:
+            _backtest(results, run.request, progress)
             results = [result_of(part) for part, _ in parts]  # their verdicts count days now
         write_report(results, run.folder / PAGE, run.name)
         reporter.conclude(results)
     return results
+
+
+def _backtest(results: Sequence[DatasetResult], request: Request, progress: Progress) -> None:
+    executor = RAY if request.executor == RAY else "process"
+    options = backtest.BacktestOptions(
+        cuts=request.backtest, threads=request.threads, executor=executor, address=request.address
+    )
+    for result in results:
+        backtest.backtest(result, options, request.raw, progress)
 
 
 def plan_of(
@@ -113,113 +119,279 @@ def plan_of(
     )
 
 
-def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
-    request, suite = part.run.request, part.run.suite
-    schema = store.schema
-    group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_OF_SPLIT])
-    ranked = ranked_in(store)
-    objectives = resolve_objectives(part.dataset, schema.tasks, ranked)
-    plan = plan_of(part, part.fitted(store).space, schema.tasks, len(store.split("train")), objectives)
-    served = resolve_outcomes(part.dataset, part.tasks, group, card=part.card)
-    outcomes = tuple(each.name for each in served if not of_items(each.name))  # what heads have, too
+@dataclass(frozen=True)
+class JobMaker:
+    """Makes the jobs of a data set's trainings.
 
-    def make_job(point: Point, replicate: int, splits: tuple[SplitName, ...]) -> Job:
-        for config in () if point.kind in ("trees", "blend") else networks_in(point.config):
-            TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
-        purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)
+    Attributes:
+        outcomes: of tasks, which heads have, too.
+    """
+
+    part: DatasetRun
+    store: Store
+    plan: SearchPlan
+    outcomes: tuple[str, ...]
+
+    @staticmethod
+    def of(part: DatasetRun, store: Store, ranked: frozenset[str]) -> JobMaker:
+        """With the plan of a data set's search; raises UserError if its tasks, outcomes or budget do not allow it.
+
+        Args:
+            ranked: tasks that are ranked within groups.
+        """
+        tasks, space = store.schema.tasks, part.fitted(store).space
+        objectives = resolve_objectives(part.dataset, tasks, ranked)
+        plan = plan_of(part, space, tasks, len(store.split("train")), objectives)
+        group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_OF_SPLIT])
+        served = resolve_outcomes(part.dataset, part.tasks, group, card=part.card)
+        outcomes = [objective.name for objective in served if not of_items(objective.name)]
+        return JobMaker(part, store, plan, tuple(outcomes))
+
+    def __call__(self, point: Point, replicate: int, splits: tuple[SplitName, ...]) -> Job:
+        """A training of the search (0), or of a replicate."""
+        if point.kind not in ("trees", "blend"):
+            for config in networks_in(point.config):
+                TrialConfig.parse(config).check_fit(self.store.schema)  # so that no worker begins what cannot work
+        request = self.part.run.request
         return Job(
             trial=point.number,
             replicate=replicate,
             config=point.config,
-            store=str(store.path),
-            seed=derive(request.seed, *purpose),
+            store=str(self.store.path),
+            seed=derive(request.seed, *_purpose(point, replicate)),
             splits=splits,
-            objectives=tuple(objective.name for objective in objectives),
-            tasks=plan.tasks,
+            objectives=tuple(objective.name for objective in self.plan.objectives),
+            tasks=self.plan.tasks,
             threads=request.threads,
             until=point.until,
             device=request.device,
             resamples=RESAMPLES if replicate else 0,
-            predictions=str(part.folder / predictions.FOLDER) if replicate else None,
+            predictions=str(self.part.folder / predictions.FOLDER) if replicate else None,
             kind=point.kind,
-            outcomes=outcomes,
+            outcomes=self.outcomes,
             plugins=plugins.files(),
         )
 
-    def on_record(record: TrialRecord) -> None:
-        reporter.log(part, [record], study.told)
 
-    def on_result(record: TrialRecord) -> None:
-        on_record(record)
-        pace.add(record)
+def _purpose(point: Point, replicate: int) -> tuple[str | int, int]:
+    """The purpose of a training's random numbers: replicates of one number are paired across points."""
+    if replicate:
+        return "replicate", replicate
+    if point.number is None:
+        return point.kind, 0
+    return point.number, 0
 
-    def before(*stages: str) -> Progress:
-        return WithLater(progress, lambda: after.seconds(pace, request.workers, stages))
 
-    with Study.open(part.folder, plan) as study:
-        facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
-        facts["ranked"] = " ".join(sorted(ranked))
-        write_text(part.folder / STORE, json.dumps(facts, indent=2))
-        reporter.begin(part, study, store.fingerprint)
-        options = Options.of(
-            request,
-            job_seconds=suite.budget.job_time,
-            note=progress.note,
-            store=str(store.path),
-            needs=part.run.manifest.plugins,
+@dataclass(frozen=True)
+class Execution:
+    """A data set's part of a run while it is carried out.
+
+    Attributes:
+        pace: of trainings so far.
+        after: how long the stages after the search take.
+    """
+
+    make_job: JobMaker
+    study: Study
+    executor: Executor
+    reporter: Reporter
+    progress: Progress
+    pace: Pace
+    after: After
+
+    @property
+    def part(self) -> DatasetRun:
+        """The data set."""
+        return self.make_job.part
+
+    @property
+    def confirms(self) -> Confirm:
+        """What its suite asks to confirm."""
+        return self.part.run.suite.confirm
+
+    @property
+    def reference(self) -> Mapping[str, float]:
+        """By objective where hypervolumes begin."""
+        return self.part.dataset.reference
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of kept predictions."""
+        return self.part.folder / predictions.FOLDER
+
+    @property
+    def with_twins(self) -> bool:
+        """Whether single-task twins are trained: models that share are compared with them."""
+        return (
+            self.confirms.replicates > 0 and "single_task" in self.confirms.baselines and _may_share(self.make_job.plan)
         )
-        pace = Pace(plan.ladder, request.workers, study.records())
-        after = After(suite, plan.space, plan.lengths, store)
-        executor = EXECUTORS[request.executor](run_job, request.workers, options)
-        try:
-            search(plan, study, executor, make_job, on_result, before("teaching", "tuning", "confirming", "serving"))
-            study.conclude()
-            progress.note(ended(part, study))
-            Checkpoints(part.folder).clear()
-            production = part.current.point
-            records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
-            limit, replicates = suite.confirm.limit, suite.confirm.replicates
-            with_single = "single_task" in wanted
-            with_twins = replicates > 0 and with_single and _may_share(plan)
-            twins: list[Point] = []
-            if with_twins:
-                twins = tune(study, executor, make_job, reference, limit, before("tuning", "confirming", "serving"))
-            single = best_twins(records, twins, objectives)
-            chosen = shortlist(records, objectives, reference, limit, with_single, twins)
-            known = {point.id for point in chosen}
-            more = members(records, objectives, reference, suite.confirm.members)
-            more = [point for point in more if point.id not in known]
-            if suite.confirm.kinds:
-                more += kinds(records, objectives, reference, [*chosen, *more, *single])
-            others = baselines_of(records, objectives, reference, wanted, schema, twins)
-            if replicates:
-                tries = tries_of(full_lengths(records, records), len({record.sharing for record in records}))
-                others = tuned(
-                    study, executor, make_job, others, plan.tasks, tries, request.seed, before("confirming", "serving")
-                )
-                gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
-                others += [] if production is None else [production]
-                static, then = suite.confirm.static, before("confirming", "serving")
-                others += retuned(study, executor, make_job, plan, static, gradient, then)
-                others += with_earlier(single, study)
-                write_rows(store, part.folder / predictions.FOLDER)
-            points, budget = [*chosen, *more], suite.confirm.replicates_in_all + replicates * len(more)
-            then = before("serving")
-            confirm(study, executor, make_job, points, replicates, on_record, then, others, budget, request.seed)
-            if replicates and "blend" in wanted:
-                folder = part.folder / predictions.FOLDER
-                for trees in (each for each in others if each.kind == "trees"):
-                    choose = partial(shares_of, store, folder, objectives)
-                    blended(study, executor, make_job, choose, folder, trees, reference, then)
-            result = _drawn(part, study, reporter, progress)
-            while with_twins and (twin := _missing_twin(result, study, reference)) is not None:
-                confirm(study, executor, make_job, [], replicates, on_record, then, [twin])
-                result = _drawn(part, study, reporter, progress)
-        finally:
-            executor.close()
+
+    def on_record(self, record: TrialRecord) -> None:
+        """Logs a trial that has changed."""
+        self.reporter.log(self.part, [record], self.study.told)
+
+    def on_result(self, record: TrialRecord) -> None:
+        """Logs a trial of the search that has come further."""
+        self.on_record(record)
+        self.pace.add(record)
+
+    def before(self, *stages: str) -> Progress:
+        """Progress whose time left includes later stages."""
+        seconds = partial(self.after.seconds, self.pace, self.part.run.request.workers, stages)
+        return WithLater(self.progress, seconds)
+
+
+def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
+    ranked = ranked_in(store)
+    make_job = JobMaker.of(part, store, ranked)
+    with Study.open(part.folder, make_job.plan) as study:
+        write_facts(part, store, ranked)
+        reporter.begin(part, study, store.fingerprint)
+        pace = Pace(make_job.plan.ladder, part.run.request.workers, study.records())
+        after = After(part.run.suite, make_job.plan.space, make_job.plan.lengths, store)
+        with closing(executor_of(part, store, progress)) as executor:
+            execution = Execution(make_job, study, executor, reporter, progress, pace, after)
+            search_all(execution)
+            twins = tuned_twins(execution)
+            chosen = chosen_points(execution, twins)
+            baselines = tuned_baselines(execution, twins)
+            confirm_all(execution, chosen, baselines)
+            confirm_blends(execution, baselines)
+            result = drawn_with_twin(execution)
     with atomic_path(part.folder / CELLS) as temporary:
-        write_cells(result.cells, temporary)
+        write_cells(result.decision.cells, temporary)
     write_pick(result)
+    return result
+
+
+def write_facts(part: DatasetRun, store: Store, ranked: Collection[str]) -> None:
+    """Writes which store a data set's part of a run reads, and which tasks it ranks within groups."""
+    facts = {
+        "path": str(store.path),
+        "fingerprint": store.fingerprint,
+        "key": store.key,
+        "ranked": " ".join(sorted(ranked)),
+    }
+    write_text(part.folder / STORE, json.dumps(facts, indent=2))
+
+
+def executor_of(part: DatasetRun, store: Store, progress: Progress) -> Executor:
+    """The workers that the request asks for."""
+    request = part.run.request
+    options = Options.of(
+        request,
+        job_seconds=part.run.suite.budget.job_time,
+        note=progress.note,
+        store=str(store.path),
+        needs=part.run.manifest.plugins,
+    )
+    return EXECUTORS[request.executor](run_job, request.workers, options)
+
+
+def search_all(execution: Execution) -> None:
+    """Searches until a limit, or goes on from where a search was interrupted."""
+    study, then = execution.study, execution.before("teaching", "tuning", "confirming", "serving")
+    search(execution.make_job.plan, study, execution.executor, execution.make_job, execution.on_result, then)
+    study.conclude()
+    execution.progress.note(ended(execution.part, study))
+    Checkpoints(execution.part.folder).clear()
+
+
+def tuned_twins(execution: Execution) -> list[Point]:
+    """Single-task twins of the points to confirm, each trained once."""
+    if not execution.with_twins:
+        return []
+    study, executor, then = execution.study, execution.executor, execution.before("tuning", "confirming", "serving")
+    return tune(study, executor, execution.make_job, execution.reference, execution.confirms.limit, then)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Points of the search to confirm.
+
+    Attributes:
+        shortlist: of the front.
+        members: others, that stand for a kind of balancing or of sharing.
+    """
+
+    shortlist: list[Point]
+    members: list[Point]
+
+
+def chosen_points(execution: Execution, twins: Sequence[Point]) -> Chosen:
+    """Chooses by the values of the search."""
+    confirms, records = execution.confirms, execution.study.records()
+    objectives, reference = execution.make_job.plan.objectives, execution.reference
+    with_single = "single_task" in confirms.baselines
+    front = shortlist(records, objectives, reference, confirms.limit, with_single, twins)
+    front_ids = {point.id for point in front}
+    balanced = members(records, objectives, reference, confirms.members)
+    standing = [point for point in balanced if point.id not in front_ids]
+    if confirms.kinds:
+        best_single = best_twins(records, twins, objectives)
+        standing += kinds(records, objectives, reference, [*front, *standing, *best_single])
+    return Chosen(front, standing)
+
+
+def tuned_baselines(execution: Execution, twins: Sequence[Point]) -> list[Point]:
+    """The baselines to confirm: trees and static weights tuned, the current point, and the best twins among them."""
+    make_job, study, executor = execution.make_job, execution.study, execution.executor
+    plan, confirms, records = make_job.plan, execution.confirms, study.records()
+    schema, wanted = make_job.store.schema, confirms.baselines
+    baselines = baselines_of(records, plan.objectives, execution.reference, wanted, schema, twins)
+    if not confirms.replicates:
+        return baselines
+    seed, then = execution.part.run.request.seed, execution.before("confirming", "serving")
+    tries = tries_of(full_lengths(records, records), len({record.sharing for record in records}))
+    baselines = tuned(study, executor, make_job, baselines, plan.tasks, tries, seed, then)
+    production = execution.part.current.point
+    if production is not None:
+        baselines.append(production)
+    gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
+    baselines += retuned(study, executor, make_job, plan, confirms.static, gradient, then)
+    return baselines + with_earlier(best_twins(records, twins, plan.objectives), study)
+
+
+def confirm_all(execution: Execution, chosen: Chosen, baselines: Sequence[Point]) -> None:
+    """Trains replicates of what was chosen and of the baselines."""
+    confirms, make_job = execution.confirms, execution.make_job
+    if confirms.replicates:
+        write_rows(make_job.store, execution.predictions)
+    confirm(
+        execution.study,
+        execution.executor,
+        make_job,
+        [*chosen.shortlist, *chosen.members],
+        confirms.replicates,
+        execution.on_record,
+        execution.before("serving"),
+        baselines,
+        confirms.replicates_in_all + confirms.replicates * len(chosen.members),
+        execution.part.run.request.seed,
+    )
+
+
+def confirm_blends(execution: Execution, baselines: Sequence[Point]) -> None:
+    """Confirms blends of the best network with trees, where they are wanted."""
+    if not execution.confirms.replicates or "blend" not in execution.confirms.baselines:
+        return
+    make_job, study, folder = execution.make_job, execution.study, execution.predictions
+    choose, then = partial(shares_of, make_job.store, folder, make_job.plan.objectives), execution.before("serving")
+    for baseline in baselines:
+        if baseline.kind == "trees":
+            blended(study, execution.executor, make_job, choose, folder, baseline, execution.reference, then)
+
+
+def drawn_with_twin(execution: Execution) -> DatasetResult:
+    """The result, drawn again while the twin of a picked network was never trained, which is confirmed then."""
+    study, replicates, then = execution.study, execution.confirms.replicates, execution.before("serving")
+    result = _drawn(execution)
+    while execution.with_twins:
+        twin = _missing_twin(result, study, execution.reference)
+        if twin is None:
+            break
+        confirm(study, execution.executor, execution.make_job, [], replicates, execution.on_record, then, [twin])
+        result = _drawn(execution)
     return result
 
 
@@ -228,24 +400,27 @@ def _may_share(plan: SearchPlan) -> bool:
     return len(plan.tasks) > 1 and SINGLE_TASK in plan.space.choices(SHARING)
 
 
-def _drawn(part: DatasetRun, study: Study, reporter: Reporter, progress: Progress) -> DatasetResult:
+def _drawn(execution: Execution) -> DatasetResult:
     """Ends the confirmation and draws the served front."""
+    study = execution.study
     study.end_confirmation()
-    reporter.log(part, study.records(), study.told)  # those that were concluded, too
-    progress.note("drawing the served front")
-    return result_of(part, keep=True)
+    execution.reporter.log(execution.part, study.records(), study.told)  # those that were concluded, too
+    execution.progress.note("drawing the served front")
+    return result_of(execution.part, keep=True)
 
 
 def _missing_twin(result: DatasetResult, study: Study, reference: Mapping[str, float]) -> Point | None:
     """The twin of the picked network, where single-task models are the reference and it was never trained."""
-    served, points = result.serving.served, result.frontier.points
-    if served is None or result.pick is None or not served.over_single_task:
+    served, points = result.decision.serving.served, result.decision.frontier.points
+    if served is None or result.decision.pick is None or not served.over_single_task:
         return None
-    pick = next((point for point in points if point.id == result.pick.point), None)
-    if pick is None:  # a model from elsewhere
+    picked = next((point for point in points if point.id == result.decision.pick.point), None)
+    if picked is None:  # a model from elsewhere
         return None
-    twin = twin_of_pick(pick, points, result.records, result.objectives, reference)
-    return None if twin is None or twin.training in study.replicates() else twin
+    twin = twin_of_pick(picked, points, result.records, result.objectives, reference)
+    if twin is None or twin.training in study.replicates():
+        return None
+    return twin
 
 
 def extend(run: Run, current: str | None = None, **asked: Any) -> Run:
@@ -262,9 +437,10 @@ def extend(run: Run, current: str | None = None, **asked: Any) -> Run:
     raised = [key for key in asked if key in Budget.model_fields]
     for key in raised:
         if key not in limits:
+            options = listed([f"--{limit}" for limit in limits])
+            verb = "is" if key == "time" else "are"
             raise UserError(
-                f"--{key}: expected a limit that '{run.name}' has ({listed([f'--{each}' for each in limits])}), found "
-                f"that its {key} {'is' if key == 'time' else 'are'} not limited"
+                f"--{key}: expected a limit that '{run.name}' has ({options}), found that its {key} {verb} not limited"
             )
     request = validate(Request, run.request.model_dump() | asked, "")
     request.check()

@@ -25,7 +25,8 @@ from bench.measure.predictions import KEPT, KeptRows
 from bench.results.fusion import Fusion, logged
 from bench.results.served.measuring import Candidate
 from bench.runs.folder import DatasetRun
-from bench.runs.result import DatasetResult, Ranked, ranked_by
+from bench.runs.ranked import Ranked, ranked_by
+from bench.runs.result import DatasetResult
 from bench.system.atomic import atomic_path
 
 LOG = "export.parquet"
@@ -92,7 +93,7 @@ def export(
         raise UserError(f"--out: expected a file that ends in {' or '.join(ENDS)}, found '{target.name}'")
     if split is not None:
         check_known("split", split, KEPT, "--split")
-    ranked = ranked_by(part, result.frontier.points, result.objectives)
+    ranked = ranked_by(part, result.decision.frontier.points, result.objectives)
     if ranked is None or ranked.current is None:
         raise UserError(
             f"{part.run.name}: expected kept predictions to export, found none, as nothing was confirmed; "
@@ -169,10 +170,10 @@ def _log_of(
         options |= {"time": later} if part.card.split_times else {}
     options |= _options_beside(beside, ranked.rows[CONFIRM])
     options |= _today(ranked, models, score, facts)
-    served = result.serving.served
+    served = result.decision.serving.served
     if served is not None:
         options["outcomes"] = list(served.names)
-    policy = result.policy.model_dump(mode="json", exclude_unset=True, exclude={"score", "retrain"})
+    policy = result.decision.policy.model_dump(mode="json", exclude_unset=True, exclude={"score", "retrain"})
     if policy:
         options["policy"] = policy
     return pd.concat(tables, ignore_index=True), options

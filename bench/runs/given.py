@@ -82,12 +82,13 @@ def columns_of(term: str, where: str = OPTION) -> list[str]:
     return columns
 
 
-def terms_of(models: Columns, point: str) -> list[str] | None:
-    """The predictions of a model in a formula, of several trainings those of the first; None of other points."""
-    trainings = _by_name(models).get(point)
-    if trainings is None:
-        return None
-    return [" ".join(map(quoted, columns_of(term))) for term in trainings[0][1]]
+def terms_of(models: Columns) -> dict[str, list[str]]:
+    """By model its predictions in a formula; of several trainings those of the first."""
+    found = {}
+    for name, trainings in _by_name(models).items():
+        terms = trainings[0][1]
+        found[name] = [" ".join(map(quoted, columns_of(term))) for term in terms]
+    return found
 
 
 def predicted(terms: Sequence[str], logged: Callable[[str], NDArray[Any]]) -> NDArray[np.float32]:

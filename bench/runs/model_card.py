@@ -53,7 +53,7 @@ def model_card(
         f"Architecture: {pick.architecture}. Trained on train and validation: {deployment.training}. The policy "
         "(`policy.toml`):",
         f"```toml\n{deployment.policy.toml}```",
-        f"The frontier, on {NAMES[deployment.result.frontier.split]}:",
+        f"The frontier, on {NAMES[deployment.result.decision.frontier.split]}:",
         _table(_front(deployment)),
         "## How good it is",
         "The ranking by `score`:" if deployment.outcomes else "",
@@ -95,7 +95,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _front(deployment: Deployment) -> list[dict[str, str]]:
-    frontier = deployment.result.frontier
+    frontier = deployment.result.decision.frontier
     lines, deviations = [], frontier.at(frontier.split, "sd")
     for row in frontier.plausible:
         facts = frontier.table.iloc[row]
@@ -109,7 +109,7 @@ def _front(deployment: Deployment) -> list[dict[str, str]]:
 
 
 def _outcomes(deployment: Deployment, retrained: Retrained) -> list[dict[str, str]]:
-    rows = NAMES[deployment.result.frontier.split]
+    rows = NAMES[deployment.result.decision.frontier.split]
     return [
         {"outcome": name, f"when picked, on {rows}": f"{value:.5g}", "on test": f"{retrained.served[name]:.5g}"}
         for name, value in deployment.outcomes.items()

@@ -12,11 +12,13 @@ from bench.core.errors import UserError
 from bench.core.plain import read_json
 from bench.report import text
 from bench.report.page import write_page
-from bench.report.view import View
+from bench.report.section import PageSection
 from bench.results import drift
 from bench.results.within import area_table
+from bench.runs.changes import drift_of
 from bench.runs.folder import CONFIG, DAYS, EXPLAINED, LIVE, PICK, Run
-from bench.runs.result import DatasetResult, drift_of, picked_network, result_of
+from bench.runs.picked import picked_network
+from bench.runs.result import DatasetResult, result_of
 from bench.runs.status import in_words
 from bench.system.content import is_path
 from bench.system.home import resolve_home, shown
@@ -25,7 +27,7 @@ from bench.system.lock import is_held
 
 def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> None:
     """Writes a run's page, a section for each data set."""
-    write_page([view_of(result) for result in results], page, title)
+    write_page([section_of(result) for result in results], page, title)
 
 
 AGAIN = 5
@@ -38,19 +40,19 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
     Args:
         progress: by data set, see `bench.runs.status.status_of`.
     """
-    going, views = is_held(run.folder), []
+    going, sections = is_held(run.folder), []
     for part in run.datasets.values():
         with suppress(UserError):  # nothing has a result yet, or a file is only half there
-            views.append(view_of(result_of(part)))
+            sections.append(section_of(result_of(part)))
     parts = [f"{text.dataset(name)}: {in_words(status)}" for name, status in progress.items()]
     ended = all(status["search"] and status["search"]["left"] == 0 for status in progress.values())
     told = " ".join(["This run goes on.", *parts]) if going else "" if ended else (
         f"Nothing works on this run, which has not ended; `seesaw resume {run_argument(run)}` goes on."
     )  # fmt: skip
-    write_page(views, run.folder / LIVE, run.name, told, AGAIN if going else 0)
+    write_page(sections, run.folder / LIVE, run.name, told, AGAIN if going else 0)
 
 
-def view_of(result: DatasetResult) -> View:
+def section_of(result: DatasetResult) -> PageSection:
     """What a page shows of a data set's part."""
     run = result.run.run
     manifest, request = run.manifest, run.request
@@ -70,10 +72,10 @@ def view_of(result: DatasetResult) -> View:
     if picked_network(result):
         config = shlex.quote(shown(result.run.folder / CONFIG))
         commands["Train the pick"] = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
-    if result.pick and result.pick.config:
+    if result.decision.pick and result.decision.pick.config:
         commands["Deploy the pick"] = f"seesaw deploy {shlex.quote(shown(result.run.folder / PICK))}"
-    return View.of(
-        result,
+    return PageSection(
+        decision=result.decision,
         records=result.records,
         title=result.run.card.title,
         dataset=result.run.card.key,
@@ -82,23 +84,26 @@ def view_of(result: DatasetResult) -> View:
         current=result.current,
         asked=bool(result.asked),
         also=[
-            *result.readings,
+            *result.decision.readings,
             *drift.sentences(drift_of(result)),
-            *([result.frontier.answer.sentence] if result.frontier.answer else []),
+            *([result.decision.frontier.answer.sentence] if result.decision.frontier.answer else []),
         ],
         commands=commands,
         made=made,
         incomplete=result.incomplete,
         explained=read_json(owed) if (owed := result.run.folder / EXPLAINED).is_file() else {},
         days=read_json(days) if (days := result.run.folder / DAYS).is_file() else {},
-        areas=area_table(result.areas, result.frontier.table, str(result.run.card.group)),
+        areas=area_table(result.areas, result.decision.frontier.table, str(result.run.card.group)),
     )
 
 
 def _about(result: DatasetResult) -> str:
     """Data set, rows, suite and day. A suite or a card of the user's own has a path, which says nothing to a reader."""
     run = result.run.run
-    facts = [result.run.card.key, f"{result.serving.rows:,} rows of test" if result.serving.rows else ""]
+    facts = [
+        result.run.card.key,
+        f"{result.decision.serving.rows:,} rows of test" if result.decision.serving.rows else "",
+    ]
     facts += ["" if is_path(run.request.suite) else f"suite {run.request.suite}", run.manifest.created[:10]]
     return ", ".join(filter(None, facts))
 
@@ -117,11 +122,18 @@ def next_step(results: Sequence[DatasetResult]) -> str:
     name = run_argument(run)
     if not run.request.dataset and not is_path(run.request.suite):
         return "seesaw card log.csv --label click  # now your own log, by the names of its columns"
-    told = results[0].verdict
-    switch = len(results) == 1 and told.kind == "model" and results[0].pick and told.row == results[0].pick.row
-    if switch and results[0].pick and results[0].pick.point in results[0].run.given_names:  # which nobody can train
+    told = results[0].decision.verdict
+    switch = (
+        len(results) == 1
+        and told.kind == "model"
+        and results[0].decision.pick
+        and told.row == results[0].decision.pick.row
+    )
+    if (
+        switch and results[0].decision.pick and results[0].decision.pick.point in results[0].run.given_names
+    ):  # which nobody can train
         return f"seesaw plan {name}  # how long its A/B test takes"
-    if switch and results[0].pick and results[0].pick.role != "current":
+    if switch and results[0].decision.pick and results[0].decision.pick.role != "current":
         return f"seesaw deploy {name}  # trains the pick for good and packages it"
     return f"seesaw frontier {name} --full  # all tables"
 

@@ -131,7 +131,7 @@ def _check_labels(key: str, store: Store, late: Sequence[str], span: str) -> Non
 def _worse(judgements: Sequence[Judgement], deployment: Deployment) -> Iterator[str]:
     """Outcomes that are surely below what the policy asks for, where the champion is what is served today."""
     names = [each.metric for each in judgements]
-    aim = aims_of(deployment.policy, names, deployment.result.serving.rates, today=True)[0]
+    aim = aims_of(deployment.policy, names, deployment.result.decision.serving.rates, today=True)[0]
     for each, share, least in zip(judgements, aim.shares, aim.least, strict=True):
         if (share and each.gain is not None and each.gain.high < share - 1) or each.estimate.high < least:
             yield each.metric

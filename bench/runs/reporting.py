@@ -18,6 +18,7 @@ import pandas as pd
 from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, TEST
 from bench.frontier.pick import Pick
+from bench.frontier.words.verdict import EXPECTED
 from bench.report.picture import PLOTS, standalone
 from bench.report.text import markdown_table
 from bench.results.frontier import Frontier
@@ -26,7 +27,7 @@ from bench.results.history import History
 from bench.results.ledger import CELLS, Ledger
 from bench.results.pareto import resolve_reference
 from bench.runs.folder import MLFLOW, PAGE, PICK, DatasetRun, Run
-from bench.runs.page import view_of
+from bench.runs.page import section_of
 from bench.runs.result import DatasetResult, result_of
 from bench.search.study import Study
 from bench.system.atomic import write_text
@@ -174,7 +175,7 @@ CHOSEN = "chosen/"
 
 def _ending(result: DatasetResult) -> Callable[[str, str, float], Front]:
     """What MLflow gets at the end, see `front_of`."""
-    view = view_of(result)
+    view = section_of(result)
     return partial(front_of, result, {name: standalone(svg).svg for name, of in PLOTS.items() if (svg := of(view))})
 
 
@@ -214,7 +215,12 @@ def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, r
         experiment, run: their ids, for links.
         when: time of the metrics, in seconds since 1970.
     """
-    frontier, pick, files, chosen = result.frontier, result.pick, _files(result, plots), _chosen(result)
+    frontier, pick, files, chosen = (
+        result.decision.frontier,
+        result.decision.pick,
+        _files(result, plots),
+        _chosen(result),
+    )
     holds = pick.stability.holds if pick else None
     numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
     numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.front.sum())}
@@ -222,7 +228,7 @@ def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, r
     tags = {
         "mlflow.note.content": _description(result, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
         "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
-        VERDICT: result.verdict.kind,
+        VERDICT: result.decision.verdict.kind,
         PICKED: pick.point if pick else "none",
         "seesaw.pick_reason": pick.reason if pick else "none",
         "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
@@ -235,17 +241,20 @@ def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, r
 
 
 def _chosen(result: DatasetResult) -> dict[str, float]:
-    """The pick's values by outcome and its gains over the current point, or what stands for it, as fractions, both on
-    test; without a served front its head metrics on the frontier's split.
+    """The pick's values by outcome and its gains over the current point, or what stands for it, as fractions, on test:
+    as measured, and as the verdict expects them where it is about the pick. Without a served front its head metrics on
+    the frontier's split.
     """
-    pick, served = result.pick, result.shown
+    pick, served = result.decision.pick, result.decision.serving.served
     if pick is None:
         return {}
-    heads = {each.name: each.key(result.frontier.split) for each in result.frontier.measures}
+    heads = {each.name: each.key(result.decision.frontier.split) for each in result.decision.frontier.measures}
     chosen = dict(pick.outcomes) or {name: pick.metrics[key] for name, key in heads.items() if key in pick.metrics}
     if served is not None:
         chosen |= dict(zip(served.names, served.at(TEST)[pick.row].tolist(), strict=True))
         chosen |= {f"{name}.gain": gain.value for name, gain in served.gains(pick.row).items()}
+        if result.decision.verdict.about == pick.row:
+            chosen |= {f"{name}.expected_gain": gain.value for name, gain in result.decision.verdict.changes.items()}
     return chosen
 
 
@@ -254,15 +263,16 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
     links = {"served front": SERVED, "front of heads": TABLE, "page": PAGE, "pick": PICK}
     name = result.run.run.name
     commands = [result.run.run.manifest.command, f"seesaw frontier {name}", f"seesaw pick {name}"]
-    commands += [f"seesaw deploy {name}"] if result.pick and result.pick.config else []
+    commands += [f"seesaw deploy {name}"] if result.decision.pick and result.decision.pick.config else []
     parts = [
-        f"**{result.verdict.sentence}**",
-        markdown_table(*result.verdict.table),
-        f"`score = {result.formula}`" if result.formula else "",
-        " ".join(result.verdict.notes),
+        f"**{result.decision.verdict.sentence}**",
+        EXPECTED if result.decision.verdict.table[1] else "",
+        markdown_table(*result.decision.verdict.table),
+        f"`score = {result.decision.formula}`" if result.decision.formula else "",
+        " ".join(result.decision.verdict.notes),
         " · ".join(f"[{what}]({folder}/{file})" for what, file in links.items() if file in files),
         f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if PICTURE in files else "",
-        result.pick.reason if result.pick else "",
+        result.decision.pick.reason if result.decision.pick else "",
         result.asked,
         "\n".join(f"- `{command}`" for command in commands),  # a block of code would widen the page
     ]
@@ -270,12 +280,12 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
 
 
 def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | bytes]:
-    files: dict[str, str | bytes] = {TABLE: _table(result.frontier)}
+    files: dict[str, str | bytes] = {TABLE: _table(result.decision.frontier)}
     files |= {f"{name}.svg": svg for name, svg in plots.items()}
-    if result.shown is not None:
-        files[SERVED] = _table(result.shown)
-    if result.pick:
-        files[PICK] = json.dumps(result.picked, indent=2)
+    if result.decision.serving.served is not None:
+        files[SERVED] = _table(result.decision.serving.served)
+    if result.decision.pick:
+        files[PICK] = json.dumps(result.decision.picked, indent=2)
     page, cells = result.run.run.folder / PAGE, result.run.folder / CELLS
     if page.is_file():
         files[page.name] = page.read_text(encoding="utf-8")

@@ -18,7 +18,8 @@ from bench.measure.predictions import FOLDER, read_rows
 from bench.production.package import Package
 from bench.results.fusion import fused
 from bench.runs.folder import Run
-from bench.runs.result import picked_network, result_of, write_pick
+from bench.runs.picked import picked_network, write_pick
+from bench.runs.result import result_of
 
 pytestmark = pytest.mark.slow  # searches of some seconds, then trainings and a server
 ASKED = ("--maximize", "buy.recall@10%", "--at-least", "click.recall@10%=0.1")
@@ -84,7 +85,8 @@ def test_the_answer_is_served(flow, tmp_path):
     assert list(package.manifest.outcomes) == OUTCOMES
     assert package.manifest.name == "shop"  # not the card's path
     result = result_of(flow.part)
-    assert f"`score` = {result.formulas[result.pick.row]}, of raw" in (package.folder / "README.md").read_text()
+    score = result.decision.formulas[result.decision.pick.row]
+    assert f"`score` = {score}, of raw" in (package.folder / "README.md").read_text()
     with flow.shop.log.open() as file:
         every = [{name: row[name] for name in ("user", "item", "price")} for row in csv.DictReader(file)]
     rows = [row | {"price": float(row["price"])} for row in every[-200:]]
@@ -107,16 +109,23 @@ def test_the_served_score_is_judged_challenger_against_champion(flow):
     assert judged["sentence"].startswith("shop@challenger against shop@champion: ")
 
 
+def picked_instead(result, point):
+    """The result with another point as its pick."""
+    chosen = replace(result.decision.pick, point=point)
+    return replace(result, decision=replace(result.decision, pick=chosen))
+
+
 def test_every_network_has_a_configuration_that_remakes_it(flow):
     result = result_of(flow.part)
-    for point in (each for each in result.frontier.points if each.replicates):
-        write_pick(replace(result, pick=replace(result.pick, point=point.id)))
-        if picked_network(replace(result, pick=replace(result.pick, point=point.id))) is None:
+    for point in (each for each in result.decision.frontier.points if each.replicates):
+        write_pick(picked_instead(result, point.id))
+        if picked_network(picked_instead(result, point.id)) is None:
             assert not list(flow.part.folder.glob("p*.toml"))
             assert not (flow.part.folder / "provenance.json").exists()
             continue
         document = json.loads((flow.part.folder / "provenance.json").read_text())
-        assert f"\n# score = {result.formulas[result.pick.row]}\n" in (flow.part.folder / "picked.toml").read_text()
+        score = result.decision.formulas[result.decision.pick.row]
+        assert f"\n# score = {score}\n" in (flow.part.folder / "picked.toml").read_text()
         if point.kind == "equal_weights":
             made = flow.json(*shlex.split(document["command"])[1:])["metrics"]
             last = document["trainings"][-1]["metrics"]
@@ -125,7 +134,7 @@ def test_every_network_has_a_configuration_that_remakes_it(flow):
 
 
 def test_trees_are_picked_deployed_and_score_rows(flow, tmp_path):
-    table = result_of(flow.part).choices.table
+    table = result_of(flow.part).decision.choices.table
     auc = float(table["click.auc"][table["point"] == "trees"].iloc[0])
     policy = tmp_path / "trees.toml"
     limits = f'at_least."click.auc" = {auc - 1e-9}\nat_most."click.auc" = {auc + 1e-9}'
@@ -156,8 +165,8 @@ def test_a_column_of_the_log_is_current(flow, tmp_path):
     options = ("--executor", "inline", "--raw", flow.shop.raw, "--name", "column")
     assert flow.json("run", suite, "--current", today, *options)["served"]["current"]["name"]
     part = next(iter(Run.open(flow.home, "column").datasets.values()))
-    assert "today's score, column 'today'" in result_of(part).serving.against
-    rows, front = read_rows(part.folder / FOLDER, "test"), result_of(part).serving.served
+    assert "today's score, column 'today'" in result_of(part).decision.serving.against
+    rows, front = read_rows(part.folder / FOLDER, "test"), result_of(part).decision.serving.served
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
     measure = Measure(part.tasks, OUTCOMES, rows)

@@ -38,23 +38,23 @@ def test_it_stands_in_the_front_the_pick_the_page_and_after_a_resume(run, capsys
     result = bench.load_run("a", run)
     served = result.decision.serving.served
     assert "mine" in set(served.table["point"])
-    assert "'mine' (q_click, q_click q_buy) is a model from elsewhere" in result.decision.current
+    assert "'mine' (q_click, q_click q_buy) is a model from elsewhere" in result.found.current
     assert "mine" in result.points()["point"].tolist()
     assert "mine" in set(result.cells()["point"])
     assert "mine" in (run / "runs" / "a" / "report.html").read_text()
     rows = np.flatnonzero(served.table["point"] == "mine")
     assert all("q_buy" in result.decision.formulas[row] or "q_click" in result.decision.formulas[row] for row in rows)
     assert result.plan()["points"]
-    before = json.dumps(result.decision.document)
+    before = json.dumps(result.found.document)
     capsys.readouterr()
     assert main(["resume", "a", "--home", str(run)]) == 0
-    assert json.dumps(bench.load_run("a", run).decision.document) == before
+    assert json.dumps(bench.load_run("a", run).found.document) == before
 
 
 @pytest.mark.slow
 def test_no_model_reads_it_and_none_is_trained_of_it(run, capsys):
     result = bench.load_run("a", run)
-    store = result.decision.run.store
+    store = result.found.run.store
     assert not {"q_click", "q_buy"} & {field.name for field in store.schema.fields}
     assert not {"q_click", "q_buy"} & {*store.schema.dense}
     capsys.readouterr()

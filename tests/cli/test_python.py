@@ -133,12 +133,12 @@ def test_a_result_shows_its_verdict_and_score(log):
 
 
 def test_a_result_shows_what_a_run_lacks_or_why_there_is_no_result():
-    told = SimpleNamespace(
+    decision = SimpleNamespace(
         verdict=Verdict("keep", ("Keep it.",)),
         formula="",
-        incomplete="It goes on.",
         serving=SimpleNamespace(served=None),
     )
+    told = SimpleNamespace(decision=decision, incomplete="It goes on.")
     found = bench.Result(lambda: told, object())
     assert repr(found) == "Keep it.\nIt goes on."
     assert found._repr_html_() == "<p>Keep it.</p><p>It goes on.</p>"
@@ -163,7 +163,7 @@ def test_the_example_of_the_page_on_python_works(log, tmp_path, monkeypatch, cap
 
 def test_the_page_on_python_has_all_that_is_public_and_nothing_else():
     text = PAGE.read_text(encoding="utf-8")
-    methods = {name for name in vars(bench.Result) if not name.startswith("_")} - {"decision", "run"}
+    methods = {name for name in vars(bench.Result) if not name.startswith("_")} - {"decision", "found", "run"}
     assert {*re.findall(r"`(\w+)\(", text)} | {"figure"} == methods
     assert {*re.findall(r"bench\.(\w+)", text)} - {"run"} == {*bench.__all__} - {"__version__", "run"} | {"__all__"}
     taken = {*inspect.signature(bench.run).parameters} - {"data", "asked"}

@@ -7,7 +7,8 @@ import pytest
 
 from bench.core.seeds import derive
 from bench.runs.folder import CONFIG, Run
-from bench.runs.result import result_of, write_pick
+from bench.runs.picked import write_pick
+from bench.runs.result import result_of
 
 BUDGET = 8500  # samples: eight of full length, which is two passes over 534 rows
 
@@ -44,13 +45,15 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
     rungs.run(seesaw, "a")
     part = next(iter(Run.open(tmp_path / "home", "a").datasets.values()))
     result = result_of(part)
-    assert result.pick is not None
+    decision = result.decision
+    assert decision.pick is not None
     record = max((each for each in result.records if each.sharing != "single_task"), key=lambda each: len(each.rungs))
     assert len(record.rungs) > 1
     for point in record.points:
-        pick = replace(result.pick, point=point.id, trial=record.number, config=record.config, until=point.until)
-        front = replace(result.frontier, points=record.points)  # those that are worse than another of its own, too
-        write_pick(replace(result, frontier=front, pick=pick))
+        chosen = {"point": point.id, "trial": record.number, "config": record.config, "until": point.until}
+        pick = replace(decision.pick, **chosen)
+        front = replace(decision.frontier, points=record.points)  # those that are worse than another of its own, too
+        write_pick(replace(result, decision=replace(decision, frontier=front, pick=pick)))
         assert ("training.until" in (part.folder / CONFIG).read_text()) == (point.until is not None)
         seed = derive(0, record.number, 0)
         said = seesaw(

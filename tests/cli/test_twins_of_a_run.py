@@ -17,7 +17,7 @@ def ended(home, name):
 
 def trained(result):
     """Trainings on fresh seeds."""
-    return [(point.training, run.replicate) for point in result.frontier.points for run in point.replicates]
+    return [(point.training, run.replicate) for point in result.decision.frontier.points for run in point.replicates]
 
 
 def test_a_run_says_how_much_single_task_models_were_tuned_and_trains_nothing_twice(shop, seesaw, tmp_path):
@@ -30,7 +30,7 @@ def test_a_run_says_how_much_single_task_models_were_tuned_and_trains_nothing_tw
     assert seesaw("resume", "twins", "--trials", 12).code == 0
     more = ended(tmp_path / "home", "twins")
     assert more.tuning.startswith("Single-task models were tuned by ")
-    twins = [point for point in more.frontier.points if point.kind == "twin"]
+    twins = [point for point in more.decision.frontier.points if point.kind == "twin"]
     assert {len(twin.replicates) for twin in twins} <= {2}
 
 
@@ -39,8 +39,8 @@ def test_a_picked_network_has_a_twin_even_where_none_was_tuned(shop, seesaw, mon
     shop.write_log(3000, seed=1)
     monkeypatch.setattr(execute, "tune", lambda *arguments: [])
     shop.run(seesaw, "late", "--seed", "4")
-    points = ended(tmp_path / "home", "late").frontier.points
-    (pick,) = [point for point in points if point.id == ended(tmp_path / "home", "late").pick.point]
+    points = ended(tmp_path / "home", "late").decision.frontier.points
+    (pick,) = [point for point in points if point.id == ended(tmp_path / "home", "late").decision.pick.point]
     network = network_that_shares(pick, points)
     if network is None:
         pytest.skip(f"on this machine {pick.name} is picked, which shares nothing")
@@ -55,4 +55,4 @@ def test_one_task_has_nothing_to_share_so_there_are_no_twins(shop, seesaw, tmp_p
     shop.run(seesaw, "one")
     result = ended(tmp_path / "home", "one")
     assert result.tuning == ""
-    assert "twin" not in {point.kind for point in result.frontier.points}
+    assert "twin" not in {point.kind for point in result.decision.frontier.points}

@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -10,8 +11,9 @@ from data_toys import arrays
 from bench.core.errors import UserError
 from bench.data import parse_card, prepare
 from bench.data.checks import Rejects, Sieve, check_times
-from bench.data.preparation import passing_store
+from bench.data.preparation import Taken, passing_store
 from bench.data.readers import base
+from bench.data.splits import FileSplit
 
 
 @pytest.mark.parametrize("end", [20240109, "20240109"])
@@ -222,3 +224,21 @@ def test_a_pattern_stands_for_all_files_that_match(plain, shop, shop_raw, tmp_pa
     assert sum(split["rows"] for split in grown.manifest["splits"].values()) == 400
     (shop_raw / "part-9.csv").unlink()
     assert prepare(parse_card(shop, "here"), home, shop_raw).path == store.path
+
+
+@pytest.mark.parametrize(
+    ("keys", "may_count"),
+    [
+        ({}, [True, True, False]),  # train is in the first two files
+        ({"split": None}, [True, True, True]),
+        ({"history": object()}, [True, True, True]),
+        ({"before": object()}, [True, True, True]),
+    ],
+)
+def test_new_values_count_up_to_the_last_file_of_train(keys, may_count):
+    """Later ones cost memory, and are unknown to the encoder; not so where histories or an earlier encoder ask."""
+    files = ["a.csv", "b.csv", "c.csv"]
+    split = FileSplit.model_construct(train=files[:2])
+    card = SimpleNamespace(**{"history": None, "row_files": files, "split": split} | keys)
+    taken = Taken(card, keys.get("before"), None, None, None, None, [])
+    assert [taken.new_values_count(file) for file in files] == may_count

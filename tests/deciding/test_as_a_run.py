@@ -23,7 +23,7 @@ from bench.system.progress import Silent
 def decided(options):
     """What `decide --file` says of an export."""
     asked = validate(Asked, read_toml(options), str(options))
-    return decide(asked, read(asked, Silent()))
+    return decide(asked, read(asked, Silent())).decision
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,9 @@ def home(tmp_path_factory):
     ],
 )
 def test_an_export_of_a_run_gives_its_front_and_verdict(home, tmp_path, name, end):
-    result = bench.load_run(name, home).decision
+    result = bench.load_run(name, home).found
     found = decided(export(result, tmp_path / f"log.{end}").options)
-    ours, theirs = found.serving.served, result.serving.served
+    ours, theirs = found.serving.served, result.decision.serving.served
     ids = {"score": "current"} if name == "four" else {}
     assert [ids.get(each, each) for each in ours.table["point"]] == theirs.table["point"].tolist()
     assert ours.table["weights"].tolist() == theirs.table["weights"].tolist()
@@ -57,8 +57,8 @@ def test_an_export_of_a_run_gives_its_front_and_verdict(home, tmp_path, name, en
         np.testing.assert_allclose(cells, theirs.cells[key], rtol=1e-9, equal_nan=True, err_msg=str(key))
     for split, draws in ours.draws.items():
         np.testing.assert_array_equal(draws, theirs.draws[split])
-    mine, other = found.verdict, result.verdict
-    assert (mine.kind, mine.row, found.pick.row) == (other.kind, other.row, result.pick.row)
+    mine, other = found.verdict, result.decision.verdict
+    assert (mine.kind, mine.row, found.pick.row) == (other.kind, other.row, result.decision.pick.row)
     assert mine.changes == other.changes
     assert (mine.weights, mine.model) == (other.weights, other.model)
 
@@ -70,7 +70,7 @@ def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
     """To the three digits that weights are written with."""
     decision = bench.load_run(name, home).decision
     served, rates = decision.serving.served, list(decision.serving.rates.values())
-    names = decision.terms_of("")
+    names = [f"p_{task}" for task in decision.serving.rates]
     for kind, weights, formula in zip(served.table["kind"], served.table["weights"], decision.formulas, strict=True):
         found = fusion_in(read_formula(formula, ""), names)
         scale = rates if found[0] == "sum" else [1.0] * len(rates)
@@ -80,12 +80,12 @@ def test_every_answer_of_a_run_is_read_as_the_fusion_of_its_point(home, name):
 
 
 def test_an_export_of_several_points_has_their_numbers_and_those_of_what_they_are_compared_with(home, tmp_path):
-    result = bench.load_run("two", home).decision
+    result = bench.load_run("two", home).found
     exported = export(result, tmp_path / "log.parquet", ["trees", "7"])
     assert {*exported.points} == {"trees", "7", "current"}
     assert exported.command == f"seesaw decide --file {tmp_path / 'log.toml'}"
     found = decided(exported.options)
-    ours, theirs = found.serving.served, result.serving.served
+    ours, theirs = found.serving.served, result.decision.serving.served
     assert {*ours.table["point"]} == {*exported.points}
     rows = {(each.point, each.kind, str(each.weights)): at for at, each in enumerate(theirs.table.itertuples())}
     both = [
@@ -106,7 +106,7 @@ def test_a_command_writes_it_and_names_the_one_that_reads_it(home, tmp_path, cap
     assert "These are rows of test alone" in said
     table = pd.read_csv(out)
     assert {"click", "like", "p_click_7_0", "p_like_7_0", "p_click_current_0"} <= {*table}
-    assert len(table) == read_rows(bench.load_run("two", home).decision.run.folder / FOLDER, TEST).kept
+    assert len(table) == read_rows(bench.load_run("two", home).found.run.folder / FOLDER, TEST).kept
     assert main(["decide", "--file", str(tmp_path / "rows.toml")]) == 0
     assert main(["export", "two", "--home", str(home)]) == 0
     assert (home / "runs" / "two" / "two" / "export.parquet").is_file()

@@ -18,7 +18,7 @@ from bench.results.ledger import ALL
 
 
 def notes_of(table, asked, **more):
-    return " ".join(bench.decide(table, **(asked | more)).decision.notes)
+    return " ".join(bench.decide(table, **(asked | more)).found.notes)
 
 
 def refusal_of(table, asked, **more):
@@ -70,18 +70,18 @@ def test_what_most_values_say_is_taken_and_an_option_says_it_instead(log, asked)
     order = table.assign(p_click=10 + 100 * table["p_click"])
     assert "'p_click' is taken as an order, as it is no probability" in notes_of(order, asked)
     one = odd(table, "p_click", -0.5)
-    said = bench.decide(one, **asked, kinds={"p_click": "order"}).decision
-    assert said.verdict.kind in ("model", "weights", "keep", "unknown")
+    said = bench.decide(one, **asked, kinds={"p_click": "order"}).found
+    assert said.decision.verdict.kind in ("model", "weights", "keep", "unknown")
     counts = odd(table, "click", 2)
-    found = bench.decide(counts, **(asked | {"parents": {}}), kinds={"click": "value"}).decision
+    found = bench.decide(counts, **(asked | {"parents": {}}), kinds={"click": "value"}).found
     assert found.rows[TEST].kinds[0] == "regression"
     assert "kinds.click: expected binary and value for a label" in refusal_of(table, asked, kinds={"click": "order"})
 
 
 def test_an_amount_changes_neither_how_predictions_are_read_nor_their_calibration(log, asked):
     table = log(6_000).assign(price=lambda rows: np.random.default_rng(0).integers(1, 9, len(rows)))
-    plain = bench.decide(table, **asked).decision
-    with_amount = bench.decide(table, **asked, amounts={"buy": "price"}).decision
+    plain = bench.decide(table, **asked).found
+    with_amount = bench.decide(table, **asked, amounts={"buy": "price"}).found
     assert [note for note in plain.notes if "is read to predict" in note] == [
         note for note in with_amount.notes if "is read to predict" in note
     ]
@@ -125,9 +125,9 @@ def test_one_label_beside_a_duration(log, asked, rng):
     found = bench.decide(
         table, labels=["click", "watch_seconds"], units="user", unseen=True,
         models={"today": ["p_click", "p_watch"], "new": ["q_click", "q_watch"]},
-    ).decision  # fmt: skip
+    ).found  # fmt: skip
     assert found.rows[TEST].kinds == ("binary", "regression")
-    assert found.serving.served.names == ("click.recall@10%", "watch_seconds.value@10%")
+    assert found.decision.serving.served.names == ("click.recall@10%", "watch_seconds.value@10%")
     quality = {each.task: each for each in found.calibration if each.model == "new"}
     assert quality["watch_seconds"].pcoc == pytest.approx(1.0, abs=0.1)
 
@@ -179,7 +179,7 @@ def test_a_large_number_is_no_infinity(log, asked):
 @pytest.mark.parametrize("kind", ["category", "Float64", "arrow", "decimal"])
 def test_tables_of_other_types_are_read_alike(log, asked, kind):
     table = log(2_000)
-    plain = bench.decide(table, **asked).decision
+    plain = bench.decide(table, **asked).found
     if kind == "arrow":
         other = pa.Table.from_pandas(table)
     elif kind == "category":
@@ -188,7 +188,7 @@ def test_tables_of_other_types_are_read_alike(log, asked, kind):
         other = table.assign(click=[Decimal(int(label)) for label in table["click"]])
     else:
         other = table.convert_dtypes()
-    assert bench.decide(other, **asked).decision.verdict == plain.verdict
+    assert bench.decide(other, **asked).decision.verdict == plain.decision.verdict
 
 
 FILES = {
@@ -225,10 +225,10 @@ def test_ids_that_are_large_whole_numbers_are_told_apart_and_fill_no_memory(log,
     table["place"] = np.where(table["country"] == "US", 1, 2)
     large = table.assign(author=2**31 - 8 + table["author"], place=2**30 + table["place"])
     more = {"segments": ["place"], "items": {"author": "author"}, "outcomes": ["author.distinct@1%"]}
-    plain, other = (bench.decide(each, **asked, **more).decision for each in (table, large))
+    plain, other = (bench.decide(each, **asked, **more).found for each in (table, large))
     assert set(other.rows[TEST].segments["place"]) == {str(2**30 + 1), str(2**30 + 2)}
     np.testing.assert_array_equal(other.rows[TEST].codes, plain.rows[TEST].codes)
-    np.testing.assert_array_equal(*(each.serving.served.cells[TEST, ALL] for each in (plain, other)))
-    names = list(plain.serving.served.names)
-    values = other.serving.served.at(TEST)[:, names.index("author.distinct@1%")]
+    np.testing.assert_array_equal(*(each.decision.serving.served.cells[TEST, ALL] for each in (plain, other)))
+    names = list(plain.decision.serving.served.names)
+    values = other.decision.serving.served.at(TEST)[:, names.index("author.distinct@1%")]
     assert values.max() > 0.3  # single precision would make one author of them

@@ -25,32 +25,32 @@ from bench.results.served.slices import AS_LOGGED
 
 def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, asked):
     table = log(20_000, other=0.2)
-    found = bench.decide(table, **asked, weights="p_click^1 * p_buy^1")
+    found = bench.decide(table, **asked, weights="p_click^1 * p_buy^1").found
     verdict = found.decision.verdict
     assert verdict.kind == "model"
     assert verdict.answer[0].startswith("Switch to candidate")
     assert verdict.model.utility.gained
-    ranked = table.eval(re.sub(r"(?<=\d) q_", " * q_", found.formula()).replace("^", "**"))
-    weights, rates = list(found.pick().weights.values()), found.decision.rows[CONFIRM].rates
-    served = fused(found.pick().kind, table[["q_click", "q_buy"]].to_numpy(), weights, rates)
+    ranked = table.eval(re.sub(r"(?<=\d) q_", " * q_", found.decision.formula).replace("^", "**"))
+    weights, rates = list(found.decision.pick.weights.values()), found.rows[CONFIRM].rates
+    served = fused(found.decision.pick.kind, table[["q_click", "q_buy"]].to_numpy(), weights, rates)
     assert stats.spearmanr(ranked, served).statistic > 0.999  # weights are written with three digits
-    assert found.pick().stability.holds is None  # nobody knows what a retraining would do
+    assert found.decision.pick.stability.holds is None  # nobody knows what a retraining would do
 
 
 def test_weights_that_are_far_off_are_changed_and_the_model_is_kept(log, asked):
     models = {"today": ["q_click", "q_buy"], "candidate": ["p_click", "p_buy"]}
     found = bench.decide(
         log(20_000), **(asked | {"models": models}), values={"click": 1, "buy": 100}, weights="1 q_click + 0.1 q_buy"
-    ).decision
-    assert found.verdict.kind == "weights"
-    assert found.verdict.answer[0].startswith("Keep your model and change its weights: they gain")
-    assert found.verdict.weights.utility.gained
-    first, second = (float(each.split()[0]) for each in found.formula.split(" + "))
+    ).found
+    assert found.decision.verdict.kind == "weights"
+    assert found.decision.verdict.answer[0].startswith("Keep your model and change its weights: they gain")
+    assert found.decision.verdict.weights.utility.gained
+    first, second = (float(each.split()[0]) for each in found.decision.formula.split(" + "))
     assert second / first > 10
 
 
 def test_calibration_tells_whether_a_prediction_is_given_its_parent(log, asked):
-    notes = bench.decide(log(3_000), **asked).decision.notes
+    notes = bench.decide(log(3_000), **asked).found.notes
     assert any(each.startswith("today is read to predict buy given click") for each in notes)
     assert any(each.startswith("candidate is read to predict buy with click") for each in notes)
 
@@ -62,17 +62,17 @@ def test_recalibrating_is_a_candidate_of_its_own_where_it_pays(log, asked):
     for stretched, pays in ((0.3, True), (1.0, False)):
         one = table.assign(p_buy=expit(stretched * logit(joint.clip(1e-6, 1 - 1e-6))))
         given = asked | {"models": {"today": ["p_click", "p_buy"]}, "joint": ["buy"]}
-        found = bench.decide(one, **given, weights="1 p_click + 30 p_buy").decision
-        assert ("today, recalibrated" in found.terms) is pays
-        assert not pays or found.terms["today, recalibrated"][1].startswith("sigmoid(")
+        found = bench.decide(one, **given, weights="1 p_click + 30 p_buy").found
+        assert ("today, recalibrated" in found.decision.terms) is pays
+        assert not pays or found.decision.terms["today, recalibrated"][1].startswith("sigmoid(")
 
 
 def test_time_parts_the_log_and_later_rows_judge(log, asked):
-    found = bench.decide(log(6_000), **asked, time="day").decision
+    found = bench.decide(log(6_000), **asked, time="day").found
     rows = found.rows
     assert len(rows[CONFIRM].labels) + len(rows[TEST].labels) == 6_000
-    assert "the mean of two tests" not in " ".join(found.verdict.notes)  # what is later never chooses
-    left = bench.decide(log(6_000), **(asked | {"unseen": False}), time="day", trained_until=9).decision
+    assert "the mean of two tests" not in " ".join(found.decision.verdict.notes)  # what is later never chooses
+    left = bench.decide(log(6_000), **(asked | {"unseen": False}), time="day", trained_until=9).found
     assert "2,000 rows up to 9, of training, are left out." in left.notes
     assert not any("Nobody said that the models were not trained" in each for each in left.notes)
 
@@ -82,14 +82,14 @@ def test_a_verdict_rests_on_rows_shown_at_random_or_on_what_rows_count(log, aske
     table["shown_at_random"] = (np.arange(6_000) % 4 == 0) * 1.0
     table["chance"] = np.where(table["shown_at_random"] == 1, 0.1, 0.8)
     table.loc[1, ["shown_at_random", "chance"]] = np.nan
-    few = bench.decide(table, **asked, random="shown_at_random").decision
-    alone = bench.decide(table[table["shown_at_random"] == 1], **asked).decision
-    served = few.serving.served
+    few = bench.decide(table, **asked, random="shown_at_random").found
+    alone = bench.decide(table[table["shown_at_random"] == 1], **asked).found
+    served = few.decision.serving.served
     assert served.slices(TEST) == [AS_LOGGED]
     many = int(few.rows[TEST].exposure.weights.sum())
     assert 600 < many < 900
-    assert served.random == pytest.approx(alone.serving.served.random, abs=0.01)
-    counted = bench.decide(table, **asked, propensity="chance").decision
+    assert served.random == pytest.approx(alone.decision.serving.served.random, abs=0.01)
+    counted = bench.decide(table, **asked, propensity="chance").found
     weights = counted.rows[TEST].exposure.weights
     worth = weights.sum() ** 2 / (weights**2).sum()
     assert worth < 0.7 * len(weights)
@@ -140,15 +140,15 @@ def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is
     table["[p buy]-2"] = table["p_buy"]
     models = {"today": ["p_click", "[p buy]-2"], "candidate": ["q_click", "q_buy"]}
     options = asked | {"models": models} | more
-    found = bench.decide(table, **options, weights="3 p_click + 40 [[p buy]]-2]").decision
-    served = found.serving.served
+    found = bench.decide(table, **options, weights="3 p_click + 40 [[p buy]]-2]").found
+    served = found.decision.serving.served
     compared = 0
     for point, weights, kind, formula in zip(
-        served.table["point"], served.table["weights"], served.table["kind"], found.formulas, strict=True
+        served.table["point"], served.table["weights"], served.table["kind"], found.decision.formulas, strict=True
     ):
         if not weights or point.endswith("recalibrated"):
             continue
-        again = fusion_in(read(formula, "--weights"), found.terms[point])
+        again = fusion_in(read(formula, "--weights"), found.decision.terms[point])
         assert again is not None, formula
         rates = found.rows[CONFIRM].rates if again[0] == "sum" else [1.0] * 2
         back = Fusion.of(again[0], [weight * rate for weight, rate in zip(again[1], rates, strict=True)])
@@ -156,8 +156,8 @@ def test_every_answer_can_be_pasted_as_weights_and_ranks_as_the_point_that_it_is
         assert back.weights == pytest.approx([*weights.values()], rel=0.01, abs=1e-3)
         compared += 1
     assert compared >= 10
-    answer = bench.decide(table, **options, weights=found.formula).decision
-    assert answer.serving.served is not None
+    answer = bench.decide(table, **options, weights=found.decision.formula).found
+    assert answer.decision.serving.served is not None
 
 
 def near_ranks(one, other):
@@ -182,47 +182,47 @@ def test_an_answer_ranks_rows_as_its_point_in_every_language(log, asked, name):
     for column in ("p_click", "p_buy", "q_click", "q_buy"):
         table[column] = table[column].clip(0.01, 0.99).round(2)
     table["o_click"], table["o buy"] = logit(table["p_click"]), logit(table["q_buy"])
-    found = bench.decide(table, **(asked | ANSWERED[name])).decision
-    served = found.serving.served
+    found = bench.decide(table, **(asked | ANSWERED[name])).found
+    served = found.decision.serving.served
     columns = {column: table[column].to_numpy(float) for column in table.select_dtypes("number")}
     rates = found.rows[CONFIRM].rates
-    for point, kind, formula in zip(served.table["point"], served.table["kind"], found.formulas, strict=True):
+    for point, kind, formula in zip(served.table["point"], served.table["kind"], found.decision.formulas, strict=True):
         expression = read(formula, "")
-        fusion = fusion_in(expression, found.terms[point])
-        predictions = np.stack([computed(read(term, ""), columns, "") for term in found.terms[point]], axis=1)
+        fusion = fusion_in(expression, found.decision.terms[point])
+        predictions = np.stack([computed(read(term, ""), columns, "") for term in found.decision.terms[point]], axis=1)
         weights = np.array(fusion[1]) * (rates if fusion[0] == "sum" else 1.0)
         score = fused(fusion[0], predictions, weights.tolist(), rates)
         assert Fusion.of(fusion[0], weights.tolist()).kind == kind
         near_ranks(score, computed(expression, columns, ""))
         with np.errstate(over="ignore"):
             near_ranks(computed(expression, columns, ""), eval(python_of(expression), {"np": np, "log": table}))
-    assert ("today, recalibrated" in found.terms) is (name == "recalibrated")
+    assert ("today, recalibrated" in found.decision.terms) is (name == "recalibrated")
 
 
 def test_a_pasted_answer_of_a_recalibrated_model_is_that_model(log, asked):
     table = log(8_000, error=0.0).assign(off=lambda rows: expit(0.3 * logit(rows["p_click"])))
     one = asked | {"models": {"today": ["off", "p_buy"]}}
-    first = bench.decide(table, **one, weights="off + 5 off p_buy").decision
-    points = first.serving.served.table["point"].tolist()
+    first = bench.decide(table, **one, weights="off + 5 off p_buy").found
+    points = first.decision.serving.served.table["point"].tolist()
     row = points.index("today, recalibrated")
-    again = bench.decide(table, **one, weights=first.formulas[row]).decision
-    served = again.serving.served
+    again = bench.decide(table, **one, weights=first.decision.formulas[row]).found
+    served = again.decision.serving.served
     assert served.table["point"][served.current] == "today, recalibrated"
-    before = first.serving.served.cells[TEST, "all"][row, :, 0]
+    before = first.decision.serving.served.cells[TEST, "all"][row, :, 0]
     assert served.cells[TEST, "all"][served.current, :, 0] == pytest.approx(before, abs=0.01)
 
 
 @pytest.mark.parametrize("weights", ["1.2345 p_click + 40 p_click p_buy", "p_click + country_boost", "2 - q_click"])
 def test_todays_score_is_written_as_it_was_given(log, asked, weights):
     table = log(3_000).assign(country_boost=1.0)
-    found = bench.decide(table, **asked, weights=weights).decision
-    assert found.formulas[found.serving.served.current] == weights
+    found = bench.decide(table, **asked, weights=weights).found
+    assert found.decision.formulas[found.decision.serving.served.current] == weights
 
 
 def test_a_funnels_score_is_a_point_of_its_model(log, asked):
     table = log(4_000)
-    found = bench.decide(table, **asked, weights="p_click + 40 p_click p_buy").decision
-    served = found.serving.served
+    found = bench.decide(table, **asked, weights="p_click + 40 p_click p_buy").found
+    served = found.decision.serving.served
     assert served.table["point"].iloc[served.current] == "today"
     assert served.today
 

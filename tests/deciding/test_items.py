@@ -54,8 +54,8 @@ def most_clicks(confidence):
 def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     table, ages = log_of(250), "age.below7@5"
     table.loc[::9, "age_days"] = np.nan
-    found = bench.decide(table, **ASKED, outcomes=["click.ndcg@5", "buy.ndcg@5", GUARDED, ages]).decision
-    served, row = found.serving.served, found.pick.row
+    found = bench.decide(table, **ASKED, outcomes=["click.ndcg@5", "buy.ndcg@5", GUARDED, ages]).found
+    served, row = found.decision.serving.served, found.decision.pick.row
     facts = served.table.iloc[row]
     columns = dict(zip(("today", "candidate"), "pq", strict=True))[facts["point"]]
     said = table[[f"{columns}_click", f"{columns}_buy"]].to_numpy(np.float32)
@@ -66,8 +66,13 @@ def test_what_a_pick_shows_is_what_its_formula_shows_in_the_log():
     values = dict(zip(served.names, served.at(TEST)[row], strict=True))
     assert values[GUARDED] == pytest.approx(authors, rel=1e-6)
     assert values[ages] == pytest.approx(young.mean().mean(), rel=1e-6)
-    assert {each["task"] for each in plan(found)["metrics"]} == {"", "click", "buy"}  # what is shown is no event
-    assert f"{authors:.1%} of the rows, {1 + served.gains(row)[GUARDED].value:.1%} of today's (" in found.readings[-2]
+    assert {each["task"] for each in plan(found.decision)["metrics"]} == {
+        "",
+        "click",
+        "buy",
+    }  # what is shown is no event
+    share = 1 + served.gains(row)[GUARDED].value
+    assert f"{authors:.1%} of the rows, {share:.1%} of today's (" in found.decision.readings[-2]
 
 
 def test_a_rule_weighs_what_is_listed_and_not_what_is_limited_and_value_never():
@@ -78,22 +83,20 @@ def test_a_rule_weighs_what_is_listed_and_not_what_is_limited_and_value_never():
     assert Policy.model_validate(bound).weighed(names) == weights
     table = log_of(250).drop(columns="request")
     asked = ASKED | {"group": None, "policy": {"guard": {"at_least": {names[2]: "90% of current"}}}}
-    found = bench.decide(table, **asked, values={"click": 1, "buy": 4}).decision
-    served = found.serving.served
+    found = bench.decide(table, **asked, values={"click": 1, "buy": 4}).found
+    served = found.decision.serving.served
     assert list(served.names) == names
-    assert found.serving.aims[0].weights[2] == 0
+    assert found.decision.serving.aims[0].weights[2] == 0
     assert len(served.expected)  # tasks' outcomes have expected labels; what is shown is as it was measured
     np.testing.assert_allclose(served.expected[:, 2], served.at(CONFIRM)[:, 2], rtol=1e-9)
 
 
 def test_without_todays_ranking_nothing_is_held_to_the_variety_of_a_random_order():
-    found = bench.decide(
-        log_of(250), **(ASKED | {"weights": None}), policy={"guard": {"at_least": {GUARDED: 0.5}}}
-    ).decision
-    assert not any(
-        "random order" in str(each) and "author" in str(each) for each in Judge(found.policy, found.choices).limits
-    )
-    assert found.pick is not None
+    asked = ASKED | {"weights": None, "policy": {"guard": {"at_least": {GUARDED: 0.5}}}}
+    decision = bench.decide(log_of(250), **asked).decision
+    limits = [str(limit) for limit in Judge(decision.policy, decision.choices).limits]
+    assert not any("random order" in limit and "author" in limit for limit in limits)
+    assert decision.pick is not None
 
 
 @pytest.mark.parametrize(
@@ -124,9 +127,9 @@ def test_a_guard_on_distinct_authors_is_kept_where_it_asks_for_confidence():
     now = measure.values(np.log(said["today"]) @ [0.2, 0.8])[0]
     kept, policy = dict.fromkeys((0.5, 0.75, 0.95), 0), most_clicks(0.75).model_dump(exclude_unset=True)
     for seed in range(60):
-        found = bench.decide(log_of(600, seed), **ASKED, policy=policy, recalibrate=False).decision
+        found = bench.decide(log_of(600, seed), **ASKED, policy=policy, recalibrate=False).found
         for confidence in kept:
-            of = found.choices.table.iloc[pick(found.choices, [], most_clicks(confidence)).row]
+            of = found.decision.choices.table.iloc[pick(found.decision.choices, [], most_clicks(confidence)).row]
             shares = list(of["weights"].values())
             true = measure.values(fused(of["kind"], said[of["point"]], shares, found.rows[CONFIRM].rates))[0]
             kept[confidence] += bool(true[2] >= 0.98 * now[2])

@@ -30,11 +30,11 @@ def found(table):
         table, labels=["click", "buy"], parents={"buy": "click"}, joint=["buy"], models=MODELS, part="part",
         segments=["country"], unseen=True, outcomes=["click.recall@10%", "buy.recall@10%"],
         weights="p_click^0.3 * p_buy^2",
-    ).decision  # fmt: skip
+    ).found  # fmt: skip
 
 
 def test_outcomes_are_those_of_the_ranking_by_the_fused_score(table, found):
-    served = found.serving.served
+    served = found.decision.serving.served
     for split, part in ((CONFIRM, "choose"), (TEST, "judge")):
         rows = table[table["part"] == part]
         rates = rows if split == CONFIRM else table[table["part"] == "choose"]
@@ -147,10 +147,10 @@ def test_seeds_of_a_model_are_its_retrainings_and_resamples_count_the_rarer_clas
             often[f"{task}{seed}"] = often[f"q_{task}"] * rng.uniform(0.8, 1, len(often))
     models = MODELS | {f"candidate#{seed}": [f"click{seed}", f"buy{seed}"] for seed in (7, 3)}
     del models["candidate"]
-    found = bench.decide(often, labels=["click", "buy"], models=models, part="part", unseen=True).decision
-    assert found.serving.served.seeded
-    assert found.pick.stability.holds is not None
-    runs = {point.id: point.replicates for point in found.frontier.points}
+    found = bench.decide(often, labels=["click", "buy"], models=models, part="part", unseen=True).found
+    assert found.decision.serving.served.seeded
+    assert found.decision.pick.stability.holds is not None
+    runs = {point.id: point.replicates for point in found.decision.frontier.points}
     assert [run.seed for run in runs["candidate"]] == [7, 3]
     judging = often[often["part"] == "judge"]
     rarer = min(judging["click"].mean(), 1 - judging["click"].mean())

@@ -30,7 +30,7 @@ def asked_of(table, asked, **more):
 def test_a_plan_is_for_the_verdicts_gain_and_its_metrics_are_the_logs(table, asked):
     found = asked_of(table, asked)
     plan = found.plan(traffic=500, guardrails={"click": -0.05})
-    verdict, rows = found.decision.verdict, found.decision.rows[TEST]
+    verdict, rows = found.decision.verdict, found.found.rows[TEST]
     assert plan["plan"]["gain"] == verdict.both.utility.value > 0
     assert plan["pessimistic"]["gain"] == verdict.both.utility.low
     assert plan["pessimistic"]["units"] >= plan["plan"]["units"]

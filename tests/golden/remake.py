@@ -3,18 +3,18 @@
     python tests/golden/remake.py runs      # trains anew: other values on another machine
     python tests/golden/remake.py values    # of the runs that are stored; and of short trainings and commands
 
-`runs.tar.xz` has what small runs leave on disk. `values.json.xz` has all that is computed from them: pick, verdict,
-what the page draws, comparisons, metrics of MLflow, and what two rankings of kept predictions are worth against each
-other. `said.txt` has what commands say, `short.json` what short trainings give. A change that moves code and changes no
-estimator changes no value; `test_golden.py` holds all together.
+`runs.tar.xz` has what small runs leave on disk. `values/RUN.txt` has all that is computed from one of them, a line a
+value: cells of both fronts, pick, verdict, plan, what the page draws, comparisons, metrics of MLflow, and what two
+rankings of kept predictions are worth against each other. `said.txt` has what commands say, `short.json` what short
+trainings give. A change that moves code and changes no estimator changes no value; `test_golden.py` holds all together,
+and a difference of these files says which number moved, from what to what.
 """
 
 import base64
 import dataclasses
-import hashlib
 import io
 import json
-import lzma
+import re
 import sys
 import tarfile
 import tempfile
@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
-RUNS, VALUES = HERE / "runs.tar.xz", HERE / "values.json.xz"
+RUNS, VALUES = HERE / "runs.tar.xz", HERE / "values"
 SHORT, SAID = HERE / "short.json", HERE / "said.txt"
 
 CARD = """
@@ -145,13 +145,19 @@ MADE = {
     "unconfirmed": Made({"click": "", "like": ""}, confirm="replicates = 0"),
     "rungs": Made({"click": "", "like": "", "share": ""}, budget=BY_RUNGS, card=f'group = "user"\n{SCENARIO}'),
 }
+NAMES = (*MADE, "packaged and two")
+"""Runs, and a comparison of two, whose values are kept."""
+NOTHING = 1e-12
+"""Smaller numbers are zeros that were computed."""
 LEFT_OUT = ("report.html", "package", "cells.parquet", "picked.json", "picked.toml", "served.json")
 LEFT_OUT += ("served.npz", "mlflow.json")
 """What is made of the rest, or is no input of it."""
 FEW = 40
 """Resamples, so that the runs are small."""
-LONG = 1_000
-"""Longer texts, such as packed draws, are kept by their digest."""
+CELL = ("value", "low", "high", "gain", "gain_low", "gain_high", "sd")
+"""Numbers of a cell, in the order of its line."""
+FROM_CELLS = ("planes", "rows", "values", "costs", "row", "draws", "looks")
+"""Parts of a page that repeat cells, or are drawings: `tests/cli/test_same_numbers.py` compares them with cells."""
 
 
 def write_log(folder, made):
@@ -241,11 +247,6 @@ def unpack(home):
         archive.extractall(home, filter="data")
 
 
-def values(home):
-    """By run all that is computed from what it left; and comparisons of runs on the same data."""
-    return {name: values_of(home, name) for name in (*MADE, "packaged and two")}
-
-
 def short(home):
     """What short trainings, jobs of every kind and a small design give, and which jobs a run asks for."""
     from searching import searched
@@ -256,37 +257,80 @@ def short(home):
 
 
 def values_of(home, name):
-    """Those of one run, or of a comparison of two."""
-    return _plain(_read(home, name)) if name in MADE else _compared(home, *name.split(" and "))
+    """By name the values of one run, or of a comparison of two, as texts."""
+    return dict(_lines(_plain(_read(home, name) if name in MADE else _compared(home, *name.split(" and ")))))
 
 
 def _read(home, name):
     from bench.api import load_run
+    from bench.core.errors import UserError
+    from bench.planning.page import planned
     from bench.report.embed import section_data
-    from bench.runs.page import view_of
+    from bench.runs.page import section_of
     from bench.runs.reporting import front_of
     from bench.tracking.values import runs_of
 
-    result = load_run(name, home).decision
+    result = load_run(name, home).found
+    document = result.document
+    document.pop("points")  # as cells have them
+    if "served" in document:
+        document["served"] = {key: document["served"][key] for key in ("hypervolume", "readings")}
     front = front_of(result, {}, "experiment", "run")
     logged = {str(number): (on[0], on[1]) for number, on in front.placed.items()}
-    page = section_data(view_of(result))
-    if page["decision"]:  # their last bit is the processor's: no digest
-        drawn = np.frombuffer(base64.b64decode(page["decision"]["retrained"]), "<f4").astype(float)
-        page["decision"]["retrained"] = [len(drawn), float(drawn.sum())]
+    try:
+        plan = planned(result.decision)
+        plan.pop("against")  # it names a file
+        plan.pop("notes")
+    except UserError as error:
+        plan = str(error)
     return {
-        "pick": result.pick.to_json() if result.pick else result.no_pick,
-        "verdict": result.verdict.to_json(),
-        "readings": result.readings,
-        "frontier": result.frontier.to_json(),
-        "page": page,
+        "cells": _cells(result.decision.cells),
+        "document": document,
+        "plan": plan,
+        "page": _page(section_data(section_of(result))),
         "mlflow": [{each.name: each.value for each in front.values}, front.tags, logged],
-        "mlflow trials": [
-            [wanted.name, wanted.tags, wanted.values] for each in result.records for wanted in runs_of(each)
-        ],
+        "mlflow trial": {wanted.name: [wanted.tags, _last(wanted.values)] for wanted in runs_of(result.records[0])},
         "compare": {by: _compared(home, name, by=by) for by in ("sharing", "balancing")},
         "evaluate": _evaluated(result),
     }
+
+
+def _cells(table):
+    """By front, split, slice, measure and serving point the numbers of a cell; by point whether it is on the front."""
+    found = {}
+    for cell in table.to_dict("records"):
+        point = " ".join(str(cell[key]) for key in ("name", "kind", "weights") if cell[key])
+        place = "/".join((cell["front"], cell["split"], cell["slice"], cell["measure"], point))
+        found[place] = [cell[key] for key in CELL]
+        on_front = [bool(cell["on_front"]), cell["p_nondominated"]]
+        found[f"{cell['front']}/on front/{point}"] = on_front
+    return found
+
+
+def _page(section):
+    """What a page has beside cells."""
+    spread = {
+        plane: {
+            split: [np.ravel(matrix).tolist() for matrix in matrices] for split, matrices in facts["spread"].items()
+        }
+        for plane, facts in section["planes"].items()
+        if facts.get("spread")
+    }
+    decision = section["decision"] and dict(section["decision"])
+    if decision:  # their last bit is the processor's: no digest
+        drawn = np.frombuffer(base64.b64decode(decision["retrained"]), "<f4").astype(float)
+        decision["retrained"] = [len(drawn), float(drawn.sum())]
+        decision = {key: value for key, value in decision.items() if key not in FROM_CELLS}
+    rest = {key: value for key, value in section.items() if key not in FROM_CELLS}
+    return rest | {"spread": spread, "decision": decision}
+
+
+def _last(values):
+    """By metric how often it was logged, and its last value."""
+    logged: dict[str, list[float]] = {}
+    for each in values:
+        logged.setdefault(each.name, []).append(each.value)
+    return {name: [len(every), every[-1]] for name, every in logged.items()}
 
 
 def _compared(home, *names, by="sharing"):
@@ -310,7 +354,7 @@ def _evaluated(result):
     from bench.results.points import confirmed
 
     folder = result.run.folder / FOLDER
-    points = [each for each in result.frontier.points if confirmed(each) and each.kind == "trial"][:2]
+    points = [each for each in result.decision.frontier.points if confirmed(each) and each.kind == "trial"][:2]
     if len(points) < 2:
         return None
     rows = read_rows(folder, TEST)
@@ -339,16 +383,38 @@ def _plain(value):
         return _plain(value.tolist())
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
         return [_plain(each) for each in (sorted(value) if isinstance(value, set | frozenset) else value)]
-    if isinstance(value, str) and len(value) > LONG:
-        return f"{len(value)} characters, {hashlib.sha256(value.encode()).hexdigest()}"
     return value
+
+
+def _lines(value, name=""):
+    """Names and texts: one of each number or text, and of each list of them."""
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _lines(part, f"{name}/{key}" if name else key)
+    elif isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        for place, part in enumerate(value):
+            yield from _lines(part, f"{name}/{place}")
+    elif isinstance(value, list):
+        yield name, " ".join(map(_text, value))
+    else:
+        yield name, _text(value)
+
+
+def _text(value):
+    """A number in seven digits, or a text in quotes."""
+    if isinstance(value, float):
+        return f"{0.0 if abs(value) < NOTHING else value:.7g}"
+    return re.sub(r"/\S+?/content/", "CONTENT/", json.dumps(value, ensure_ascii=False))
 
 
 def write_values(home):
     """Writes them down."""
     from options import commands, said
 
-    VALUES.write_bytes(lzma.compress(json.dumps(values(home), sort_keys=True).encode(), preset=9))
+    VALUES.mkdir(exist_ok=True)
+    for name in NAMES:
+        lines = [f"{key} = {text}\n" for key, text in sorted(values_of(home, name).items())]
+        (VALUES / f"{name}.txt").write_text("".join(lines))
     SAID.write_text(as_text({command: said(home, command) for command in commands()}))
     found = {name: _rounded(each) for name, each in short(home).items()}
     SHORT.write_text(_in_lines(found) + "\n")
@@ -379,10 +445,10 @@ def as_text(found):
     return "".join(f"$ {command}\n[{code}]\n{text.rstrip()}\n\n" for command, (code, text) in found.items())
 
 
-def read_values():
-    """As they were written down."""
-    found: dict[str, Any] = json.loads(lzma.decompress(VALUES.read_bytes()))
-    return found
+def read_values(name):
+    """Those of a run, as they were written down."""
+    lines = (VALUES / f"{name}.txt").read_text().splitlines()
+    return dict(line.split(" = ", 1) for line in lines)
 
 
 if __name__ == "__main__":

@@ -76,5 +76,6 @@ def searched(folder):
     request = Request(suite=str(suite), name="guessed", seed=3, executor="inline", device="cpu")
     with patch("bench.runs.execute.run_job", guess), patch("bench.runs.execute.Reporter", MagicMock()), few:
         (result,) = execute(create(folder, request), Silent())
-    picked = result.pick.sentence if result.pick else result.no_pick
-    return {"jobs": guess.jobs, "verdict": result.verdict.to_json(), "pick": picked}
+    decision = result.decision
+    picked = decision.pick.sentence if decision.pick else decision.no_pick
+    return {"jobs": guess.jobs, "verdict": decision.verdict.to_json(), "pick": picked}

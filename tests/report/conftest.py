@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from made_up import objectives_of, records_of, view_of
+from made_up import objectives_of, records_of, section_of
 
 from bench.report.page import write_page
 
@@ -12,9 +12,9 @@ CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 
 
 @pytest.fixture(scope="session")
-def view():
+def section():
     """Sixty trials, nine of them confirmed, and a served front of two outcomes."""
-    return view_of(records_of(), objectives_of(), served=2)
+    return section_of(records_of(), objectives_of(), served=2)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,6 @@ def pages(tmp_path_factory):
     ):
         records = records_of(objectives=count, confirmed=confirmed)
         own = {"served": served, "today": "unnamed" not in name, "logged": name == "score"}
-        view = view_of(records, objectives_of(count), **own)
-        found[name] = view, write_page([view], folder / f"{name}.html", "quick-7")
+        section = section_of(records, objectives_of(count), **own)
+        found[name] = section, write_page([section], folder / f"{name}.html", "quick-7")
     return found

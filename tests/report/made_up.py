@@ -16,7 +16,7 @@ from bench.frontier.aims import aims_of
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict, unserved
-from bench.report.view import View
+from bench.report.section import PageSection
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
 from bench.results.pareto import lattice, ranks
@@ -184,14 +184,31 @@ MORE = "Nobody said what is served today (--current), so this compares models al
 SAID = Verdict("model", ("Switch to MMoE, 4 experts: it gains +3.1% (+1.9 to +4.3) by the policy's rule.", MORE))
 
 
-def view_of(records, objectives, served=0, today=True, logged=False, **more):  # fmt: skip
-    """A view; `served` is the number of served outcomes, 0 for a run with heads alone; `today`: of a current point."""
+def section_of(records, objectives, served=0, today=True, logged=False, **more):
+    """A section; `served` is the number of served outcomes, 0 for a run with heads alone; `today`: of a current point.
+
+    `more` are attributes of the section, or of its decision.
+    """
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
-    heads, front, pick = frontier(records, objectives), None, None
-    choices, verdict = head_choices(heads, heads.points), unserved("nothing was confirmed")
     given["about"] = "census-income, 99,762 rows of test, suite quick"
     given["made"] = {"seed": "7", "command": "seesaw run quick --seed 7"}
     given["commands"] = {"Train it again": "seesaw train census-income --config picked.toml"}
+    heads, front, pick = frontier(records, objectives), None, None
+    decision = SimpleNamespace(  # what a page reads of a decision
+        frontier=heads,
+        serving=SimpleNamespace(served=None, rates={}),
+        choices=head_choices(heads, heads.points),
+        policy=SimpleNamespace(toml="", values={}, guard=Policy().guard),
+        verdict=unserved("nothing was confirmed"),
+        pick=None,
+        no_pick="",
+        formula="",
+        formulas=[],
+        leads={},
+        advised=None,
+        holds=None,
+        allowed_losses={},
+    )
     if served:
         front = served_of(records, served, today=today, logged=logged)
         choices = choices_of(front)
@@ -207,11 +224,24 @@ def view_of(records, objectives, served=0, today=True, logged=False, **more):  #
             stability=SimpleNamespace(holds=0.83),
             runners_up=[SimpleNamespace(row=int(row)) for row in order[1:20]],
         )
-        verdict = SAID
-        given |= {"pick": pick, "policy": POLICY, "leads": leads_of(front), "rates": RATES}
-        given["formula"] = " + ".join(f"{2.5 * at + 1:g} p_{name.split('.')[0]}" for at, name in enumerate(front.names))
+        terms = (f"{2.5 * at + 1:g} p_{name.split('.')[0]}" for at, name in enumerate(front.names))
+        vars(decision).update(
+            serving=SimpleNamespace(served=front, rates=RATES), choices=choices, pick=pick, verdict=SAID,
+            policy=SimpleNamespace(toml=POLICY, values={}, guard=SimpleNamespace(confidence=0.0)),
+            leads=leads_of(front), formula=" + ".join(terms),
+        )  # fmt: skip
         given["current"] = "All are compared with single-task models, as nobody said what is served (--current)."
         given["also"] = [
             "This run cannot say whether any is better: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."
         ]
-    return View(records, heads, front, choices, verdict=verdict, **(given | more))
+    of_decision = {name: more.pop(name) for name in [*more] if hasattr(decision, name)}
+    vars(decision).update(of_decision)
+    return PageSection(decision=decision, records=records, **(given | more))
+
+
+def with_decision(section, **changes):
+    """A section with another decision: `served` is of its serving."""
+    more = vars(section.decision) | changes
+    if "served" in more:
+        more["serving"] = SimpleNamespace(served=more.pop("served"), rates=section.decision.serving.rates)
+    return replace(section, decision=SimpleNamespace(**more))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_up import with_decision
 
 from bench.report.embed import section_data
 from bench.report.page import write_page
@@ -63,18 +64,18 @@ CUT = """[...document.querySelectorAll('svg.figure text')].filter(each => {
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (820, 1000), (390, 844)])
 def test_it_fits_and_labels_lie_on_no_mark(browser, pages, width, height):
     """In light and in dark, with 1 to 5 outcomes, and with a current point of each kind and none."""
-    for name, (view, path) in pages.items():
+    for name, (section, path) in pages.items():
         opened = Opened(browser, path, viewport={"width": width, "height": height}, color_scheme="light")
-        page, texts = opened.page, view.verdict.sentence
+        page, texts = opened.page, section.decision.verdict.sentence
         assert opened.text(".verdict span") == texts, name
         assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, name  # in the first screen
         told = page.locator(".verdict, .gains .command").all()
-        assert len(told) == 1 + bool(view.formula), name
+        assert len(told) == 1 + bool(section.decision.formula), name
         assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= height for each in told), name
         figures, legend = page.locator("svg.figure").all(), page.locator(".legend").bounding_box()
         assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= legend["y"] for each in figures), name
         assert page.evaluate(CUT) == [], name
-        two = len(view.fronts[0].measures) > 1 and view.served is not None
+        two = len(section.fronts[0].measures) > 1 and section.decision.serving.served is not None
         assert page.locator(".lead svg.figure").count() == two, name
         for switch in ("", "whole front", "dark"):
             if switch == "dark":
@@ -84,7 +85,7 @@ def test_it_fits_and_labels_lie_on_no_mark(browser, pages, width, height):
             elif switch and page.locator(".bar button", has_text=switch).count():
                 page.locator(".bar button", has_text=switch).click()
             assert page.evaluate(COVERED) == [], (name, switch)
-        if view.decides and view.served is not None:
+        if section.decides and section.decision.serving.served is not None:
             before = opened.text(".result")
             field = page.locator('.matters input[type="range"]').first
             assert field.bounding_box()["height"] >= 24
@@ -101,9 +102,9 @@ def test_it_fits_and_labels_lie_on_no_mark(browser, pages, width, height):
 
 
 def test_the_command_decides_for_what_is_shown(browser, pages, tmp_path):
-    view, _ = pages["2"]
+    section, _ = pages["2"]
     for asked, more in ((False, ""), (True, " --policy policy.toml")):
-        opened = Opened(browser, write_page([replace(view, asked=asked)], tmp_path / "page.html", "quick-7"))
+        opened = Opened(browser, write_page([replace(section, asked=asked)], tmp_path / "page.html", "quick-7"))
         assert opened.page.locator("code.line").text_content() == f"seesaw pick quick-7{more} --save"
 
 
@@ -157,23 +158,24 @@ def test_a_chip_hides_marks_and_rows(browser, pages):
 
 
 def test_a_live_page_loads_itself_again_and_keeps_the_sliders(browser, pages, tmp_path):
-    view, path = pages["2"][0], tmp_path / "live.html"
-    opened = Opened(browser, write_page([view], path, "quick-7", "2 min left.", again=1))
+    section, path = pages["2"][0], tmp_path / "live.html"
+    opened = Opened(browser, write_page([section], path, "quick-7", "2 min left.", again=1))
     opened.fill(worth_1=40)
-    write_page([view], path, "quick-7", "1 min left.")
+    write_page([section], path, "quick-7", "1 min left.")
     opened.page.locator(".live", has_text="1 min left.").wait_for()
     opened.page.wait_for_selector("html[data-ready]", state="attached")
     assert opened.page.locator('[name="worth-1"]').input_value() == "40"
     assert "Your settings differ" in opened.text(".whose")
 
 
-def test_evil_names_stay_words(browser, view, tmp_path):
+def test_evil_names_stay_words(browser, section, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     front, served, choices = (
         replace(each, table=each.table.assign(name=evil, architecture=evil, point=evil))
-        for each in (view.front, view.served, view.choices)
+        for each in (section.decision.frontier, section.decision.serving.served, section.decision.choices)
     )
-    odd = replace(view, front=front, served=served, choices=choices, title=evil, run=evil)
+    odd = with_decision(section, frontier=front, served=served, choices=choices)
+    odd = replace(odd, title=evil, run=evil)
     path = write_page([odd], tmp_path / "a.html", evil)
     opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
     opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
@@ -186,9 +188,9 @@ def test_evil_names_stay_words(browser, view, tmp_path):
 pytestmark = pytest.mark.slow  # a browser takes seconds to start
 
 
-def twin(view, value, loss, limit):
+def twin(section, value, loss, limit):
     """The pick's name and how often it holds, by the definition in `bench.frontier.stability`."""
-    data = section_data(view)["decision"]
+    data = section_data(section)["decision"]
     names = [axis["name"] for axis in data["axes"]]
     values = np.array(data["values"])
     draws, retrained = (
@@ -225,10 +227,10 @@ def twin(view, value, loss, limit):
 
 @pytest.mark.parametrize("name", ["2", "5"])
 def test_the_live_pick_is_that_of_its_definition(browser, pages, name):
-    view, path = pages[name]
-    axes, rng = len(view.fronts[0].measures), np.random.default_rng(3)
+    section, path = pages[name]
+    axes, rng = len(section.fronts[0].measures), np.random.default_rng(3)
     opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
-    sizes = sorted(set(view.choices.table["cost/parameters"]))
+    sizes = sorted(set(section.decision.choices.table["cost/parameters"]))
     for cheap in (False, True, False, True):
         value = rng.integers(1, 100, axes).tolist()
         loss = [None if each > 25 else each / 100 for each in rng.integers(3, 31, axes).tolist()]
@@ -242,7 +244,7 @@ def test_the_live_pick_is_that_of_its_definition(browser, pages, name):
                 }
             )
         opened.page.locator('[name="limit-cost/parameters"]').fill(str(len(sizes) - (3 if cheap else 1)))
-        pick, holds = twin(view, value, loss, limit)
+        pick, holds = twin(section, value, loss, limit)
         said = opened.text(".result")
         assert f"Your pick: {pick}" in said
         assert f"Holds in {round(100 * holds + 1e-9)}%" in said

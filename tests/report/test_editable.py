@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import objectives_of, records_of, view_of
+from made_up import objectives_of, records_of, section_of, with_decision
 
 import bench
 from bench.core.errors import UserError
@@ -42,10 +42,10 @@ def test_each_plot_of_the_page_has_its_figure():
 
 @pytest.mark.parametrize(("name", "scale"), [("front", 100), ("heads", 1000)])
 def test_a_front_has_the_points_and_intervals_of_the_page(name, scale):
-    view = view_of(records_of(), objectives_of(), 2)
-    ledger = view.served if name == "front" else view.front
-    plane = plane_of(view, ledger)
-    figure = editable.FIGURES[name](view)
+    section = section_of(records_of(), objectives_of(), 2)
+    ledger = section.decision.serving.served if name == "front" else section.decision.frontier
+    plane = plane_of(section, ledger)
+    figure = editable.FIGURES[name](section)
     drawn = points_of(figure)
     assert plane.part == "gain"
     assert {tuple(np.round(scale * plane.values[row], 9)) for row in plane.on} <= drawn
@@ -60,10 +60,14 @@ def test_a_front_has_the_points_and_intervals_of_the_page(name, scale):
 
 
 def test_what_is_better_lies_to_the_right_and_upwards_where_less_is_better():
-    view = view_of(records_of(), objectives_of())
-    cells = {key: np.where(np.arange(7) < 3, of, np.nan) for key, of in view.front.cells.items()}  # values, no gains
-    costs = tuple(type(each)(each.name, "minimize") for each in view.front.measures)
-    figure = editable.plane_figure(view, plane_of(view, replace(view.front, cells=cells, measures=costs)))
+    section = section_of(records_of(), objectives_of())
+    cells = {
+        key: np.where(np.arange(7) < 3, of, np.nan) for key, of in section.decision.frontier.cells.items()
+    }  # values, no gains
+    costs = tuple(type(each)(each.name, "minimize") for each in section.decision.frontier.measures)
+    figure = editable.plane_figure(
+        section, plane_of(section, replace(section.decision.frontier, cells=cells, measures=costs))
+    )
     left, right = figure.axes[0].get_xlim()
     bottom, top = figure.axes[0].get_ylim()
     assert left > right
@@ -72,15 +76,15 @@ def test_what_is_better_lies_to_the_right_and_upwards_where_less_is_better():
 
 
 def test_the_verdict_has_a_ring_where_it_is_not_the_pick():
-    view = view_of(records_of(), objectives_of(), 2)
-    assert not [words for words in legend_of(editable.front_figure(view)) if words.startswith("verdict")]
-    other = next(row for row in plane_of(view).on.tolist() if row != view.pick.row)
-    advised = replace(view, verdict=replace(view.verdict, row=other))
-    assert f"verdict: {plane_of(view).names[other]}" in legend_of(editable.front_figure(advised))
+    section = section_of(records_of(), objectives_of(), 2)
+    assert not [words for words in legend_of(editable.front_figure(section)) if words.startswith("verdict")]
+    other = next(row for row in plane_of(section).on.tolist() if row != section.decision.pick.row)
+    advised = with_decision(section, verdict=replace(section.decision.verdict, row=other))
+    assert f"verdict: {plane_of(section).names[other]}" in legend_of(editable.front_figure(advised))
 
 
 def test_bars_of_inputs_have_their_values_and_intervals():
-    figure = editable.inputs_figure(view_of(records_of(), objectives_of(), explained=explained()))
+    figure = editable.inputs_figure(section_of(records_of(), objectives_of(), explained=explained()))
     widths = [round(bar.get_width(), 6) for bar in figure.axes[0].patches]
     assert widths == [30, 10, -30, -10]
     (first, _) = [lines.get_segments() for lines in figure.axes[0].collections]

@@ -1,4 +1,4 @@
-"""The document: one file, safe, the same for the same view; and what it shows, as tables."""
+"""The document: one file, safe, the same for the same section; and what it shows, as tables."""
 
 import base64
 import gzip
@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made_up import objectives_of, records_of, view_of
+from made_up import objectives_of, records_of, section_of, with_decision
 
+from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict
 from bench.report.comparison import comparison_document, critical_figure
 from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
@@ -19,7 +20,7 @@ from bench.report.explained import chart, sentence
 from bench.report.markup import COLOURS, KINDS, looks_of
 from bench.report.page import document
 from bench.report.picture import picture, standalone
-from bench.report.view import scenario_fronts, splits_of, spread_of
+from bench.report.section import scenario_fronts, splits_of, spread_of
 from bench.results.comparison.beyond import Answer
 from bench.results.comparison.comparison import Compared, Comparison, Group
 from bench.results.comparison.significance import MeanRanks
@@ -27,9 +28,9 @@ from bench.results.comparison.significance import MeanRanks
 EVIL = "<img src=x onerror=alert(1)>"
 
 
-def test_it_asks_for_nothing_and_runs_its_own_script_alone(view):
-    page = document([view], "quick-7")
-    assert page == document([view], "quick-7")
+def test_it_asks_for_nothing_and_runs_its_own_script_alone(section):
+    page = document([section], "quick-7")
+    assert page == document([section], "quick-7")
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     assert "default-src 'none'" in policy
@@ -60,28 +61,31 @@ def test_an_explanation_says_what_is_beyond_chance():
     assert widths == [pytest.approx(68 / 4)]  # of the room from -20% to 20%
 
 
-def test_nothing_of_data_is_markup(view):
-    names = ("title", "dataset", "about", "run", "policy", "current", "incomplete", "no_pick")
+def test_nothing_of_data_is_markup(section):
+    names = ("title", "dataset", "about", "run", "current", "incomplete")
     lists = {"also": (EVIL,), "commands": {EVIL: EVIL}, "made": {EVIL: EVIL}, "explained": explanation(EVIL)}
-    odd = replace(view, **dict.fromkeys(names, EVIL), **lists, verdict=Verdict("model", (EVIL,)))
+    odd = replace(section, **dict.fromkeys(names, EVIL), **lists)
+    policy = SimpleNamespace(toml=EVIL, values={}, guard=Policy().guard)
+    odd = with_decision(odd, policy=policy, no_pick=EVIL, verdict=Verdict("model", (EVIL,)))
     page = document([odd, odd], EVIL)
     assert EVIL not in page
     assert "&lt;img" in page
 
 
-def test_a_page_of_a_run_that_goes_on_says_how_far_it_is_and_loads_itself_again(view):
-    page = document([view], "quick-7", f"about 2 min left {EVIL}", again=5)
+def test_a_page_of_a_run_that_goes_on_says_how_far_it_is_and_loads_itself_again(section):
+    page = document([section], "quick-7", f"about 2 min left {EVIL}", again=5)
     assert '<meta name="again" content="5">' in page
     assert "about 2 min left &lt;img" in page
-    assert 'name="again" content' not in document([view], "quick-7")
+    assert 'name="again" content' not in document([section], "quick-7")
     assert "Nothing yet." in document([], "quick-7", "Nothing yet.")  # nothing has a result
 
 
-def test_words_are_there_without_scripts(view):
-    page = document([view], "quick-7")
+def test_words_are_there_without_scripts(section):
+    page = document([section], "quick-7")
     assert "<p>census-income, 99,762 rows of test, suite quick</p></header>" in page
     for today in (True, False):
-        own = replace(view, verdict=Verdict("keep", ("As it is.",)), served=replace(view.served, today=today))
+        served = replace(section.decision.serving.served, today=today)
+        own = with_decision(section, verdict=Verdict("keep", ("As it is.",)), served=served)
         assert ("Should I switch?" in document([own], "quick-7")) == today
     assert "<code>seesaw confirm quick-7 --static 7</code>" in page
     packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)
@@ -89,12 +93,13 @@ def test_words_are_there_without_scripts(view):
     assert data["run"] == "quick-7"
 
 
-def test_pictures_stand_alone(view):
-    cells = {key: np.where(np.arange(7) < 3, of, np.nan) for key, of in view.front.cells.items()}
-    values = replace(view.front, cells=cells)  # no gains: drawn as they are
+def test_pictures_stand_alone(section):
+    heads, served = section.decision.frontier, section.decision.serving.served
+    cells = {key: np.where(np.arange(7) < 3, of, np.nan) for key, of in heads.cells.items()}
+    values = replace(heads, cells=cells)  # no gains: drawn as they are
     costly = tuple(replace(each, direction="minimize") for each in values.measures)
-    for front, signs in ((view.front, 1), (view.served, 1), (values, 1), (replace(values, measures=costly), -1)):
-        svg = standalone(picture(view, front)).svg
+    for front, signs in ((heads, 1), (served, 1), (values, 1), (replace(values, measures=costly), -1)):
+        svg = standalone(picture(section, front)).svg
         marks = re.findall(r'translate\(([\d.]+) ([\d.]+)\)[^/]*opacity="1"', svg)
         split = splits_of(front)[0]
         drawn = np.flatnonzero(front.front & np.isfinite(front.at(split)[:, :2]).all(axis=1))
@@ -105,9 +110,9 @@ def test_pictures_stand_alone(view):
         assert svg.count("<path") > 5
         assert "var(" not in svg
         assert "xmlns" in svg
-    assert "<polyline" in picture(view)
-    assert "<polyline" not in picture(view_of(records_of(objectives=3), objectives_of(3)))
-    assert picture(view_of(records_of(objectives=1), objectives_of(1))) == ""
+    assert "<polyline" in picture(section)
+    assert "<polyline" not in picture(section_of(records_of(objectives=3), objectives_of(3)))
+    assert picture(section_of(records_of(objectives=1), objectives_of(1))) == ""
 
 
 def test_the_page_has_the_answer_and_nothing_of_data_is_markup():
@@ -146,22 +151,23 @@ def test_a_kind_looks_alike_in_all_runs():
     assert len(looks_of(f"kind {i}" for i in range(90))) == 90
 
 
-def test_regions_are_of_paired_differences(view, rng):
+def test_regions_are_of_paired_differences(section, rng):
     """What moves all rows alike moves no difference; the current row has none."""
     common = 1 + 0.1 * rng.normal(size=(400, 1, 1))
     own = 1 + 0.01 * rng.normal(size=(400, 3, 2))
-    found = spread_of(replace(view.served, draws={"test": common * own}, current=1))["test"]
-    assert splits_of(view.front) == ("test", "confirm", "valid")  # the one that is told first
+    found = spread_of(replace(section.decision.serving.served, draws={"test": common * own}, current=1))["test"]
+    assert splits_of(section.decision.frontier) == ("test", "confirm", "valid")  # the one that is told first
     assert np.allclose(found[1], 0)
     assert found[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
 
 
 def test_choices_are_thinned_to_what_may_matter():
-    view = view_of(records_of(objectives=5), objectives_of(5), served=5)
-    few, more = view.choices, {name: np.tile(getattr(view.choices, name), (4, 1, 1)) for name in ("draws", "retrained")}
+    section = section_of(records_of(objectives=5), objectives_of(5), served=5)
+    few, stability = section.decision.choices, section.decision.pick.stability
+    more = {name: np.tile(getattr(few, name), (4, 1, 1)) for name in ("draws", "retrained")}
     choices = replace(few, **more)
-    pick = SimpleNamespace(row=3, point="3", stability=view.pick.stability, runners_up=[SimpleNamespace(row=5)])
-    found = section_data(replace(view, choices=choices, pick=pick))["decision"]
+    pick = SimpleNamespace(row=3, point="3", stability=stability, runners_up=[SimpleNamespace(row=5)])
+    found = section_data(with_decision(section, choices=choices, pick=pick))["decision"]
     assert found["count"] == MOST_DRAWS < len(choices.draws)
     assert len(found["rows"]) < len(few)
     assert len(base64.b64decode(found["draws"])) == 4 * MOST_DRAWS * len(found["rows"]) * 5 <= 4 * MOST_DRAWN
@@ -174,11 +180,11 @@ def test_choices_are_thinned_to_what_may_matter():
     assert found["values"][found["current"]] == pytest.approx(current.tolist(), rel=1e-5)
 
 
-def test_a_scenario_has_a_front_of_its_own(view):
+def test_a_scenario_has_a_front_of_its_own(section):
     """Chosen on confirmation rows and drawn on test; none where too few rows are positive."""
-    served, fronts = view.served, scenario_fronts(view.served)
+    served, fronts = section.decision.serving.served, scenario_fronts(section.decision.serving.served)
     assert set(fronts) == {"scenario=home", "scenario=search"}
-    drawn = section_data(view)["planes"]["served"]["at"]["test, scenario=home"]
+    drawn = section_data(section)["planes"]["served"]["at"]["test, scenario=home"]
     test, gains = (served.at("test", part, "scenario=home")[:, 0] for part in ("value", "gain"))
     assert [row[0][0] for row in drawn] == pytest.approx(test.tolist(), rel=1e-5)
     assert [row[0][3] for row in drawn] == pytest.approx((100 * gains).tolist(), rel=1e-5)

@@ -118,22 +118,22 @@ def test_a_backtest_takes_it_at_its_best_weights(two, monkeypatch):
             return ()
 
     monkeypatch.setattr("bench.runs.backtest.times_of", lambda *given: Times())
-    plan = plan_of(two.decision, BacktestOptions(points=("7",)), None, Silent())
+    plan = plan_of(two.found, BacktestOptions(points=("7",)), None, Silent())
     weights = [plan.ranked["7"].fusion.weights[at] for at in (0, 1)]
     assert weights == pytest.approx([*pick_challenger(two.decision, "7").weights.values()])
     with pytest.raises(
         UserError, match=r"beside 'current'.*`seesaw backtest two --point ID` takes .*: 0, 4, 5, 6, 7, "
     ):
-        plan_of(two.decision, BacktestOptions(points=("current",)), None, Silent())
+        plan_of(two.found, BacktestOptions(points=("current",)), None, Silent())
 
 
 def test_of_two_backtests_at_once_the_second_says_so(two, monkeypatch):
-    part = two.decision.run
+    part = two.found.run
     monkeypatch.setattr("bench.runs.backtest.plan_of", lambda *given: None)
     monkeypatch.setattr("bench.runs.backtest.cost_of", lambda *given: "")
     sentence = "expected no other back-test, found one at work"
     with FolderLock(part.folder, "backtest.lock", "back-test"), pytest.raises(UserError, match=sentence):
-        backtest(two.decision, BacktestOptions(), None, Silent())
+        backtest(two.found, BacktestOptions(), None, Silent())
 
 
 @pytest.mark.parametrize(

@@ -134,9 +134,8 @@ def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one():
 )  # fmt: skip
 def test_a_sure_loss_beyond_the_guard_is_refused(loss, gain, refused):
     guard = Guard() if loss is None else Guard(max_loss_vs_current=loss)
-    of = SimpleNamespace(
-        policy=Policy(rule="knee", guard=guard), result=SimpleNamespace(serving=SimpleNamespace(rates={}))
-    )
+    decision = SimpleNamespace(serving=SimpleNamespace(rates={}))
+    of = SimpleNamespace(policy=Policy(rule="knee", guard=guard), result=SimpleNamespace(decision=decision))
     difference = Effect(*(0.5 * each for each in gain))
     found = [Judgement("click.recall@10%", "larger", Effect(0.5, 0.4, 0.6), Effect(0.5), difference)]
     assert list(_worse(found, of)) == ["click.recall@10%"] * refused

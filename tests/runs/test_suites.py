@@ -21,11 +21,11 @@ from bench.data.shape import shape_of
 from bench.data.synthetic import synthesise
 from bench.frontier.policy import Policy
 from bench.results.pareto import resolve_reference
-from bench.runs import result as picked
+from bench.runs import picked
 from bench.runs.create import create
 from bench.runs.folder import Run
+from bench.runs.picked import write_pick
 from bench.runs.request import Request
-from bench.runs.result import write_pick
 from bench.runs.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.search.plan import SHARING
 from bench.search.space import fitting, load_space
@@ -165,7 +165,7 @@ def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(tmp_path, mon
 
     run = SimpleNamespace(name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None)
     monkeypatch.setattr(
-        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick.name)
+        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.decision.pick.name)
     )
     monkeypatch.setattr(picked, "provenance", lambda part, data, point, path: {"name": point.name})
     monkeypatch.setattr(picked, "recipe_of", lambda result, until: {})
@@ -173,7 +173,8 @@ def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(tmp_path, mon
 
     def of(name):
         pick = SimpleNamespace(name=name, row=0)
-        return SimpleNamespace(run=run, pick=pick, picked={"name": name}, formulas=["2 p_click"])
+        decision = SimpleNamespace(pick=pick, picked={"name": name}, formulas=["2 p_click"])
+        return SimpleNamespace(run=run, decision=decision)
 
     write_pick(of("one"))
     assert (tmp_path / "picked.toml").read_text() == "# one of first\n# score = 2 p_click\n"

@@ -31,21 +31,18 @@ def found_in(records, objectives=OBJECTIVES, folder=Path("nowhere"), picture="")
     """What MLflow gets of a search's results; `folder` has the page and the cells."""
     front = frontier(records, objectives)
     run = SimpleNamespace(name="shop", folder=folder, manifest=SimpleNamespace(command="seesaw run quick"))
-    found = SimpleNamespace(
+    decision = SimpleNamespace(
         frontier=front,
         pick=pick(head_choices(front, front.points), front.points, Policy()),
         no_pick="nothing was picked",
         nothing_passes=None,
         verdict=Verdict("unknown", ("Cannot tell.",)),
         formula="",
-        shown=None,
+        serving=SimpleNamespace(served=None),
         policy=Policy(),
-        asked="",
-        run=SimpleNamespace(run=run, folder=folder),
-        picture=picture,
     )
-    found.picked = Decision.picked.fget(found)
-    return found
+    decision.picked = Decision.picked.fget(decision)
+    return SimpleNamespace(decision=decision, asked="", run=SimpleNamespace(run=run, folder=folder), picture=picture)
 
 
 def changed(asked, more):

@@ -139,19 +139,19 @@ def page(tmp_path):
 
 def test_parent_has_tables_pick_and_page(send, tracker, client, records, page, tmp_path, monkeypatch):
     told = found_in(records, folder=page.parent, picture="<svg/>")
-    told.frontier.long.to_parquet(page.parent / "cells.parquet")
+    told.decision.frontier.long.to_parquet(page.parent / "cells.parquet")
     run_id = send(*records, front=told).place[1]
     run = client.get_run(run_id)
-    assert run.data.metrics["front.hypervolume"] == told.frontier.hypervolume
+    assert run.data.metrics["front.hypervolume"] == told.decision.frontier.hypervolume
     assert run.data.metrics["front.size"] == 2
-    assert run.data.tags["seesaw.picked"] == str(told.pick.trial)
-    assert run.data.tags["seesaw.pick_reason"] == told.pick.reason
+    assert run.data.tags["seesaw.picked"] == str(told.decision.pick.trial)
+    assert run.data.tags["seesaw.pick_reason"] == told.decision.pick.reason
 
     names = {each.path for each in client.list_artifacts(run_id)}
     assert names == {"frontier.json", "front.svg", "picked.json", "report.html", "cells.parquet"}
     (tmp_path / "got").mkdir()
     got = {name: client.download_artifacts(run_id, name, str(tmp_path / "got")) for name in names}
-    pd.testing.assert_frame_equal(pd.read_parquet(got["cells.parquet"]), told.frontier.long)
+    pd.testing.assert_frame_equal(pd.read_parquet(got["cells.parquet"]), told.decision.frontier.long)
     with open(got["report.html"]) as file:
         assert file.read() == page.read_text()
 
@@ -236,7 +236,7 @@ def log(send, asked):
     def logged(records, run, objectives=OBJECTIVES, **more):
         found = found_in(records, objectives)
         send(*records, front=found, experiment=asked["identity"]["run"], run=run, objectives=objectives, **more)
-        return found.frontier, found.pick
+        return found.decision.frontier, found.decision.pick
 
     return logged
 

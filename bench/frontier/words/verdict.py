@@ -20,7 +20,13 @@ from bench.results.ledger import Ledger
 
 Changes = Mapping[str, Effect]
 """By outcome, as a fraction."""
-SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together."
+SURE = (
+    f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together. Expected gains are drawn back from "
+    "measured ones, as the best of many looks too good."
+)
+EXPECTED = f"expected gains, from test ({LEVEL:.0%} intervals)"
+MEASURED = f"as measured on test ({LEVEL:.0%} intervals)"
+"""What a table of gains has: those of the verdict are drawn back, those of a front are not."""
 BOTH_WAYS = (
     "As rows are few, the gain of all outcomes is the mean of two tests: of test, and of confirmation rows at weights "
     "that the other rows chose. Gains of single outcomes are of test alone."
@@ -240,6 +246,20 @@ def part_of_settings(what: str, settings: Sequence[str], share: float, sharing: 
     if share >= 1:
         part = "All"
     return f"{part} of {what} is {listed(list(settings))}; sharing adds {sharing}."
+
+
+def tuned(alone: float, twins: int, kind: str, most: float) -> str:
+    """How much single-task models were tuned, in full lengths of training, beside the way of sharing with most.
+
+    Args:
+        twins: how many of their settings are of the best models that share.
+        kind: that way of sharing, and `most` its full lengths.
+    """
+    sharing = ACRONYMS.get(kind, kind.replace("_", "-"))
+    return (
+        f"Single-task models were tuned by {alone:.1f} full lengths of training, {twins} of them with settings of the "
+        f"best models that share; {sharing}, the way of sharing with most, by {most:.1f}."
+    )
 
 
 def averaged(many: int) -> str:

@@ -240,9 +240,10 @@ const resultOf = (section) => {
   const doubt = found.share !== null && found.share < 0.8 && others.length ? ` First in others: ${others.join(", ")}.` : "";
   const retrained = found.pick !== decision.current && !(section.data.answer === "keep" && !touched(section));
   const sure = found.share === null || !retrained ? (retrained ? '<p class="note">How often it holds is not known: each model is one training.</p>' : "") : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
-  return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(row.title)}</b></p>${row.formula ? `<p class="score">ranks by ${esc(row.formula)}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
+  return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(row.title)}</b></p>${row.formula ? `<p class="score">ranks by ${esc(row.formula)}</p>` : ""}<ul>${gains}</ul><p class="note">${isExpected(section, found.pick) ? "Expected gains, as in the answer." : "Gains as measured; the best of many looks too good."}</p>${keep}${sure}`;
 };
-/* [label, markup] of what a choice gains in each outcome, on the split that is told. */
+/* [label, markup] of what a choice gains in each outcome, on the split that is told: as the verdict expects it of the
+   row that it is about, of others as measured. */
 const outcomes = (section, r) => {
   const { decision, data } = section;
   const plane = data.planes[section.planes[0]];
@@ -250,12 +251,15 @@ const outcomes = (section, r) => {
   const { labels } = brief(decision.axes);
   return decision.axes.map((axis, m) => {
     const at = plane.axes.findIndex(({ name }) => name === axis.name);
-    const cell = decision.row[r] >= 0 && at >= 0 ? plane.at[split][decision.row[r]][at] : null;
+    const measured = decision.row[r] >= 0 && at >= 0 ? plane.at[split][decision.row[r]][at] : null;
+    const cell = measured && isExpected(section, r) ? [measured[VALUE], measured[LOW], measured[HIGH], ...data.expected.gains[at]] : measured;
     const unit = plane.axes[at]?.unit ?? "%";
     if (cell === null || !known(cell[GAIN])) return [labels[m], `<b>${signed(100 * decision.means.gains[r * decision.axes.length + m], axis.unit)}</b>`];
     return [labels[m], `<b class="${way(cell)}">${signed(cell[GAIN], unit)}</b>${between(cell)}`];
   });
 };
+/* Whether the verdict expects something of a choice. */
+const isExpected = ({ decision, data }, r) => data.expected !== null && decision.row[r] === data.expected.row;
 /* Whether a difference is told from none. */
 const way = (cell) => (known(cell[GAIN_LOW]) && cell[GAIN_LOW] > 0 ? "up" : known(cell[GAIN_HIGH]) && cell[GAIN_HIGH] < 0 ? "down" : "");
 const between = (cell) => (known(cell[GAIN_LOW]) && cell[GAIN_HIGH] > cell[GAIN_LOW] ? ` <small class="ci">${signed(cell[GAIN_LOW])} to ${signed(cell[GAIN_HIGH])}</small>` : "");

@@ -42,7 +42,7 @@ const shortlist = (section) => {
     behind(section, each) ? "<small>not on the front</small>" : "",
   ]).join("");
   const cost = (each) => shownCosts.filter((kind) => known(costOf(each, kind))).map((kind) => `<span>${costText(kind, costOf(each, kind))}${kind.includes("param") ? " parameters" : ""}</span><small>${first && each !== first ? fewer(kind, costOf(each, kind), costOf(first, kind)) : ""}</small>`).join("");
-  const heads = plane.axes.map(({ label, unit }) => `<th scope="col">${esc(label)}${plane.at[told].some((row) => known(row[0][GAIN])) ? `<small>against ${plane.against}${unit ? "" : ", \u00d7 1000"}, ${esc(data.splits[told])}</small>` : `<small>${esc(data.splits[told])}</small>`}</th>`).join("");
+  const heads = plane.axes.map(({ label, unit }) => `<th scope="col">${esc(label)}${plane.at[told].some((row) => known(row[0][GAIN])) ? `<small>measured against ${plane.against}${unit ? "" : ", \u00d7 1000"}, ${esc(data.splits[told])}</small>` : `<small>${esc(data.splits[told])}</small>`}</th>`).join("");
   const risks = rows.some((each) => risk(each));
   const body = rows.map((each) => `<tr data-point="${esc(each.point)}"><th scope="row">${name(each)}</th>${plane.axes.map(({ label }, i) => `<td data-label="${esc(label)}">${splits.map((split, k) => cell(each.row, i, split, k === 0)).join("")}</td>`).join("")}${shownCosts.length ? `<td data-label="cost">${cost(each)}</td>` : ""}${risks ? `<td data-label="risk">${risk(each)}</td>` : ""}</tr>`);
   section.part("shortlist").innerHTML = `<div class="scroll" tabindex="0" role="region" aria-label="Shortlist"><table class="short"><thead><tr><th scope="col">choice</th>${heads}${shownCosts.length ? '<th scope="col">cost</th>' : ""}${risks ? '<th scope="col">risk</th>' : ""}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
@@ -55,7 +55,9 @@ const segments = (section, rows) => {
   const { plane } = section;
   const box = section.part("segments");
   const pick = rows.find(({ roles }) => roles.includes("pick"));
-  const found = pick && plane.segments?.rows[pick.row];
+  const { expected } = section.data;
+  const together = pick && plane.kind === "served" && expected?.row === pick.row && expected.segments;
+  const found = pick && plane.segments && (together ? plane.segments.names.map((name) => expected.segments[name]) : plane.segments.rows[pick.row]);
   if (!found) { box.textContent = ""; return; }
   const open = box.querySelector("details")?.open;
   const cell = ([gain, low, high]) => {

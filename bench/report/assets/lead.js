@@ -55,7 +55,7 @@ const leadFigure = (section) => {
   const today = plane.against === "current";
   const { kind, point: current } = plane.rows[plane.current] ?? {}; // a score has no kind; its model, if it has one, is what leads are over
   const than = !today ? plane.against : kind || current in leads[0][1] ? "today's model at its best weights" : "today's score";
-  const note = `${section.data.overall}: gain over ${than}${leads.length > 1 ? " by what counts more" : ""}, each model at its best weights${today && section.data.limited ? " within the limits" : ""}, on ${section.data.splits[section.splits[0]]}; paired 90% intervals, thick where sure.`;
+  const note = `${section.data.overall}: expected gain over ${than}${leads.length > 1 ? " by what counts more" : ""}, each model at its best weights${today && section.data.limited ? " within the limits" : ""}, on ${section.data.splits[section.splits[0]]}; paired 90% intervals, thick where sure.`;
   const rows = leads.flatMap((lead) => models.filter(({ point }) => lead[1][point]).map(({ point, title }) => [lead[0], point, title, ...lead[1][point]]));
   return models.length ? { name: "lead", title: "How far each model is ahead", note, draw, key: namesOf(section), csv: () => csv([["where", "point", "name", "gain_%", "low", "high"], ...rows]) } : null;
 };

@@ -285,7 +285,7 @@ const mainFigure = (section) => {
   const draw = (width, tall) => (plane.axes.length === 1 ? stripPanel(section, width) : planePanel(section, pairOf(section), width, tall ?? roomFor(section, width)));
   const paired = plane.spread[section.split] ? "region of the answer at 90%, paired" : plane.at[section.split].some((row) => known(row[0][GAIN_LOW])) ? "bars are 90% intervals, paired" : "";
   const about = section.absolute ? "bars are 90% intervals" : paired;
-  const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${about && `; ${about}`}.`;
+  const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}, as measured`} on ${section.data.splits[section.split]}${about && `; ${about}`}.`;
   return { name: plane.kind, title, note, draw, key: [...namesOf(section), ...keyOf(section)], csv: () => planeCsv(plane) };
 };
 const keyOf = (section) => [...new Set(drawn(section).rows.map((r) => section.plane.rows[r].architecture))].map((kind) => [section.data.looks[kind], kind]);

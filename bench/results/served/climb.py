@@ -9,19 +9,21 @@ and number of tries, so that none is compared at worse weights than another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from operator import itemgetter
-from typing import Any, Protocol
+from itertools import chain
+from operator import attrgetter, itemgetter
+from typing import Protocol
 
 import numpy as np
 
 from bench.core.arrays import Floats
 from bench.measure.predictions import KeptRows
-from bench.results.fusion import Fusion, FusionKind
+from bench.results.fusion import FUSION_KINDS, Fusion, FusionKind, FusionTerms
 from bench.results.served.expected import Expected, level
-from bench.results.served.measuring import Candidate, Meter, in_threads, meter_of
+from bench.results.served.measuring import Candidate, Meter, SampledMeter, in_threads, sampled_meters
+from bench.results.served.sweep import Swept
 
 STEP, LEAST_STEP, MOST_STEP = 0.9, 0.015, 1.35
 """Half a box, in logarithms of weights plus `SHIFT`: at first, at least and at most."""
@@ -75,127 +77,304 @@ class Goal:
     def worth(self, values: Floats) -> Floats:
         """Scores (...) of outcomes (..., M), less for what is below a floor; minus infinity where one is unknown."""
         floors = self.aim.floors(self.base, self.chance) * (1 + self.room)
-        short = np.nan_to_num(np.maximum(0.0, floors - values) / np.maximum(floors, 1e-9)).sum(axis=-1)
-        known = np.isfinite(values).all(axis=-1)
-        return np.where(known, self.utility(np.nan_to_num(values)) - STRICT * short, -np.inf)
+        breaches = np.maximum(0.0, floors - values) / np.maximum(floors, 1e-9)
+        penalties = STRICT * np.nan_to_num(breaches).sum(axis=-1)
+        defined = np.isfinite(values).all(axis=-1)
+        return np.where(defined, self.utility(np.nan_to_num(values)) - penalties, -np.inf)
 
     def utility(self, values: Floats) -> Floats:
         """U (...) of outcomes (..., M)."""
         return self.aim.score(values, self.base)
 
 
-def climbed(
-    candidates: Sequence[Candidate],
-    rows: Mapping[str, KeptRows],
-    outcomes: Sequence[str],
-    starts: Sequence[Sequence[tuple[Sequence[Fusion], Goal]]],
-    now: tuple[int, Fusion],
-    likely: Expected | None = None,
-) -> list[list[Fusion]]:
+@dataclass(frozen=True)
+class Start:
+    """Settings that a climb begins at, the best of each kind, and what it climbs for."""
+
+    settings: Sequence[Fusion]
+    goal: Goal
+
+
+@dataclass(frozen=True)
+class CurrentPoint:
+    """What goals refer to: a candidate's place among all, and the fusion."""
+
+    candidate: int
+    fusion: Fusion
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The outcomes of one candidate under any weights: means over samples of the splits that choose.
+
+    Attributes:
+        meters: by split; of expected labels where there are any.
+        terms: by split, of each replicate.
+        level: (M,), what outcomes are multiplied by.
+    """
+
+    meters: Sequence[Meter]
+    terms: Sequence[Sequence[FusionTerms]]
+    level: Floats | float = 1.0
+
+    def under(self, setting: Fusion) -> Floats:
+        """(M,), under one setting."""
+        pairs = zip(self.meters, self.terms, strict=True)
+        by_split = [meter.outcomes(setting, terms) for meter, terms in pairs]
+        return np.asarray(self.level * np.mean(by_split, axis=0))
+
+
+@dataclass(frozen=True)
+class ClimbRows:
+    """Samples of the splits that choose, about `CLIMB_ROWS` of each, by labels and by expected ones.
+
+    Attributes:
+        by_expected: empty where no label is expected. They are of the same rows as `by_labels`.
+    """
+
+    by_labels: Sequence[SampledMeter]
+    by_expected: Sequence[SampledMeter]
+
+    @staticmethod
+    def of(
+        candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], names: Sequence[str], likely: Expected | None
+    ) -> ClimbRows:
+        """Of all rows that may choose, by split, and of those with expected labels, if there are any."""
+        by_labels = sampled_meters(candidates, rows, names, CLIMB_ROWS)
+        by_expected: Sequence[SampledMeter] = []
+        if likely is not None:
+            by_expected = sampled_meters(candidates, likely.rows, likely.outcomes, CLIMB_ROWS)
+        return ClimbRows(by_labels, by_expected)
+
+    def outlook(self, candidate: int, settings: Iterable[Fusion]) -> Outlook:
+        """A candidate's outcomes; by expected labels with the level that those by labels have under some settings."""
+        terms = [sampled.terms(candidate) for sampled in self.by_labels]
+        by_labels = Outlook([sampled.meter for sampled in self.by_labels], terms)
+        if not self.by_expected:
+            return by_labels
+        by_expected = Outlook([sampled.meter for sampled in self.by_expected], terms)
+        distinct = dict.fromkeys(settings)
+        outcomes = np.array([by_labels.under(setting) for setting in distinct])
+        expected_outcomes = np.array([by_expected.under(setting) for setting in distinct])
+        return replace(by_expected, level=level(outcomes, expected_outcomes))
+
+
+def climb_all(tried: Swept, rows: ClimbRows, goals: Sequence[Goal], now: CurrentPoint) -> list[list[Fusion]]:
+    """By candidate the weights that its climbs end at, for each goal; none of a score that is not fused.
+
+    Where they end joins what was tried. Twice for the first goal: the second climb begins at the best of all, as a
+    candidate may have what another one's climb found.
+    """
+    fusions: list[list[Fusion]] = [[] for _ in tried.values]
+    for starts_of in (first_starts, second_starts):
+        ends = climbed(rows, starts_of(tried, goals), now)
+        tried.add(chain.from_iterable(ends))
+        fusions = [[*latest, *before] for latest, before in zip(ends, fusions, strict=True)]
+    return fusions
+
+
+def first_starts(tried: Swept, goals: Sequence[Goal]) -> list[list[Start]]:
+    """By candidate and goal the best setting of each kind; none of a score that is not fused."""
+    starts: list[list[Start]] = []
+    for candidate, means in enumerate(tried.means):
+        fused_goals = [] if candidate in tried.meter.scores else goals
+        starts.append([Start(_best_of_kinds(tried, goal.worth(means)), goal) for goal in fused_goals])
+    return starts
+
+
+def second_starts(tried: Swept, goals: Sequence[Goal]) -> list[list[Start]]:
+    """By candidate the best setting for the first goal; none of a score that is not fused."""
+    starts: list[list[Start]] = []
+    for candidate, means in enumerate(tried.means):
+        scores = goals[0].worth(means)
+        best = max(_best_of_kinds(tried, scores), key=lambda setting: float(scores[tried.settings.index(setting)]))
+        starts.append([] if candidate in tried.meter.scores else [Start([best], goals[0])])
+    return starts
+
+
+def _best_of_kinds(tried: Swept, scores: Floats) -> list[Fusion]:
+    best: list[Fusion] = []
+    for kind in FUSION_KINDS:
+        places = [place for place, setting in enumerate(tried.settings) if setting.kind == kind]
+        if places:
+            best.append(tried.settings[places[int(scores[places].argmax())]])
+    return best
+
+
+def climbed(rows: ClimbRows, starts: Sequence[Sequence[Start]], now: CurrentPoint) -> list[list[Fusion]]:
     """By candidate where its climbs end.
 
     Args:
-        rows: by split, all that may choose.
-        starts: by candidate and goal where it starts: the best of each kind.
-        now: what goals refer to, as their base: a candidate's place, and the fusion.
-        likely: the rows with expected labels, by which candidates climb, if there are any.
+        starts: by candidate and goal.
+        now: whose outcomes by expected labels goals refer to as their base, where labels are expected.
     """
-    by_labels = [meter_of(candidates, own, split, outcomes, CLIMB_ROWS) for split, own in rows.items()]
-    by_expected = [] if likely is None else [
-        meter_of(candidates, own, split, likely.outcomes, CLIMB_ROWS) for split, own in likely.rows.items()
-    ]  # fmt: skip
+    base = None
+    if rows.by_expected:
+        settings = chain.from_iterable(start.settings for start in starts[now.candidate])
+        base = rows.outlook(now.candidate, [now.fusion, *settings]).under(now.fusion)
+    return in_threads(partial(_ends, rows, starts, now, base), range(len(starts)))
 
-    def measure_of(at: int) -> Callable[[Fusion], Floats]:
-        own = [meter.terms(at, kept) for meter, kept in by_labels]
 
-        def measured(meters: Sequence[tuple[Meter, Any]], fusion: Fusion) -> Floats:
-            found = [meter.outcomes(fusion, each) for (meter, _), each in zip(meters, own, strict=True)]
-            return np.asarray(np.mean(found, axis=0))
-
-        if not by_expected:
-            return partial(measured, by_labels)
-        known = dict.fromkeys([now[1], *(setting for settings, _ in starts[at] for setting in settings)])
-        of = level(*(np.array([measured(of, each) for each in known]) for of in (by_labels, by_expected)))
-        return lambda fusion: of * measured(by_expected, fusion)
-
-    base = measure_of(now[0])(now[1]) if by_expected else None
-
-    def one(at: int) -> list[Fusion]:
-        ends: list[Fusion] = []
-        if not starts[at]:
-            return ends
-        measure = measure_of(at)
-        for settings, goal in starts[at]:
-            goal = goal if base is None else replace(goal, base=base)
-            if ends:
-                ends.append(climb(measure, [*settings, ends[0]], goal, AGAIN)[1])
-            else:
-                tried = [climb(measure, [start], goal, TRIES) for start in settings]
-                ends.append(max(tried, key=lambda each: each[0])[1])
+def _ends(
+    rows: ClimbRows, starts: Sequence[Sequence[Start]], now: CurrentPoint, base: Floats | None, candidate: int
+) -> list[Fusion]:
+    """Of a candidate's climbs, by goal: the first begins at each of its settings, the others also where it ended."""
+    ends: list[Fusion] = []
+    if not starts[candidate]:
         return ends
+    settings = chain.from_iterable(start.settings for start in starts[candidate])
+    outlook = rows.outlook(candidate, [now.fusion, *settings])
+    for start in starts[candidate]:
+        goal = start.goal
+        if base is not None:
+            goal = replace(goal, base=base)
+        if ends:
+            _, end = climb(outlook.under, [*start.settings, ends[0]], goal, AGAIN)
+        else:
+            climbs = [climb(outlook.under, [setting], goal, TRIES) for setting in start.settings]
+            _, end = max(climbs, key=itemgetter(0))
+        ends.append(end)
+    return ends
 
-    return in_threads(one, range(len(candidates)))
+
+@dataclass(frozen=True)
+class Look:
+    """What a climb saw at one setting: its score for the goal, and its outcomes (M,), at least 0."""
+
+    setting: Fusion
+    score: float
+    outcomes: Floats
+
+    @staticmethod
+    def at(setting: Fusion, measure: Callable[[Fusion], Floats], goal: Goal) -> Look:
+        """Measures the setting."""
+        outcomes = measure(setting)
+        return Look(setting, float(goal.worth(outcomes)), np.maximum(outcomes, 0.0))
+
+
+@dataclass(frozen=True)
+class Box:
+    """The moves (T,) of logarithms of weights plus `SHIFT` that a climb may make from a setting.
+
+    Attributes:
+        kind: of the fusions.
+        place: (T,), where the setting lies.
+        lower, upper: (T,), 0 of the largest weight: only ratios count.
+    """
+
+    kind: FusionKind
+    place: Floats
+    lower: Floats
+    upper: Floats
+
+    @staticmethod
+    def around(setting: Fusion, kind: FusionKind, step: float) -> Box:
+        """Half as wide as `step`, and no wider than to weights of 0."""
+        place = np.log(np.array(setting.weights) / max(setting.weights) + SHIFT)
+        free = np.arange(len(place)) != place.argmax()
+        return Box(kind, place, np.maximum(-step, np.log(SHIFT) - place) * free, step * free)
+
+    @property
+    def free(self) -> list[int]:
+        """The tasks whose weights change."""
+        return np.flatnonzero(self.upper).tolist()
+
+    def moved(self, move: Floats) -> Fusion:
+        """The setting after a move."""
+        return Fusion.of(self.kind, np.maximum(np.exp(self.place + move) - SHIFT, 0.0).tolist())
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines through the logarithms of outcomes at one setting, which predict those after a move.
+
+    Attributes:
+        soft: (M,), added to outcomes before their logarithm is taken.
+        level: (M,), logarithms at the setting.
+        slopes: (T, M).
+    """
+
+    goal: Goal
+    soft: Floats
+    level: Floats
+    slopes: Floats
+
+    def score(self, moves: Floats) -> Floats:
+        """(...), what is predicted after moves (..., T)."""
+        outcomes = np.exp(self.level + moves @ self.slopes) - self.soft
+        return self.goal.worth(np.maximum(outcomes, 0.0))
 
 
 def climb(
     measure: Callable[[Fusion], Floats], starts: Sequence[Fusion], goal: Goal, tries: int
 ) -> tuple[float, Fusion]:
     """The score and the setting where a climb from the best of its starts ends."""
-
-    def look(fusion: Fusion) -> tuple[float, Fusion, Floats]:
-        outcomes = measure(fusion)
-        return float(goal.worth(outcomes)), fusion, np.maximum(outcomes, 0.0)
-
-    top, soft, rng = (
-        max(map(look, starts), key=itemgetter(0)),
-        SOFT * np.maximum(goal.base, 1e-3),
-        np.random.default_rng(0),
-    )
-    kind, tasks = top[1].kind, len(top[1].weights)
-    left, step = tries * (tasks - 1), STEP
-    while step >= LEAST_STEP and left > 0:
-        best, setting, outcomes = top
-        place, level = np.log(np.array(setting.weights) / max(setting.weights) + SHIFT), np.log(outcomes + soft)
-        free = np.arange(tasks) != place.argmax()
-        least, most = np.maximum(-step, np.log(SHIFT) - place) * free, step * free
-        slopes, seen = np.zeros((tasks, len(outcomes))), [top]
-        for task in np.flatnonzero(free).tolist():
-            way = step / 2 * (1.0 if least[task] > -step / 2 or rng.random() < 0.5 else -1.0)
-            seen.append(look(_moved(kind, place, way * np.eye(tasks)[task])))
-            slopes[task] = (np.log(seen[-1][2] + soft) - level) / way
-
-        def predicted(moves: Floats, level: Floats = level, slopes: Floats = slopes) -> Floats:
-            return goal.worth(np.maximum(np.exp(level + moves @ slopes) - soft, 0.0))
-
-        move = _best_move(predicted, least, most, rng)
-        seen.append(look(_moved(kind, place, move)))
-        left -= len(seen) - 1
-        top = max(seen, key=itemgetter(0))
-        gained = top[0] - best
-        if gained <= 1e-9:
-            step *= NO_GAIN
-        elif gained < KEPT * (float(predicted(move)) - best):
-            step *= LITTLE_GAIN
-        elif np.abs(move).max() > 0.9 * step:
-            step = min(AT_EDGE * step, MOST_STEP)
-    return top[0], top[1]
+    rng = np.random.default_rng(0)
+    top = _best([Look.at(setting, measure, goal) for setting in starts])
+    kind, tasks = top.setting.kind, len(top.setting.weights)
+    tries_left, step = tries * (tasks - 1), STEP
+    while step >= LEAST_STEP and tries_left > 0:
+        box = Box.around(top.setting, kind, step)
+        moves = _moves_of_one(box, step, rng)
+        looks = [Look.at(box.moved(move), measure, goal) for move in moves]
+        lines = fitted(top, moves, looks, goal)
+        move = _best_move(lines.score, box.lower, box.upper, rng)
+        looks.append(Look.at(box.moved(move), measure, goal))
+        tries_left -= len(looks)
+        best = _best([top, *looks])
+        predicted_gain = float(lines.score(move)) - top.score
+        step = _next_step(step, best.score - top.score, predicted_gain, float(np.abs(move).max()))
+        top = best
+    return top.score, top.setting
 
 
-def _moved(kind: FusionKind, place: Floats, move: Floats) -> Fusion:
-    return Fusion.of(kind, np.maximum(np.exp(place + move) - SHIFT, 0.0).tolist())
+def _best(looks: Sequence[Look]) -> Look:
+    return max(looks, key=attrgetter("score"))
 
 
-def _best_move(value: Callable[[Floats], Floats], least: Floats, most: Floats, rng: np.random.Generator) -> Floats:
-    """(T,), the move between `least` and `most` of the largest value that random steps, ever smaller, find."""
-    best, size = np.zeros(len(most)), float(most.max())
-    top, ways = float(value(best)), np.eye(len(most))
+def _moves_of_one(box: Box, step: float, rng: np.random.Generator) -> Floats:
+    """(T - 1, T), moves of one weight each by half a step, up or, where the box allows it, by chance down."""
+    moves = np.zeros((len(box.free), len(box.place)))
+    for row, task in enumerate(box.free):
+        upwards = box.lower[task] > -step / 2 or rng.random() < 0.5
+        moves[row, task] = step / 2 if upwards else -step / 2
+    return moves
+
+
+def fitted(top: Look, moves: Floats, looks: Sequence[Look], goal: Goal) -> Lines:
+    """Lines through a look and those after moves of one weight each."""
+    soft = SOFT * np.maximum(goal.base, 1e-3)
+    level = np.log(top.outcomes + soft)
+    slopes = np.zeros((moves.shape[1], len(level)))
+    for move, look in zip(moves, looks, strict=True):
+        task = int(np.flatnonzero(move)[0])
+        slopes[task] = (np.log(look.outcomes + soft) - level) / move[task]
+    return Lines(goal, soft, level, slopes)
+
+
+def _next_step(step: float, gain: float, predicted_gain: float, reach: float) -> float:
+    """Half the next box, by what the last move gained, and how far it went."""
+    if gain <= 1e-9:
+        return step * NO_GAIN
+    if gain < KEPT * predicted_gain:
+        return step * LITTLE_GAIN
+    if reach > 0.9 * step:
+        return min(AT_EDGE * step, MOST_STEP)
+    return step
+
+
+def _best_move(value: Callable[[Floats], Floats], lower: Floats, upper: Floats, rng: np.random.Generator) -> Floats:
+    """(T,), the move between `lower` and `upper` of the largest value that random steps, ever smaller, find."""
+    tasks = len(upper)
+    best, size = np.zeros(tasks), float(upper.max())
+    top, axes = float(value(best)), np.eye(tasks)
     for _ in range(14):
-        moves = np.vstack([rng.normal(size=(120, len(most))), ways, -ways])
-        moves *= rng.random((len(moves), 1)) / np.abs(moves).max(axis=1, keepdims=True)
-        tried = np.clip(best + size * moves, least, most)
-        values = value(tried)
+        steps = np.vstack([rng.normal(size=(120, tasks)), axes, -axes])
+        steps *= rng.random((len(steps), 1)) / np.abs(steps).max(axis=1, keepdims=True)
+        moves = np.clip(best + size * steps, lower, upper)
+        values = value(moves)
         if values.max() > top + 1e-12:
-            best, top = tried[values.argmax()], float(values.max())
+            best, top = moves[values.argmax()], float(values.max())
         else:
             size /= 2
     return best

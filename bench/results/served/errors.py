@@ -9,15 +9,15 @@ Poisson resamples, which are the same for every point.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
+from itertools import chain, permutations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaincinv
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints, Mask
 from bench.results.samples import moderated
 
 FEW_UNITS = 100
@@ -34,22 +34,46 @@ class Seeds:
         seeds: of each candidate's replicates; empty where nothing was trained.
         shape: (J, K, M), deviations of all replicates from their candidates' means, over the root of their degrees of
             freedom: shape' shape is the pooled covariance of one replicate.
-        size: (C, M), each candidate's standard deviation, over the pooled one; 0 where it does not depend on the seed.
-        freedom: (C,) degrees of freedom of a candidate's variances.
-        level: those of the variance of what is common on a seed.
-        alike: (M,), the correlation of what one seed does to two candidates.
+        sizes: how large the effects on each candidate are.
+        level_freedom: degrees of freedom of the variance of what is common on a seed.
+        correlation: (M,), of what one seed does to two candidates.
         twin: (C,), the first candidate with the same values on the same seeds: what is not common is so to twins.
-        together: whether all sizes are one and the same.
     """
 
     seeds: tuple[tuple[int, ...], ...]
     shape: Floats
+    sizes: Sizes
+    level_freedom: float
+    correlation: Floats
+    twin: Ints
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the effects of seeds on C candidates are in M outcomes.
+
+    Attributes:
+        size: (C, M), each candidate's standard deviation, over the pooled one; 0 where it does not depend on the seed.
+        freedom: (C,) degrees of freedom of a candidate's variances.
+        one: whether all sizes are one and the same.
+    """
+
     size: Floats
     freedom: Floats
-    level: float
-    alike: Floats
-    twin: NDArray[np.int64]
-    together: bool
+    one: bool
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What candidates have in common on seeds that they share.
+
+    Attributes:
+        correlation: (M,), of what one seed does to two candidates.
+        freedom: degrees of freedom of all pairs of candidates.
+    """
+
+    correlation: Floats
+    freedom: int
 
 
 def seeds_of(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Seeds | None:
@@ -61,43 +85,77 @@ def seeds_of(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Seed
     Returns:
         None where no candidate has two replicates, so that nothing is known of seeds.
     """
-    count, (_, k, m) = len(values), values[0].shape
-    apart = [np.nan_to_num(each - each.mean(axis=0)) for each in values]
-    fixed = np.array([not own or (len(each) > 1 and not (each != each[0]).any())
-                      for own, each in zip(seeds, values, strict=True)])  # fmt: skip
-    freedom = np.array([0 if still else len(each) - 1 for still, each in zip(fixed, values, strict=True)])
-    total = int(freedom.sum())
-    if not any(len(each) > 1 for each in values):
+    if all(len(outcomes) == 1 for outcomes in values):
         return None
-    used = [each for each, own in zip(apart, freedom, strict=True) if own]
-    shape = np.concatenate(used) / np.sqrt(total) if used else np.zeros((1, k, m))
+    fixed = np.array([_is_fixed(*pair) for pair in zip(values, seeds, strict=True)])
+    replicates = np.array([len(outcomes) for outcomes in values])
+    freedom = np.where(fixed, 0, replicates - 1)
+    total = int(freedom.sum())
+    deviations = [np.nan_to_num(outcomes - outcomes.mean(axis=0)) for outcomes in values]
+    shape = _pooled(deviations, freedom)
     pooled = (shape**2).sum(axis=0)  # (K, M)
-    scaled = [each / np.where(pooled > 0, np.sqrt(pooled), 1.0) for each in apart]
-    own = np.array([(each**2).sum(axis=0).mean(axis=0) / max(1, n) for each, n in zip(scaled, freedom, strict=True)])
-    alike, both = _alike(scaled, seeds, freedom)
-    level = total**2 / (total + both * float(alike.max()) ** 2) if total else np.inf
-    many = int((freedom > 0).sum())
-    apart_freedom = total * (1 - 1 / many) if both and many > 1 else float(total)  # as of a two-way layout
-    size, known, together = np.ones((count, m)), np.full((count, m), max(apart_freedom, 1.0)), True
-    for at in range(m):
-        rank = _rank(shape[..., at])
-        drawn, strength, same = moderated(own[:, at], np.round(freedom * rank).astype(int), 1.0, total * rank)
-        size[:, at] = np.where(fixed, 0.0, np.sqrt(drawn))
-        if not same:
-            known[:, at] = 1 / (1 / max(apart_freedom, 1.0) + 1 / np.maximum(strength, 1e-9))
-            together = False
-    first: dict[tuple[tuple[int, ...], bytes], int] = {}
-    pairs = enumerate(zip(seeds, values, strict=True))
+    unit = np.where(pooled > 0, np.sqrt(pooled), 1.0)
+    scaled = [deviation / unit for deviation in deviations]
+    shared = _shared(scaled, seeds, freedom)
+    level_freedom = np.inf
+    if total:
+        level_freedom = total**2 / (total + shared.freedom * float(shared.correlation.max()) ** 2)
     return Seeds(
         seeds=tuple(seeds),
         shape=shape,
-        size=size,
-        freedom=np.maximum(known.min(axis=1), 1.0),
-        level=float(max(level, 1.0)),
-        alike=alike,
-        twin=np.array([first.setdefault((own, each.tobytes()), at) for at, (own, each) in pairs]),
-        together=together,
+        sizes=_sizes(scaled, shape, fixed, freedom, shared),
+        level_freedom=float(max(level_freedom, 1.0)),
+        correlation=shared.correlation,
+        twin=_twins(values, seeds),
     )
+
+
+def _is_fixed(outcomes: Floats, seeds: tuple[int, ...]) -> bool:
+    """Whether a candidate does not depend on the seed."""
+    return not seeds or (len(outcomes) > 1 and bool((outcomes == outcomes[0]).all()))
+
+
+def _pooled(deviations: Sequence[Floats], freedom: Ints) -> Floats:
+    """(J, K, M), see `Seeds.shape`."""
+    replicated = [deviations[candidate] for candidate in np.flatnonzero(freedom).tolist()]
+    if not replicated:
+        return np.zeros((1, *deviations[0].shape[1:]))
+    return np.asarray(np.concatenate(replicated) / np.sqrt(freedom.sum()))
+
+
+def _sizes(scaled: Sequence[Floats], shape: Floats, fixed: Mask, freedom: Ints, shared: Shared) -> Sizes:
+    """Each candidate's size in each outcome, shrunk to the common one.
+
+    Args:
+        scaled: by candidate deviations (n, K, M) over the pooled standard deviation.
+    """
+    total, replicated = int(freedom.sum()), int((freedom > 0).sum())
+    total_freedom = float(total)
+    if shared.freedom and replicated > 1:
+        total_freedom = total * (1 - 1 / replicated)  # as of a two-way layout
+    total_freedom = max(total_freedom, 1.0)
+    sums = np.array([(deviation**2).sum(axis=0).mean(axis=0) for deviation in scaled])
+    variances = sums / np.maximum(freedom, 1)[:, None]
+    size, size_freedom, one = np.ones_like(variances), np.full(variances.shape, total_freedom), True
+    for outcome in range(variances.shape[1]):
+        rank = _rank(shape[..., outcome])
+        effective = np.round(freedom * rank).astype(int)
+        shrunk, strength, equal = moderated(variances[:, outcome], effective, 1.0, total * rank)
+        size[:, outcome] = np.where(fixed, 0.0, np.sqrt(shrunk))
+        if not equal:
+            size_freedom[:, outcome] = 1 / (1 / total_freedom + 1 / np.maximum(strength, 1e-9))
+            one = False
+    return Sizes(size, np.maximum(size_freedom.min(axis=1), 1.0), one)
+
+
+def _twins(values: Sequence[Floats], seeds: Sequence[tuple[int, ...]]) -> Ints:
+    """(C,), the first candidate with the same values on the same seeds."""
+    first: dict[tuple[tuple[int, ...], bytes], int] = {}
+    twins = []
+    for candidate, outcomes in enumerate(values):
+        key = seeds[candidate], outcomes.tobytes()
+        twins.append(first.setdefault(key, candidate))
+    return np.array(twins)
 
 
 @dataclass(frozen=True)
@@ -105,40 +163,41 @@ class Points:
     """S measured serving points on one set of rows.
 
     Attributes:
-        of: (S,), the candidate of each.
-        at: (S,), its place among the settings.
+        candidates: (S,), the candidate of each.
+        settings: (S,), its place among the settings.
         values: by point, (n, M) outcomes of its replicates.
         moved: (B, S, M), how far the mean over replicates moves on each resample; B is 0 where rows were not resampled.
-        own: (S, M), variance over resamples of one replicate's deviation from that of its candidate's others.
+        variances: (S, M), over resamples, of one replicate's deviation from that of its candidate's others.
         units: how many are resampled.
     """
 
-    of: NDArray[np.int64]
-    at: NDArray[np.int64]
+    candidates: Ints
+    settings: Ints
     values: tuple[Floats, ...]
     moved: Floats
-    own: Floats
+    variances: Floats
     units: float = np.inf
 
     @property
     def means(self) -> Floats:
         """(S, M), over replicates."""
-        return np.array([each.mean(axis=0) for each in self.values])
+        return np.array([outcomes.mean(axis=0) for outcomes in self.values])
 
 
-def on_more_rows(points: Points, seeds: Seeds | None, share: float, within: float | Floats) -> Points:
+def on_more_rows(points: Points, seeds: Seeds | None, share: float, spread: float | Floats) -> Points:
     """Points with the errors of rows that they have where more rows measure them.
 
     Args:
         share: of the standard deviation.
-        within: of what moves a candidate's points, and those of its twins, apart; not of what moves them together. One
+        spread: of what moves a candidate's points, and those of its twins, apart; not of what moves them together. One
             number, or by outcome (M,).
     """
-    moved, of = points.moved.copy(), points.of if seeds is None else seeds.twin[points.of]
-    for candidate in np.unique(of).tolist():
-        own = of == candidate
-        level = np.nan_to_num(moved[:, own]).mean(axis=1, keepdims=True)
-        moved[:, own] = share * (level + within * (moved[:, own] - level))
+    moved = points.moved.copy()
+    families = points.candidates if seeds is None else seeds.twin[points.candidates]
+    for family in np.unique(families).tolist():
+        members = families == family
+        level = np.nan_to_num(moved[:, members]).mean(axis=1, keepdims=True)
+        moved[:, members] = share * (level + spread * (moved[:, members] - level))
     return replace(points, moved=moved)
 
 
@@ -153,20 +212,28 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
         seeds: None leaves out what they do.
         seed: of the random numbers; of seeds and rows apart, so that two splits can have the same draws of seeds.
     """
-    half = draws // 2
-    noise = np.zeros((half, *points.means.shape))
-    if points.moved.shape[0] > 1:
-        known = np.isfinite(points.moved)  # an outcome that a segment has too few positives for is not known anywhere
-        middle = np.where(known, points.moved, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        moved = np.where(known, points.moved - middle, 0)
-        b = len(moved)
-        whole = np.random.default_rng([seed, 1]).standard_normal((half, b)) @ moved.reshape(b, -1)
-        noise += whole.reshape(noise.shape) / np.sqrt(b - 1) * _few(points.units, seed, half)
+    half, means = draws // 2, points.means
+    noise = np.zeros((half, *means.shape))
+    if len(points.moved) > 1:
+        noise += _row_draws(points, seed, half)
     if seeds is not None:
         noise += _seed_draws(points, seeds, seed, half)
-    drawn = _bounded(points.means, np.concatenate([noise, -noise]))
-    nothing = points.means == 0
-    return np.where(nothing, _of_nothing(points, seed, half)[:, None], drawn) if nothing.any() else drawn
+    drawn = _bounded(means, np.concatenate([noise, -noise]))
+    nothing = means == 0
+    if nothing.any():
+        return np.where(nothing, _of_nothing(points, seed, half)[:, None], drawn)
+    return drawn
+
+
+def _row_draws(points: Points, seed: int, half: int) -> Floats:
+    """(half, S, M) errors of means from the rows that they are measured on."""
+    defined = np.isfinite(points.moved)  # an outcome that a segment has too few positives for is not known anywhere
+    middle = np.where(defined, points.moved, 0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
+    moved = np.where(defined, points.moved - middle, 0)
+    resamples = len(moved)
+    normal = np.random.default_rng([seed, 1]).standard_normal((half, resamples))
+    errors = (normal @ moved.reshape(resamples, -1)).reshape(half, *moved.shape[1:])
+    return np.asarray(errors / np.sqrt(resamples - 1) * _few(points.units, seed, half))
 
 
 def _of_nothing(points: Points, seed: int, half: int) -> Floats:
@@ -175,14 +242,19 @@ def _of_nothing(points: Points, seed: int, half: int) -> Floats:
     As of a share of which none of n was seen: Beta(1/2, n + 1/2) by Jeffreys' prior. n is what the errors of the other
     points are worth: v (1 - v) over their variance, the median. Where that is unknown, 0 stays.
     """
-    values, spread = points.means, points.moved.var(axis=0) if len(points.moved) > 1 else np.zeros_like(points.means)
+    values = points.means
+    variances = np.zeros_like(values)
+    if len(points.moved) > 1:
+        variances = points.moved.var(axis=0)
     levels = np.random.default_rng([seed, 4]).random((half, values.shape[1]))
-    drawn = np.zeros((2 * half, values.shape[1]))
-    for at in range(values.shape[1]):
-        known = (spread[:, at] > 0) & (values[:, at] > 0) & (values[:, at] < 1)
-        if known.any():
-            n = float(np.median(values[known, at] * (1 - values[known, at]) / spread[known, at]))
-            drawn[:, at] = np.concatenate([betaincinv(0.5, n + 0.5, own) for own in (levels[:, at], 1 - levels[:, at])])
+    mirrored = np.concatenate([levels, 1 - levels])
+    drawn = np.zeros_like(mirrored)
+    for outcome in range(values.shape[1]):
+        share, variance = values[:, outcome], variances[:, outcome]
+        telling = (variance > 0) & (share > 0) & (share < 1)
+        if telling.any():
+            n = float(np.median(share[telling] * (1 - share[telling]) / variance[telling]))
+            drawn[:, outcome] = betaincinv(0.5, n + 0.5, mirrored[:, outcome])
     return drawn
 
 
@@ -208,49 +280,105 @@ def _bounded(means: Floats, noise: Floats) -> Floats:
     return np.asarray(means + np.sign(noise) * drawn * room)
 
 
+@dataclass(frozen=True)
+class SeedDraws:
+    """Draws of what seeds do, before they are laid on a shape.
+
+    Attributes:
+        by_seed: (half, J) of the seeds that two candidates have.
+        level_spread: (half,), by how much the common standard deviation may differ from its estimate.
+        size_levels: (half,), uniform: the same for all candidates.
+    """
+
+    by_seed: dict[int, Floats]
+    level_spread: Floats
+    size_levels: Floats
+
+    @staticmethod
+    def of(seeds: Seeds, seed: int, half: int) -> SeedDraws:
+        """Args: `seed`: of the random numbers."""
+        rng, rank = np.random.default_rng([seed, 0]), len(seeds.shape)
+        by_seed = {name: rng.standard_normal((half, rank)) for name in _shared_names(seeds)}
+        return SeedDraws(by_seed, _spread(seeds.level_freedom, rng.random(half)), rng.random(half))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of what seeds do to a candidate: weights (half, J) of the shape, and its share (M,) of the variance."""
+
+    weights: Floats
+    share: Floats
+
+
 def _seed_draws(points: Points, seeds: Seeds, seed: int, half: int) -> Floats:
     """(half, S, M) errors of means from what seeds do."""
-    scale, alike = _scale(points, seeds)
-    shape = seeds.shape[:, points.at] * scale  # (J, S, M)
-    rank, rng = len(shape), np.random.default_rng([seed, 0])
-    names = [name for own in seeds.seeds for name in own]
-    shared = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    common = {name: rng.standard_normal((half, rank)) for name in shared}
-    level, together = _spread(seeds.level, rng.random(half)), rng.random(half)
+    scale, draws = _scale(points, seeds), SeedDraws.of(seeds, seed, half)
+    shape = seeds.shape[:, points.settings] * scale.factor  # (J, S, M)
     drawn = np.zeros((half, *points.means.shape))
-    for candidate in np.unique(points.of).tolist():
-        mine = np.flatnonzero(points.of == candidate)
-        lone = np.random.default_rng([seed, 2, int(seeds.twin[candidate])])
-        alone, own = lone.standard_normal((2, half, rank))
-        spread = _spread(float(seeds.freedom[candidate]), together if seeds.together else lone.random(half))
-        n = len(points.values[mine[0]])
-        with_others = [common[name] for name in seeds.seeds[candidate] if name in common]
-        part = alike if with_others else np.zeros_like(alike)
-        both = sum(with_others, np.sqrt(max(0, n - len(with_others))) * own) / n
-        for weights, share in ((both * level[:, None], part), (alone * spread[:, None] / np.sqrt(n), 1 - part)):
-            if share.any():
-                errors = (weights @ shape[:, mine].reshape(rank, -1)).reshape(half, len(mine), -1)
-                drawn[:, mine] += errors * np.sqrt(share) * seeds.size[candidate]
+    for candidate in np.unique(points.candidates).tolist():
+        rows = np.flatnonzero(points.candidates == candidate)
+        shape_of_candidate = shape[:, rows].reshape(len(shape), -1)
+        for part in _parts(candidate, len(points.values[rows[0]]), scale.common, seeds, draws, seed):
+            if part.share.any():
+                errors = (part.weights @ shape_of_candidate).reshape(half, len(rows), -1)
+                drawn[:, rows] += errors * np.sqrt(part.share) * seeds.sizes.size[candidate]
     return drawn
 
 
-def _scale(points: Points, seeds: Seeds) -> tuple[Floats, Floats]:
-    """(M,) the factor of deviations on these rows, and the part that candidates have in common on a seed.
+def _parts(
+    candidate: int, replicates: int, common: Floats, seeds: Seeds, draws: SeedDraws, seed: int
+) -> tuple[Part, Part]:
+    """What a candidate has in common with others on its seeds, and what it has alone."""
+    half = len(draws.size_levels)
+    rng = np.random.default_rng([seed, 2, int(seeds.twin[candidate])])  # the same of twins
+    normal, normal_of_seeds = rng.standard_normal((2, half, len(seeds.shape)))
+    size_levels = draws.size_levels if seeds.sizes.one else rng.random(half)
+    spread = _spread(float(seeds.sizes.freedom[candidate]), size_levels)
+    shared = [draws.by_seed[name] for name in seeds.seeds[candidate] if name in draws.by_seed]
+    if not shared:
+        common = np.zeros_like(common)
+    of_seeds = sum(shared, np.sqrt(max(0, replicates - len(shared))) * normal_of_seeds) / replicates
+    return (
+        Part(of_seeds * draws.level_spread[:, None], common),
+        Part(normal * spread[:, None] / np.sqrt(replicates), 1 - common),
+    )
 
-    The variance over resamples is subtracted from both: each replicate has errors of its own on the rows.
+
+def _shared_names(seeds: Seeds) -> list[int]:
+    """The seeds that two candidates have."""
+    counts = Counter(chain.from_iterable(seeds.seeds))
+    return [name for name, count in counts.items() if count > 1]
+
+
+@dataclass(frozen=True)
+class SeedScale:
+    """How what seeds do on these rows compares with the shape: (M,) each.
+
+    Attributes:
+        factor: of deviations.
+        common: the part of the variance that candidates have in common on a seed.
     """
-    seen, rows, expected = (np.zeros(points.own.shape[1]) for _ in range(3))
+
+    factor: Floats
+    common: Floats
+
+
+def _scale(points: Points, seeds: Seeds) -> SeedScale:
+    """The variance over resamples is subtracted from both: each replicate has errors of its own on the rows."""
+    outcomes = points.variances.shape[1]
+    seen, from_rows, expected = np.zeros(outcomes), np.zeros(outcomes), np.zeros(outcomes)
     pooled = (seeds.shape**2).sum(axis=0)
-    for of, at, values, own in zip(points.of, points.at, points.values, points.own, strict=True):
-        n = len(values)
-        if n > 1 and seeds.size[of].any():
+    for point, values in enumerate(points.values):
+        size, freedom = seeds.sizes.size[points.candidates[point]], len(values) - 1
+        if freedom and size.any():
             seen += np.nan_to_num(((values - values.mean(axis=0)) ** 2).sum(axis=0))
-            rows += (n - 1) * np.nan_to_num(own)
-            expected += (n - 1) * seeds.size[of] ** 2 * pooled[at]
-    left = np.maximum(seen - rows, 0)
-    scale = np.sqrt(np.divide(left, expected, out=np.zeros_like(left), where=expected > 0))
-    alike = np.divide(seeds.alike * seen, left, out=np.zeros_like(left), where=left > 0)
-    return scale, alike.clip(0, MOST_ALIKE)
+            from_rows += freedom * np.nan_to_num(points.variances[point])
+            expected += freedom * size**2 * pooled[points.settings[point]]
+    from_seeds = np.maximum(seen - from_rows, 0)
+    zeros = np.zeros_like(from_seeds)
+    factor = np.sqrt(np.divide(from_seeds, expected, out=zeros.copy(), where=expected > 0))
+    common = np.divide(seeds.correlation * seen, from_seeds, out=zeros, where=from_seeds > 0)
+    return SeedScale(factor, common.clip(0, MOST_ALIKE))
 
 
 def _spread(freedom: float, levels: Floats) -> Floats:
@@ -260,24 +388,26 @@ def _spread(freedom: float, levels: Floats) -> Floats:
     return np.asarray(np.sqrt(freedom / (2 * gammaincinv(freedom / 2, levels))))
 
 
-def _alike(
-    scaled: Sequence[Floats], seeds: Sequence[tuple[int, ...]], freedom: NDArray[np.int64]
-) -> tuple[Floats, int]:
-    """(M,) correlation of what one seed does to two candidates, and of how many degrees of freedom pairs are."""
-    m = scaled[0].shape[-1]
-    across, within, both = np.zeros(m), np.zeros(m), 0
-    places = [{name: at for at, name in enumerate(own)} for own in seeds]
+def _shared(scaled: Sequence[Floats], seeds: Sequence[tuple[int, ...]], freedom: Ints) -> Shared:
+    """What any two replicated candidates have in common on seeds that both have, by scaled deviations (n, K, M)."""
+    outcomes = scaled[0].shape[-1]
+    products, norms, pair_freedom = np.zeros(outcomes), np.zeros(outcomes), 0
     for i, j in permutations(np.flatnonzero(freedom).tolist(), 2):
-        names = sorted(places[i].keys() & places[j].keys())
+        names = sorted(set(seeds[i]) & set(seeds[j]))
         if len(names) > 1:
-            a = scaled[i][[places[i][name] for name in names]]
-            b = scaled[j][[places[j][name] for name in names]]
-            a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-            across += (a * b).sum(axis=(0, 1))
-            within += np.sqrt((a**2).sum(axis=(0, 1)) * (b**2).sum(axis=(0, 1)))
-            both += len(names) - 1
-    correlation = np.divide(across, within, out=np.zeros(m), where=within > 0)
-    return correlation.clip(0, MOST_ALIKE), both
+            a, b = (_centred(scaled[candidate], seeds[candidate], names) for candidate in (i, j))
+            products += (a * b).sum(axis=(0, 1))
+            norms += np.sqrt((a**2).sum(axis=(0, 1)) * (b**2).sum(axis=(0, 1)))
+            pair_freedom += len(names) - 1
+    correlation = np.divide(products, norms, out=np.zeros(outcomes), where=norms > 0)
+    return Shared(correlation.clip(0, MOST_ALIKE), pair_freedom)
+
+
+def _centred(scaled: Floats, seeds: tuple[int, ...], names: Sequence[int]) -> Floats:
+    """Deviations (n, K, M) on some of the candidate's seeds, from their mean."""
+    places = {name: place for place, name in enumerate(seeds)}
+    deviations = scaled[[places[name] for name in names]]
+    return np.asarray(deviations - deviations.mean(axis=0))
 
 
 def _rank(shape: Floats) -> float:
@@ -285,4 +415,6 @@ def _rank(shape: Floats) -> float:
     norm = np.sqrt((shape**2).sum(axis=0))
     scaled = shape[:, norm > 0] / norm[norm > 0]
     gram = scaled @ scaled.T
-    return float(np.trace(gram) ** 2 / max(float((gram**2).sum()), 1e-30)) if gram.size and scaled.size else 1.0
+    if not gram.size or not scaled.size:
+        return 1.0
+    return float(np.trace(gram) ** 2 / max(float((gram**2).sum()), 1e-30))

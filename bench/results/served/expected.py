@@ -13,20 +13,30 @@ simulated runs with 2, 3 and 5 tasks the true U of weights that were climbed so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Singles
 from bench.core.objectives import adds_up, in_amounts, metric_of, of_items
 from bench.core.schema import TaskKind
 from bench.measure.platt import platt
 from bench.measure.predictions import KeptRows
 from bench.results.fusion import Fusion
-from bench.results.served.measuring import MANY, Candidate, in_threads, meter_of
+from bench.results.served.measuring import (
+    MANY,
+    Candidate,
+    Place,
+    SampledMeter,
+    by_candidate,
+    fusions_of,
+    in_threads,
+    sampled_meters,
+)
 
 TRUST = 0.8
 NOISE = 0.5
@@ -40,51 +50,83 @@ class Expected:
     rows: Mapping[str, KeptRows]
     outcomes: tuple[str, ...]
 
-    def values(self, candidates: Sequence[Candidate], of: Sequence[int], settings: Sequence[Fusion]) -> Floats:
-        """(S, M) outcomes of points, candidates `of` under settings, on about `MANY` rows of each split."""
-        means = np.zeros((len(of), len(self.outcomes)))
-        meters = [meter_of(candidates, own, split, self.outcomes, MANY) for split, own in self.rows.items()]
+    def values(self, candidates: Sequence[Candidate], places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
+        """(S, M) outcomes of serving points, on about `MANY` rows of each split."""
+        meters = sampled_meters(candidates, self.rows, self.outcomes, MANY)
+        rows_of = by_candidate(places)
+        measured = in_threads(partial(_means, meters, fusions_of(places, settings)), rows_of)
+        values = np.zeros((len(places), len(self.outcomes)))
+        for rows, means in zip(rows_of.values(), measured, strict=True):
+            values[rows] = means
+        return values
 
-        def one(candidate: int) -> None:
-            for meter, kept in meters:
-                own = meter.terms(candidate, kept)
-                for row in (row for row, each in enumerate(of) if each == candidate):
-                    means[row] += meter.outcomes(settings[row], own) / len(meters)
 
-        in_threads(one, dict.fromkeys(of))
-        return means
+def _means(meters: Sequence[SampledMeter], fusions: Mapping[int, Sequence[Fusion]], candidate: int) -> Floats:
+    """(K, M) outcomes of a candidate under its fusions, means over splits."""
+    means = np.zeros((len(fusions[candidate]), len(meters[0].meter.measure.names)))
+    for sampled in meters:
+        terms = sampled.terms(candidate)
+        for row, fusion in enumerate(fusions[candidate]):
+            means[row] += sampled.meter.outcomes(fusion, terms) / len(meters)
+    return means
 
 
 def expected(candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[str]) -> Expected | None:
     """Rows with expected labels; None where a task's outcome is no share of all rows, or no label can be expected."""
-    if not all(adds_up(metric_of(name)) for name in outcomes if not of_items(name)):
+    if not all(adds_up(metric_of(outcome)) for outcome in outcomes if not of_items(outcome)):
         return None
-    heads = [at for at, each in enumerate(candidates) if each.predictions(next(iter(rows)), 0).shape[1] > 1]
-    said = {split: _mean([candidates[at] for at in heads], split) for split in rows} if heads else {}
-    labels = {split: own.labels.astype(np.float32) for split, own in rows.items()}
-    some = next(iter(rows.values()))
-    for at, kind in enumerate(some.kinds if heads else ()):
-        p = np.concatenate([each[:, at] for each in said.values()])
-        if kind != "binary" or p.min() < 0 or p.max() > 1:
-            continue
-        weights = None if some.counts is None else np.concatenate([each.counts for each in rows.values()])
-        fit = platt(p, np.concatenate([each[:, at] for each in labels.values()]), weights)
-        if fit is not None and fit.slope > 0:
-            for split, own in labels.items():
-                own[:, at] += TRUST * (fit.apply(said[split][:, at]) - own[:, at])
-    if all(np.array_equal(own, rows[split].labels, equal_nan=True) for split, own in labels.items()):
+    first = next(iter(rows))
+    models = [candidate for candidate in candidates if candidate.predictions(first, 0).shape[1] > 1]
+    if not models:
         return None
-    names = tuple(in_amounts(name) for name in outcomes)
+    predictions = {split: _mean_prediction(models, split) for split in rows}
+    labels = {split: split_rows.labels.astype(np.float32) for split, split_rows in rows.items()}
+    counts = _counts(rows)
+    fitted = [_expect(task, labels, predictions, counts) for task in _tasks_with_odds(rows[first].kinds, predictions)]
+    if not any(fitted):
+        return None
     amount: TaskKind = "regression"
-    kinds = (amount,) * len(some.kinds)
-    return Expected({of: replace(each, labels=labels[of], kinds=kinds) for of, each in rows.items()}, names)
+    kinds = (amount,) * len(rows[first].kinds)
+    expected_rows = {split: replace(kept_rows, labels=labels[split], kinds=kinds) for split, kept_rows in rows.items()}
+    return Expected(expected_rows, tuple(in_amounts(outcome) for outcome in outcomes))
+
+
+def _counts(rows: Mapping[str, KeptRows]) -> Floats | None:
+    """What the rows of all splits count; None where all count alike."""
+    counts = [split_rows.counts for split_rows in rows.values()]
+    counted = [split_counts for split_counts in counts if split_counts is not None]
+    return np.concatenate(counted) if counted else None
+
+
+def _tasks_with_odds(kinds: Sequence[TaskKind], predictions: Mapping[str, NDArray[Any]]) -> Iterator[int]:
+    """Tasks of two classes whose predictions are probabilities."""
+    for task, kind in enumerate(kinds):
+        lowest = min(split_predictions[:, task].min() for split_predictions in predictions.values())
+        highest = max(split_predictions[:, task].max() for split_predictions in predictions.values())
+        if kind == "binary" and lowest >= 0 and highest <= 1:
+            yield task
+
+
+def _expect(
+    task: int, labels: Mapping[str, Singles], predictions: Mapping[str, NDArray[Any]], counts: Floats | None
+) -> bool:
+    """Makes a task's labels (N, T) by split expected ones; whether predictions tell of them."""
+    task_predictions = np.concatenate([split_predictions[:, task] for split_predictions in predictions.values()])
+    task_labels = np.concatenate([split_labels[:, task] for split_labels in labels.values()])
+    fit = platt(task_predictions, task_labels, counts)
+    if fit is None or fit.slope <= 0:
+        return False
+    for split, split_labels in labels.items():
+        split_labels[:, task] += TRUST * (fit.apply(predictions[split][:, task]) - split_labels[:, task])
+    return True
 
 
 def level(labels: Floats, values: Floats) -> Floats:
     """(M,), by which a candidate's outcomes by expected labels are multiplied, so that under the same K weights they
     have the level of those by labels: of both (K, M)."""
-    of, by = labels.sum(axis=0), values.sum(axis=0)
-    return np.asarray(np.divide(of, by, out=np.ones_like(by), where=by > 0))
+    totals, expected_totals = labels.sum(axis=0), values.sum(axis=0)
+    ones = np.ones_like(expected_totals)
+    return np.asarray(np.divide(totals, expected_totals, out=ones, where=expected_totals > 0))
 
 
 def together(confirm: Floats, searched: Floats) -> Floats:
@@ -103,17 +145,20 @@ def choosing_values(values: Floats, expected: Floats, points: Sequence[object]) 
     """
     if not len(expected):
         return values
-    found = expected.copy()
+    levelled = expected.copy()
     names = np.array(points, dtype=object)
     for point in dict.fromkeys(points):
         rows = names == point
-        found[rows] *= level(values[rows], expected[rows])
-    both = np.concatenate([values, expected], axis=1)
-    _, first, same = np.unique(both, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(found[first[same.reshape(-1)]])
+        levelled[rows] *= level(values[rows], expected[rows])
+    values_of_rows = np.concatenate([values, expected], axis=1)
+    _, first, same = np.unique(values_of_rows, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(levelled[first[same.reshape(-1)]])
 
 
-def _mean(candidates: Sequence[Candidate], split: str) -> NDArray[Any]:
+def _mean_prediction(candidates: Sequence[Candidate], split: str) -> NDArray[Any]:
     """(N, T), the mean prediction of candidates, each a mean over its replicates."""
-    runs = ((each, run) for each in candidates for run in range(each.replicates))
-    return np.asarray(sum(each.predictions(split, run) / each.replicates for each, run in runs) / len(candidates))
+    total: NDArray[Any] | float = 0.0
+    for candidate in candidates:
+        for run in range(candidate.replicates):
+            total = total + candidate.predictions(split, run) / candidate.replicates
+    return np.asarray(total / len(candidates))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Mask
 from bench.results.effect import LEVEL, Effect
 from bench.results.ledger import band
 
@@ -48,64 +48,112 @@ def posterior(
         best: the row of each candidate at its own weights; what is alike.
         base: the row that candidates are compared with: today's model at its own weights.
     """
-    d, s, m = draws.shape
-    known = values > 0
-    logs = np.log(np.where(known, values, 1.0))
-    errors = np.where(known, np.log(np.maximum(draws, LEAST_OUTCOME)) - logs, 0.0)
-    errors -= errors[:, base : base + 1]
-    members = [row for row in dict.fromkeys(best) if row != base and known[row].all()]
-    if not d or not members or not known[base].all():
+    positive = values > 0
+    members = [row for row in dict.fromkeys(best) if row != base and positive[row].all()]
+    if not len(draws) or not members or not positive[base].all():
         return np.asarray(draws, dtype=np.float64)
-    seen = utility(values[members]) - utility(values[base])
-    own = utility(values[members] * np.exp(errors[:, members])) - utility(values[base]) - seen  # (D, C)
-    own -= own.mean(axis=0)
-    both = np.cov(own, rowvar=False).reshape(len(members), -1)
-    both += np.eye(len(members)) * max(1e-6 * float(np.diag(both).mean()), 1e-14)
-    along = np.einsum("dc,dk->ck", own, errors.reshape(d, -1)) / max(1, d - 1)  # (C, S M)
-    rng, moved = np.random.default_rng(seed), np.empty((d, s * m))
-    with threadpool_limits(1):
-        spreads = _spreads(seen, both, rng)
-        for spread, of in zip(spreads, np.array_split(np.arange(d), len(spreads)), strict=True):
-            true = rng.standard_normal((len(of), len(members))) @ np.linalg.cholesky(spread).T
-            moved[of] = np.linalg.solve(spread + both, (seen - true - own[of]).T).T @ along
-    found = np.exp(logs - errors - moved.reshape(d, s, m))  # an error is as likely as its mirror image
+    errors = _relative_errors(values, draws, base)
+    differences = _differences(values, errors, members, base, utility)
+    moved = _drawn_back(differences, errors.reshape(len(draws), -1), np.random.default_rng(seed))
+    logs = np.log(np.where(positive, values, 1.0))
+    outcomes = np.exp(logs - errors - moved.reshape(draws.shape))  # an error is as likely as its mirror image
     with np.errstate(divide="ignore", invalid="ignore"):
         of_base = np.where(values[base] > 0, draws[:, base] / values[base], 1.0)[:, None]
-    return np.asarray(np.where(known, found * of_base, draws))
+    return np.asarray(np.where(positive, outcomes * of_base, draws))
+
+
+def _relative_errors(values: Floats, draws: Floats, base: int) -> Floats:
+    """(D, S, M), errors of the logarithms of outcomes over the base's; 0 of an outcome of which nothing is shown."""
+    positive = values > 0
+    logs = np.log(np.where(positive, values, 1.0))
+    errors = np.where(positive, np.log(np.maximum(draws, LEAST_OUTCOME)) - logs, 0.0)
+    return np.asarray(errors - errors[:, base : base + 1])
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Differences in U of C candidates from the base, as measured.
+
+    Attributes:
+        seen: (C,), differences.
+        errors: (D, C), their errors, of mean 0.
+        covariance: (C, C), of these.
+    """
+
+    seen: Floats
+    errors: Floats
+    covariance: Floats
+
+
+def _differences(values: Floats, errors: Floats, members: Sequence[int], base: int, utility: Utility) -> Differences:
+    """Of the rows `members`, by relative errors (D, S, M) of outcomes."""
+    base_utility = utility(values[base])
+    seen = utility(values[members]) - base_utility
+    utility_errors = utility(values[members] * np.exp(errors[:, members])) - base_utility - seen
+    utility_errors -= utility_errors.mean(axis=0)
+    covariance = np.cov(utility_errors, rowvar=False).reshape(len(members), -1)
+    covariance += np.eye(len(members)) * max(1e-6 * float(np.diag(covariance).mean()), 1e-14)
+    return Differences(seen, utility_errors, covariance)
+
+
+def _drawn_back(differences: Differences, errors: Floats, rng: np.random.Generator) -> Floats:
+    """(D, S M), how far errors (D, S M) of outcomes move as differences in U are drawn to what is alike."""
+    count, members = differences.errors.shape
+    slopes = np.einsum("dc,dk->ck", differences.errors, errors) / max(1, count - 1)  # (C, S M)
+    moved = np.empty_like(errors)
+    with threadpool_limits(1):
+        spreads = _spreads(differences.seen, differences.covariance, rng)
+        for spread, places in zip(spreads, np.array_split(np.arange(count), len(spreads)), strict=True):
+            true = rng.standard_normal((len(places), members)) @ np.linalg.cholesky(spread).T
+            surplus = differences.seen - true - differences.errors[places]
+            moved[places] = np.linalg.solve(spread + differences.covariance, surplus.T).T @ slopes
+    return moved
 
 
 def _spreads(seen: Floats, errors: Floats, rng: np.random.Generator) -> list[Floats]:
-    """Draws of the prior covariance (C, C) of candidates by Gibbs sampling, given differences (C,) and their errors."""
+    """Draws of the prior covariance (C, C) of candidates by Gibbs sampling, given differences (C,) and their errors.
+
+    In the names of the module's text: f has the variance `shift`, and v_c `scale` times `mixing`.
+    """
     count, root, common = len(seen), np.linalg.cholesky(errors), _common(errors)
-    least = max(SCALE**2, PART**2 * float(np.median(np.diag(errors))))
-    scale = mix = shift = least
-    own, found = np.ones(count), []
+    prior_scale = max(SCALE**2, PART**2 * float(np.median(np.diag(errors))))
+    scale = scale_mixing = shift = prior_scale
+    mixing, spreads = np.ones(count), []
     for step in range(BURN + STEPS):
-        spread = np.diag(scale * own) + shift * np.outer(common, common)
-        true, factor = np.sqrt(scale * own) * rng.standard_normal(count), np.sqrt(shift) * rng.standard_normal()
+        spread = np.diag(scale * mixing) + shift * np.outer(common, common)
+        v = np.sqrt(scale * mixing) * rng.standard_normal(count)
+        f = np.sqrt(shift) * rng.standard_normal()
         noise = root @ rng.standard_normal(count)
-        left = np.linalg.solve(spread + errors, seen - true - factor * common - noise)
-        true, factor = true + scale * own * left, factor + shift * float(common @ left)
-        own = 1 / rng.gamma((TAIL + 1) / 2, 2 / (TAIL + true**2 / scale))
-        scale = 1 / rng.gamma((count + 1) / 2, 1 / (1 / mix + (true**2 / own).sum() / 2))
-        mix = 1 / rng.gamma(1.0, 1 / (1 / least + 1 / scale))
-        shift = 1 / rng.gamma(1.0, 2 / (least + factor**2))
+        surplus = np.linalg.solve(spread + errors, seen - v - f * common - noise)
+        v = v + scale * mixing * surplus
+        f = f + shift * float(common @ surplus)
+        mixing = 1 / rng.gamma((TAIL + 1) / 2, 2 / (TAIL + v**2 / scale))
+        scale = 1 / rng.gamma((count + 1) / 2, 1 / (1 / scale_mixing + (v**2 / mixing).sum() / 2))
+        scale_mixing = 1 / rng.gamma(1.0, 1 / (1 / prior_scale + 1 / scale))
+        shift = 1 / rng.gamma(1.0, 2 / (prior_scale + f**2))
         if step >= BURN:
-            found.append(np.diag(scale * own + 1e-14) + shift * np.outer(common, common))
-    return found
+            spreads.append(np.diag(scale * mixing + 1e-14) + shift * np.outer(common, common))
+    return spreads
 
 
 def _common(errors: Floats) -> Floats:
     """(C,) how much of each error all have in common, of mean square 1: the first factor of their correlations."""
-    sd = np.sqrt(np.diag(errors))
-    apart = errors / np.outer(sd, sd) - np.eye(len(sd))
-    loading = np.sqrt(np.abs(apart).max(axis=1, initial=0.0)) if len(sd) > 1 else np.ones(1)
-    for _ in range(30 if len(sd) > 1 else 0):
-        values, vectors = np.linalg.eigh(apart + np.diag(loading**2))
-        loading = vectors[:, -1] * np.sqrt(max(float(values[-1]), 0.0))
-        loading = np.clip(loading * np.sign(loading.sum() or 1.0), 0.05, 0.99)
-    found = loading * sd
-    return np.asarray(found / np.sqrt((found**2).mean()))
+    deviations = np.sqrt(np.diag(errors))
+    loadings = np.ones(1)
+    if len(deviations) > 1:
+        loadings = _first_factor(errors / np.outer(deviations, deviations) - np.eye(len(deviations)))
+    common = loadings * deviations
+    return np.asarray(common / np.sqrt((common**2).mean()))
+
+
+def _first_factor(correlations: Floats) -> Floats:
+    """(C,), loadings of the first factor of correlations (C, C) whose diagonal is 0, by iterated principal factors."""
+    loadings = np.sqrt(np.abs(correlations).max(axis=1, initial=0.0))
+    for _ in range(30):
+        values, vectors = np.linalg.eigh(correlations + np.diag(loadings**2))
+        loadings = vectors[:, -1] * np.sqrt(max(float(values[-1]), 0.0))
+        loadings = np.clip(loadings * np.sign(loadings.sum() or 1.0), 0.05, 0.99)
+    return np.asarray(loadings)
 
 
 @dataclass(frozen=True)
@@ -120,12 +168,12 @@ class Moves:
 
     def spanning(self, other: Moves) -> Moves:
         """Itself, with intervals that reach as far as the other one's."""
-        outcomes = {name: each.spanning(other.outcomes[name]) for name, each in self.outcomes.items()}
+        outcomes = {name: effect.spanning(other.outcomes[name]) for name, effect in self.outcomes.items()}
         return Moves(self.utility.spanning(other.utility), outcomes)
 
     def to_json(self) -> dict[str, object]:
         """Itself as every document has it."""
-        return {"utility": self.utility.to_json(), **{name: each.to_json() for name, each in self.outcomes.items()}}
+        return {"utility": self.utility.to_json(), **{name: effect.to_json() for name, effect in self.outcomes.items()}}
 
 
 def moves(
@@ -147,19 +195,27 @@ def moves(
         whole: the row whose utility is the whole that differences are fractions of, where 1 + U is an amount; it is as
             uncertain as they are.
     """
-    of = np.maximum(draws if len(draws) else values[None], LEAST_OUTCOME)
-    ratio, known = np.log(of[:, to]) - np.log(of[:, start]), values[start] > 0
-    apart = utility(of[:, to]) - utility(of[:, start])
+    positive = values[start] > 0
+    uncertain = len(draws) > 0 and bool(positive.any())
+    worlds = np.maximum(draws if len(draws) else values[None], LEAST_OUTCOME)
+    ratios = np.log(worlds[:, to]) - np.log(worlds[:, start])
+    differences = utility(worlds[:, to]) - utility(worlds[:, start])
     if whole is not None:
-        apart = apart / (1 + utility(of[:, whole]))
-    middle, sd, far = ratio.mean(axis=0), ratio.std(axis=0), math.nan
-    if len(draws) and known.any():
-        off = np.abs(ratio - middle)[:, known] / np.where(sd > 0, sd, np.inf)[known]
-        far = float(np.quantile(off.max(axis=1), LEVEL))
-    told = np.expm1([middle, middle - far * sd, middle + far * sd])
-    outcomes = [Effect(*own) if ok else Effect(math.nan) for own, ok in zip(told.T.tolist(), known, strict=True)]
-    drawn = apart if len(draws) and known.any() else apart[:0]
-    return Moves(effect_of(apart.mean(), drawn, fraction), dict(zip(names, outcomes, strict=True)))
+        differences = differences / (1 + utility(worlds[:, whole]))
+    effects = _together(ratios, positive, uncertain)
+    drawn = differences if uncertain else differences[:0]
+    return Moves(effect_of(differences.mean(), drawn, fraction), dict(zip(names, effects, strict=True)))
+
+
+def _together(ratios: Floats, positive: Mask, uncertain: bool) -> list[Effect]:
+    """Effects of logarithms of ratios (D, M), in as many standard deviations as hold all together; NaN from 0."""
+    middle, deviations, reach = ratios.mean(axis=0), ratios.std(axis=0), math.nan
+    if uncertain:
+        distances = np.abs(ratios - middle)[:, positive] / np.where(deviations > 0, deviations, np.inf)[positive]
+        reach = float(np.quantile(distances.max(axis=1), LEVEL))
+    ends = np.expm1([middle, middle - reach * deviations, middle + reach * deviations])
+    return [Effect(*interval) if defined else Effect(math.nan)
+            for interval, defined in zip(ends.T.tolist(), positive, strict=True)]  # fmt: skip
 
 
 def effect_of(mean: float, draws: Floats, fraction: Fraction) -> Effect:

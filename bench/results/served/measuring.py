@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Mask
 from bench.core.records import Role
 from bench.core.schema import Task
 from bench.measure.labelled import Labelled
@@ -69,6 +70,20 @@ class CurrentRanking:
     model: str = ""
 
 
+class Place(NamedTuple):
+    """Where a serving point stands in (C, K, ..): its candidate, and which of the settings it has."""
+
+    candidate: int
+    setting: int
+
+
+class Replicate(NamedTuple):
+    """One training of a candidate: its places among the candidates and among that candidate's replicates."""
+
+    candidate: int
+    run: int
+
+
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
@@ -99,58 +114,83 @@ class Meter:
     ) -> None:
         self.split, self._candidates, self._rates = split, candidates, rows.rates
         self.scores: set[int] = set()
-        self.drawn = drawn_of(rows, split, resamples if len(rows.labels) <= MANY else resamples // 2)
+        if len(rows.labels) > MANY:
+            resamples //= 2
+        self.drawn = drawn_of(rows, split, resamples)
         self.measure = measure_of(rows, outcomes, self.drawn)
 
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""
-        jobs = [(at, run) for at, each in enumerate(self._candidates) for run in range(each.replicates)]
-        results = in_threads(lambda job: self._values(*job, settings), jobs)
-        by_job = dict(zip(jobs, results, strict=True))
-        return [
-            np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
-        ]
+        replicates = self._replicates(range(len(self._candidates)))
+        by_replicate = in_threads(partial(self._values, settings), replicates)
+        by_candidate: list[list[Floats]] = [[] for _ in self._candidates]
+        for replicate, values in zip(replicates, by_replicate, strict=True):
+            by_candidate[replicate.candidate].append(values)
+        return [np.array(values) for values in by_candidate]
 
-    def parts(self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion], measure: Measure) -> list[Points]:
-        """By slice the chosen points, candidates `of` under settings at the places `at`, by a measure of these rows."""
-        chosen: dict[int, list[int]] = {}
-        for point, candidate in enumerate(of):
-            chosen.setdefault(candidate, []).append(point)
-        jobs = [(each, run) for each in chosen for run in range(self._candidates[each].replicates)]
+    def points(self, places: Sequence[Place], settings: Sequence[Fusion], measure: Measure) -> list[Points]:
+        """By slice of a measure of these rows the serving points at some places."""
+        rows_of = by_candidate(places)
+        replicates = self._replicates(rows_of)
+        resampled = in_threads(partial(self._resampled, fusions_of(places, settings), measure), replicates)
+        by_point: list[list[Floats]] = [[] for _ in places]  # of each replicate (1 + B, slices, M)
+        for replicate, by_setting in zip(replicates, resampled, strict=True):
+            for row, outcomes in zip(rows_of[replicate.candidate], by_setting, strict=True):
+                by_point[row].append(outcomes)
+        return [_points(places, by_point, place, units) for place, units in enumerate(measure.units)]
 
-        def one(job: tuple[int, int]) -> list[Floats]:
-            terms = FusionTerms(self._predictions(*job), self._rates)
-            return [measure.resampled(_score(terms, settings[at[point]])) for point in chosen[job[0]]]
-
-        runs: list[list[Floats]] = [[] for _ in of]  # by point, of each replicate (1 + B, slices, M)
-        for (candidate, _), measured in zip(jobs, in_threads(one, jobs), strict=True):
-            for point, drawn in zip(chosen[candidate], measured, strict=True):
-                runs[point].append(drawn)
-        return [
-            _points(of, at, [np.array([drawn[:, place] for drawn in own]) for own in runs], units)
-            for place, units in enumerate(measure.units)
-        ]
-
-    def terms(self, candidate: int, kept: NDArray[np.bool_]) -> list[FusionTerms]:
+    def terms(self, candidate: int, sampled: Mask) -> list[FusionTerms]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
-        each = self._candidates[candidate]
-        return [FusionTerms(self._predictions(candidate, run)[kept], self._rates) for run in range(each.replicates)]
+        replicates = self._replicates([candidate])
+        return [FusionTerms(self._predictions(replicate)[sampled], self._rates) for replicate in replicates]
 
     def outcomes(self, setting: Fusion, terms: Sequence[FusionTerms]) -> Floats:
         """(M,), means over replicates under one setting."""
-        by_seed = [self.measure.values(_score(own, setting))[0] for own in terms]
-        return np.asarray(np.mean(by_seed, axis=0))
+        by_replicate = [self.measure.values(_score(replicate, setting))[0] for replicate in terms]
+        return np.asarray(np.mean(by_replicate, axis=0))
 
-    def _values(self, candidate: int, run: int, settings: Sequence[Fusion]) -> Floats:
-        predictions = self._predictions(candidate, run)
+    def _replicates(self, candidates: Iterable[int]) -> list[Replicate]:
+        replicates = []
+        for candidate in candidates:
+            runs = range(self._candidates[candidate].replicates)
+            replicates += [Replicate(candidate, run) for run in runs]
+        return replicates
+
+    def _values(self, settings: Sequence[Fusion], replicate: Replicate) -> Floats:
+        """(K, M)."""
+        predictions = self._predictions(replicate)
         if predictions.shape[1] == 1:
-            self.scores.add(candidate)
+            self.scores.add(replicate.candidate)
             return np.repeat(self.measure.values(predictions[:, 0]), len(settings), axis=0)
         terms = FusionTerms(predictions, self._rates)
-        return np.array([self.measure.values(_score(terms, each))[0] for each in settings])
+        return np.array([self.measure.values(_score(terms, setting))[0] for setting in settings])
 
-    def _predictions(self, candidate: int, run: int) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self._candidates[candidate].predictions(self.split, run))
+    def _resampled(
+        self, fusions: Mapping[int, Sequence[Fusion]], measure: Measure, replicate: Replicate
+    ) -> list[Floats]:
+        """By fusion of the replicate's candidate (1 + B, slices, M)."""
+        terms = FusionTerms(self._predictions(replicate), self._rates)
+        return [measure.resampled(_score(terms, fusion)) for fusion in fusions[replicate.candidate]]
+
+    def _predictions(self, replicate: Replicate) -> NDArray[np.float32]:
+        candidate = self._candidates[replicate.candidate]
+        return np.ascontiguousarray(candidate.predictions(self.split, replicate.run))
+
+
+def by_candidate(places: Sequence[Place]) -> dict[int, list[int]]:
+    """By candidate which of the places are its own."""
+    rows: dict[int, list[int]] = {}
+    for row, place in enumerate(places):
+        rows.setdefault(place.candidate, []).append(row)
+    return rows
+
+
+def fusions_of(places: Sequence[Place], settings: Sequence[Fusion]) -> dict[int, list[Fusion]]:
+    """By candidate the settings of the places that are its own."""
+    fusions: dict[int, list[Fusion]] = {}
+    for place in places:
+        fusions.setdefault(place.candidate, []).append(settings[place.setting])
+    return fusions
 
 
 def _score(terms: FusionTerms, setting: Fusion) -> Floats:
@@ -159,36 +199,77 @@ def _score(terms: FusionTerms, setting: Fusion) -> Floats:
     return terms.fused(setting.kind, setting.weights)
 
 
-def meter_of(
-    candidates: Sequence[Candidate], rows: KeptRows, split: str, outcomes: Sequence[str], most: int
-) -> tuple[Meter, NDArray[np.bool_]]:
-    """Measures about `most` of the rows, whole units; and which."""
-    few, kept = sample_of(rows, split, most)
-    return Meter(candidates, few, split, outcomes, 0), kept
+@dataclass(frozen=True)
+class SampledMeter:
+    """Measures candidates on a sample of a split's rows.
+
+    Attributes:
+        sampled: which of the split's rows these are.
+    """
+
+    meter: Meter
+    sampled: Mask
+
+    def terms(self, candidate: int) -> list[FusionTerms]:
+        """Those of a candidate's replicates on the sample."""
+        return self.meter.terms(candidate, self.sampled)
 
 
-def sample_of(rows: KeptRows, split: str, most: int) -> tuple[KeptRows, NDArray[np.bool_]]:
-    """About `most` of the rows, whole units, and which."""
-    kept = sampled(rows.units, f"climb {split}", len(rows.units), most)
-    if kept.all():
-        return rows, kept
-    few = replace(
-        rows, labels=rows.labels[kept], group=rows.group[kept], units=rows.units[kept], codes=rows.codes[kept],
-        logged={name: each[kept] for name, each in rows.logged.items()},
-        weights=None if rows.weights is None else rows.weights[kept],
-        exposure=None if rows.exposure is None else rows.exposure.taken(kept),
-        items={name: each[kept] for name, each in rows.items.items()},
-    )  # fmt: skip
-    return few, kept
+def sampled_meters(
+    candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[str], size: int
+) -> list[SampledMeter]:
+    """By split a meter of about `size` of its rows, whole units."""
+    meters = []
+    for split, split_rows in rows.items():
+        sample, sampled_rows = sample_of(split_rows, split, size)
+        meters.append(SampledMeter(Meter(candidates, sample, split, outcomes, 0), sampled_rows))
+    return meters
 
 
-def _points(of: Sequence[int], at: Sequence[int], drawn: Sequence[Floats], units: float) -> Points:
-    """Args: `drawn`: by point (n, 1 + B, M)."""
-    apart = [each[:, 1:] - each[:, :1] for each in drawn]
-    moved = np.stack([each.mean(axis=0) for each in apart], axis=1)
-    spread = (((each - each.mean(axis=0)) ** 2).sum(axis=0) / max(1, len(each) - 1) for each in apart)
-    own = [np.nan_to_num(each).mean(axis=0) if len(each) else np.zeros(each.shape[1]) for each in spread]
-    return Points(np.array(of), np.array(at), tuple(each[:, 0] for each in drawn), moved, np.array(own), units)
+def sample_of(rows: KeptRows, split: str, size: int) -> tuple[KeptRows, Mask]:
+    """About `size` of the rows, whole units, and which."""
+    sampled_rows = sampled(rows.units, f"climb {split}", len(rows.units), size)
+    if sampled_rows.all():
+        return rows, sampled_rows
+    sample = replace(
+        rows,
+        labels=rows.labels[sampled_rows],
+        group=rows.group[sampled_rows],
+        units=rows.units[sampled_rows],
+        codes=rows.codes[sampled_rows],
+        logged={name: column[sampled_rows] for name, column in rows.logged.items()},
+        weights=None if rows.weights is None else rows.weights[sampled_rows],
+        exposure=None if rows.exposure is None else rows.exposure.taken(sampled_rows),
+        items={name: column[sampled_rows] for name, column in rows.items.items()},
+    )
+    return sample, sampled_rows
+
+
+def _points(places: Sequence[Place], by_point: Sequence[Sequence[Floats]], slice: int, units: float) -> Points:
+    """The points on one slice.
+
+    Args:
+        by_point: of each replicate (1 + B, slices, M).
+        units: of the slice.
+    """
+    values, moved, variances = [], [], []
+    for replicates in by_point:
+        outcomes = np.array([resampled[:, slice] for resampled in replicates])  # (n, 1 + B, M)
+        moves = outcomes[:, 1:] - outcomes[:, :1]
+        values.append(outcomes[:, 0])
+        moved.append(moves.mean(axis=0))
+        variances.append(_variance_of_replicate(moves))
+    candidates, settings = np.array(places).T
+    return Points(candidates, settings, tuple(values), np.stack(moved, axis=1), np.array(variances), units)
+
+
+def _variance_of_replicate(moves: Floats) -> Floats:
+    """(M,), the mean variance over resamples of one replicate's moves (n, B, M) about those of all."""
+    deviations = moves - moves.mean(axis=0)
+    variances = (deviations**2).sum(axis=0) / max(1, len(moves) - 1)
+    if not len(variances):
+        return np.zeros(moves.shape[2])
+    return np.asarray(np.nan_to_num(variances).mean(axis=0))
 
 
 def in_threads(work: Callable[[JobT], ResultT], jobs: Iterable[JobT]) -> list[ResultT]:

@@ -7,15 +7,14 @@ too good there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Mask
 from bench.core.errors import UserError, check_known
 from bench.core.objectives import Objective, of_items
 from bench.core.rows import CONFIRM, SEARCH, TEST
@@ -23,16 +22,16 @@ from bench.core.seeds import derive
 from bench.measure.outcomes import Measure
 from bench.measure.predictions import KeptRows
 from bench.results.effect import Effect
-from bench.results.fusion import FUSION_KINDS, Fusion
+from bench.results.fusion import Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
 from bench.results.points import BASELINE
-from bench.results.served.climb import ROOM, Aim, Goal, climbed
+from bench.results.served.climb import ROOM, Aim, ClimbRows, CurrentPoint, Goal, climb_all
 from bench.results.served.errors import Points, Seeds, draws_of, on_more_rows, seeds_of
-from bench.results.served.expected import NOISE, choosing_values, expected, together
+from bench.results.served.expected import NOISE, Expected, choosing_values, expected, together
 from bench.results.served.front import gains, kept, on_front, unequal, volume_of
-from bench.results.served.measuring import RESAMPLES, Candidate, CurrentRanking, Meter
+from bench.results.served.measuring import RESAMPLES, Candidate, CurrentRanking, Meter, Place
 from bench.results.served.slices import slices_of
-from bench.results.served.sweep import ROUNDS, STEPS, Sweep
+from bench.results.served.sweep import STEPS, Swept, swept
 
 SERVED_DRAWS = 2000
 SPLITS = (CONFIRM, TEST)
@@ -80,6 +79,92 @@ class Served(Ledger):
         return not self.today and self.table["point"].iloc[self.current] == BASELINE
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """The arguments of `served_front` that its steps read."""
+
+    candidates: Sequence[Candidate]
+    rows: Mapping[str, KeptRows]
+    outcomes: Sequence[Objective]
+    current: CurrentRanking
+    aims: Sequence[Aim] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Of the outcomes."""
+        return [objective.name for objective in self.outcomes]
+
+    @property
+    def by_label(self) -> Mask:
+        """(M,), which outcomes are of tasks, not of items."""
+        return np.array([not of_items(name) for name in self.names])
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """That a fusion weighs."""
+        return self.rows[CONFIRM].tasks
+
+    @property
+    def now(self) -> CurrentPoint:
+        """The current point; at equal weights where it has none."""
+        ids = [candidate.id for candidate in self.candidates]
+        fusion = self.current.fusion or Fusion.of("power", [1.0] * len(self.tasks))
+        return CurrentPoint(ids.index(self.current.id), fusion)
+
+    @property
+    def stands_at_its_best(self) -> bool:
+        """Whether a baseline stands for what is served, at the weights that are best for it."""
+        return not self.current.today and bool(self.aims)
+
+    @property
+    def choosing(self) -> dict[str, KeptRows]:
+        """The rows that choose weights, by split."""
+        return {split: rows for split, rows in self.rows.items() if split != TEST}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What is known of the errors of outcomes.
+
+    Attributes:
+        seeds: what seeds do; None where nothing is known of it.
+        drawable: whether there are draws: not where candidates have seeds of which nothing is known.
+        seed: of the random numbers.
+        draws: how many.
+    """
+
+    seeds: Seeds | None
+    drawable: bool
+    seed: int
+    draws: int
+
+    def drawn(self, points: Points) -> Floats:
+        """(D, S, M) in the precision that is kept, so that equal points are equal."""
+        if not self.drawable:
+            return np.zeros((0, *points.means.shape))
+        return draws_of(points, self.seeds, self.seed, self.draws).astype(np.float32).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The kept serving points on the rows of confirmation and test.
+
+    Attributes:
+        settings: of all that were tried; places refer to them.
+        places: of the S points.
+        points, draws: by split.
+        searched: (S, M), outcomes on validation rows; NaN where no predictions of them are kept.
+        by_expected: (S, M), see `Served.expected`.
+    """
+
+    settings: Sequence[Fusion]
+    places: Sequence[Place]
+    points: Mapping[str, Points]
+    draws: Mapping[str, Floats]
+    searched: Floats
+    by_expected: Floats
+
+
 def served_front(
     candidates: Sequence[Candidate],
     rows: Mapping[str, KeptRows],
@@ -101,193 +186,243 @@ def served_front(
         UserError: fewer than two tasks or more than eight, an outcome that is undefined on these rows, or an unknown
             current point.
     """
-    names, tasks = [each.name for each in outcomes], rows[CONFIRM].tasks
-    at = _checked(candidates, tasks, current)
-    meters = {split: Meter(candidates, rows[split], split, names, resamples) for split in SPLITS}
-    for split, meter in meters.items():
-        _defined(meter.measure, names, split)
-    fusion = current.fusion or Fusion.of("power", [1.0] * len(tasks))
-    sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
-    by_label = np.array([not of_items(name) for name in names])
-    chance = meters[CONFIRM].measure.random()[0] * by_label
-    goals = [Goal(aim, values[at].mean(axis=0)[sweep.settings.index(fusion)], chance, ROOM) for aim in aims]
-    chosen = {split: own for split, own in rows.items() if split != TEST}
-    likely = expected(candidates, chosen, names)
-    climb = partial(climbed, candidates, chosen, names, now=(at, fusion), likely=likely)
-    ends = _climbed(climb, sweep, values, goals, meters[CONFIRM])
-    means = np.array([each.mean(axis=0) for each in values])
-    if not current.today and goals:
-        fusion = sweep.settings[int(goals[0].worth(means[at]).argmax())]
-    valid = unequal(values)
-    shape = seeds_of(values, [each.seeds for each in candidates])
-
-    def place(candidate: int, setting: Fusion) -> tuple[int, int]:
-        """The first setting with the same outcomes (n, K, M) as one."""
-        own, k = values[candidate], sweep.settings.index(setting)
-        return candidate, int(np.flatnonzero((own == own[:, k : k + 1]).all(axis=(0, 2)))[0])
-
-    base = place(at, fusion)
-    # by each goal also the best of all settings: a candidate may have what another one's climb found
-    best = [(c, int(goal.worth(own).argmax())) for c, own in enumerate(means) if ends[c] for goal in goals]
-    also = [*(place(c, own[0]) for c, own in enumerate(ends) if own), *(place(c, sweep.settings[k]) for c, k in best)]
-    places = kept(means, valid, outcomes, base, [each for each in also if valid[each]])
-    of, settings = [c for c, _ in places], [k for _, k in places]
-    points = {split: meter.parts(of, settings, sweep.settings, meter.measure)[0] for split, meter in meters.items()}
-    known = shape is not None or not any(each.seeds for each in candidates)  # else nobody knows what seeds do
-    purpose = derive(seed, "served")
-    drawn = {split: _drawn(each, shape, known, purpose, draws) for split, each in points.items()}
-    of_chosen = drawn[CONFIRM]
-    if SEARCH in rows:  # values that choose are means of both splits
-        share = math.sqrt((1 + rows[CONFIRM].kept / max(1, rows[SEARCH].kept)) / 4)
-        within = np.where(by_label, NOISE, 1.0) if likely else 1.0  # what is shown needs no label
-        more = on_more_rows(points[CONFIRM], shape, share, within)
-        of_chosen = _drawn(more, shape, known, purpose, draws)
-    front = on_front(means, valid, outcomes)[of, settings]
-    table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
-    cells: dict[tuple[str, str], Floats] = {}
-    searched = np.full(points[CONFIRM].means.shape, np.nan)
-    if SEARCH in rows:
-        used = sorted(set(settings))
-        swept = Meter(candidates, rows[SEARCH], SEARCH, names, 0).sweep([sweep.settings[k] for k in used])
-        searched[:] = [swept[c][:, used.index(k)].mean(axis=0) for c, k in places]
-        cells[SEARCH, ALL] = np.full((len(places), len(names), len(PARTS)), np.nan)
-        cells[SEARCH, ALL][..., VALUE] = searched
-    by_expected = likely.values(candidates, of, [sweep.settings[k] for k in settings]) if likely else np.zeros((0, 0))
-    row = places.index(base)
-    if not current.today and goals:  # what stands for it ranks by its best weights, as those that are compared with it
-        choosing = choosing_values(together(points[CONFIRM].means, searched), by_expected, of)
-        scores = np.where(np.array(of) == at, goals[0].worth(choosing), -np.inf)
-        row = int(scores.argmax())
-    for split, each in points.items():
-        cells[split, ALL] = _cells(each, drawn[split], row)
-    for split, meter in meters.items():
-        for name, (enough, part) in slices_of(meter, rows[split], of, settings, sweep.settings, outcomes).items():
-            cells[split, name] = np.full_like(cells[split, ALL], np.nan)
-            if part is not None:
-                of_part = _cells(part, _drawn(part, shape, known, purpose, draws), row)
-                cells[split, name][:, enough] = of_part[:, enough]
-    own, measure = np.flatnonzero(by_label), meters[TEST].measure
+    inputs = checked(Inputs(candidates, rows, outcomes, current, aims))
+    meters = meters_of(inputs, resamples)
+    tried = swept(meters[CONFIRM], rows[CONFIRM].rates, outcomes, inputs.now.fusion)
+    chance = random_of(inputs, meters[CONFIRM])
+    goals = goals_of(inputs, tried, chance)
+    likely = expected(candidates, inputs.choosing, inputs.names)
+    ends = climbed_fusions(inputs, tried, goals, likely)
+    base = base_of(inputs, tried, goals)
+    places = kept_places(inputs, tried, goals, ends, base)
+    errors = errors_of(inputs, tried, derive(seed, "served"), draws)
+    measured = measured_at(places, inputs, tried.settings, meters, errors, likely)
+    row = row_of_current(inputs, measured, goals, base)
+    front = on_front(tried.means, unequal(tried.values), outcomes)[tuple(np.array(places).T)]
     return Served(
         measures=tuple(outcomes),
-        table=table,
-        cells=cells,
-        draws={CONFIRM: of_chosen.astype(np.float32), TEST: drawn[TEST].astype(np.float32)},
+        table=table_of(inputs, measured, front, tried.meter.scores),
+        cells=cells_of(inputs, measured, meters, errors, row),
+        draws=kept_draws(inputs, measured, errors, likely),
         current=row,
-        hypervolume=volume_of(points[TEST].means[front][:, own], drawn[TEST][:, front][..., own],
-                              [outcomes[at] for at in own.tolist()], measure.random()[0, own],
-                              _ideal(measure, rows[TEST], outcomes)[own], known),
-        replicates=round(float(np.median([each.replicates for each in candidates]))),
+        hypervolume=front_volume(inputs, measured, meters[TEST], front, errors.drawable),
+        replicates=round(float(np.median([candidate.replicates for candidate in candidates]))),
         today=current.today,
         random=chance,
         model=current.model or current.id,
-        seeded=shape is not None,
-        expected=by_expected,
-    )  # fmt: skip
+        seeded=errors.seeds is not None,
+        expected=measured.by_expected,
+    )
+
+
+def checked(inputs: Inputs) -> Inputs:
+    """Itself; raises UserError if there are too few or too many tasks, or the current point is unknown."""
+    if len(inputs.tasks) not in STEPS:
+        raise UserError(
+            f"a served front weighs 2 to 8 tasks, found {len(inputs.tasks)}; `seesaw pick` compares the heads"
+        )
+    ids = [candidate.id for candidate in inputs.candidates]
+    check_known("current point", inputs.current.id, ids, "served front")
+    return inputs
+
+
+def meters_of(inputs: Inputs, resamples: int) -> dict[str, Meter]:
+    """By split; raises UserError if an outcome is undefined on its rows."""
+    meters = {split: Meter(inputs.candidates, inputs.rows[split], split, inputs.names, resamples) for split in SPLITS}
+    for split, meter in meters.items():
+        for name, value in zip(inputs.names, meter.measure.random()[0], strict=True):
+            if not np.isfinite(value):
+                needed = "a value of the column" if of_items(name) else "and without a positive label"
+                raise UserError(
+                    f"served front: '{name}' is not defined on {split}: expected rows with {needed} (and a group, for "
+                    "an outcome by group); choose another outcome"
+                )
+    return meters
+
+
+def random_of(inputs: Inputs, meter: Meter) -> Floats:
+    """(M,), outcomes of a random order; 0 of items."""
+    return np.asarray(meter.measure.random()[0] * inputs.by_label)
+
+
+def goals_of(inputs: Inputs, tried: Swept, chance: Floats) -> list[Goal]:
+    """Of each aim, over the current point and a random order (M,) on confirmation rows."""
+    now = inputs.now
+    means = tried.values[now.candidate].mean(axis=0)
+    base = means[tried.settings.index(now.fusion)]
+    return [Goal(aim, base, chance, ROOM) for aim in inputs.aims]
+
+
+def climbed_fusions(inputs: Inputs, tried: Swept, goals: Sequence[Goal], likely: Expected | None) -> list[list[Fusion]]:
+    """By candidate the weights that its climbs end at, which join what was tried."""
+    if not goals:
+        return [[] for _ in inputs.candidates]
+    rows = ClimbRows.of(inputs.candidates, inputs.choosing, inputs.names, likely)
+    return climb_all(tried, rows, goals, inputs.now)
+
+
+def base_of(inputs: Inputs, tried: Swept, goals: Sequence[Goal]) -> Place:
+    """The place of the current point, or of the best weights of what stands for it."""
+    now = inputs.now
+    fusion = now.fusion
+    if inputs.stands_at_its_best:
+        means = tried.values[now.candidate].mean(axis=0)
+        fusion = tried.settings[int(goals[0].worth(means).argmax())]
+    return tried.place(now.candidate, fusion)
+
+
+def kept_places(
+    inputs: Inputs, tried: Swept, goals: Sequence[Goal], ends: Sequence[Sequence[Fusion]], base: Place
+) -> list[Place]:
+    """The places of the points that are kept: spread over fronts, and each candidate's best weights.
+
+    Args:
+        ends: by candidate where its climbs ended. By each goal also the best of all settings is kept, as a candidate
+            may have what another one's climb found.
+    """
+    means, valid = tried.means, unequal(tried.values)
+    best: list[Place] = []
+    for candidate, fusions in enumerate(ends):
+        if fusions:
+            best.append(tried.place(candidate, fusions[0]))
+            settings = [int(goal.worth(means[candidate]).argmax()) for goal in goals]
+            best += [tried.place(candidate, tried.settings[setting]) for setting in settings]
+    return kept(means, valid, inputs.outcomes, base, [place for place in best if valid[place]])
+
+
+def errors_of(inputs: Inputs, tried: Swept, seed: int, draws: int) -> Errors:
+    """What replicates on confirmation rows tell of the errors."""
+    seeds = [candidate.seeds for candidate in inputs.candidates]
+    effects = seeds_of(tried.values, seeds)
+    return Errors(effects, effects is not None or not any(seeds), seed, draws)
+
+
+def measured_at(
+    places: Sequence[Place],
+    inputs: Inputs,
+    settings: Sequence[Fusion],
+    meters: Mapping[str, Meter],
+    errors: Errors,
+    likely: Expected | None,
+) -> Measured:
+    """The serving points at some places."""
+    points = {split: meter.points(places, settings, meter.measure)[0] for split, meter in meters.items()}
+    draws = {split: errors.drawn(points_of_split) for split, points_of_split in points.items()}
+    by_expected = np.zeros((0, 0))
+    if likely is not None:
+        by_expected = likely.values(inputs.candidates, places, settings)
+    return Measured(settings, places, points, draws, searched_values(inputs, places, settings), by_expected)
+
+
+def searched_values(inputs: Inputs, places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
+    """(S, M), outcomes on validation rows; NaN where no predictions of them are kept."""
+    if SEARCH not in inputs.rows:
+        return np.full((len(places), len(inputs.outcomes)), np.nan)
+    distinct = sorted({place.setting for place in places})
+    meter = Meter(inputs.candidates, inputs.rows[SEARCH], SEARCH, inputs.names, 0)
+    values = meter.sweep([settings[setting] for setting in distinct])
+    rows = [values[place.candidate][:, distinct.index(place.setting)].mean(axis=0) for place in places]
+    return np.array(rows)
+
+
+def row_of_current(inputs: Inputs, measured: Measured, goals: Sequence[Goal], base: Place) -> int:
+    """The row of the current point; what stands for it ranks by its best weights, as those compared with it do."""
+    if not inputs.stands_at_its_best:
+        return measured.places.index(base)
+    candidates = [place.candidate for place in measured.places]
+    values = together(measured.points[CONFIRM].means, measured.searched)
+    worths = goals[0].worth(choosing_values(values, measured.by_expected, candidates))
+    return int(np.where(np.array(candidates) == base.candidate, worths, -np.inf).argmax())
+
+
+def kept_draws(
+    inputs: Inputs, measured: Measured, errors: Errors, likely: Expected | None
+) -> dict[str, NDArray[np.float32]]:
+    """(D, S, M) by split; of confirmation rows with the errors of the values that choose: means with validation."""
+    choosing = measured.draws[CONFIRM]
+    if SEARCH in inputs.rows:
+        size, searched_size = inputs.rows[CONFIRM].kept, max(1, inputs.rows[SEARCH].kept)
+        share = math.sqrt((1 + size / searched_size) / 4)
+        spread: float | Floats = 1.0
+        if likely is not None:
+            spread = np.where(inputs.by_label, NOISE, 1.0)  # what is shown needs no label
+        choosing = errors.drawn(on_more_rows(measured.points[CONFIRM], errors.seeds, share, spread))
+    return {CONFIRM: choosing.astype(np.float32), TEST: measured.draws[TEST].astype(np.float32)}
+
+
+def cells_of(
+    inputs: Inputs, measured: Measured, meters: Mapping[str, Meter], errors: Errors, current: int
+) -> dict[tuple[str, str], Floats]:
+    """(S, M, parts) by split and slice: values alone of validation, and all parts of the other splits."""
+    cells: dict[tuple[str, str], Floats] = {}
+    shape = *measured.searched.shape, len(PARTS)
+    if SEARCH in inputs.rows:
+        cells[SEARCH, ALL] = np.full(shape, np.nan)
+        cells[SEARCH, ALL][..., VALUE] = measured.searched
+    for split, points in measured.points.items():
+        cells[split, ALL] = _cells(points, measured.draws[split], current)
+    for split, meter in meters.items():
+        slices = slices_of(meter, inputs.rows[split], measured.places, measured.settings, inputs.outcomes)
+        for name, part in slices.items():
+            cells[split, name] = np.full(shape, np.nan)
+            if part.points is not None:
+                of_part = _cells(part.points, errors.drawn(part.points), current)
+                cells[split, name][:, part.enough] = of_part[:, part.enough]
+    return cells
 
 
 def _cells(points: Points, draws: Floats, current: int) -> Floats:
     """(S, M, parts) of measured points and their draws."""
-    sd = np.array([each.std(axis=0, ddof=1) if len(each) > 1 else each[0] * np.nan for each in points.values])
-    return as_cells(points.means, draws, sd, gains(points.means, current), gains(draws, current))
+    deviations = np.array([_deviation(outcomes) for outcomes in points.values])
+    return as_cells(points.means, draws, deviations, gains(points.means, current), gains(draws, current))
 
 
-def _drawn(points: Points, seeds: Seeds | None, known: bool, seed: int, draws: int) -> Floats:
-    """Draws in the precision that is kept, so that equal points are equal; none where nothing is known of seeds."""
-    if not known:
-        return np.zeros((0, *points.means.shape))
-    return draws_of(points, seeds, seed, draws).astype(np.float32).astype(np.float64)
+def _deviation(outcomes: Floats) -> Floats:
+    """(M,), the standard deviation of replicates (n, M); NaN of one alone."""
+    if len(outcomes) == 1:
+        return np.full(outcomes.shape[1], np.nan)
+    return np.asarray(outcomes.std(axis=0, ddof=1))
 
 
-def _checked(candidates: Sequence[Candidate], tasks: Sequence[str], current: CurrentRanking) -> int:
-    if len(tasks) not in STEPS:
-        raise UserError(f"a served front weighs 2 to 8 tasks, found {len(tasks)}; `seesaw pick` compares the heads")
-    ids = [each.id for each in candidates]
-    check_known("current point", current.id, ids, "served front")
-    return ids.index(current.id)
+def front_volume(inputs: Inputs, measured: Measured, meter: Meter, front: Mask, interval: bool) -> Effect:
+    """The hypervolume of the front on test, in the outcomes of tasks."""
+    by_label = np.flatnonzero(inputs.by_label).tolist()
+    return volume_of(
+        measured.points[TEST].means[front][:, by_label],
+        measured.draws[TEST][:, front][..., by_label],
+        [inputs.outcomes[outcome] for outcome in by_label],
+        meter.measure.random()[0, by_label],
+        ideal_of(meter.measure, inputs.rows[TEST], inputs.outcomes)[by_label],
+        interval,
+    )
 
 
-def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
-    for name, value in zip(names, measure.random()[0], strict=True):
-        if not np.isfinite(value):
-            what = "a value of the column" if of_items(name) else "and without a positive label"
-            raise UserError(
-                f"served front: '{name}' is not defined on {split}: expected rows with {what} (and a group, for an "
-                "outcome by group); choose another outcome"
-            )
-
-
-def _swept(meter: Meter, rows: KeptRows, outcomes: Sequence[Objective], fusion: Fusion) -> tuple[Sweep, list[Floats]]:
-    """All settings, that of the current point first, and by candidate the outcomes (n, K, M) of its replicates."""
-    kinds = FUSION_KINDS if all(rate > 0 for rate in rows.rates) else FUSION_KINDS[:1]  # a sum divides by the rates
-    equal = [Fusion.of(kind, [1.0] * len(rows.tasks)) for kind in kinds]  # no coarse lattice has them
-    sweep = Sweep(len(rows.tasks), kinds, [fusion, *equal])
-    values = meter.sweep(sweep.settings)
-    for _ in range(ROUNDS):
-        means = np.array([each.mean(axis=0) for each in values])
-        new = sweep.refine(means, on_front(means, unequal(values), outcomes))
-        if not new:
-            break
-        more = meter.sweep(new)
-        values = [np.concatenate(both, axis=1) for both in zip(values, more, strict=True)]
-    return sweep, values
-
-
-def _climbed(
-    climb: Callable[[Sequence[Sequence[tuple[Sequence[Fusion], Goal]]]], list[list[Fusion]]],
-    sweep: Sweep,
-    values: list[Floats],
-    goals: Sequence[Goal],
-    meter: Meter,
-) -> list[list[Fusion]]:
-    """By candidate the weights that its climbs end at, for each goal; none of a score that is not fused.
-
-    Where they end joins the sweep, and the values of all candidates. Twice for the first goal: the second climb begins
-    at the best of all, as a candidate may have what another one's climb found.
-    """
-    fusions: list[list[Fusion]] = [[] for _ in values]
-
-    def first(means: Floats, goal: Goal, again: bool) -> list[Fusion]:
-        of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in FUSION_KINDS]
-        scores = goal.worth(means)
-        best = [own[int(scores[own].argmax())] for own in of_kind if own]
-        return [sweep.settings[k] for k in ([max(best, key=lambda k: float(scores[k]))] if again else best)]
-
-    for again in (False, True):
-        asked = [
-            [(first(each.mean(axis=0), goal, again), goal) for goal in goals[: 1 if again else None]]
-            * (at not in meter.scores)
-            for at, each in enumerate(values)
-        ]
-        ends = climb(asked)
-        fusions = [[*own, *before] for own, before in zip(ends, fusions, strict=True)]
-        if new := sweep.add(end for own in ends for end in own):
-            values[:] = [np.concatenate(both, axis=1) for both in zip(values, meter.sweep(new), strict=True)]
-    return fusions
-
-
-def _ideal(measure: Measure, rows: KeptRows, outcomes: Sequence[Objective]) -> Floats:
+def ideal_of(measure: Measure, rows: KeptRows, outcomes: Sequence[Objective]) -> Floats:
     """(M,) outcomes of ranking by each outcome's own labels; NaN of items."""
-    by_task = {name: measure.values(np.nan_to_num(rows.labels[:, at].astype(np.float64)))[0]
-               for at, name in enumerate(rows.tasks)}  # fmt: skip
-    unknown = np.full(len(outcomes), np.nan)
-    return np.array([by_task.get(each.name.partition(".")[0], unknown)[at] for at, each in enumerate(outcomes)])
+    ideal = np.full(len(outcomes), np.nan)
+    columns = [objective.name.partition(".")[0] for objective in outcomes]
+    for task, name in enumerate(rows.tasks):
+        values = measure.values(np.nan_to_num(rows.labels[:, task].astype(np.float64)))[0]
+        of_task = np.array([column == name for column in columns])
+        ideal[of_task] = values[of_task]
+    return ideal
 
 
-def _table(
-    candidates: Sequence[Candidate],
-    tasks: Sequence[str],
-    settings: Sequence[Fusion],
-    places: Sequence[tuple[int, int]],
-    front: NDArray[np.bool_],
-    scores: set[int],
-) -> pd.DataFrame:
+def table_of(inputs: Inputs, measured: Measured, front: Mask, scores: Collection[int]) -> pd.DataFrame:
+    """Facts of the points, see `Ledger.table`.
+
+    Args:
+        scores: candidates that are not fused.
+    """
     lines: list[dict[str, object]] = []
-    for at, (c, k) in enumerate(places):
-        each, setting = candidates[c], settings[k]
+    for place, on in zip(measured.places, front.tolist(), strict=True):
+        candidate, setting = inputs.candidates[place.candidate], measured.settings[place.setting]
+        weights: dict[str, float] = {}
+        if place.candidate not in scores:
+            weights = dict(zip(inputs.tasks, setting.weights, strict=True))
         lines.append({
-            "point": each.id, "name": each.name, "architecture": each.architecture, "role": each.role,
-            "kind": setting.kind,
-            "weights": {} if c in scores else dict(zip(tasks, setting.weights, strict=True)),
-            "on_front": bool(front[at]), "p_nondominated": np.nan,
+            "point": candidate.id, "name": candidate.name, "architecture": candidate.architecture,
+            "role": candidate.role, "kind": setting.kind, "weights": weights, "on_front": on,
+            "p_nondominated": np.nan,
         })  # fmt: skip
     return pd.DataFrame(lines)

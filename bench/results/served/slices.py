@@ -6,6 +6,8 @@ A new kind of slice is a function, and a line in `SLICES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from bench.core.objectives import Objective
 from bench.measure.predictions import KeptRows
 from bench.results.fusion import Fusion
 from bench.results.served.errors import Points
-from bench.results.served.measuring import Meter, measure_of
+from bench.results.served.measuring import Meter, Place, measure_of
 
 AS_LOGGED = "shown=as logged"
 LEAST_IN_SLICE = 20
@@ -44,32 +46,44 @@ SLICES: dict[str, Callable[[KeptRows], Iterable[tuple[str, NDArray[Any]]]]] = {
 """The rows of a split -> slices by name (`kind=value`), each with which rows (N,) it has, or what they count."""
 
 
-def slices_of(
-    meter: Meter,
-    rows: KeptRows,
-    of: Sequence[int],
-    at: Sequence[int],
-    settings: Sequence[Fusion],
-    outcomes: Sequence[Objective],
-) -> dict[str, tuple[Mask, Points | None]]:
-    """By slice which outcomes (M,) can be told there, and the kept serving points on its rows.
+@dataclass(frozen=True)
+class Slice:
+    """A slice of a split's rows.
 
-    Args:
-        of, at: candidate and setting of each point.
+    Attributes:
+        enough: (M,), which outcomes can be told there.
+        points: the kept serving points on its rows; None where no outcome can be told.
     """
+
+    enough: Mask
+    points: Points | None
+
+
+def slices_of(
+    meter: Meter, rows: KeptRows, places: Sequence[Place], settings: Sequence[Fusion], outcomes: Sequence[Objective]
+) -> dict[str, Slice]:
+    """By name the slices of a split's rows, with the serving points at some places."""
+    telling = [_telling(rows, objective) for objective in outcomes]
     enough: dict[str, Mask] = {}
     measured: dict[str, NDArray[Any]] = {}
-    counts, columns = rows.counts, [each.name.partition(".")[0] for each in outcomes]
-    told = [
-        rows.labels[:, rows.tasks.index(of)] > 0 if of in rows.tasks else np.isfinite(rows.items[of]) for of in columns
-    ]
-    for name, inside in (each for slices in SLICES.values() for each in slices(rows)):
-        counted = inside if counts is None or inside.dtype != np.bool_ else inside * counts
-        enough[name] = np.array([each[counted > 0].sum() >= LEAST_IN_SLICE for each in told])
+    for name, inside in chain.from_iterable(slices(rows) for slices in SLICES.values()):
+        counted = inside
+        if rows.counts is not None and inside.dtype == np.bool_:
+            counted = inside * rows.counts
+        enough[name] = np.array([tells[counted > 0].sum() >= LEAST_IN_SLICE for tells in telling])
         if enough[name].any():
             measured[name] = inside
     points: dict[str, Points] = {}
     if measured:
-        measure = measure_of(rows, [each.name for each in outcomes], meter.drawn, list(measured.values()))
-        points = dict(zip(measured, meter.parts(of, at, settings, measure), strict=True))
-    return {name: (each, points.get(name)) for name, each in enough.items()}
+        names = [objective.name for objective in outcomes]
+        measure = measure_of(rows, names, meter.drawn, list(measured.values()))
+        points = dict(zip(measured, meter.points(places, settings, measure), strict=True))
+    return {name: Slice(enough[name], points.get(name)) for name in enough}
+
+
+def _telling(rows: KeptRows, outcome: Objective) -> Mask:
+    """(N,), which rows tell an outcome: those with a positive label of its task, or a value of its items."""
+    column = outcome.name.partition(".")[0]
+    if column in rows.tasks:
+        return np.asarray(rows.labels[:, rows.tasks.index(column)] > 0)
+    return np.isfinite(rows.items[column])

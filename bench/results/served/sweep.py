@@ -8,13 +8,16 @@ so that the same front always asks for the same weights.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints, Mask
+from bench.core.objectives import Objective
 from bench.results.fusion import FUSION_KINDS, Fusion, FusionKind
 from bench.results.pareto import lattice
+from bench.results.served.front import on_front, unequal
+from bench.results.served.measuring import Meter, Place
 
 STEPS = {2: 16, 3: 5, 4: 4, 5: 3, 6: 2, 7: 2, 8: 2}
 """Steps of the first lattice, by number of tasks: 30 to 66 settings of both kinds together."""
@@ -28,6 +31,21 @@ GAP = 0.02
 """Nearer neighbours on the front are not refined, in the same unit."""
 
 
+@dataclass(frozen=True)
+class Edge:
+    """Two neighbours on the lattice of a kind: nodes (T,), and the places of their settings."""
+
+    kind: FusionKind
+    first: Ints
+    last: Ints
+    places: tuple[int, int]
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a node lies between them."""
+        return bool((np.abs(self.first - self.last) > 1).any())
+
+
 class Sweep:
     """The settings so far, and the edges between neighbours on each kind's lattice.
 
@@ -35,81 +53,83 @@ class Sweep:
         settings: in the order in which they were asked for.
     """
 
-    def __init__(self, tasks: int, kinds: Sequence[FusionKind] = FUSION_KINDS, also: Sequence[Fusion] = ()) -> None:
+    def __init__(self, tasks: int, kinds: Sequence[FusionKind] = FUSION_KINDS, first: Sequence[Fusion] = ()) -> None:
         """Begins with single settings and the lattices of all kinds."""
         self.settings: list[Fusion] = []
         self._places: dict[Fusion, int] = {}
-        self._edges: dict[tuple[int, int], tuple[FusionKind, NDArray[np.int64], NDArray[np.int64]]] = {}
-        for setting in also:
-            self._add(setting)
-        steps = STEPS[tasks]
-        nodes = lattice(tasks, steps) * 2**ROUNDS
-        apart = np.abs(nodes[:, None] - nodes[None]).sum(axis=-1)
+        self._edges: dict[tuple[int, int], Edge] = {}
+        self.add(first)
+        nodes = lattice(tasks, STEPS[tasks]) * 2**ROUNDS
+        distances = np.abs(nodes[:, None] - nodes[None]).sum(axis=-1)
+        neighbours = np.argwhere(np.triu(distances == 2 * 2**ROUNDS)).tolist()
         for kind in kinds:
             for node in nodes:
                 self._place(kind, node)
-            for i, j in np.argwhere(apart == 2 * 2**ROUNDS).tolist():
-                if i < j:
-                    self._edge(kind, nodes[i], nodes[j])
+            for i, j in neighbours:
+                self._connect(kind, nodes[i], nodes[j])
 
-    def refine(self, values: Floats, front: NDArray[np.bool_]) -> list[Fusion]:
+    def refine(self, values: Floats, front: Mask) -> list[Fusion]:
         """The settings that are added where the front bends or has gaps; none where it is even.
 
         Args:
             values: (C, K, M) outcomes, more is better, of C candidates under the K settings so far.
             front: (C, K), which of them are on the front of all.
         """
-        known = values[front]
-        if not len(known):
+        if not front.any():
             return []
-        unit = np.ptp(known, axis=0)
-        scaled = np.nan_to_num(values / np.where(unit > 0, unit, np.inf))
-        bends = self._bends(scaled)
-        urgent: list[tuple[float, tuple[int, int]]] = []
-        for (i, j), (_, first, last) in self._edges.items():
-            touched = front[:, i] | front[:, j]
-            if touched.any() and (np.abs(first - last) > 1).any():
-                gap = np.sqrt(((scaled[touched, i] - scaled[touched, j]) ** 2).sum(axis=-1))
-                bend = np.maximum(bends[touched, i], bends[touched, j])
-                if gap.max() > GAP:
-                    urgent.append((float((gap + BEND * bend).max()), (i, j)))
+        reach = np.ptp(values[front], axis=0)
+        scaled = np.nan_to_num(values / np.where(reach > 0, reach, np.inf))
         before = len(self.settings)
-        for _, edge in sorted(urgent, key=lambda each: (-each[0], each[1]))[:MOST_HALVED]:
-            kind, first, last = self._edges.pop(edge)
-            middle = (first + last) // 2
-            self._place(kind, middle)
-            self._edge(kind, first, middle)
-            self._edge(kind, middle, last)
+        for edge in self._urgent(scaled, front)[:MOST_HALVED]:
+            del self._edges[edge.places]
+            middle = (edge.first + edge.last) // 2
+            self._place(edge.kind, middle)
+            self._connect(edge.kind, edge.first, middle)
+            self._connect(edge.kind, middle, edge.last)
         return self.settings[before:]
 
     def add(self, settings: Iterable[Fusion]) -> list[Fusion]:
         """The settings that are new, which are added."""
         before = len(self.settings)
-        for each in settings:
-            self._add(each)
+        for setting in settings:
+            self._add(setting)
         return self.settings[before:]
+
+    def _urgent(self, scaled: Floats, front: Mask) -> list[Edge]:
+        """The edges that touch the front where it bends or has gaps, the most urgent first."""
+        bends = self._bends(scaled)
+        urgencies: list[tuple[float, tuple[int, int]]] = []
+        for (i, j), edge in self._edges.items():
+            touched = front[:, i] | front[:, j]
+            if touched.any() and edge.divisible:
+                gaps = np.sqrt(((scaled[touched, i] - scaled[touched, j]) ** 2).sum(axis=-1))
+                edge_bends = np.maximum(bends[touched, i], bends[touched, j])
+                if gaps.max() > GAP:
+                    urgency = float((gaps + BEND * edge_bends).max())
+                    urgencies.append((-urgency, edge.places))
+        return [self._edges[places] for _, places in sorted(urgencies)]
 
     def _bends(self, scaled: Floats) -> Floats:
         """(C, K), how far a setting's outcomes lie from the chord of its two neighbours; 0 with more than two tasks."""
         bends = np.zeros(scaled.shape[:2])
-        if len(self.settings[0].weights) == 2:
-            of_kind: dict[FusionKind, set[int]] = {}
-            for edge, (kind, *_) in self._edges.items():
-                of_kind.setdefault(kind, set()).update(edge)
-            for places in of_kind.values():
-                line = sorted(places, key=lambda at: self.settings[at].weights[0])
-                for before, at, after in zip(line, line[1:], line[2:], strict=False):
-                    chord = scaled[:, after] - scaled[:, before]
-                    length = np.maximum((chord**2).sum(axis=-1, keepdims=True), 1e-12)
-                    share = ((scaled[:, at] - scaled[:, before]) * chord).sum(axis=-1, keepdims=True) / length
-                    off = scaled[:, at] - scaled[:, before] - share.clip(0, 1) * chord
-                    bends[:, at] = np.maximum(bends[:, at], np.sqrt((off**2).sum(axis=-1)))
+        if len(self.settings[0].weights) != 2:
+            return bends
+        places_of_kind: dict[FusionKind, set[int]] = {}
+        for edge in self._edges.values():
+            places_of_kind.setdefault(edge.kind, set()).update(edge.places)
+        for places in places_of_kind.values():
+            by_weight = sorted((self.settings[place].weights[0], place) for place in places)
+            line = [place for _, place in by_weight]
+            for before, place, after in zip(line, line[1:], line[2:], strict=False):
+                distances = _from_chord(scaled[:, place], scaled[:, before], scaled[:, after])
+                bends[:, place] = np.maximum(bends[:, place], distances)
         return bends
 
-    def _edge(self, kind: FusionKind, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
-        self._edges[self._place(kind, first), self._place(kind, last)] = kind, first, last
+    def _connect(self, kind: FusionKind, first: Ints, last: Ints) -> None:
+        places = self._place(kind, first), self._place(kind, last)
+        self._edges[places] = Edge(kind, first, last, places)
 
-    def _place(self, kind: FusionKind, node: NDArray[np.int64]) -> int:
+    def _place(self, kind: FusionKind, node: Ints) -> int:
         raised = node.astype(float) ** POWER
         return self._add(Fusion.of(kind, raised.tolist()))
 
@@ -118,3 +138,71 @@ class Sweep:
             self._places[setting] = len(self.settings)
             self.settings.append(setting)
         return self._places[setting]
+
+
+def _from_chord(points: Floats, before: Floats, after: Floats) -> Floats:
+    """(C,), distances of points (C, M) from the chords between two others each."""
+    chords = after - before
+    lengths = np.maximum((chords**2).sum(axis=-1, keepdims=True), 1e-12)
+    shares = ((points - before) * chords).sum(axis=-1, keepdims=True) / lengths
+    distances = points - before - shares.clip(0, 1) * chords
+    return np.asarray(np.sqrt((distances**2).sum(axis=-1)))
+
+
+class Swept:
+    """All settings that were tried, and what all candidates have under them.
+
+    Attributes:
+        meter: measures them.
+        values: by candidate the outcomes (n, K, M) of its replicates.
+    """
+
+    def __init__(self, meter: Meter, sweep: Sweep) -> None:
+        self.meter, self._sweep = meter, sweep
+        self.values = meter.sweep(sweep.settings)
+
+    @property
+    def settings(self) -> list[Fusion]:
+        """(K,), in the order in which they were tried."""
+        return self._sweep.settings
+
+    @property
+    def means(self) -> Floats:
+        """(C, K, M), over replicates."""
+        return np.array([outcomes.mean(axis=0) for outcomes in self.values])
+
+    def refine(self, outcomes: Sequence[Objective]) -> bool:
+        """Measures settings where the front bends or has gaps; whether there are any."""
+        means = self.means
+        return self._measured(self._sweep.refine(means, on_front(means, unequal(self.values), outcomes)))
+
+    def add(self, settings: Iterable[Fusion]) -> None:
+        """Measures those that are new."""
+        self._measured(self._sweep.add(settings))
+
+    def place(self, candidate: int, setting: Fusion) -> Place:
+        """The first setting with the same outcomes, in all replicates, as one that was tried."""
+        outcomes, tried = self.values[candidate], self.settings.index(setting)
+        same = (outcomes == outcomes[:, tried : tried + 1]).all(axis=(0, 2))
+        return Place(candidate, int(np.flatnonzero(same)[0]))
+
+    def _measured(self, new: Sequence[Fusion]) -> bool:
+        if new:
+            pairs = zip(self.values, self.meter.sweep(new), strict=True)
+            self.values = [np.concatenate(pair, axis=1) for pair in pairs]
+        return bool(new)
+
+
+def swept(meter: Meter, rates: Sequence[float], outcomes: Sequence[Objective], current: Fusion) -> Swept:
+    """Measures candidates under all settings, that of the current point first.
+
+    Args:
+        rates: (T,), of tasks on train.
+    """
+    kinds = FUSION_KINDS if all(rate > 0 for rate in rates) else FUSION_KINDS[:1]  # a sum divides by the rates
+    equal_weights = [Fusion.of(kind, [1.0] * len(rates)) for kind in kinds]  # no coarse lattice has them
+    tried = Swept(meter, Sweep(len(rates), kinds, [current, *equal_weights]))
+    for _ in range(ROUNDS):
+        if not tried.refine(outcomes):
+            break
+    return tried

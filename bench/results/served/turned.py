@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from bench.results.served.measuring import Candidate
 FEW_POSITIVES = 1_000
 """Positives of the rarest task on test: with fewer the verdict judges both ways round."""
 OTHER = {CONFIRM: TEST, TEST: CONFIRM}
-Of = TypeVar("Of")
+ReadT = TypeVar("ReadT")
 
 
 def few(rows: Mapping[str, KeptRows]) -> bool:
@@ -35,11 +36,14 @@ def turned(
 ) -> tuple[list[Candidate], dict[str, KeptRows]]:
     """Candidates and rows, each split under the other's name."""
 
-    def of(read: Callable[[str, int], Of]) -> Callable[[str, int], Of]:
-        return lambda split, run: read(OTHER.get(split, split), run)
-
-    swapped = [
-        replace(each, predictions=of(each.predictions), digest=of(each.digest) if each.digest else None)
-        for each in candidates
-    ]
+    swapped = []
+    for candidate in candidates:
+        digest = None
+        if candidate.digest is not None:
+            digest = partial(_of_other, candidate.digest)
+        swapped.append(replace(candidate, predictions=partial(_of_other, candidate.predictions), digest=digest))
     return swapped, {split: rows[OTHER.get(split, split)] for split in rows}
+
+
+def _of_other(read: Callable[[str, int], ReadT], split: str, run: int) -> ReadT:
+    return read(OTHER.get(split, split), run)

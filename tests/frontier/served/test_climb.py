@@ -11,9 +11,11 @@ from bench.core.objectives import Objective
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
 from bench.results.fusion import Fusion
-from bench.results.served.climb import STRICT, TRIES, Goal, climb
+from bench.results.served.climb import SHIFT, SOFT, STRICT, TRIES, Box, Goal, Look, climb, fitted
 from bench.results.served.measuring import Candidate, CurrentRanking
 from bench.results.served.served import served_front
+
+EQUAL = Fusion.of("power", [1.0, 1.0, 1.0])
 
 
 def world(tasks, n, noise, seed=0):
@@ -33,6 +35,34 @@ def test_what_is_below_a_floor_costs_more_than_any_gain():
     values = np.array([[0.2, 0.5], [0.19, 0.9], [0.198, 0.495], [np.nan, 0.9]])
     short = (0.198 - 0.19) / 0.198
     assert goal.worth(values) == pytest.approx([0.7, 1.09 - STRICT * short, 0.693, -np.inf])
+
+
+def test_a_box_ends_at_weights_of_0_and_leaves_the_largest_weight_alone():
+    setting = Fusion.of("sum", [4.0, 1.0, 0.0])
+    box = Box.around(setting, "sum", 0.9)
+    assert box.free == [1, 2]
+    assert box.moved(np.zeros(3)).weights == pytest.approx(setting.weights)
+    assert box.moved(box.lower).weights == pytest.approx((1.0, 0.0, 0.0))
+    largest = np.array([1.0, 0.25, 0.0])
+    raised = np.where(box.upper > 0, (largest + SHIFT) * np.exp(0.9) - SHIFT, largest)
+    assert box.moved(box.upper).weights == pytest.approx(raised / raised.sum())
+
+
+def test_lines_through_outcomes_that_are_lines_predict_them():
+    """Of two outcomes whose logarithms, with what is added to them, are linear in the moves."""
+    slopes = np.array([[0.0, 0.0], [0.4, -0.2], [-0.1, 0.3]])
+    aim = SimpleNamespace(score=lambda values, base: values.sum(axis=-1), floors=lambda base, chance: 0 * base)
+    goal = Goal(aim, np.array([0.2, 0.5]), np.zeros(2))
+
+    def look(move):
+        outcomes = 1.2 * np.exp(move @ slopes) - SOFT * goal.base
+        return Look(EQUAL, float(goal.worth(outcomes)), outcomes)
+
+    moves = np.array([[0.0, 0.45, 0.0], [0.0, 0.0, -0.45]])
+    lines = fitted(look(np.zeros(3)), moves, [look(move) for move in moves], goal)
+    np.testing.assert_allclose(lines.slopes, slopes, atol=1e-12)
+    far = np.array([0.0, -0.3, 0.7])
+    assert lines.score(far) == pytest.approx(look(far).score)
 
 
 def recalls(labels, score):

@@ -74,8 +74,8 @@ def test_shared_seeds_pair_candidates(rng):
     values = [0.5 + common + 0.001 * rng.normal(size=(5, 6, 1)) for _ in range(5)]
     shared = seeds_of(values, [(1, 2, 3, 4, 5)] * 5)
     apart = seeds_of(values, [tuple(range(10 * c, 10 * c + 5)) for c in range(5)])
-    assert shared.alike[0] > 0.9
-    assert apart.alike[0] == 0
+    assert shared.correlation[0] > 0.9
+    assert apart.correlation[0] == 0
     paired, alone = (draws_of(points_of(values, [0]), each, 0, 2000) for each in (shared, apart))
     assert (paired[:, 0] - paired[:, 1]).std() < 0.3 * (alone[:, 0] - alone[:, 1]).std()
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from bench.measure.platt import platt
 from bench.results.fusion import Fusion
 from bench.results.served.expected import TRUST, expected, level
-from bench.results.served.measuring import Candidate, meter_of
+from bench.results.served.measuring import Candidate, Place, sampled_meters
 
 NAMES, FUSION = ("a.recall@10%", "b.recall@10%"), Fusion.of("power", [1.0, 2.0])
 
@@ -41,9 +41,10 @@ def test_outcomes_by_expected_labels_are_nearer_to_those_by_probabilities():
         for name, of, names in (
             ("labels", rows, NAMES), ("expected", likely.rows, likely.outcomes), ("truth", truth, likely.outcomes)
         ):  # fmt: skip
-            meters = [meter_of(candidates, own, split, names, len(own.group)) for split, own in of.items()]
-            found[name] = np.mean([each.sweep(settings)[0][0] for each, _ in meters], axis=0)
-        assert np.allclose(likely.values(candidates, [0, 0], settings), found["expected"])
+            meters = [each.meter for each in sampled_meters(candidates, of, names, 4_000)]
+            found[name] = np.mean([meter.sweep(settings)[0][0] for meter in meters], axis=0)
+        places = [Place(0, setting) for setting in range(len(settings))]
+        assert np.allclose(likely.values(candidates, places, settings), found["expected"])
         trade = {name: np.log(each[1] / each[0]) for name, each in found.items()}
         errors.append([np.abs(trade[name] - trade["truth"]).mean() for name in ("labels", "expected")])
     by_labels, by_expected = np.mean(errors, axis=0)

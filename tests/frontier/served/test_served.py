@@ -1,18 +1,21 @@
 """The served front of candidates whose relation is known, and the settings of its sweep."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bench.core.objectives import Objective
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion
 from bench.results.served import turned as module
-from bench.results.served.measuring import CurrentRanking
-from bench.results.served.served import served_front
+from bench.results.served.climb import Goal, first_starts, second_starts
+from bench.results.served.measuring import CurrentRanking, Meter, measure_of
+from bench.results.served.served import ideal_of, served_front
 from bench.results.served.store import digest_of, load, save, to_json
-from bench.results.served.sweep import Sweep
+from bench.results.served.sweep import Sweep, swept
 from bench.results.served.turned import few, turned
 
 
@@ -51,6 +54,55 @@ def test_rows_are_few_by_the_rarest_task(world, monkeypatch, more, found):
 
 
 EQUAL = Fusion.of("power", (1, 1))
+
+
+@pytest.fixture
+def tried(world, outcomes):
+    """The sweep of a candidate and of a score that is not fused."""
+    made = world(300)
+    score = made.candidate("today", "current", seeds=())
+    fused = score.predictions
+    score = replace(score, predictions=lambda split, run: fused(split, run)[:, :1])
+    names = [objective.name for objective in outcomes]
+    meter = Meter([made.candidate("a"), score], made.rows[CONFIRM], CONFIRM, names, 0)
+    return swept(meter, made.rows[CONFIRM].rates, outcomes, EQUAL)
+
+
+def test_a_place_is_the_first_setting_that_ranks_alike(tried):
+    last = tried.settings[-1]
+    assert tried.place(0, EQUAL) == (0, 0)
+    assert tried.place(0, last).setting > 0
+    assert tried.place(1, last) == (1, 0)  # a score ranks alike under all of them
+
+
+def test_climbs_begin_at_the_best_of_each_kind_then_at_the_best_of_all_and_never_with_a_score(tried):
+    """For the first goal alone the second time."""
+    aims = [SimpleNamespace(score=lambda values, base, at=at: values[..., at], floors=lambda base, chance: 0 * base)
+            for at in (0, 1)]  # fmt: skip
+    goals = [Goal(aim, np.ones(2), np.zeros(2)) for aim in aims]
+    starts, of_score = first_starts(tried, goals)
+    assert of_score == second_starts(tried, goals)[1] == []
+    for at, start in enumerate(starts):
+        worth = dict(zip(tried.settings, tried.means[0][:, at], strict=True))
+        assert [setting.kind for setting in start.settings] == ["power", "sum"]
+        for setting in start.settings:
+            assert worth[setting] == max(worth[other] for other in worth if other.kind == setting.kind)
+    ((again,), _) = second_starts(tried, goals)
+    worth = dict(zip(tried.settings, tried.means[0][:, 0], strict=True))
+    assert again.goal is goals[0]
+    assert worth[again.settings[0]] == max(worth.values())
+
+
+def test_the_ideal_ranks_each_task_by_its_own_labels_and_is_unknown_of_items(world, outcomes):
+    rows = world(300).rows[TEST]
+    rows = replace(rows, items={"topic": np.arange(300) % 7.0})
+    wanted = (outcomes[1], Objective("topic.distinct@5", "maximize"), outcomes[0])
+    measure = measure_of(rows, [objective.name for objective in wanted], None)
+    like, topic, click = ideal_of(measure, rows, wanted)
+    positives = dict(zip(rows.tasks, (rows.labels > 0).sum(axis=0), strict=True))
+    assert like == pytest.approx(min(1.0, 30 / positives["like"]))
+    assert click == pytest.approx(min(1.0, 30 / positives["click"]))
+    assert np.isnan(topic)
 
 
 def front_of(world, candidates, outcomes, current=None, setting=EQUAL):

@@ -14,19 +14,13 @@ from bench.core.objectives import Objective, in_thousandths
 from bench.core.records import TrialRecord
 from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.core.schema import SCENARIO
-from bench.frontier.choices import Choices
-from bench.frontier.contest import Leads
 from bench.frontier.decision import Decision
-from bench.frontier.pick import Pick
-from bench.frontier.verdict import Verdict
 from bench.report import text
 from bench.report.effort import seed_effects
 from bench.results.diagnosis import overtraining
-from bench.results.frontier import Frontier
 from bench.results.ledger import Ledger
 from bench.results.pareto import nondominated
 from bench.results.served.front import gains
-from bench.results.served.served import Served
 from bench.results.within import AreaTable
 
 
@@ -85,51 +79,34 @@ def spread_of(ledger: Ledger) -> dict[str, Floats]:
     return covariances
 
 
-@dataclass(frozen=True)
-class View:
-    """One section of a page: a run on one data set.
+@dataclass(frozen=True, kw_only=True)
+class PageSection:
+    """One section of a page: what is decided on a data set, and what a page says beside it.
 
     Attributes:
+        decision: with a point to differ from, a page has sliders over its choices.
         records: all trials of the run, in any state: for what the search did.
-        front: of heads.
-        served: the front that is served, with the verdict's intervals; None where there is none.
-        choices: what the policy chooses among; with a point to differ from, a page has sliders over them.
         title: of the data set, for people; `dataset` is its id, `about` stands below the title.
         run: its name, as `seesaw pick` takes it.
         current: what all is compared with, in one sentence.
-        formula: the score that the verdict says to rank by; `formulas` those of all points of the served front.
-        pick: None where there is none, and `no_pick` says why.
-        policy: the policy that the run follows, as TOML; asked: whether it is another than the suite's.
+        asked: whether the policy is another than the suite's.
         also: sentences beside the pick's: exchange rates, the answer about gradient methods.
         commands: what a command does, and the command.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
-        leads: how far each model is ahead along the trade.
-        advised: row of the served front, or of the choices, that the answer says to serve; None without a pick.
-        holds: in which share of retrainings the advised model is picked again, where that is known.
-        confidence: with which the limits must be kept; losses: what they allow to be lost, by outcome.
-        rates: mean label by task; worths: what an event of a task is worth by the policy, empty where it says nothing.
         predictions: headers and rows: how a log's predictions fit what happened.
         areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
         explained: what the order owes to inputs and heads, see `bench.production.explanation`; else empty.
         days: the document of a back-test, see `bench.backtest.days.document`; empty without one.
     """
 
-    records: Sequence[TrialRecord]
-    front: Frontier
-    served: Served | None
-    choices: Choices
+    decision: Decision
     title: str
     dataset: str
-    verdict: Verdict
+    records: Sequence[TrialRecord] = ()
     about: str = ""
     run: str = ""
     current: str = ""
-    formula: str = ""
-    formulas: Sequence[str] = ()
-    pick: Pick | None = None
-    no_pick: str = ""
-    policy: str = ""
     asked: bool = False
     also: Sequence[str] = ()
     commands: Mapping[str, str] = field(default_factory=dict)
@@ -137,45 +114,34 @@ class View:
     incomplete: str = ""
     areas: AreaTable = ([], [])
     predictions: AreaTable = ([], [])
-    leads: Leads = field(default_factory=dict)
-    advised: int | None = None
-    holds: float | None = None
-    confidence: float = 0.0
-    losses: Mapping[str, float] = field(default_factory=dict)
-    rates: Mapping[str, float] = field(default_factory=dict)
-    worths: Mapping[str, float] = field(default_factory=dict)
     days: Mapping[str, Any] = field(default_factory=dict)
     explained: Mapping[str, Any] = field(default_factory=dict)
-
-    @staticmethod
-    def of(decision: Decision, **more: Any) -> View:
-        """A section about a decision; `more` are the attributes that it does not have."""
-        return View(
-            front=decision.frontier, served=decision.shown, choices=decision.choices, verdict=decision.verdict,
-            formula=decision.formula, formulas=decision.formulas, leads=decision.leads, rates=decision.serving.rates,
-            worths=decision.policy.values, pick=decision.pick, no_pick=decision.no_pick, policy=decision.policy.toml,
-            advised=decision.advised, holds=decision.holds, confidence=decision.policy.guard.confidence,
-            losses=decision.allowed_losses if decision.pick is not None else {}, **more,
-        )  # fmt: skip
 
     @property
     def fronts(self) -> tuple[Ledger, ...]:
         """Those that a page draws, the first one first."""
-        return (self.front,) if self.served is None else (self.served, self.front)
+        heads, served = self.decision.frontier, self.decision.serving.served
+        return (heads,) if served is None else (served, heads)
 
     @property
     def decides(self) -> bool:
         """Whether there are choices, and a point to differ from."""
-        return self.choices.current is not None and len(self.choices) > 0
+        choices = self.decision.choices
+        return choices.current is not None and len(choices) > 0
 
     @property
     def today(self) -> bool:
         """Whether somebody said what is served today; without a served front nobody asks."""
-        return self.served is None or self.served.today
+        served = self.decision.serving.served
+        return served is None or served.today
 
     @property
     def why(self) -> list[str]:
         """Sentences: the pick's, what its training lost, those beside it, and what seeds do."""
-        picked = [each for each in self.front.points if self.pick and each.id == self.pick.point]
-        lost = [told for each in picked for told in overtraining(each.diagnosis)]
-        return [*([self.pick.sentence] if self.pick else []), *lost, *self.also, *seed_effects(self.front)]
+        heads, pick = self.decision.frontier, self.decision.pick
+        if pick is None:
+            return [*self.also, *seed_effects(heads)]
+        lost = [
+            sentence for point in heads.points if point.id == pick.point for sentence in overtraining(point.diagnosis)
+        ]
+        return [pick.sentence, *lost, *self.also, *seed_effects(heads)]
