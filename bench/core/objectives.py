@@ -119,34 +119,44 @@ def ranked_tasks(tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any
 
 @dataclass(frozen=True)
 class ListMetric:
-    """A metric of a list: a group's rows by descending score, down to a cut; implemented in `bench.measure.lists`.
+    """A metric of a list: a group's rows by descending score, down to a cut. It is from 0 to 1, and more is better.
+
+    Errors and intervals need no more than that: they come from the same metric on resamples.
 
     Attributes:
+        module: where it is implemented under its name, see `bench.measure.lists.base`.
         binary: whether it counts positives and ignores the label's size; a regression does not have it.
         percent: whether its cut may be a percentage of all rows.
-        of_all: whether all rows are one list where no row has a group.
         needs_cut: whether its name must have a cut.
+        share: whether it is a share of all positives or amounts in the list, so that shares of tasks can be valued.
+        amounts: of a share of positives the metric that is the same share of amounts, which only a regression has.
         items: the kind of column that it is of, in place of a task; empty for tasks. Of numbers its name has a limit.
+        title: of items what is counted, with `{column}` and `{limit}`.
     """
 
+    module: str
     binary: bool = False
     percent: bool = False
-    of_all: bool = False
     needs_cut: bool = True
+    share: bool = False
+    amounts: str = ""
     items: ItemKind | Literal[""] = ""
+    title: str = ""
 
 
+_GAINS = "bench.measure.lists.gains"
 LISTS: dict[str, ListMetric] = {
-    "ndcg": ListMetric(of_all=True),
-    "recall": ListMetric(binary=True, percent=True, of_all=True),
-    "value": ListMetric(percent=True, of_all=True),
-    "map": ListMetric(binary=True),
-    "mrr": ListMetric(binary=True, needs_cut=False),
-    "distinct": ListMetric(percent=True, of_all=True, items="category"),
-    "below": ListMetric(percent=True, of_all=True, items="number"),
+    "ndcg": ListMetric(_GAINS),
+    "recall": ListMetric(_GAINS, binary=True, percent=True, share=True, amounts="value"),
+    "value": ListMetric(_GAINS, percent=True, share=True),
+    "map": ListMetric("bench.measure.lists.precision", binary=True),
+    "mrr": ListMetric("bench.measure.lists.first", binary=True, needs_cut=False),
+    "distinct": ListMetric("bench.measure.lists.variety", percent=True, items="category", title="Distinct {column}"),
+    "below": ListMetric(_GAINS, percent=True, items="number", title="Rows with {column} below {limit:g}"),
 }
+"""By the name before its cut, of lower-case letters and `_`. To add one, write its module and a line here."""
 CUT = r"(\d+(?:\.\d+)?)(%?)"
-_RANKED = re.compile(rf"({'|'.join(LISTS)})(\d+(?:\.\d+)?)?(?:@{CUT})?")
+_RANKED = re.compile(rf"([a-z_]+)(\d+(?:\.\d+)?)?(?:@{CUT})?")
 
 
 @dataclass(frozen=True)
@@ -166,7 +176,7 @@ class Ranked:
 def ranked(metric: str) -> Ranked | None:
     """Parses the name of an outcome without its task; None if it is no outcome of a ranking."""
     match = _RANKED.fullmatch(metric)
-    if match is None:
+    if match is None or match[1] not in LISTS:
         return None
     of, limit, cut, percent = LISTS[match[1]], float(match[2] or 0), float(match[3] or math.inf), bool(match[4])
     if cut <= 0 or (percent and (cut > 100 or not of.percent)) or (of.needs_cut and cut == math.inf):
@@ -174,6 +184,20 @@ def ranked(metric: str) -> Ranked | None:
     if (of.items == "number") != (limit > 0) or (match[2] and not limit):
         return None
     return Ranked(match[1], cut, percent, limit) if percent or cut == math.inf or cut == int(cut) else None
+
+
+def adds_up(metric: str) -> bool:
+    """Whether an outcome's metric is a share of all that happens in all rows, as `recall@10%` is."""
+    of = ranked(metric)
+    return of is not None and of.percent and LISTS[of.measure].share
+
+
+def in_amounts(name: str) -> str:
+    """The outcome where labels are amounts: `like.value@10%` of `like.recall@10%`; itself where it has no other."""
+    task, _, metric = name.partition(".")
+    of = ranked(metric)
+    other = "" if of is None else LISTS[of.measure].amounts
+    return f"{task}.{other}{metric[len(of.measure) :]}" if of is not None and other else name
 
 
 def item_kinds(categories: Iterable[str], numbers: Iterable[str]) -> dict[str, ItemKind]:
@@ -304,7 +328,8 @@ def outcome(name: str, tasks: tuple[Task, ...], where: str, items: Mapping[str, 
     cut = ranked(metric)
     if task is None and items and of in items:
         if cut is None or LISTS[cut.measure].items != items[of]:
-            example = "distinct@5" if items[of] == "category" else "below7@5"
+            example = next(name for name, metric in LISTS.items() if metric.items == items[of])
+            example += "@5" if items[of] == "category" else "7@5"
             raise UserError(f"{where}: expected an outcome of items such as {of}.{example}, found '{name}'")
         return Objective(name, "maximize")
     if task is None:
@@ -321,8 +346,9 @@ def outcome(name: str, tasks: tuple[Task, ...], where: str, items: Mapping[str, 
     elif cut is None and metric not in AREAS:
         examples = f"{of}.ndcg@5, {of}.recall@10 or {of}.recall@10%"
         raise UserError(f"{where}: expected an outcome such as {examples}, found '{name}'")
-    elif cut is not None and cut.measure == "value":
-        raise UserError(f"{where}: '{name}' is of a binary task; write '{of}.recall{metric.removeprefix('value')}'")
+    elif cut is not None and (binary := [name for name, other in LISTS.items() if other.amounts == cut.measure]):
+        right = f"{of}.{binary[0]}{metric.removeprefix(cut.measure)}"
+        raise UserError(f"{where}: '{name}' is of a binary task; write '{right}'")
     return Objective(name, "maximize")
 
 

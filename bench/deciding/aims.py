@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError
-from bench.core.objectives import metric_of, ranked
+from bench.core.objectives import adds_up, metric_of
 from bench.deciding.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current, weighted
 from bench.ledger.effect import Effect
 
@@ -136,8 +136,7 @@ def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float])
             raise UserError(f"values: expected a task whose outcome is served, found '{task}'; served are {outcomes}")
     for name in outcomes:
         task, value = name.partition(".")[0], policy.values.get(name.partition(".")[0], 0.0)
-        of = ranked(metric_of(name))
-        if value and (of is None or of.measure not in ("recall", "value") or not of.percent):
+        if value and not adds_up(metric_of(name)):
             raise UserError(
                 f"values: expected outcomes that add up, such as {task}.recall@10%, found '{name}'; name such "
                 f"outcomes in the suite, or beside the values, as in --at-least {task}.recall@10%=0"

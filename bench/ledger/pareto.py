@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats
 from bench.core.errors import UserError, check_known
-from bench.core.objectives import BY_NAME, Objective, metric_of, ranked
+from bench.core.objectives import BY_NAME, Objective, adds_up, metric_of, ranked
 
 UNRANKED = -1
 
@@ -67,7 +67,7 @@ def default_reference(objective: Objective) -> float:
     """
     metric = metric_of(objective.name)
     if (cut := ranked(metric)) is not None:
-        return cut.cut / 100 if cut.percent else 0.0
+        return cut.cut / 100 if adds_up(metric) else 0.0
     known = BY_NAME[metric].uninformed if metric in BY_NAME else None
     if known is None:
         raise UserError(

@@ -4,38 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ids, Ints
 from bench.core.system.intrinsics import jit
-from bench.measure.lists import (
-    AREA,
-    AREA_BY_POSITIVES,
-    DISTINCT,
-    FIRST,
-    NDCG,
-    PER_PLACE,
-    PRECISION,
-    SHARE,
-    WantedOutcome,
-)
 from bench.measure.lists.area import won
-from bench.measure.lists.first import reciprocal
-from bench.measure.lists.gains import discounts, top
-from bench.measure.lists.precision import precisions
-from bench.measure.lists.variety import variety
+from bench.measure.lists.base import (
+    AREA,
+    DISCOUNTED,
+    WALKED,
+    Facts,
+    Gains,
+    GainSum,
+    Lists,
+    PairArea,
+    Walked,
+    WantedOutcome,
+    columns_of,
+    forms_of,
+    worths_of,
+)
+from bench.measure.lists.gains import top
 from bench.measure.resamples import Resamples
 
 _SHORT = 40  # places that insertion sorts fastest
+_ROWS = 1 << 15  # of whole groups whose ranked lists are kept at once for walks: they stay in the processor's cache
 
 
 class Grouped:
     """Prepared groups. An outcome is the weighted mean over groups of what each group contributes.
 
     Args:
-        gains: (C, N), at least 0, NaN where unobserved; of `DISTINCT` whole codes.
+        gains: (C, N), see `Gains`.
         group: (N,), negative where a row has none; such rows are left out.
         wanted: outcomes, each of one column of gains.
         weights: (N,), of which areas count a row as that many equal ones; None for equal ones.
@@ -50,22 +53,48 @@ class Grouped:
         edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
         self._starts: Ints = np.unique(np.concatenate([[0], edges, [len(ordered)]]))
         self._gains = np.ascontiguousarray(gains[:, self._order])
-        sizes = np.diff(self._starts)
-        self._longest = int(sizes.max(initial=1))
-        self._columns = np.array([each.column for each in wanted], np.int64)
-        self._kinds = np.array([each.kind for each in wanted], np.int64)
-        self._cuts = np.array([min(each.cut, self._longest) for each in wanted], float)
-        self._discounts = discounts(int(max(self._cuts, default=0)))
-        coded = self._gains[self._columns[self._kinds == DISTINCT]]
-        self._codes = 1 + int(np.nanmax(coded)) if np.isfinite(coded).any() else 0
-        shape = (len(sizes), len(wanted))
-        self._weights, self._scales, self._reach = np.zeros(shape), np.zeros(shape), np.zeros(len(sizes), np.int64)
-        rules = (self._columns, self._kinds, self._cuts, self._discounts)
+        self._longest = int(np.diff(self._starts).max(initial=1))
         self._of_rows = np.empty(0) if weights is None else weights[self._order]
-        prepared = (self._weights, self._scales, self._reach)
-        _prepare(self._starts, self._gains, self._of_rows, *rules, self._longest, *prepared)
+        self._wanted, self._columns, self._forms = wanted, columns_of(wanted), forms_of(wanted)
+        self._cuts = np.array([min(outcome.cut, self._longest) for outcome in wanted], float)
+        self._worths = worths_of(wanted, self._cuts)
+        self._prepare()
+        self._walked = [m for m, outcome in enumerate(wanted) if isinstance(outcome.measure, Walked)]
+        self._edges = self._pieces() if self._walked else [0, len(self._starts) - 1]
         self._drawn: Resamples | None = None
         self._totals = self._weights.sum(0)
+
+    def _prepare(self) -> None:
+        """Sets each group's weights in the means, what its walks are multiplied by, and the places that they read."""
+        sizes = np.diff(self._starts)
+        shape = (len(sizes), len(self._wanted))
+        self._weights, self._scales, self._reach = np.zeros(shape), np.zeros(shape), np.zeros(len(sizes), np.int64)
+        facts_of: dict[tuple[int, bool], Facts] = {}
+        for m, outcome in enumerate(self._wanted):
+            key = outcome.column, outcome.weighted
+            if key not in facts_of:
+                facts_of[key] = self._facts(*key)
+            facts, measure = facts_of[key], outcome.measure
+            if isinstance(measure, GainSum) and measure.divisor is None:
+                divisors = _best_sums(self._starts, self._gains[outcome.column], self._cuts[m], self._worths[m])
+            else:
+                assert measure.divisor is not None
+                divisors = measure.divisor(facts, self._cuts[m])
+            defined = divisors > 0
+            weights = np.ones(len(sizes))
+            if isinstance(measure, PairArea):
+                weights = facts.total if measure.by_positives else facts.rows
+            self._weights[defined, m] = weights[defined]
+            self._scales[defined, m] = weights[defined] / divisors[defined]
+            whole = (facts.rows < sizes) | (measure.form == AREA)  # rows without a label take no place
+            reach = np.where(whole, sizes, np.minimum(math.ceil(self._cuts[m]), sizes))
+            self._reach = np.maximum(self._reach, np.where(defined, reach, 0))
+
+    def _facts(self, column: int, weighted: bool) -> Facts:
+        rows, total = np.empty(len(self._starts) - 1), np.empty(len(self._starts) - 1)
+        of_rows = self._of_rows if weighted else np.empty(0)
+        _add_up(self._starts, self._gains[column], of_rows, rows, total)
+        return Facts(rows, total)
 
     def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
@@ -87,14 +116,46 @@ class Grouped:
         """Numerators and denominators (M,) of the values, which add up over sets of whole groups."""
         return self._contributions(scores).sum(0), self._totals
 
+    def _pieces(self) -> list[int]:
+        """Numbers of the groups at which a piece of about `_ROWS` rows begins or ends."""
+        groups = len(self._starts) - 1
+        firsts = np.searchsorted(self._starts, np.arange(0, len(self._order), _ROWS))
+        return sorted({*firsts.tolist(), groups})
+
     def _contributions(self, scores: Floats) -> Floats:
         """(G, M)."""
         contributions = np.zeros(self._weights.shape)
-        rules = (self._columns, self._kinds, self._cuts, self._discounts)
-        rows = (scores, self._order, self._starts, self._gains, self._of_rows)
-        scratch = np.zeros((3, self._codes), np.int64)
-        _contribute(*rows, *rules, self._longest, self._scales, self._reach, scratch, contributions)
+        lists = self._room() if self._walked else None
+        for first, end in pairwise(self._edges):
+            groups = slice(first, end)
+            self._write_sums(scores, groups, contributions[groups], lists)
+            if lists is not None:
+                self._write_walks(lists, groups, contributions[groups])
         return contributions
+
+    def _room(self) -> Lists:
+        """Room for the lists of any piece."""
+        edges = np.array(self._edges)
+        rows, groups = int(np.diff(self._starts[edges]).max(initial=0)), int(np.diff(edges).max(initial=0))
+        return Lists(np.empty(rows), np.empty(rows, np.int64), np.empty(groups + 1, np.int64), np.empty(0, np.int64))
+
+    def _write_sums(self, scores: Floats, groups: slice, contributions: Floats, lists: Lists | None) -> None:
+        """Ranks groups, keeps the lists for walks, and writes what needs none."""
+        starts = self._starts[groups.start : groups.stop + 1]
+        prepared = (self._order, starts, self._gains, self._of_rows)
+        rules = (self._columns, self._forms, self._cuts, self._worths)
+        scales, reach = self._scales[groups], self._reach[groups]
+        _contribute(scores, *prepared, *rules, self._longest, scales, reach, contributions, lists)
+
+    def _write_walks(self, lists: Lists, groups: slice, contributions: Floats) -> None:
+        """Writes the outcomes that have walks of their own."""
+        for m in self._walked:
+            measure, scales = self._wanted[m].measure, self._scales[groups, m]
+            assert isinstance(measure, Walked)
+            walks = np.zeros(len(scales))
+            own = lists._replace(starts=lists.starts[: len(scales) + 1], defined=np.flatnonzero(scales))
+            measure.walk(own, self._gains[self._columns[m]], self._cuts[m], walks)
+            contributions[:, m] = walks * scales
 
 
 def ratio(above: Floats, below: Floats) -> Floats:
@@ -104,60 +165,30 @@ def ratio(above: Floats, below: Floats) -> Floats:
 
 
 @jit()
-def _prepare(
-    starts: Ints,
-    gains: NDArray[np.float32],
-    of_rows: Floats,
-    columns: Ints,
-    kinds: Ints,
-    cuts: Floats,
-    discounts: Floats,
-    longest: int,
-    weights: Floats,
-    scales: Floats,
-    reach: Ints,
-) -> None:
-    """Writes a group's weight in the mean, what its walk is multiplied by, and how many places its walks can read."""
-    ideal = np.empty(longest)
+def _add_up(starts: Ints, gains: Gains, of_rows: Floats, rows: Floats, total: Floats) -> None:
+    """Writes `Facts` of groups; `of_rows` is empty where rows count once each."""
     for group in range(len(starts) - 1):
-        start, end = starts[group], starts[group + 1]
-        for m in range(len(kinds)):
-            own = gains[columns[m], start:end]
-            seen, positives, total, least, most, whole, above = 0, 0, 0.0, np.inf, 0.0, 0.0, 0.0
-            for row in range(end - start):
-                gain = np.float64(own[row])
-                if gain == gain:
-                    weight = of_rows[start + row] if len(of_rows) else 1.0
-                    ideal[seen] = -gain
-                    seen += 1
-                    positives += int(gain > 0)
-                    whole += weight
-                    above += weight * (gain > 0)
-                    total += gain
-                    least, most = min(least, gain), max(most, gain)
-            if kinds[m] == NDCG:
-                if most > least:
-                    kept = np.sort(ideal[:seen])
-                    best = 0.0
-                    for place in range(min(seen, int(cuts[m]))):
-                        best -= kept[place] * (discounts[place + 1] - discounts[place])
-                    weights[group, m], scales[group, m] = 1.0, 1 / best
-            elif kinds[m] == SHARE:
-                if total > 0:
-                    weights[group, m], scales[group, m] = 1.0, 1 / total
-            elif kinds[m] in PER_PLACE:
-                if seen > 0:
-                    weights[group, m], scales[group, m] = 1.0, 1 / min(seen, cuts[m])
-            elif kinds[m] > AREA_BY_POSITIVES:
-                if positives > 0:
-                    best = min(positives, cuts[m]) if kinds[m] == PRECISION else 1.0
-                    weights[group, m], scales[group, m] = 1.0, 1 / best
-            elif 0 < above < whole:
-                weight = whole if kinds[m] == AREA else above
-                weights[group, m], scales[group, m] = weight, weight / (2.0 * above * (whole - above))
-            if scales[group, m] != 0:
-                short = seen == end - start and not AREA <= kinds[m] <= AREA_BY_POSITIVES
-                reach[group] = max(reach[group], min(math.ceil(cuts[m]), end - start) if short else end - start)
+        counted, summed = 0.0, 0.0
+        for row in range(starts[group], starts[group + 1]):
+            gain = np.float64(gains[row])
+            if gain == gain:
+                weight = of_rows[row] if len(of_rows) else 1.0
+                counted += weight
+                summed += weight * gain
+        rows[group], total[group] = counted, summed
+
+
+@jit()
+def _best_sums(starts: Ints, gains: Gains, cut: float, worths: Floats) -> Floats:
+    """(G,): the discounted sum of the best order down to the cut; 0 where gains are all equal."""
+    best = np.zeros(len(starts) - 1)
+    for group in range(len(best)):
+        known = gains[starts[group] : starts[group + 1]]
+        known = np.sort(known[known == known])[::-1]
+        if len(known) and known[0] > known[-1]:
+            for place in range(min(len(known), int(cut))):
+                best[group] += np.float64(known[place]) * (worths[place + 1] - worths[place])
+    return best
 
 
 @jit()
@@ -168,20 +199,32 @@ def _contribute(
     gains: NDArray[np.float32],
     of_rows: Floats,
     columns: Ints,
-    kinds: Ints,
+    forms: Ints,
     cuts: Floats,
-    discounts: Floats,
+    worths: Floats,
     longest: int,
     scales: Floats,
     reach: Ints,
-    scratch: Ints,
     out: Floats,
+    kept: Lists | None,
 ) -> None:
-    ranked, places, none = np.empty(longest), np.empty(longest, np.int64), np.empty(0)  # lists count no weights
+    """Writes scaled sums and areas, and the ranked lists for walks of other forms.
+
+    `kept` is None where no outcome has a walk: numba compiles that apart, without a test in the loop.
+    """
+    list_ranked, list_places = np.empty(longest), np.empty(longest, np.int64)
+    once = np.empty(0)  # lists count no weights
+    many = np.int64(0)  # places that are kept
     for group in range(len(starts) - 1):
         start, rows, few = starts[group], starts[group + 1] - starts[group], reach[group]
+        if kept is not None:
+            kept.starts[group] = many
         if few == 0:
             continue
+        if kept is not None:
+            ranked, places = kept.ranked[many:], kept.places[many:]
+        else:
+            ranked, places = list_ranked, list_places
         size = np.int64(0)  # of rows that are kept: the first `few`, and all that are level with the last of them
         if few <= _SHORT:
             for row in range(rows):
@@ -191,7 +234,7 @@ def _contribute(
                 while at > 0 and ranked[at - 1] < score:
                     ranked[at], places[at] = ranked[at - 1], places[at - 1]
                     at -= 1
-                ranked[at], places[at] = score, row
+                ranked[at], places[at] = score, start + row
                 size += 1
                 if size > few and ranked[size - 1] < ranked[few - 1]:
                     size = few
@@ -201,19 +244,17 @@ def _contribute(
                 ranked[row] = -scores[order[start + row]]
             places[:size] = np.argsort(ranked[:size])
             for row in range(size):
-                ranked[row] = scores[order[start + places[row]]]
-        for m in range(len(kinds)):
-            if scales[group, m] == 0:
+                places[row] += start
+                ranked[row] = scores[order[places[row]]]
+        for m in range(len(forms)):
+            if scales[group, m] == 0 or forms[m] == WALKED:
                 continue
-            own = gains[columns[m], start : start + rows]
-            if kinds[m] <= SHARE:
-                walk = top(ranked, places, size, own, kinds[m], cuts[m], discounts, none)
-            elif kinds[m] <= AREA_BY_POSITIVES:
-                walk = won(ranked, places, size, own, of_rows[start : start + rows])
-            elif kinds[m] == PRECISION:
-                walk = precisions(ranked, places, size, own, cuts[m])
-            elif kinds[m] == FIRST:
-                walk = reciprocal(ranked, places, size, own, cuts[m])
+            own = gains[columns[m]]
+            if forms[m] == AREA:
+                walk = won(ranked, places, size, own, of_rows)
             else:
-                walk = variety(ranked, places, size, own, none, cuts[m], scratch)
+                walk = top(ranked, places, size, own, forms[m] == DISCOUNTED, cuts[m], worths, m, once)
             out[group, m] = walk * scales[group, m]
+        many += size
+    if kept is not None:
+        kept.starts[len(starts) - 1] = many

@@ -29,9 +29,10 @@ from bench.core.objectives import AREAS, LISTS, of_items, ranked
 from bench.core.schema import Task
 from bench.measure.grouped import Grouped
 from bench.measure.labelled import Labelled
-from bench.measure.lists import AREA, DISTINCT, KINDS, PER_PLACE, WantedOutcome
+from bench.measure.lists import measure_of
+from bench.measure.lists.base import Walked, WantedOutcome
 from bench.measure.resamples import Resamples
-from bench.measure.whole import Varied, Whole
+from bench.measure.whole import Rewalked, Whole
 
 
 class Measure:
@@ -72,7 +73,7 @@ class Measure:
         wanted = wanted_of(tasks, outcomes, grouped, items or ())
         gains = wanted.gains(rows.labels, items)
         plain = None if rows.weights is None else rows.weights.astype(np.float64)
-        self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole | Varied]] = []
+        self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole | Rewalked]] = []
         every = [np.ones(self._rows, np.bool_)] if slices is None else slices
         self._resamples, self.slices, self.units = drawn.resamples if drawn else 0, len(every), list[float]()
         for at, inside in enumerate(every):
@@ -114,23 +115,22 @@ class Measure:
 
 def _whole(
     wanted: dict[int, WantedOutcome], gains: NDArray[np.float32], rows: NDArray[np.int64], weights: Floats | None
-) -> Iterator[tuple[list[int], NDArray[np.int64], Whole | Varied]]:
+) -> Iterator[tuple[list[int], NDArray[np.int64], Whole | Rewalked]]:
     """Outcomes over all of some rows: places, those of the rows that count, and the measure; one for equal rows."""
     seen = ~np.isnan(gains[:, rows])
     sets: dict[tuple[bytes, bool, bool], list[int]] = {}
     for at, each in wanted.items():
-        weighted = weights is not None and (each.percent or each.kind >= AREA) and each.kind not in PER_PLACE
-        key = np.packbits(seen[each.column]).tobytes(), weighted, each.kind == DISTINCT
+        weighted = weights is not None and each.weighted
+        key = np.packbits(seen[each.column]).tobytes(), weighted, isinstance(each.measure, Walked)
         sets.setdefault(key, []).append(at)
-    for (_, weighted, varied), places in sets.items():
+    for (_, weighted, walked), places in sets.items():
         of = [wanted[at] for at in places]
         own = rows[seen[of[0].column]]
-        of_rows = weights[own] if weighted and weights is not None else None
-        yield (
-            places,
-            own,
-            Varied(gains.take(own, axis=1), of) if varied else Whole(gains.take(own, axis=1), of, of_rows),
-        )
+        known = gains.take(own, axis=1)
+        if walked:
+            yield places, own, Rewalked(known, of)
+        else:
+            yield places, own, Whole(known, of, weights[own] if weighted and weights is not None else None)
 
 
 class AllWanted(NamedTuple):
@@ -181,10 +181,14 @@ def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool, ite
             at = names.index(task)
             binary = of is None or LISTS[of.measure].binary or tasks[at].kind == "binary"
             column = wanted.columns.setdefault((at, binary), columns)
-        kind = KINDS[metric if of is None else of.measure]
-        over_all = metric == "auc" if of is None else of.percent or not grouped
-        if over_all and (of is None or LISTS[of.measure].of_all):
-            wanted.over_all[place] = WantedOutcome(column, kind, *(() if of is None else (of.cut, of.percent)))
+        if of is None:
+            outcome, over_all = WantedOutcome(column, measure_of(metric), weighted=True), metric == "auc"
+        else:
+            weighted = of.percent and not of_items(name)
+            outcome = WantedOutcome(column, measure_of(of.measure), of.cut, of.percent, weighted)
+            over_all = of.percent or not grouped
+        if over_all and outcome.measure.over_all:
+            wanted.over_all[place] = outcome
         elif grouped:
-            wanted.by_group[place] = WantedOutcome(column, kind, *(() if of is None else (of.cut,)))
+            wanted.by_group[place] = outcome
     return wanted

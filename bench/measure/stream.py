@@ -17,8 +17,7 @@ from bench.core.arrays import Floats
 from bench.core.schema import Task
 from bench.measure.grouped import Grouped, ratio
 from bench.measure.labelled import Labelled
-from bench.measure.lists import NDCG
-from bench.measure.lists.gains import discounts
+from bench.measure.lists.base import Facts, GainSum, columns_of, forms_of, worths_of
 from bench.measure.outcomes import AllWanted, Measure, wanted_of
 from bench.measure.runs import Sorted
 from bench.measure.spaces import Observed
@@ -84,11 +83,11 @@ class Stream:
 
     def _over_all(self, of: AllWanted) -> Floats:
         wanted = list(of.over_all.values())
-        kinds, columns = (np.array(each, np.int64) for each in ([w.kind for w in wanted], [w.column for w in wanted]))
-        rows = len(self._rows)
+        forms, columns, rows = forms_of(wanted), columns_of(wanted), len(self._rows)
         cuts = np.array([each.rows(rows) for each in wanted])
-        deepest = int(max(cuts[kinds == NDCG], default=0))
-        walk = Walk(kinds, columns, cuts[:, None], norms := discounts(deepest))
+        worths = worths_of(wanted, cuts)
+        deepest = worths.shape[1] - 1
+        walk = Walk(forms, columns, cuts[:, None], worths)
         totals, least = np.zeros(len(of.columns)), np.full(len(of.columns), np.inf)
         most = np.empty((len(of.columns), 0), np.float32)  # the largest gains, ascending
         for piece, after in pairwise(chain(self._rows.read("score"), [np.empty(0, np.uint64)])):
@@ -100,10 +99,15 @@ class Stream:
             totals, least = totals + gains.sum(axis=1, dtype=np.float64), np.minimum(least, gains.min(axis=1))
             if deepest:
                 most = np.sort(np.concatenate([most, gains], axis=1), axis=1)[:, -deepest:]
-        best = totals[columns]
-        for m in np.flatnonzero(kinds == NDCG):
-            own = most[columns[m], ::-1][: int(cuts[m])].astype(float)
-            best[m] = own @ np.diff(norms[: len(own) + 1]) if own[0] > least[columns[m]] else 0.0
+        best = np.empty(len(wanted))
+        for m, outcome in enumerate(wanted):
+            measure, column = outcome.measure, outcome.column
+            if isinstance(measure, GainSum) and measure.divisor is None:
+                own = most[column, ::-1][: int(cuts[m])].astype(float)
+                best[m] = own @ np.diff(worths[m, : len(own) + 1]) if own[0] > least[column] else 0.0
+            else:
+                assert measure.divisor is not None
+                best[m] = measure.divisor(Facts(np.array(float(rows)), totals[column]), cuts[m])
         return ratio(walk.found[:, 0], best)
 
 

@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
-from bench.measure.lists import AREA, NDCG, PLACES, SHARE, WantedOutcome
 from bench.measure.lists.area import won
-from bench.measure.lists.gains import discounts, top
-from bench.measure.lists.variety import variety
+from bench.measure.lists.base import (
+    AREA,
+    DISCOUNTED,
+    Facts,
+    GainSum,
+    Walked,
+    WantedOutcome,
+    columns_of,
+    forms_of,
+    worths_of,
+)
+from bench.measure.lists.gains import top
 from bench.measure.resamples import PIECE, Once, Resamples
 
 _SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are
@@ -34,9 +43,8 @@ class Whole:
         self, gains: NDArray[np.float32], wanted: Sequence[WantedOutcome], weights: Floats | None = None
     ) -> None:
         self._gains, self._weights, self._wanted = gains, weights, wanted
-        self._columns = np.array([each.column for each in wanted], np.int64)
-        self._kinds = np.array([each.kind for each in wanted], np.int64)
-        self._ordered = weights is not None or bool((self._kinds >= AREA).any())
+        self._columns, self._forms = columns_of(wanted), forms_of(wanted)
+        self._ordered = weights is not None or bool((self._forms == AREA).any())
         self._once = self._prepared(Once(), np.arange(gains.shape[1]))
 
     def draw(self, drawn: Resamples, rows: Ints) -> None:
@@ -45,12 +53,15 @@ class Whole:
 
     def values(self, scores: Floats) -> Floats:
         """(M,) of scores (N,)."""
-        cuts, norms, weights = self._once.cuts[:, 0], self._once.discounts, self._weights
+        cuts, worths, weights = self._once.cuts[:, 0], self._once.worths, self._weights
         places = _best(scores, len(scores) if self._ordered else math.ceil(cuts.max(initial=0)))
         ranked, of_rows, values = scores[places], np.empty(0) if weights is None else weights, np.empty(len(cuts))
-        for m, kind in enumerate(self._kinds):
+        for m, form in enumerate(self._forms):
             own = ranked, places, len(places), self._gains[self._columns[m]]
-            values[m] = won(*own, of_rows) if kind >= AREA else top(*own, kind, cuts[m], norms, of_rows)
+            if form == AREA:
+                values[m] = won(*own, of_rows)
+            else:
+                values[m] = top(*own, form == DISCOUNTED, cuts[m], worths, m, of_rows)
         return values / self._once.best[:, 0]
 
     def resampled(self, scores: Floats) -> Floats:
@@ -60,30 +71,28 @@ class Whole:
 
     def _prepared(self, drawn: Resamples | Once, rows: Ints) -> _Prepared:
         ones = np.ones(len(rows)) if self._weights is None else self._weights
-        own = (self._gains[column] > 0 if kind >= AREA else self._gains[column].astype(float)
-               for kind, column in zip(self._kinds, self._columns, strict=True))  # fmt: skip
-        totals, *sums = drawn.sums(rows, chain([ones], (ones * each for each in own))).T
+        gains = (self._gains[column].astype(float) for column in self._columns)
+        totals, *sums = drawn.sums(rows, chain([ones], (ones * column for column in gains))).T
         cuts = np.array([each.rows(totals) for each in self._wanted])
-        norms = discounts(int(cuts[self._kinds == NDCG].max(initial=0)))
-        prepared = _Prepared(drawn, rows, drawn.spread(rows), cuts, norms, np.full(cuts.shape, np.nan))
-        for m, (kind, total) in enumerate(zip(self._kinds, sums, strict=True)):
-            if kind == NDCG:
-                gains = self._gains[self._columns[m]].astype(float)
-                defined, best = _varies(gains, drawn, rows), self._walked(gains, prepared, slice(m, m + 1))[0]
-            elif kind == SHARE:
-                defined, best = total > 0, total
-            elif kind == PLACES:
-                defined, best = totals > 0, cuts[m]
+        worths = worths_of(self._wanted, cuts)
+        prepared = _Prepared(drawn, rows, drawn.spread(rows), cuts, worths, np.full(cuts.shape, np.nan))
+        for m, outcome in enumerate(self._wanted):
+            measure = outcome.measure
+            if isinstance(measure, GainSum) and measure.divisor is None:
+                own = self._gains[outcome.column].astype(float)
+                best, defined = self._walked(own, prepared, slice(m, m + 1))[0], _varies(own, drawn, rows)
             else:
-                defined, best = (total > 0) & (total < totals), 2 * total * (totals - total)
+                assert measure.divisor is not None
+                best = measure.divisor(Facts(totals, sums[m]), cuts[m])
+                defined = best > 0
             prepared.best[m, defined] = best[defined]
         return prepared
 
     def _walked(self, scores: Floats, of: _Prepared, wanted: slice) -> Floats:
         """(M, R): the walks of the wanted outcomes."""
-        kinds, columns, cuts, rows = self._kinds[wanted], self._columns[wanted], of.cuts[wanted], len(of.rows)
+        cuts, rows = of.cuts[wanted], len(of.rows)
         for places in _deeper(scores, rows if self._ordered else float(cuts.max(initial=0)), of.spread):
-            walk = Walk(kinds, columns, cuts, of.discounts)
+            walk = Walk(self._forms[wanted], self._columns[wanted], cuts, of.worths[wanted])
             for start in range(0, len(places), PIECE):
                 piece = places[start : start + PIECE + 1]
                 weights: NDArray[Any] = of.drawn.of(of.rows[piece[:PIECE]])
@@ -102,22 +111,21 @@ class _Prepared(NamedTuple):
     rows: Ints
     spread: float
     cuts: Floats
-    discounts: Floats
+    worths: Floats
     best: Floats
 
 
-class Varied:
-    """Prepared rows, all with a value: of how many values the first rows of all are.
+class Rewalked:
+    """Prepared rows, all with a value: outcomes of all of them that are walked on each resample in turn.
 
     Args:
-        codes: (C, N), of values, from 0.
-        wanted: outcomes, each of one column of codes.
+        gains: (C, N), see `Gains`, none NaN.
+        wanted: outcomes, each of one column of gains, whose measures have a `whole`.
     """
 
-    def __init__(self, codes: NDArray[np.float32], wanted: Sequence[WantedOutcome]) -> None:
-        self._codes, self._wanted = codes, wanted
-        self._size = 1 + int(codes[[each.column for each in wanted]].max(initial=0))
-        self._once = self._prepared(Once(), np.arange(codes.shape[1]))
+    def __init__(self, gains: NDArray[np.float32], wanted: Sequence[WantedOutcome]) -> None:
+        self._gains, self._wanted = gains, wanted
+        self._once = self._prepared(Once(), np.arange(gains.shape[1]))
 
     def draw(self, drawn: Resamples, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
@@ -131,41 +139,49 @@ class Varied:
         """(1 + B, M): values, and those on each resample."""
         return np.concatenate([self.values(scores)[None], self._walked(scores, *self._drawn)])
 
-    def _prepared(self, drawn: Resamples | Once, rows: Ints) -> tuple[Resamples | Once, Ints, Floats, float]:
-        """Resamples, rows, cuts (R, M) in rows, and the variance of the number of rows."""
-        totals = drawn.sums(rows, [np.ones(len(rows))])
-        cuts = np.concatenate([each.rows(totals) for each in self._wanted], axis=1)
-        return drawn, rows, cuts, drawn.spread(rows)
+    def _prepared(self, drawn: Resamples | Once, rows: Ints) -> tuple[Resamples | Once, Ints, Floats, Floats, float]:
+        """Resamples, rows, cuts (R, M) in rows, divisors (R, M), and the variance of the number of rows."""
+        gains = (self._gains[outcome.column].astype(float) for outcome in self._wanted)
+        totals, *sums = drawn.sums(rows, chain([np.ones(len(rows))], gains)).T
+        cuts = np.stack([outcome.rows(totals) for outcome in self._wanted], axis=1)
+        divisors = np.empty(cuts.shape)
+        for m, outcome in enumerate(self._wanted):
+            assert isinstance(outcome.measure, Walked)
+            divisors[:, m] = outcome.measure.divisor(Facts(totals, sums[m]), cuts[:, m])
+        return drawn, rows, cuts, divisors, drawn.spread(rows)
 
-    def _walked(self, scores: Floats, drawn: Resamples | Once, rows: Ints, cuts: Floats, spread: float) -> Floats:
+    def _walked(
+        self, scores: Floats, drawn: Resamples | Once, rows: Ints, cuts: Floats, divisors: Floats, spread: float
+    ) -> Floats:
         """(R, M)."""
         for places in _deeper(scores, float(cuts.max(initial=0)), spread):
             counts = np.ascontiguousarray(drawn.of(rows[places]).T)
             if (counts.sum(axis=1) >= cuts.max(axis=1)).all():
                 break
-        values, scratch = np.full(cuts.shape, np.nan), np.zeros((3, self._size), np.int64)
-        for m, each in enumerate(self._wanted):
-            of = scores[places], places, len(places), self._codes[each.column]
-            for b in np.flatnonzero(cuts[:, m]):
-                values[b, m] = variety(*of, counts[b], cuts[b, m], scratch) / cuts[b, m]
-        return values
+        walks = np.zeros(cuts.T.shape)
+        for m, outcome in enumerate(self._wanted):
+            assert isinstance(outcome.measure, Walked)
+            assert outcome.measure.whole is not None
+            own = scores[places], places, self._gains[outcome.column], counts
+            outcome.measure.whole(*own, np.ascontiguousarray(cuts[:, m]), walks[m])
+        return np.where(divisors > 0, walks.T / np.where(divisors > 0, divisors, 1), np.nan)
 
 
 class Walk:
     """A walk down all rows by descending score, piece by piece, for R resamples at once.
 
     Args:
-        kinds, columns: (M,), as of `WantedOutcome`.
+        forms, columns: (M,), as of `WantedOutcome`.
         cuts: (M, R), in rows.
-        discounts: see `bench.measure.lists.gains.discounts`.
+        worths: see `worths_of`.
 
     Attributes:
         before: (R,) rows so far, without those of a run of equal scores that may go on.
         out: (M, R), the worth of these rows.
     """
 
-    def __init__(self, kinds: Ints, columns: Ints, cuts: Floats, discounts: Floats) -> None:
-        self._rules = columns, kinds, cuts, discounts
+    def __init__(self, forms: Ints, columns: Ints, cuts: Floats, worths: Floats) -> None:
+        self._rules = columns, forms, cuts, worths
         self.before, self.found = np.zeros(cuts.shape[1]), np.zeros(cuts.shape)
         # of the run of equal scores at hand: rows, gains, whether it goes on, and the positives before it
         self._run = np.zeros(cuts.shape[1]), np.zeros(cuts.shape), np.zeros(1, bool), np.zeros(cuts.shape)
@@ -219,9 +235,9 @@ def _walk(
     weights: NDArray[Any],
     gains: NDArray[np.float32],
     columns: Ints,
-    kinds: Ints,
+    forms: Ints,
     cuts: Floats,
-    discounts: Floats,
+    worths: Floats,
     before: Floats,
     rows: Floats,
     gained: Floats,
@@ -234,34 +250,35 @@ def _walk(
         count = weights[at]
         last = at + 1 == len(ranked) or ranked[at + 1] != ranked[at]
         if last and not tied[0]:  # most rows are alone: a run of their own
-            for m in range(len(kinds)):
+            for m in range(len(forms)):
                 gain = np.float64(gains[columns[m], places[at]])
-                if kinds[m] > SHARE:
+                if forms[m] == AREA:
                     _pass(bool(gain > 0), count, above[m], out[m])
                 elif gain > 0:
-                    _take(gain, kinds[m] == NDCG, count, before, cuts[m], discounts, out[m])
+                    _take(gain, forms[m] == DISCOUNTED, count, before, cuts[m], worths[m], out[m])
             for b in range(resamples):
                 before[b] += count[b]
             continue
         tied[0] = not last
         for b in range(resamples):
             rows[b] += count[b]
-        for m in range(len(kinds)):
+        for m in range(len(forms)):
             own = np.float64(gains[columns[m], places[at]])
-            gain = np.float64(own > 0) if kinds[m] > SHARE else own
+            gain = np.float64(own > 0) if forms[m] == AREA else own
             if gain > 0:
                 for b in range(resamples):
                     gained[m, b] += count[b] * gain
         if not last:
             continue
-        for m in range(len(kinds)):
+        for m in range(len(forms)):
             for b in range(resamples):
-                if kinds[m] > SHARE:
+                if forms[m] == AREA:
                     out[m, b] += (rows[b] - gained[m, b]) * (2 * above[m, b] + gained[m, b])
                     above[m, b] += gained[m, b]
                 elif gained[m, b] > 0:
                     start, end = min(before[b], cuts[m, b]), min(before[b] + rows[b], cuts[m, b])
-                    taken = discounts[int(end)] - discounts[int(start)] if kinds[m] == NDCG else end - start
+                    discounted = forms[m] == DISCOUNTED
+                    taken = worths[m, int(end)] - worths[m, int(start)] if discounted else end - start
                     out[m, b] += gained[m, b] / rows[b] * taken
                 gained[m, b] = 0.0
         for b in range(resamples):
@@ -282,14 +299,14 @@ def _pass(positive: bool, count: NDArray[Any], above: Floats, out: Floats) -> No
 
 @jit()
 def _take(
-    gain: float, discounted: bool, count: NDArray[Any], before: Floats, cut: Floats, discounts: Floats, out: Floats
+    gain: float, discounted: bool, count: NDArray[Any], before: Floats, cut: Floats, worths: Floats, out: Floats
 ) -> None:
     """Adds to what is in the cut (B,) the gain of a row that is alone, as often as it is drawn."""
     if discounted:
         for b in range(len(count)):
             if count[b] and before[b] < cut[b]:
                 end = min(before[b] + count[b], cut[b])
-                out[b] += gain * (discounts[int(end)] - discounts[int(before[b])])
+                out[b] += gain * (worths[int(end)] - worths[int(before[b])])
     else:
         for b in range(len(count)):
             out[b] += gain * (min(before[b] + count[b], cut[b]) - min(before[b], cut[b]))

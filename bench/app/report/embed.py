@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.app.report.effort import course, influences
 from bench.app.report.markup import looks_of
 from bench.app.report.section import Axis, PageSection, axes_of, scenario_fronts, splits_of, spread_of
-from bench.core.objectives import of_items, ranked
+from bench.core.objectives import adds_up, of_items
 from bench.core.plain import jsonable
 from bench.core.rows import SHORT, TEST
 from bench.deciding.choices import THOUSANDTHS, Choices
@@ -202,8 +202,8 @@ def _allowed(loss: float | None, choices: Choices, name: str) -> float | None:
 def _adds_up(section: PageSection) -> bool:
     """Whether what happens in the first places adds up over events of all tasks' outcomes."""
     parts = [name.partition(".")[::2] for name in section.decision.choices.objectives if not of_items(name)]
-    every = [(section.decision.serving.rates.get(task, 0.0), ranked(metric)) for task, metric in parts]
-    return all(rate > 0 and of and of.percent and of.measure in ("recall", "value") for rate, of in every)
+    rates = section.decision.serving.rates
+    return all(rates.get(task, 0.0) > 0 and adds_up(metric) for task, metric in parts)
 
 
 def plain(value: Any) -> Any:

@@ -28,9 +28,6 @@ UNPLACED = {"front.on_front": "false", "front.rank": "none", "front.p_nondominat
 Texts = Mapping[str, str]
 NONE: Texts = {}
 
-_LIST = rf"\b((?:{'|'.join(LISTS)})[\d.]*)"
-_RANKED = re.compile(rf"{_LIST}@{CUT}")
-_THERE = re.compile(rf"{_LIST}_at_{CUT.replace('(%?)', '((?:_percent)?)')}")
 _COST, _LAST = "cost/", "what it costs/"
 
 
@@ -40,14 +37,20 @@ def outward(name: str) -> str:
     `valid/like.recall@10%` becomes `valid/like.recall_at_10_percent`, and `cost/latency_ms` becomes `what it
     costs/latency_ms`, so that costs come last.
     """
-    plain = _RANKED.sub(lambda cut: f"{cut[1]}_at_{cut[2]}{'_percent' if cut[3] else ''}", name)
+    plain = re.sub(rf"{_list()}@{CUT}", lambda cut: f"{cut[1]}_at_{cut[2]}{'_percent' if cut[3] else ''}", name)
     return _LAST + plain.removeprefix(_COST) if plain.startswith(_COST) else plain
 
 
 def inward(name: str) -> str:
     """Inverse of `outward`."""
-    ours = _THERE.sub(lambda cut: f"{cut[1]}@{cut[2]}{'%' if cut[3] else ''}", name)
+    there = CUT.replace("(%?)", "((?:_percent)?)")
+    ours = re.sub(rf"{_list()}_at_{there}", lambda cut: f"{cut[1]}@{cut[2]}{'%' if cut[3] else ''}", name)
     return _COST + ours.removeprefix(_LAST) if ours.startswith(_LAST) else ours
+
+
+def _list() -> str:
+    """A pattern of a metric of lists, before its cut."""
+    return rf"\b((?:{'|'.join(LISTS)})[\d.]*)"
 
 
 class MetricValue(NamedTuple):

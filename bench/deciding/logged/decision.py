@@ -195,9 +195,9 @@ def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: KeptRow
     names = [*asked.outcomes, *policy.outcomes]
     if asked.propensity is not None:
         check_counted(names, "outcomes")
-    default: Sequence[str] = default_outcomes(tasks, rows.group, asked.propensity is not None)
+    default = default_outcomes(tasks, rows.group, asked.propensity is not None)
     if asked.values and not asked.outcomes:
-        default = [f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks]
+        default = default_outcomes(tasks, rows.group, counted=True)
         names = [*filter(of_items, names)]
     every = dict.fromkeys(beside_tasks(names, default))
     return tuple(outcome(name, tuple(tasks), "outcomes", asked.item_kinds) for name in every)

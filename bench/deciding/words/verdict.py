@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.core.errors import listed
-from bench.core.objectives import ranked
+from bench.core.objectives import LISTS, ranked
 from bench.core.records import NAMES, NETWORK, Point
 from bench.deciding.aims import PolicyAim
 from bench.deciding.stability import SELDOM
@@ -374,7 +374,7 @@ def of_items(name: str, value: float, gain: Effect, today: str) -> str:
     column, _, metric = name.partition(".")
     of = ranked(metric)
     assert of is not None
-    what = f"Rows with {column} below {of.limit:g}" if of.limit else f"Distinct {column}"
+    what = LISTS[of.measure].title.format(column=column, limit=of.limit)
     first = f"{what} in the first {of.cut:g}"
     told = f"{first}{'%' if of.percent else ''}: {value:.1%} of the rows"
     if not math.isfinite(gain.value):

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Singles
-from bench.core.objectives import metric_of, of_items, ranked
+from bench.core.objectives import adds_up, in_amounts, metric_of, of_items
 from bench.core.schema import TaskKind
 from bench.ledger.fusion import Fusion
 from bench.ledger.served.measuring import (
@@ -73,7 +73,7 @@ def _means(meters: Sequence[SampledMeter], fusions: Mapping[int, Sequence[Fusion
 
 def expected(candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outcomes: Sequence[str]) -> Expected | None:
     """Rows with expected labels; None where a task's outcome is no share of all rows, or no label can be expected."""
-    if not all(_shares_of_rows(outcome) for outcome in outcomes if not of_items(outcome)):
+    if not all(adds_up(metric_of(outcome)) for outcome in outcomes if not of_items(outcome)):
         return None
     first = next(iter(rows))
     models = [candidate for candidate in candidates if candidate.predictions(first, 0).shape[1] > 1]
@@ -88,13 +88,7 @@ def expected(candidates: Sequence[Candidate], rows: Mapping[str, KeptRows], outc
     amount: TaskKind = "regression"
     kinds = (amount,) * len(rows[first].kinds)
     expected_rows = {split: replace(kept_rows, labels=labels[split], kinds=kinds) for split, kept_rows in rows.items()}
-    return Expected(expected_rows, tuple(outcome.replace(".recall@", ".value@") for outcome in outcomes))
-
-
-def _shares_of_rows(outcome: str) -> bool:
-    """Whether the outcome of a task is a share of all rows."""
-    lists = ranked(metric_of(outcome))
-    return lists is not None and lists.percent and lists.measure in ("recall", "value")
+    return Expected(expected_rows, tuple(in_amounts(outcome) for outcome in outcomes))
 
 
 def _counts(rows: Mapping[str, KeptRows]) -> Floats | None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
-from bench.measure.lists import tied
+from bench.measure.lists.base import Gains, tied
 
 
 @jit()
-def won(ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], weights: Floats) -> float:
-    """Twice the pairs of a positive ranked above a negative, ties counting half; arguments as of `top`."""
+def won(ranked: Floats, places: Ints, size: int, gains: Gains, weights: Floats) -> float:
+    """Twice the pairs of a positive ranked above a negative, ties counting half; gains 0 or 1, arguments of `tied`."""
     above, twice, at = 0.0, 0.0, 0
     while at < size:
-        rows, positives, _, at = tied(ranked, places, size, gains, weights, at)
+        rows, positives, at = tied(ranked, places, size, gains, weights, at)
         twice += (rows - positives) * (2 * above + positives)
         above += positives
     return twice

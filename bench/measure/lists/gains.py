@@ -1,4 +1,4 @@
-"""`ndcg@k`, `recall@k` and `value@k`: gains of the first rows, by a discount of their places or by none.
+"""`ndcg@k`, `recall@k`, `value@k` and `below7@k`: gains of the first rows, by a discount of their places or by none.
 
 A run of equal scores comes in any order. Its expected gain is its mean gain times the sum of the discounts of the
 places that it takes; at the cut only the share that fits counts (McSherry & Najork, ECIR 2008).
@@ -7,11 +7,10 @@ places that it takes; at the cut only the share that fits counts (McSherry & Naj
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.core.arrays import Floats
+from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
-from bench.measure.lists import NDCG, tied
+from bench.measure.lists.base import Gains, GainSum, all_gains, places_in_cut, tied
 
 
 def discounts(most: int) -> Floats:
@@ -19,32 +18,37 @@ def discounts(most: int) -> Floats:
     return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(most) + 2.0))])
 
 
+ndcg = GainSum(None, discounts)
+recall = value = GainSum(all_gains)
+below = GainSum(places_in_cut)
+
+
 @jit()
 def top(
     ranked: Floats,
-    places: NDArray[np.int64],
+    places: Ints,
     size: int,
-    gains: NDArray[np.float32],
-    kind: int,
+    gains: Gains,
+    discounted: bool,
     cut: float,
-    discounts: Floats,
+    worths: Floats,
+    m: int,
     weights: Floats,
 ) -> float:
     """The (discounted) sum of gains of the first `cut` rows; rows whose gain is NaN take no place.
 
     Args:
-        ranked: scores, from the best; the first `size` count.
-        places: of the same rows in `gains`.
-        cut: whole with `NDCG`.
-        weights: as many rows each row stands for, by place; empty for one each.
+        ranked, places, size, gains, weights: as of `tied`.
+        cut: whole where places are discounted.
+        worths: (M, ..), of which row m has the worths of the first places together, where they are discounted.
     """
     gain, before, at = 0.0, 0.0, 0
     while at < size and before < cut:
-        rows, _, gained, at = tied(ranked, places, size, gains, weights, at)
+        rows, gained, at = tied(ranked, places, size, gains, weights, at)
         if gained > 0:
             after = min(before + rows, cut)
-            if kind == NDCG:
-                gain += gained / rows * (discounts[int(after)] - discounts[int(before)])
+            if discounted:
+                gain += gained / rows * (worths[m, int(after)] - worths[m, int(before)])
             else:
                 gain += gained / rows * (after - before)
         before += rows

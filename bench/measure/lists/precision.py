@@ -8,20 +8,25 @@ more than k positives cannot reach 1). Over the orders of equal scores the mean 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
-from bench.measure.lists import tied
+from bench.measure.lists.base import Gains, Lists, Walked, list_of, tied
 
 
 @jit()
-def precisions(
-    ranked: NDArray[np.float64], places: NDArray[np.int64], size: int, gains: NDArray[np.float32], cut: float
-) -> float:
-    """The sum over the positives within the cut of the precision at their places; arguments as of `gains.top`."""
+def _precisions(lists: Lists, gains: Gains, cut: float, out: Floats) -> None:
+    for number in lists.defined:
+        ranked, places = list_of(lists, number)
+        out[number] = _precision(ranked, places, gains, cut)
+
+
+@jit()
+def _precision(ranked: Floats, places: Ints, gains: Gains, cut: float) -> float:
+    """The sum over the positives within the cut of the precision at their places."""
     total, before, above, at = 0.0, 0.0, 0.0, 0
-    while at < size and before < cut:
-        rows, positives, _, at = tied(ranked, places, size, gains, ranked[:0], at)
+    while at < len(places) and before < cut:
+        rows, positives, at = tied(ranked, places, len(places), gains, ranked[:0], at)
         # at place j of the run: a positive with chance positives / rows, behind (j - 1) / (rows - 1) of the others
         others = (positives - 1) / (rows - 1) if rows > 1 else 0.0
         if positives > 0:
@@ -30,3 +35,6 @@ def precisions(
         before += rows
         above += positives
     return total
+
+
+map = Walked(_precisions, lambda facts, cut: np.minimum(facts.total, cut))

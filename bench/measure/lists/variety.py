@@ -8,21 +8,48 @@ replacement. A value whose t of n tied rows are not above has none among r of th
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.arrays import Floats, Ints
 from bench.core.system.intrinsics import jit
+from bench.measure.lists.base import Gains, Lists, Walked, list_of, places_in_cut
 
 
 @jit()
-def variety(
+def _by_list(lists: Lists, codes: Gains, cut: float, out: Floats) -> None:
+    scratch, once = _scratch(lists.places[: lists.starts[-1]], codes), np.empty(0, np.int64)
+    for number in lists.defined:
+        ranked, places = list_of(lists, number)
+        out[number] = _variety(ranked, places, codes, once, cut, scratch)
+
+
+@jit()
+def _of_all(ranked: Floats, places: Ints, codes: Gains, counts: NDArray[Any], cuts: Floats, out: Floats) -> None:
+    scratch = _scratch(places, codes)
+    for resample in range(len(cuts)):
+        if cuts[resample] > 0:
+            out[resample] = _variety(ranked, places, codes, counts[resample], cuts[resample], scratch)
+
+
+@jit()
+def _scratch(places: Ints, codes: Gains) -> Ints:
+    """(3, codes of these places) zeros, see `_variety`."""
+    most = np.float32(-1)
+    for place in places:
+        if codes[place] > most:
+            most = codes[place]
+    return np.zeros((3, np.int64(most) + 1), np.int64)
+
+
+@jit()
+def _variety(
     ranked: Floats,
     places: Ints,
-    size: int,
-    codes: NDArray[np.float32],
-    counts: NDArray[np.integer],
+    codes: Gains,
+    counts: NDArray[Any],
     cut: float,
     scratch: Ints,
 ) -> float:
@@ -31,15 +58,15 @@ def variety(
     Rows whose code is NaN take no place. A cut between two places counts the last one in part.
 
     Args:
-        ranked, places, size: as of `gains.top`.
-        counts: (size,), as many equal rows each row stands for; empty for one each.
+        ranked, places: as of `tied`.
+        counts: (n,), as many equal rows each row stands for; empty for one each.
         scratch: (3, codes); the first two are zeros and are left so.
     """
     seen, tied, run = scratch[0], scratch[1], scratch[2]
     before, distinct, at = 0.0, 0.0, 0
-    while at < size and before < cut:
+    while at < len(places) and before < cut:
         score, values, rows = ranked[at], 0, np.int64(0)
-        while at < size and ranked[at] == score:
+        while at < len(places) and ranked[at] == score:
             many = np.int64(counts[at] if len(counts) else 1)
             if codes[places[at]] == codes[places[at]] and many:
                 code = np.int64(codes[places[at]])
@@ -73,3 +100,6 @@ def _absent(rows: int, own: int, room: float) -> float:
             chance *= max(0, rows - drawn - row) / (rows - row)
         total += chance
     return total
+
+
+distinct = Walked(_by_list, places_in_cut, _of_all)

@@ -1,0 +1,198 @@
+"""What a metric of ranked lists is: one of three forms, of which only the last needs compiled code of its own.
+
+A list is the rows of a group by descending score, down to a cut. Every form is a mean over the orders of equal scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.arrays import Floats, Ints
+from bench.core.system.intrinsics import jit
+
+Gains = NDArray[np.float32]
+"""(N,), by the metric's line in `LISTS`: whether the label is above 0; the label, at least 0; whether an item's number
+is below the limit; or a code of an item's value. NaN where that is unknown."""
+SUM, DISCOUNTED, AREA, WALKED = range(4)
+"""Forms, as compiled loops tell them apart."""
+
+
+class Facts(NamedTuple):
+    """Sums of L lists, or of all rows on each of L resamples; divisors are made of them.
+
+    Attributes:
+        rows: (L,), of those whose gain is known; of a form that counts weights their weight.
+        total: (L,), the sum of their gains, weighted alike.
+    """
+
+    rows: Floats
+    total: Floats
+
+
+class Lists(NamedTuple):
+    """Ranked lists, one after the other; each has its first rows, as many as its cut needs or more.
+
+    Attributes:
+        ranked: scores, descending within a list.
+        places: of the same rows in the gains.
+        starts: (L + 1,), where each list begins.
+        defined: the numbers of the lists to walk.
+    """
+
+    ranked: Floats
+    places: Ints
+    starts: Ints
+    defined: Ints
+
+
+Divisor = Callable[[Facts, Any], Any]
+"""What a walk down to a cut, in rows, is divided by (L,); 0 where the metric is undefined."""
+WalkFunction = Callable[[Lists, Gains, float, Floats], None]
+"""Compiled: writes the walk of each defined list down to a cut into an array (L,)."""
+WholeFunction = Callable[[Floats, Ints, Gains, NDArray[Any], Floats, Floats], None]
+"""Compiled: of all rows as one list (scores, places, gains), how often each row is there on R resamples (R, n), cuts
+(R,), and an array (R,) for the walks."""
+
+
+@dataclass(frozen=True)
+class GainSum:
+    """A sum of gains over the first rows. It is measured by group and over all rows, in memory and beyond.
+
+    Attributes:
+        divisor: None for the sum that the best order has; then lists whose gains are all equal are undefined.
+        worths: of a number n the worths (n + 1,) of the first 0 to n places together; None for 1 a place, of which a
+            cut counts the last one in part.
+    """
+
+    divisor: Divisor | None
+    worths: Callable[[int], Floats] | None = None
+
+    @property
+    def form(self) -> int:
+        """`SUM` or `DISCOUNTED`."""
+        return SUM if self.worths is None else DISCOUNTED
+
+    @property
+    def over_all(self) -> bool:
+        """Whether all rows can be one list."""
+        return True
+
+
+@dataclass(frozen=True)
+class PairArea:
+    """The area under the ROC curve: pairs in order over all pairs. Groups weigh by their rows, or their positives."""
+
+    by_positives: bool = False
+    form = AREA
+    over_all = True
+
+    def divisor(self, facts: Facts, cut: Any) -> Any:
+        """Twice the pairs of a positive and a negative."""
+        return 2.0 * facts.total * (facts.rows - facts.total)
+
+
+@dataclass(frozen=True)
+class Walked:
+    """A metric with a compiled walk of its own, by group.
+
+    Attributes:
+        whole: the walk over all rows, of columns of items; None where the metric is by group alone.
+    """
+
+    walk: WalkFunction
+    divisor: Divisor
+    whole: WholeFunction | None = None
+    form = WALKED
+
+    @property
+    def over_all(self) -> bool:
+        """Whether all rows can be one list."""
+        return self.whole is not None
+
+
+ListMeasure = GainSum | PairArea | Walked
+
+
+@dataclass(frozen=True)
+class WantedOutcome:
+    """An outcome of one column of gains.
+
+    Attributes:
+        cut: rows at the top, or in per cent of the rows.
+        weighted: whether a row counts as often as its weight says.
+    """
+
+    column: int
+    measure: ListMeasure
+    cut: float = np.inf
+    percent: bool = False
+    weighted: bool = False
+
+    def rows(self, every: Any) -> Any:
+        """The cut in rows, of n rows or of an array of such numbers."""
+        return np.minimum(self.cut / 100 * every if self.percent else self.cut, every)
+
+
+def all_gains(facts: Facts, cut: Any) -> Any:
+    """The sum of all gains."""
+    return facts.total
+
+
+def places_in_cut(facts: Facts, cut: Any) -> Any:
+    """The number of places down to the cut."""
+    return np.minimum(facts.rows, cut)
+
+
+def forms_of(wanted: Sequence[WantedOutcome]) -> Ints:
+    """(M,)."""
+    return np.array([outcome.measure.form for outcome in wanted], np.int64)
+
+
+def columns_of(wanted: Sequence[WantedOutcome]) -> Ints:
+    """(M,)."""
+    return np.array([outcome.column for outcome in wanted], np.int64)
+
+
+def worths_of(wanted: Sequence[WantedOutcome], cuts: Floats) -> Floats:
+    """(M, 1 + deepest cut in rows): worths of the first places, zeros of outcomes without; cuts (M, ..)."""
+    discounted = [m for m, outcome in enumerate(wanted) if outcome.measure.form == DISCOUNTED]
+    deepest = int(max((np.max(cuts[m]) for m in discounted), default=0))
+    worths = np.zeros((len(wanted), deepest + 1))
+    for m in discounted:
+        measure = wanted[m].measure
+        assert isinstance(measure, GainSum)
+        assert measure.worths is not None
+        worths[m] = measure.worths(deepest)
+    return worths
+
+
+@jit()
+def list_of(lists: Lists, number: int) -> tuple[Floats, Ints]:
+    """Scores and places of one list."""
+    start, end = lists.starts[number], lists.starts[number + 1]
+    return lists.ranked[start:end], lists.places[start:end]
+
+
+@jit()
+def tied(ranked: Floats, places: Ints, size: int, gains: Gains, weights: Floats, at: int) -> tuple[float, float, int]:
+    """Rows and gains of the run of equal scores that begins at place `at`, and where the next begins.
+
+    Args:
+        ranked: scores, from the best; the first `size` count.
+        places: of the same rows in `gains`.
+        weights: as many rows each row stands for, by its place in `gains`; empty for one each.
+    """
+    score, rows, gained = ranked[at], 0.0, 0.0
+    while at < size and ranked[at] == score:
+        gain = np.float64(gains[places[at]])
+        if gain == gain:
+            weight = weights[places[at]] if len(weights) else 1.0
+            rows += weight
+            gained += weight * gain
+        at += 1
+    return rows, gained, at
