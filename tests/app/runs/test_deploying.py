@@ -86,7 +86,7 @@ def test_another_model_of_the_same_name_is_not_replaced(tmp_path, monkeypatch, t
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_what_a_killed_one_leaves(tmp_path, number):
     command = [sys.executable, "-c", CODE, str(tmp_path), str(int(number))]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=False)
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, check=False)
     assert done.returncode == {signal.SIGTERM: 143, signal.SIGINT: -signal.SIGINT}.get(number, -number), done.stderr
     assert bool(list(tmp_path.glob(".*.part"))) == (number == signal.SIGKILL)
     with deploying(deployment(tmp_path)):
