@@ -91,7 +91,7 @@ def _lead(case: Case, point: str, row: int, other: int) -> Effect:
 
 
 def _behind(case: Case, verdict: Verdict, leads: Mapping[int, Effect]) -> str:
-    """What the rivals are ahead of, in words."""
+    """The words for what the rivals are ahead of."""
     if list(leads) == [case.first.best.get(TREES)] and _trees_lead_all_networks(case.first):
         return "every network"
     if not verdict.keep:

@@ -61,7 +61,7 @@ def judged(served, policy=None):
 
 
 def case_of(served, judge, row, aims, turned=None, **more):
-    """What a verdict on a row is about."""
+    """The case of a verdict on a row."""
 
     def contest(aim):
         return Contest(served, judge, aim, 0, row if aim is aims[0] else None, turned)

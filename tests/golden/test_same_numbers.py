@@ -32,7 +32,7 @@ class Numbers:
         self.compared = set()
 
     def add(self, name, value, surface, step=0.0, digits=15):
-        """Takes a number that a surface shows in so many digits, or to a multiple of `step`."""
+        """Takes a number that a surface shows in `digits` digits, or to a multiple of `step`."""
         if value is None or not np.isfinite(value):
             return
         error = max(abs(value) * 10.0 ** (1 - digits), step) + 1e-12
