@@ -1,4 +1,4 @@
-"""What a verdict is about: a policy's pick among candidates, as test judges them."""
+"""The case of a verdict: a policy's pick among candidates, as test judges them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Attributed = Callable[[str, Gain, PolicyAim], Sequence[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What a verdict is about.
+    """The case of a verdict.
 
     Attributes:
         contests: of the policy's aims: the first one settled by the pick, then the others that a gain is a mean over.
