@@ -328,7 +328,7 @@ def test_links_lead_somewhere():
 
 
 def test_paths_that_documents_name_exist():
-    for name in ("ARCHITECTURE.md", "CONTRIBUTING.md"):
+    for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "docs/contracts.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         for path in re.findall(r"`((?:bench|studies|tests|datasets|reports|search_spaces)/[\w./-]*)`", text):
             assert (ROOT / path).exists(), f"{name}: {path}"
