@@ -13,7 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "build" / "site-source"
-PAGES = ("*.md", "docs/*.md", "docs/studies/*.md", "docs/decisions/*.md", "reports/*/*.md", "datasets/*/*.md", "examples/*/*.md")
+PAGES = (
+    "*.md",
+    "docs/*.md",
+    "docs/studies/*.md",
+    "docs/decisions/*.md",
+    "reports/*/*.md",
+    "datasets/*/*.md",
+    "examples/*/*.md",
+)
 REFERENCE = {
     "notebooks": ("bench.api",),
     "plugins": ("bench.core.registry", "bench.core.plugins", "bench.testing"),
