@@ -157,7 +157,7 @@ FEW = 40
 CELL = ("value", "low", "high", "gain", "gain_low", "gain_high", "sd")
 """Numbers of a cell, in the order of its line."""
 FROM_CELLS = ("planes", "rows", "values", "costs", "row", "draws", "looks")
-"""Parts of a page that repeat cells, or are drawings: `tests/app/cli/test_same_numbers.py` compares them with cells."""
+"""Parts of a page that repeat cells, or are drawings: `test_same_numbers.py` compares them with cells."""
 
 
 def write_log(folder, made):
@@ -301,6 +301,7 @@ def _cells(table):
     for cell in table.to_dict("records"):
         point = " ".join(str(cell[key]) for key in ("name", "kind", "weights") if cell[key])
         place = "/".join((cell["front"], cell["split"], cell["slice"], cell["measure"], point))
+        assert place not in found, f"two cells have one name: {place}"
         found[place] = [cell[key] for key in CELL]
         on_front = [bool(cell["on_front"]), cell["p_nondominated"]]
         found[f"{cell['front']}/on front/{point}"] = on_front

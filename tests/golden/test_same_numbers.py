@@ -19,7 +19,8 @@ from bench.app.runs.reporting import front_of
 from bench.deciding.words.verdict import named, titles_of
 from bench.ledger.fusion import in_words
 
-RUNS = ("two", "packaged", "watched", pytest.param("three", marks=pytest.mark.slow))
+LARGE = ("three", "four", "five", "rungs")
+RUNS = ("two", "packaged", "watched", *(pytest.param(run, marks=pytest.mark.slow) for run in LARGE))
 PARTS = ("value", "low", "high", "gain", "gain_low", "gain_high")
 """Numbers of a cell, in the order in which a page has them."""
 

@@ -26,13 +26,9 @@ MOST_MODELS = 8
 _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 
 
-SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
-"""The name of the formula where the answer is not to rank by it."""
-
-
 def show_verdict(decision: Decision) -> None:
     """The answer, what it gains and costs, each model beside it, and the score to rank by."""
-    from bench.deciding.words.verdict import EXPECTED
+    from bench.deciding.words.verdict import EXPECTED, score_of
 
     verdict = decision.verdict
     say(verdict.sentence)
@@ -45,7 +41,7 @@ def show_verdict(decision: Decision) -> None:
     if len(rows) > MOST_MODELS:
         say(f"{len(rows) - MOST_MODELS:,} other models gain less; the page has all")
     if decision.formula:
-        say(f"{SCORES.get(verdict.kind, 'score')} = {decision.formula}", whole=True)
+        say(f"{score_of(verdict.kind)} = {decision.formula}", whole=True)
 
 
 def show_expression(decision: Decision, language: FormulaLanguage) -> None:

@@ -23,7 +23,7 @@ from bench.app.report.section import PageSection
 from bench.core.errors import count
 from bench.core.rows import CONFIRM, NAMES, SEARCH
 from bench.core.system.atomic import write_text
-from bench.deciding.words.verdict import EXPECTED
+from bench.deciding.words.verdict import EXPECTED, score_of
 
 KINDS = {
     "model": "Switch the model",
@@ -31,8 +31,6 @@ KINDS = {
     "keep": "Keep",
     "unknown": "Cannot tell",
 }
-SCORES = {"keep": "today's score =", "unknown": "its score, for a test ="}
-"""The name of the formula where the answer is not to rank by it."""
 UNNAMED = {"model": "A model is ahead", "keep": "No gain to serve"}
 """The same where nobody said what is served."""
 
@@ -46,7 +44,7 @@ def section_markup(section: PageSection, place: int) -> str:
     notes = [each for told in verdict.notes for each in text.sentences(told)]
     gains = table(*verdict.table, "Gains on test", 1, caption=EXPECTED) if verdict.table[1] else ""
     models = models_table(section)
-    score = command(SCORES.get(kind, "score ="), decision.formula) if decision.formula else ""
+    score = command(f"{score_of(kind)} =", decision.formula) if decision.formula else ""
     plots = "".join(dict.fromkeys(plot(section) for name, plot in PLOTS.items() if name != "inputs"))
     return joined(
         [

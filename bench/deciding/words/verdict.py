@@ -43,6 +43,8 @@ LOSES_MOST = "{who} most in {slice}: {outcome} {change}."
 COSTS_MOST = "{who} most in {outcome}: {change}."
 CHOSEN_FIRST = "The rows that chose put {what} first; test does not show that it gains."
 PRICE = "At the pick, giving up 1% of {paid} buys {each} of {bought}."
+SCORES = {"keep": "today's score", "unknown": "its score, for a test"}
+"""By kind of a verdict the name of its formula, where the answer is not to rank by it: see `score_of`."""
 WEIGHTS, MODEL, BOTH, WORST = "weights alone", "model alone", "both", "loses most in"
 """The columns of the table of gains."""
 OVERALL = {
@@ -52,6 +54,11 @@ OVERALL = {
     "utopia": ("in the policy's weighted sum", "the policy's weighted sum"),
 }
 """By a policy's rule what its gain is of: at the end of a sentence, and as a row of a table."""
+
+
+def score_of(kind: str) -> str:
+    """The name of the formula that stands below a verdict."""
+    return SCORES.get(kind, "score")
 
 
 def overall(aim: PolicyAim) -> str:
