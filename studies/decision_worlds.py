@@ -40,9 +40,8 @@ from bench.core.rows import CONFIRM, SEARCH
 from bench.deciding.aims import PolicyAim, aims_of
 from bench.deciding.answering import verdict_of
 from bench.deciding.case import Case as About
-from bench.deciding.case import contests_of
 from bench.deciding.choices import served_choices
-from bench.deciding.contest import Contest
+from bench.deciding.contest import Contests
 from bench.deciding.judging import Judge
 from bench.deciding.pick import Pick, pick
 from bench.deciding.policy import Guard, Policy
@@ -151,10 +150,7 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Kept
         return Decided("nothing", str(error), case.today, case.today)
     again = judged(case, *turned(candidates, rows))[:2] if few(rows) else None
 
-    def contest(aim: PolicyAim) -> Contest:
-        return Contest(served, judge, aim, SEED, chosen.row if aim is aims[0] else None, again)
-
-    contests = contests_of(contest, aims, served.today)
+    contests = Contests(served, judge, aims, SEED, chosen.row, again).of_verdict()
     told = verdict_of(
         About(contests=contests, judge=judge, pick=chosen.row, against="today's", holds=chosen.stability.holds)
     )
@@ -235,7 +231,8 @@ def said(
     case: Case, served: Served, judge: Judge, chosen: Pick, told: Verdict, aims: Sequence[PolicyAim]
 ) -> Decided:  # fmt: skip
     """What a verdict claims."""
-    contests = [Contest(served, judge, aim, SEED, chosen.row if not at else None) for at, aim in enumerate(aims)]
+    made = Contests(served, judge, aims, SEED, chosen.row)
+    contests = [made.of(aim) for aim in aims]
 
     picked, start, today = (serve_of(served, row) for row in (chosen.row, contests[0].start, served.current))
     today = today if case.current else start

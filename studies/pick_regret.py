@@ -49,11 +49,11 @@ from bench.data import Card, load_card
 from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.data.values import Text
-from bench.deciding.aims import PolicyAim, aims_of
+from bench.deciding.aims import aims_of
 from bench.deciding.answering import verdict_of
-from bench.deciding.case import Case, contests_of
+from bench.deciding.case import Case
 from bench.deciding.choices import head_choices, served_choices
-from bench.deciding.contest import Contest
+from bench.deciding.contest import Contests
 from bench.deciding.judging import Judge
 from bench.deciding.pick import pick
 from bench.deciding.policy import LOSS, Policy
@@ -288,13 +288,15 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     rows_of_front = truth.front(served, by_id)
     judge, holds = Judge(KNEE, choices), chosen.stability.holds
 
-    def contest(aim: PolicyAim) -> Contest:
-        return Contest(served, judge, aim, seed, chosen.row if aim is aims[0] else None)
-
+    contests = Contests(served, judge, aims, seed, chosen.row).of_verdict()
     case = Case(
-        contests=contests_of(contest, aims, served.today), judge=judge, pick=chosen.row, against="the current point",
-        holds=holds, unlimited=chosen.unlimited,
-    )  # fmt: skip
+        contests=contests,
+        judge=judge,
+        pick=chosen.row,
+        against="the current point",
+        holds=holds,
+        unlimited=chosen.unlimited,
+    )
     said = verdict_of(case)
     now = truth.values[every.index(places[0])][:, 0]
     grid = truth.values.transpose(0, 2, 1, 3).reshape(-1, *now.shape)

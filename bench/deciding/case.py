@@ -92,16 +92,3 @@ class Case:
             return effect_of(draws.mean(), draws, contests[0].aim.fraction)
 
         return mean(measured=False).spanning(mean(measured=True))
-
-
-def contests_of(
-    contest: Callable[[PolicyAim], Contest], aims: Sequence[PolicyAim], today: bool
-) -> list[Contest]:  # fmt: skip
-    """The contests of a case: where nobody said what is served, the rule `knee` looks at all anchors.
-
-    Args:
-        contest: makes that of an aim.
-    """
-    if aims[0].rule == "knee" and not today:
-        return [contest(aim) for aim in aims]
-    return [contest(aims[0])]

@@ -128,6 +128,45 @@ class Contest:
         return found
 
 
+class Contests:
+    """The contests of a policy's aims, each made when it is first asked for.
+
+    Attributes:
+        aims: of the policy; the pick settles equal scores of the first one.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        judge: Judge,
+        aims: Sequence[PolicyAim],
+        seed: int,
+        pick: int | None = None,
+        turned: tuple[Served, Judge] | None = None,
+    ) -> None:
+        self.aims, self._served, self._judge, self._seed = aims, served, judge, seed
+        self._pick, self._turned = pick, turned
+        self._made: dict[PolicyAim, Contest] = {}
+
+    def of(self, aim: PolicyAim) -> Contest:
+        """That of an aim."""
+        if aim not in self._made:
+            pick = self._pick if aim is self.aims[0] else None
+            self._made[aim] = Contest(self._served, self._judge, aim, self._seed, pick, self._turned)
+        return self._made[aim]
+
+    def of_verdict(self) -> list[Contest]:
+        """What a verdict looks at: where nobody said what is served, the rule `knee` looks at all anchors."""
+        if self.aims[0].rule == "knee" and not self._served.today:
+            return [self.of(aim) for aim in self.aims]
+        return [self.of(self.aims[0])]
+
+    def by_trade(self) -> list[Contest]:
+        """One of each trade: aims with the same weights are one."""
+        first_aim = {aim.weights: aim for aim in reversed(self.aims)}
+        return [self.of(aim) for aim in reversed(first_aim.values())]
+
+
 Leads = Mapping[str, Mapping[str, Effect]]
 """By place along the trade, as people call what counts there: how far each candidate is ahead of the reference in U,
 with its paired interval. It is the verdict's."""

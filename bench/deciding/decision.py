@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -18,12 +18,11 @@ from bench.core.objectives import of_items
 from bench.core.records import Point
 from bench.core.rows import TEST
 from bench.core.seeds import derive
-from bench.deciding.aims import PolicyAim
 from bench.deciding.answering import verdict_of
 from bench.deciding.attribution import attributed
-from bench.deciding.case import Case, contests_of
+from bench.deciding.case import Case
 from bench.deciding.choices import Choices, head_choices, served_choices
-from bench.deciding.contest import Contest, Leads, leads
+from bench.deciding.contest import Contest, Contests, Leads, leads
 from bench.deciding.judging import Judge
 from bench.deciding.limits import Noise
 from bench.deciding.pick import NothingPasses, Pick, pick
@@ -196,60 +195,76 @@ def decided(
     """
     points, served = untested(front.points), serving.served
     choices = head_choices(front, points, seed) if served is None else _choices(serving, served, points, seed)
-    chosen, reason, refused = None, "", None
-    made: Callable[[], Sequence[Contest]] = tuple
-    try:
-        chosen = pick(choices, points, policy)
-    except UserError as error:
-        reason = str(error)  # a decision without a pick is still one: its frontier is shown, with the reason
-        if served is None and policy.values and serving.reason:
-            reason = serving.reason  # why there are no outcomes that values could count
-        refused = error if isinstance(error, NothingPasses) else None
-    if served is None or chosen is None:
-        told = unserved(serving.reason or reason or "nothing was picked")
-        if served is not None and refused is not None:  # a point that a user names has best weights all the same
-            judge, first = Judge(policy, choices), serving.aims[0]
-            made = cache(lambda: [Contest(served, judge, first, derive(seed, "verdict"))])
+    picked = _picked(choices, points, policy, serving)
+    contests: Callable[[], Sequence[Contest]] = tuple
+    if served is None or picked.pick is None:
+        verdict = unserved(serving.reason or picked.reason or "nothing was picked")
+        if served is not None and picked.refused is not None:  # a point that a user names has best weights all the same
+            contests = Contests(served, Judge(policy, choices), serving.aims[:1], derive(seed, "verdict")).by_trade
     else:
-        turned = None
-        if (other := serving.turned) is not None:
-            turned = other, Judge(policy, _choices(serving, other, points, seed))
-        last = 0 if chosen.row == served.current else choices.last_by_area(chosen.row)
-        doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point), words.last_by_area(last)]))
-        titles = titles_of(front.points)
-        others = [titles.get(each.name, each.name) for each in chosen.stability.points if each.point != chosen.point]
-        judge, aims, of = Judge(policy, choices), serving.aims, served
-        row, contest_seed = chosen.row, derive(seed, "verdict")
-
-        @cache
-        def contest(aim: PolicyAim) -> Contest:
-            return Contest(of, judge, aim, contest_seed, row if aim is aims[0] else None, turned)
-
-        def made() -> Sequence[Contest]:  # each trade once
-            return [*map(contest, [*{each.weights: each for each in reversed(aims)}.values()][::-1])]
-
-        told = verdict_of(
-            Case(
-                contests=contests_of(contest, aims, served.today),
-                judge=judge,
-                pick=row,
-                against=serving.against,
-                unlimited=chosen.unlimited,
-                holds=chosen.stability.holds,
-                others=others[:2],
-                ahead_in_heads=front.ahead_of,
-                titles=titles,
-                suspicion=doubts,
-                attributed=partial(attributed, points),
-            )
-        )
-        if serving.unsure:
-            told = replace(told, kind="unknown", answer=(serving.unsure,))
-        told = replace(told, notes=(*told.notes, serving.shown))
+        judge, turned = Judge(policy, choices), None
+        if serving.turned is not None:
+            turned = serving.turned, Judge(policy, _choices(serving, serving.turned, points, seed))
+        row = picked.pick.row
+        all_contests = Contests(served, judge, serving.aims, derive(seed, "verdict"), row, turned)
+        contests = all_contests.by_trade
+        case = _case(front, serving, picked.pick, judge, all_contests, suspicion(picked.pick.point))
+        verdict = _with_exposure(verdict_of(case), serving)
     return Decision(
-        frontier=front, serving=serving, choices=choices, policy=policy, verdict=told, pick=chosen, no_pick=reason,
-        nothing_passes=refused, contests=made,
+        frontier=front, serving=serving, choices=choices, policy=policy, verdict=verdict, pick=picked.pick,
+        no_pick=picked.reason, nothing_passes=picked.refused, contests=contests,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """A pick, or the reason why there is none, and what would be picked if the guard let it through."""
+
+    pick: Pick | None
+    reason: str = ""
+    refused: NothingPasses | None = None
+
+
+def _picked(choices: Choices, points: Sequence[Point], policy: Policy, serving: Serving) -> _Picked:
+    """A decision without a pick is still one: its frontier is shown, with the reason."""
+    try:
+        return _Picked(pick(choices, points, policy))
+    except UserError as error:
+        reason = str(error)
+        if serving.served is None and policy.values and serving.reason:
+            reason = serving.reason  # why there are no outcomes that values could count
+        return _Picked(None, reason, error if isinstance(error, NothingPasses) else None)
+
+
+def _case(
+    front: Frontier, serving: Serving, chosen: Pick, judge: Judge, contests: Contests, suspicion: str
+) -> Case:  # fmt: skip
+    """The case of the verdict on a pick."""
+    served, titles = serving.served, titles_of(front.points)
+    assert served is not None
+    last = 0 if chosen.row == served.current else judge.choices.last_by_area(chosen.row)
+    doubts = (front.suspicion, suspicion, words.last_by_area(last))
+    first_instead = [point.name for point in chosen.stability.points if point.point != chosen.point]
+    return Case(
+        contests=contests.of_verdict(),
+        judge=judge,
+        pick=chosen.row,
+        against=serving.against,
+        unlimited=chosen.unlimited,
+        holds=chosen.stability.holds,
+        others=[titles.get(name, name) for name in first_instead[:2]],
+        ahead_in_heads=front.ahead_of,
+        titles=titles,
+        suspicion=" ".join(doubt for doubt in doubts if doubt),
+        attributed=partial(attributed, untested(front.points)),
+    )
+
+
+def _with_exposure(verdict: Verdict, serving: Serving) -> Verdict:
+    """With what its rows were shown by, which may be too few to tell anything."""
+    if serving.unsure:
+        verdict = replace(verdict, kind="unknown", answer=(serving.unsure,))
+    return replace(verdict, notes=(*verdict.notes, serving.shown))
 
 
 def _choices(serving: Serving, served: Served, points: Sequence[Point], seed: int) -> Choices:

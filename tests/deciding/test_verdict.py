@@ -16,9 +16,9 @@ from bench.core.records import Point, Replicate
 from bench.deciding.aims import aims_of
 from bench.deciding.answering import verdict_of
 from bench.deciding.attribution import attributed
-from bench.deciding.case import Case, contests_of
+from bench.deciding.case import Case
 from bench.deciding.choices import served_choices
-from bench.deciding.contest import Contest
+from bench.deciding.contest import Contest, Contests
 from bench.deciding.judging import Judge
 from bench.deciding.pick import pick
 from bench.deciding.policy import Policy
@@ -62,11 +62,7 @@ def judged(served, policy=None):
 
 def case_of(served, judge, row, aims, turned=None, **more):
     """The case of a verdict on a row."""
-
-    def contest(aim):
-        return Contest(served, judge, aim, 0, row if aim is aims[0] else None, turned)
-
-    contests = contests_of(contest, aims, served.today)
+    contests = Contests(served, judge, aims, 0, row, turned).of_verdict()
     return Case(contests=contests, judge=judge, pick=row, against=NOW, **more)
 
 
